@@ -1,0 +1,49 @@
+"""hone: from a pretrained language model and your text to an audited, compressed, monitored service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hone.core.errors import (
+    BundleError,
+    DataError,
+    DeviceError,
+    GateNotMet,
+    HoneError,
+    MissingExtra,
+    RecipeError,
+)
+
+if TYPE_CHECKING:
+    from hone.pipeline.run import run_recipe as run
+    from hone.predict.predictor import load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BundleError",
+    "DataError",
+    "DeviceError",
+    "GateNotMet",
+    "HoneError",
+    "MissingExtra",
+    "RecipeError",
+    "__version__",
+    "load",
+    "run",
+]
+
+_LAZY = {"load": ("hone.predict.predictor", "load"), "run": ("hone.pipeline.run", "run_recipe")}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'hone' has no attribute {name!r}")
+    import importlib
+
+    module, attribute = _LAZY[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

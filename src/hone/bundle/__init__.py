@@ -1,0 +1,1 @@
+"""The bundle: one immutable, digested directory that goes through every stage. Imports no torch."""

@@ -1,0 +1,236 @@
+"""`Bundle`: opened only after every byte was checked against the manifest; written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+from hone.bundle.manifest import READER, ROLES, FileRecord, Manifest
+from hone.core.errors import BundleError, HoneError
+from hone.core.lineage import digest_file
+
+MANIFEST = "hone.json"
+ATTACHMENTS = "attachments"
+
+
+class Bundle:
+    """An immutable, verified directory.
+
+    Attributes:
+        path: Where it lies.
+        manifest: What ``hone.json`` says.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @property
+    def digest(self) -> str:
+        """The bundle's name for good: sha256 over content and manifest."""
+        return self.manifest.digest
+
+    @classmethod
+    def open(cls, path: Path | str) -> Bundle:
+        """Open the bundle in ``path`` and verify it.
+
+        Raises:
+            BundleError: It is no bundle, is newer than this hone reads, has an unknown critical part or a part fitted
+                on other weights, or a file is missing, foreign, changed or outside the folder. All faulty files are
+                named, with the digests expected and found.
+        """
+        folder = Path(path)
+        manifest = _read_manifest(folder)
+        faults = _faulty_files(folder, manifest)
+        if faults:
+            raise BundleError(
+                f"the bundle {folder} is not what its manifest says:\n  " + "\n  ".join(faults),
+                fix="Take it again from where it was made; a bundle's content never changes.",
+                code="bundle.damaged",
+            )
+        if manifest.computed_digest() != manifest.digest:
+            raise BundleError(
+                f"the manifest {folder / MANIFEST} has digest {manifest.computed_digest()}",
+                expected=f"{manifest.digest}, as it says of itself",
+                fix="Take the bundle again from where it was made.",
+                code="bundle.damaged",
+            )
+        _refuse_unknown_parts(folder, manifest)
+        return cls(folder, manifest)
+
+    def attach(self, name: str, content: str | bytes) -> Path:
+        """Write an attachment; it lies outside the digest, and JSON and HTML ones say which digest they speak of."""
+        folder = self.path / ATTACHMENTS
+        folder.mkdir(exist_ok=True)
+        target = folder / name
+        write_atomically(target, content.encode() if isinstance(content, str) else content)
+        return target
+
+
+def write_bundle(path: Path, *, build: Callable[[Path], Manifest]) -> Bundle:
+    """Write a bundle to ``path`` whole or not at all.
+
+    Args:
+        path: Where it will lie. A bundle that lies there is replaced once the new one is complete.
+        build: Fills the empty folder it is given and returns the manifest, ``files`` and ``digest`` left empty.
+
+    Raises:
+        HoneError: It could not be written (a full or read-only disk); what lay at ``path`` is untouched.
+        BundleError: Something other than a bundle lies at ``path``.
+    """
+    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(
+            f"{path} exists and is not a bundle", fix="Name another folder, or move it away.", code="bundle.in-the-way"
+        )
+    partial: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        partial.chmod(0o755)
+        manifest = _sealed(partial, build(partial))
+        for file in sorted(partial.rglob("*")):
+            _fsync(file)
+        _fsync(partial)
+        _swap_in(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise HoneError(
+            f"the bundle could not be written to {path}: {error}",
+            fix="Free some space or name a folder that can be written; nothing that lay there was touched.",
+            code="bundle.not-saved",
+        ) from error
+    finally:
+        if partial is not None and partial.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+    return Bundle(path, manifest)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file through a temporary sibling, fsync and rename: readers see the old content or the new."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _sealed(folder: Path, manifest: Manifest) -> Manifest:
+    """``manifest`` with the folder's files and the digest filled in, written beside them."""
+    files = {
+        file.relative_to(folder).as_posix(): FileRecord(sha256=digest_file(file), bytes=file.stat().st_size)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+    manifest = manifest.model_copy(update={"files": files})
+    manifest = manifest.model_copy(update={"digest": manifest.computed_digest()})
+    text = json.dumps(manifest.to_dict(), ensure_ascii=False, indent=1)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return manifest
+
+
+def _swap_in(partial: Path, path: Path) -> None:
+    if not path.exists():
+        os.replace(partial, path)
+    else:
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+        os.replace(path, aside / path.name)
+        try:
+            os.replace(partial, path)
+        except OSError:
+            os.replace(aside / path.name, path)
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    _fsync(path.parent)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    file = folder / MANIFEST
+    if not folder.is_dir() or not file.is_file():
+        raise BundleError(
+            f"found no bundle at {folder}",
+            expected=f"a folder with {MANIFEST}",
+            fix="Name the folder that `hone run` or `hone finetune` wrote (DIR/bundle).",
+            code="bundle.none",
+        )
+    try:
+        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        needed = int(raw["min_reader"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{file} is no manifest: {error}", expected="JSON", code="bundle.manifest") from error
+    if needed > READER:
+        raise BundleError(
+            f"the bundle {folder} has min_reader {needed}",
+            expected=f"at most {READER}, which is what this hone reads",
+            fix="Upgrade hone: pip install --upgrade hone",
+            code="bundle.newer",
+        )
+    try:
+        return Manifest.model_validate({**raw, "schema_": raw["schema"]})
+    except (ValidationError, KeyError) as error:
+        raise BundleError(f"{file} is no manifest this hone reads: {error}", code="bundle.manifest") from error
+
+
+def _faulty_files(folder: Path, manifest: Manifest) -> list[str]:
+    faults = []
+    root = folder.resolve()
+    for name, record in manifest.files.items():
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or not (folder / name).resolve().is_relative_to(root):
+            faults.append(f"{name}: leads out of the bundle's folder")
+            continue
+        file = folder / name
+        if not file.is_file():
+            faults.append(f"{name}: missing; expected sha256 {record.sha256}")
+            continue
+        size, found = file.stat().st_size, digest_file(file)
+        if found != record.sha256:
+            how = f"{size} bytes of {record.bytes}, " if size != record.bytes else ""
+            faults.append(f"{name}: found {how}sha256 {found}; expected {record.sha256}")
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        attached = name == ATTACHMENTS or name.startswith(f"{ATTACHMENTS}/")
+        if attached or name == MANIFEST or (file.is_dir() and not file.is_symlink()):
+            continue
+        if name not in manifest.files:
+            faults.append(f"{name}: is not in the manifest")
+    return faults
+
+
+def _refuse_unknown_parts(folder: Path, manifest: Manifest) -> None:
+    for part in manifest.parts:
+        if part.role not in ROLES and part.critical:
+            raise BundleError(
+                f"the bundle {folder} needs the part {part.name!r} of role {part.role!r}, which this hone does not know",
+                expected=f"one of {', '.join(ROLES)}",
+                fix="Upgrade hone.",
+                code="bundle.unknown-part",
+            )
+        if part.fitted_on and part.fitted_on != manifest.weights_digest():
+            raise BundleError(
+                f"the part {part.name!r} of {folder} was fitted on weights {part.fitted_on}",
+                expected=f"{manifest.weights_digest()}, the weights of this bundle",
+                fix="Fit it again on these weights.",
+                code="bundle.stale-part",
+            )

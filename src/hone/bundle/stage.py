@@ -1,0 +1,106 @@
+"""`Stage`: one step of a recipe, ``(settings, inputs, run) -> Outcome``; what it may read and what it may change."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hone.bundle.bundle import Bundle
+from hone.core.progress import Progress, Silent
+from hone.core.settings import Settings
+from hone.data.dataset import Dataset
+from hone.models.base import Base
+from hone.report.report import Report
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class TaskChoice:
+    """The task that a recipe asks for: its name in the table and its settings."""
+
+    name: str
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a stage is given.
+
+    Attributes:
+        task, base: What the recipe asks for.
+        data: Named data; only the splits that the stage declares to read.
+        bundle: What the stages before made, or None.
+        reports: Kind -> report of the stages so far.
+        plan: Settings of the stages to come, by kind (inspect estimates what the training will cost).
+        recipe: The decided recipe without paths, and its digest: what lineage keeps.
+    """
+
+    task: TaskChoice
+    base: Base | None
+    data: Mapping[str, Dataset]
+    bundle: Bundle | None = None
+    reports: Mapping[str, Report] = field(default_factory=dict)
+    plan: Mapping[str, Settings] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipe_digest: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a stage runs in.
+
+    Attributes:
+        folder: Where it may leave files of its own (logs, checkpoints, predictions).
+        target: Where a new bundle goes, if it makes one.
+        cache: Where rows and tokens are cached.
+    """
+
+    seed: int
+    device: Device
+    folder: Path
+    target: Path
+    cache: Path
+    progress: Progress = field(default_factory=Silent)
+    trackers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage leaves: its report, a new bundle if it made one, files to attach to the bundle it speaks of."""
+
+    report: Report
+    bundle: Bundle | None = None
+    attachments: Mapping[str, str | bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An entry of the stage table.
+
+    Attributes:
+        kind: Its name in recipes and on the command line.
+        settings: Its settings model.
+        reads: Splits it reads.
+        changes: What it changes; one that changes the model or fits a decision may not read ``test``.
+        work: ``module:function`` that does it, imported when it runs.
+    """
+
+    kind: str
+    settings: type[Settings]
+    reads: tuple[str, ...]
+    changes: Literal["nothing", "model", "decision"]
+    work: str
+
+    def __post_init__(self) -> None:
+        if self.changes != "nothing" and "test" in self.reads:
+            raise ValueError(f"stage {self.kind!r} changes the {self.changes} and may not read test")
+
+    def run(self, settings: Settings, inputs: Inputs, run: Run) -> Outcome:
+        """Do it."""
+        module, _, name = self.work.partition(":")
+        work: Callable[[Settings, Inputs, Run], Outcome] = getattr(importlib.import_module(module), name)
+        return work(settings, inputs, run)

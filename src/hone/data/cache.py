@@ -1,0 +1,57 @@
+"""`stored`: Arrow tables made once, kept in a folder under a key, memory-mapped ever after."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pyarrow as pa
+
+
+def default_cache() -> Path:
+    """``HONE_CACHE``, else ``XDG_CACHE_HOME/hone``, else ``~/.cache/hone``."""
+    if "HONE_CACHE" in os.environ:
+        return Path(os.environ["HONE_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hone"
+
+
+def stored(folder: Path, key: str, schema: pa.Schema, build: Callable[[], Iterable[pa.RecordBatch]]) -> pa.Table:
+    """The table kept under ``key``, memory-mapped; written first where there is none, or a damaged one.
+
+    Args:
+        build: Gives the record batches, one at a time: memory holds one. What it raises leaves nothing behind.
+    """
+    path = folder / f"{key}.arrow"
+    table = _opened(path, schema)
+    if table is not None:
+        return table
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(prefix=f".{key[:16]}.", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            with pa.ipc.new_file(file, schema) as writer:
+                for batch in build():
+                    writer.write_batch(batch)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+        raise
+    table = _opened(path, schema)
+    assert table is not None, path
+    return table
+
+
+def _opened(path: Path, schema: pa.Schema) -> pa.Table | None:
+    """The table in ``path``, or None when there is none or it is not whole."""
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table.validate()
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return table if table.schema.equals(schema) else None

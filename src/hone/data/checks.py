@@ -1,0 +1,149 @@
+"""What may be wrong with rows that read well: duplicates, leaks, contradictions, odd characters, unknown labels.
+
+Inputs are compared by a 128-bit hash, so memory is 16 bytes a row whatever the texts' length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.core.errors import DataError, Fault
+from hone.data.dataset import Dataset
+from hone.text.bio import may_follow
+
+ROWS_AT_ONCE = 4096
+PLACES_NAMED = 5
+IntArray = NDArray[np.int64]
+
+ZERO_WIDTH = re.compile("[\u200b-\u200d\u2060\ufeff\u00ad]")
+BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def input_hashes(dataset: Dataset, field: str) -> NDArray[np.void]:
+    """A 16-byte hash of each row's input: its text, or its tokens."""
+    out = np.empty(len(dataset), dtype="V16")
+    for at, values in _parts(dataset, field):
+        for i, value in enumerate(values):
+            raw = value if isinstance(value, str) else "\0".join(value)
+            out[at + i] = hashlib.blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return out
+
+
+def _parts(dataset: Dataset, field: str) -> Iterator[tuple[int, list[Any]]]:
+    for at in range(0, len(dataset), ROWS_AT_ONCE):
+        yield at, dataset.slice(at, at + ROWS_AT_ONCE)[field]
+
+
+def duplicates(dataset: Dataset, field: str) -> IntArray:
+    """Rows whose input stood in an earlier row already, int64, ascending."""
+    hashes = input_hashes(dataset, field)
+    _, first = np.unique(hashes, return_index=True)
+    return np.setdiff1d(np.arange(len(dataset)), first)
+
+
+def leaked(train: Dataset, other: Dataset, field: str) -> IntArray:
+    """Rows of ``train`` whose input occurs in ``other``, int64, ascending."""
+    return np.flatnonzero(np.isin(input_hashes(train, field), input_hashes(other, field)))
+
+
+def leaking(train: Dataset, other: Dataset, field: str) -> IntArray:
+    """Rows of ``other`` whose input occurs in ``train``, int64, ascending."""
+    return leaked(other, train, field)
+
+
+def contradictions(dataset: Dataset, field: str, target: str) -> list[list[int]]:
+    """Groups of rows with the same input and different targets."""
+    _, inverse = np.unique(input_hashes(dataset, field), return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
+    targets = dataset.column(target)
+    return [
+        group.tolist() for group in groups if len(group) > 1 and any(targets[i] != targets[group[0]] for i in group)
+    ]
+
+
+def odd_texts(dataset: Dataset, field: str) -> dict[str, int]:
+    """How many rows are empty, or hold zero-width, right-to-left or control characters, or only punctuation."""
+    counts = dict.fromkeys(("empty", "zero_width", "right_to_left", "control", "only_punctuation", "over_1_mb"), 0)
+    for _, values in _parts(dataset, field):
+        for value in values:
+            text = value if isinstance(value, str) else " ".join(value)
+            counts["empty"] += not text.strip()
+            counts["zero_width"] += bool(ZERO_WIDTH.search(text))
+            counts["right_to_left"] += bool(BIDI.search(text) or RIGHT_TO_LEFT.search(text))
+            counts["control"] += bool(CONTROL.search(text))
+            counts["only_punctuation"] += bool(text.strip()) and not any(
+                unicodedata.category(c)[0] in "LN" for c in text[:10_000]
+            )
+            counts["over_1_mb"] += len(text) > 1_000_000
+    return counts
+
+
+def illegal_bio(dataset: Dataset, field: str) -> list[tuple[int, int, str]]:
+    """Places where an ``I-`` tag continues nothing: row, word (0-based) and tag."""
+    found = []
+    for at, values in _parts(dataset, field):
+        for i, tags in enumerate(values):
+            pairs = zip([None, *tags[:-1]], tags, strict=True)
+            found += [(at + i, j, tag) for j, (before, tag) in enumerate(pairs) if not may_follow(before, tag)]
+    return found
+
+
+def label_counts(dataset: Dataset, target: str) -> Counter[str]:
+    """How often each label, or tag, occurs."""
+    counts: Counter[str] = Counter()
+    for _, values in _parts(dataset, target):
+        for value in values:
+            counts.update([value] if isinstance(value, str) else value)
+    return counts
+
+
+def require_two_classes(train: Dataset, target: str) -> None:
+    """Raise unless ``train`` teaches at least two labels.
+
+    Raises:
+        DataError: It has one label only, which is named.
+    """
+    labels = sorted(label_counts(train, target))
+    if len(labels) < 2:
+        raise DataError(
+            f"every row of {train.origin} has the {target} {labels[0]!r}",
+            expected="at least two different labels",
+            fix="Check the label column: columns: {label: NAME}",
+            code="data.one-class",
+        )
+
+
+def require_known_labels(labels: Sequence[str], other: Dataset, target: str) -> None:
+    """Raise when ``other`` has labels that training never showed.
+
+    Raises:
+        DataError: The labels are named, with the lines they stand on.
+    """
+    unseen = sorted(set(label_counts(other, target)) - set(labels))
+    if not unseen:
+        return
+    values = other.column(target)
+    faults = []
+    for label in unseen:
+        places = [i for i, value in enumerate(values) if label == value or (not isinstance(value, str) and label in value)]
+        for i in places[:PLACES_NAMED]:
+            file, line = other.place(i)
+            faults.append(Fault("data.label-unseen", f"the label {label!r}", "one that train has", file=file, line=line,
+                                field=target))  # fmt: skip
+    raise DataError(
+        f"{other.name} has labels that train never shows: {', '.join(map(repr, unseen))}",
+        faults=faults,
+        fix="Add training rows with these labels, or take the rows out.",
+        code="data.label-unseen",
+    )

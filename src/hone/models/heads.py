@@ -1,0 +1,161 @@
+"""Heads: what stands on a backbone and turns its states into scores.
+
+A head either sits in transformers' own model class (``gives = "logits"``: that class loads the bundle alone and gives
+the same logits) or is ours (``gives = "hidden"``: transformers alone gives the hidden states under it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hone.core.tables import Table
+from hone.models.crf import ChainParameters
+from hone.text.shapes import SHAPE_SIZES
+
+Gives = Literal["logits", "hidden"]
+Outputs = dict[str, Tensor]
+
+HEADS = Table(
+    "head",
+    {
+        "sequence-cls": "hone.models.heads:SequenceLogits",
+        "sequence-mean": "hone.models.heads:MeanPooled",
+        "token-linear": "hone.models.heads:TokenLogits",
+        "token-tagging": "hone.models.heads:Tagging",
+    },
+)
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """Which head, over which labels.
+
+    Attributes:
+        kind: A name of `HEADS`.
+        labels: Label names; their order is the order of the logits.
+        settings: Keyword arguments of the head's class.
+    """
+
+    kind: str
+    labels: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Head(nn.Module):
+    """Base of all heads. ``auto_class`` names the transformers class that carries the backbone."""
+
+    auto_class: ClassVar[str] = "AutoModel"
+    gives: ClassVar[Gives] = "hidden"
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        """``states``: the backbone's hidden states [batch, tokens, width], or its logits. Returns named scores."""
+        raise TypeError(f"{type(self).__name__} defines no forward")
+
+    def constants(self) -> dict[str, Tensor]:
+        """What decoding needs besides the outputs, such as transition scores."""
+        return {}
+
+
+class SequenceLogits(Head):
+    """transformers' own sequence-classification head (for BERT: pooler over ``[CLS]``, dropout, linear)."""
+
+    auto_class = "AutoModelForSequenceClassification"
+    gives: ClassVar[Gives] = "logits"
+
+    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+        super().__init__()
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        return {"logits": states}  # [batch, labels]
+
+
+class MeanPooled(Head):
+    """Mean of the token states under the attention mask, dropout, linear."""
+
+    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = _linear(width, len(labels))
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        real = batch["attention_mask"].unsqueeze(2).to(states.dtype)  # [batch, tokens, 1]
+        pooled = (states * real).sum(1) / real.sum(1).clamp(min=1.0)
+        return {"logits": self.linear(self.dropout(pooled))}
+
+
+class TokenLogits(Head):
+    """transformers' own token-classification head, read at the first piece of each word."""
+
+    auto_class = "AutoModelForTokenClassification"
+    gives: ClassVar[Gives] = "logits"
+
+    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+        super().__init__()
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        return {"logits": at_words(states, batch["word_positions"])}  # [batch, words, labels]
+
+
+class Tagging(Head):
+    """Word states, word shapes beside them where asked for, and a linear layer or a CRF over them.
+
+    Args:
+        labels: BIO tag set.
+        width: Width of the backbone's states.
+        dropout: Dropout on what the linear layer reads.
+        crf: Score whole label sequences by a linear-chain CRF.
+        word_shape: Add embeddings of each word's shape (case, digits, affixes): an uncased backbone cannot see them.
+        context: Width of a bidirectional LSTM over the words, which lets a word see its neighbors' shapes; 0 for none.
+    """
+
+    def __init__(
+        self, labels: tuple[str, ...], *, width: int, dropout: float, crf: bool, word_shape: bool, context: int
+    ) -> None:
+        super().__init__()
+        self.shapes = nn.ModuleList(nn.Embedding(size, SHAPE_WIDTH) for size in SHAPE_SIZES) if word_shape else None
+        inside = width + (len(SHAPE_SIZES) * SHAPE_WIDTH if word_shape else 0)
+        self.dropout = nn.Dropout(dropout)
+        self.context = nn.LSTM(inside, context // 2, batch_first=True, bidirectional=True) if context else None
+        self.linear = _linear(context or inside, len(labels))
+        self.chain = ChainParameters(labels) if crf else None
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        words = at_words(states, batch["word_positions"])  # [batch, words, width]
+        if self.shapes is not None:
+            seen = batch["shapes"]  # [batch, words, features]
+            words = torch.cat([words, *(table(seen[..., i]) for i, table in enumerate(self.shapes))], dim=2)
+        words = self.dropout(words)
+        if self.context is not None:
+            lengths = batch["word_mask"].sum(1).cpu()
+            packed = nn.utils.rnn.pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
+            words, _ = nn.utils.rnn.pad_packed_sequence(
+                self.context(packed)[0], batch_first=True, total_length=words.shape[1]
+            )
+            words = self.dropout(words)
+        outputs = {"logits": self.linear(words)}
+        if self.chain is not None:
+            outputs.update(self.constants())
+        return outputs
+
+    def constants(self) -> dict[str, Tensor]:
+        return {} if self.chain is None else self.chain.chain()._asdict()
+
+
+SHAPE_WIDTH = 16
+
+
+def at_words(states: Tensor, word_positions: Tensor) -> Tensor:
+    """States [batch, tokens, k] read at word_positions int64 [batch, words] (0 where padded): [batch, words, k]."""
+    return states.gather(1, word_positions.unsqueeze(2).expand(-1, -1, states.shape[2]))
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,120 @@
+"""`Model`: a backbone with heads on it, composed; built from a base, loaded from a folder, saved to one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hone.core.errors import BundleError
+from hone.models.heads import HEADS, Head, HeadSpec, Outputs
+from hone.models.quiet import quiet_loading
+
+HEAD_FILE = "head.safetensors"
+DROPOUT_KEYS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout",
+                "attention_dropout", "seq_classif_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop")  # fmt: skip
+
+
+class Model(nn.Module):
+    """A backbone and one head.
+
+    ``forward(batch)`` takes ``input_ids`` and ``attention_mask``, int64 [batch, tokens], and whatever the head reads;
+    it returns the head's named scores.
+    """
+
+    def __init__(self, backbone: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Outputs:
+        out = self.backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        states = out.logits if self.head.gives == "logits" else out.last_hidden_state
+        scores: Outputs = self.head(states, batch)
+        return scores
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens one row may have, special ones included."""
+        config: Any = self.backbone.config
+        return position_limit(config)
+
+
+def position_limit(config: Any) -> int:
+    """Most positions a backbone with this configuration reads. RoBERTa's first usable position is pad + 1."""
+    limit = int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 512)
+    return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
+
+
+def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, head_from: Path | None = None) -> Model:
+    """Compose a model from the backbone in ``folder`` and a head.
+
+    Args:
+        folder: A base model or a bundle, Hugging Face layout, safetensors.
+        spec: The head.
+        dropout: Dropout everywhere in place of the configuration's own; None leaves that.
+        head_from: File the head's weights are read from; None: newly initialized, from torch's global generator.
+
+    Raises:
+        BundleError: transformers cannot open the folder, or the head file does not fit the head.
+    """
+    import transformers
+
+    kind: type[Head] = HEADS[spec.kind]
+    own = kind.gives == "logits"
+    try:
+        with quiet_loading():
+            config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            if dropout is not None:
+                for key in DROPOUT_KEYS:
+                    if isinstance(getattr(config, key, None), float) or (key == "classifier_dropout" and own):
+                        setattr(config, key, dropout)
+            if own:
+                config.num_labels = len(spec.labels)
+                config.id2label = dict(enumerate(spec.labels))
+                config.label2id = {label: i for i, label in enumerate(spec.labels)}
+            backbone = getattr(transformers, kind.auto_class).from_pretrained(
+                folder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise BundleError(
+            f"transformers cannot open the model in {folder}: {error}",
+            expected="a model in the Hugging Face layout with safetensors weights",
+            code="base.unreadable",
+        ) from error
+    if not own and getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None  # ours reads token states; an unused pooler would be trained weights that do nothing
+    head_dropout = float(getattr(config, "hidden_dropout_prob", 0.1)) if dropout is None else dropout
+    head = kind(spec.labels, width=int(config.hidden_size), dropout=head_dropout, **spec.settings)
+    if head_from is not None and any(True for _ in head.parameters()):
+        _load_head(head, head_from)
+    return Model(backbone, head)
+
+
+def _load_head(head: Head, file: Path) -> None:
+    try:
+        head.load_state_dict(load_file(file))
+    except (OSError, RuntimeError) as error:
+        raise BundleError(f"the head in {file} does not fit: {error}", code="bundle.head") from error
+
+
+def save_model(model: Model, folder: Path) -> list[str]:
+    """Write the model into ``folder`` in the Hugging Face layout; returns the names of the files written."""
+    backbone: Any = model.backbone
+    with quiet_loading():
+        backbone.save_pretrained(folder, max_shard_size="2GB")
+    if any(True for _ in model.head.parameters()):
+        save_file({name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / HEAD_FILE)
+    return sorted(path.name for path in folder.iterdir())
+
+
+def read_limit(folder: Path) -> int:
+    """`position_limit` of the configuration in ``folder``."""
+    from transformers import AutoConfig
+
+    with quiet_loading():
+        return position_limit(AutoConfig.from_pretrained(folder, trust_remote_code=False))

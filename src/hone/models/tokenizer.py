@@ -1,0 +1,98 @@
+"""A tokenizer as hone uses it: many texts at once, no hidden truncation, special tokens added by hone itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hone.core.errors import BundleError
+from hone.core.lineage import digest_bytes
+from hone.models.quiet import quiet_loading
+
+
+class Tokenizer:
+    """A fast tokenizer with its special tokens taken apart.
+
+    Attributes:
+        prefix, suffix: Token ids before and after every row (for BERT ``[CLS]`` and ``[SEP]``).
+        pad_id, unk_id: Ids of padding and of the unknown token (None where the vocabulary has none).
+        digest: sha256 of the tokenizer's serialized form.
+        max_tokens: What the tokenizer's own configuration says a row may hold; None when it says nothing.
+    """
+
+    def __init__(self, pretrained: Any) -> None:
+        self.pretrained = pretrained
+        self._backend = pretrained.backend_tokenizer
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        bare = self._backend.encode("a", add_special_tokens=False).ids
+        whole = self._backend.encode("a", add_special_tokens=True).ids
+        at = next(i for i in range(len(whole) - len(bare) + 1) if whole[i : i + len(bare)] == bare)
+        self.prefix: list[int] = whole[:at]
+        self.suffix: list[int] = whole[at + len(bare) :]
+        self.unk_id: int | None = pretrained.unk_token_id
+        self.pad_id: int = pretrained.pad_token_id if pretrained.pad_token_id is not None else 0
+        self.digest = digest_bytes(self._backend.to_str().encode())
+        stated = getattr(pretrained, "model_max_length", None)
+        self.max_tokens: int | None = int(stated) if stated is not None and stated < 1_000_000 else None
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids, added tokens included."""
+        return int(self._backend.get_vocab_size(with_added_tokens=True))
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without special tokens."""
+        return [row.ids for row in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def encode_words(self, rows: Sequence[Sequence[str]]) -> list[tuple[list[int], list[int]]]:
+        """Of each row of words: token ids, and for each word the index of its first one.
+
+        A word that the tokenizer drops altogether (a control character, say) is given the unknown token, or where
+        there is none the padding token, so that every word has at least one.
+        """
+        filler = self.unk_id if self.unk_id is not None else self.pad_id
+        encoded = self._backend.encode_batch([list(row) for row in rows], is_pretokenized=True, add_special_tokens=False)
+        out = []
+        for row, encoding in zip(rows, encoded, strict=True):
+            ids: list[int] = []
+            first: list[int] = []
+            for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
+                while len(first) < word:  # words that gave no token
+                    first.append(len(ids))
+                    ids.append(filler)
+                if word == len(first):
+                    first.append(len(ids))
+                ids.append(token)
+            while len(first) < len(row):
+                first.append(len(ids))
+                ids.append(filler)
+            out.append((ids, first))
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files into ``folder``."""
+        self.pretrained.save_pretrained(folder)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Open the fast tokenizer in ``folder``.
+
+    Raises:
+        BundleError: There is none, or only a slow one.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet_loading():
+            pretrained = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"no tokenizer can be opened in {folder}: {error}", code="base.no-tokenizer") from error
+    if not getattr(pretrained, "is_fast", False):
+        raise BundleError(
+            f"the tokenizer in {folder} is a slow one",
+            expected="a fast tokenizer (tokenizer.json)",
+            code="base.no-tokenizer",
+        )
+    return Tokenizer(pretrained)

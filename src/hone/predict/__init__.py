@@ -1,0 +1,1 @@
+"""Engines, batching and the predictor: one road for the command line, the Python call and the service."""

@@ -1,0 +1,157 @@
+"""`Predictor`: a bundle, opened and ready to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hone.bundle.bundle import Bundle
+from hone.core.errors import BundleError, DataError
+from hone.core.settings import check_settings
+from hone.data.fields import Field
+from hone.models.model import HEAD_FILE, build_model
+from hone.predict.batching import score_rows
+from hone.predict.device import pick_device
+from hone.predict.engine import Engine, TorchEngine
+from hone.tasks.make import make_task
+from hone.tasks.protocol import Columns, Prediction, Task
+from hone.tasks.rows import Rows
+from hone.tasks.table import SETTINGS
+
+EXAMPLES_AT_ONCE = 2048  # examples encoded together when many are given: bounds memory
+
+
+class Predictor:
+    """Answers with one bundle; safe to call from several threads.
+
+    Attributes:
+        bundle: The bundle it opened.
+        task: The bundle's task.
+    """
+
+    def __init__(self, bundle: Bundle, task: Task, engine: Engine) -> None:
+        self.bundle = bundle
+        self.task = task
+        self.engine = engine
+
+    def predict(self, inputs: Any) -> list[Prediction]:
+        """One prediction an example, in order; each task's shape is written in its file.
+
+        Args:
+            inputs: A text; a list or pandas Series of texts; for tagging also a list of token lists; a list of
+                objects, or a pandas DataFrame, with the task's input columns.
+
+        Raises:
+            DataError: It is none of these.
+        """
+        columns = columns_of(inputs, self.input_choices)
+        size = len(next(iter(columns.values())))
+        parts = (
+            {name: values[at : at + EXAMPLES_AT_ONCE] for name, values in columns.items()}
+            for at in range(0, size, EXAMPLES_AT_ONCE)
+        )
+        return [answer for answers in self.stream(parts) for answer in answers]
+
+    def stream(self, parts: Iterable[Columns]) -> Iterator[list[Prediction]]:
+        """Predictions of each part in turn; memory holds one part."""
+        for columns in parts:
+            yield self.predict_columns(columns)
+
+    def predict_columns(self, columns: Columns) -> list[Prediction]:
+        """Predictions of examples given as columns of the task's input fields."""
+        rows = Rows(self.task.encode(columns, purpose="predict"))
+        return self.task.join(columns, rows, score_rows(self.task, self.engine, rows), constants=self.engine.constants)
+
+    @property
+    def input_choices(self) -> tuple[tuple[Field, ...], ...]:
+        """The sets of input fields the task answers, the usual one first."""
+        return getattr(self.task, "input_choices", (self.task.inputs,))
+
+
+def load(path: Path | str, *, device: str = "auto") -> Predictor:
+    """Open the bundle in ``path`` for prediction, after verifying every file of it.
+
+    Args:
+        path: A bundle's folder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        BundleError: The bundle is damaged, foreign, newer, or has no task.
+        DeviceError: The machine has no such device.
+    """
+    return open_bundle(Bundle.open(path), device=device)
+
+
+def open_bundle(bundle: Bundle, *, device: str = "auto") -> Predictor:
+    """A predictor for a bundle that is verified already."""
+    record = bundle.manifest.task
+    if record is None:
+        raise BundleError(
+            f"the bundle {bundle.path} has no task: it is a base model",
+            expected="a bundle that was fine-tuned",
+            fix="Fine-tune it first: hone finetune --base FOLDER ...",
+            code="bundle.no-task",
+        )
+    settings, faults = check_settings(SETTINGS[record.name], record.settings)
+    if settings is None:
+        raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")
+    task = make_task(record.name, settings, labels=record.labels, folder=bundle.path)
+    model = build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE)
+    return Predictor(bundle, task, TorchEngine(model, pick_device(device)))
+
+
+def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
+    """``inputs`` as columns of one of the ``choices`` of input fields (see `Predictor.predict`)."""
+    if isinstance(inputs, str):
+        inputs = [inputs]
+    if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame
+        names = set(inputs.columns)
+        rows: Any = {name: inputs[name].tolist() for name in names}
+    elif isinstance(inputs, Mapping):
+        rows = {name: list(values) for name, values in inputs.items()}
+    else:
+        items = list(inputs.tolist() if hasattr(inputs, "tolist") else inputs)
+        rows = _columns_of_items(items, choices)
+    for fields in choices:
+        if all(field.name in rows for field in fields):
+            columns = {field.name: rows[field.name] for field in fields}
+            _check(columns, fields)
+            return columns
+    raise DataError(
+        f"found the columns {', '.join(map(str, rows)) or 'none'}",
+        expected=" or ".join(" and ".join(field.name for field in fields) for fields in choices),
+        code="data.input-missing",
+    )
+
+
+def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
+    kinds = {"text": str, "tokens": (list, tuple)}
+    for fields in choices:
+        if len(fields) == 1 and all(isinstance(item, kinds.get(fields[0].kind, ())) for item in items):
+            return {fields[0].name: items}
+    if items and all(isinstance(item, Mapping) for item in items):
+        names = set.intersection(*(set(item) for item in items))
+        return {name: [item[name] for item in items] for name in names}
+    first = next((f"{type(item).__name__} at index {i}" for i, item in enumerate(items)), "nothing")
+    raise DataError(
+        f"found {first} among the inputs",
+        expected="texts, token lists or objects, all of one kind",
+        code="data.input-kind",
+    )
+
+
+def _check(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> None:
+    for field in fields:
+        for i, value in enumerate(columns[field.name]):
+            good = (
+                isinstance(value, str)
+                if field.kind == "text"
+                else isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+            )
+            if not good:
+                raise DataError(
+                    f"input {i} has {field.name} {value!r:.60}",
+                    expected="a text" if field.kind == "text" else "a list of texts",
+                    code="data.input-kind",
+                )

@@ -1,0 +1,247 @@
+"""``text-classification``: one label a text.
+
+A prediction is ``{"label", "score", "scores", "truncated"}``: the likeliest label, its probability, every label's
+probability, and whether text was cut off before the model read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hone.core.measures import MeasureSpec
+from hone.data.fields import Field
+from hone.metrics.calibration import ece_of_perfect, expected_calibration_error, reliability
+from hone.metrics.classification import accuracy, confusion, f1_averages, per_class
+from hone.models.heads import HeadSpec, Outputs
+from hone.models.tokenizer import Tokenizer
+from hone.report.report import Cell, Grid
+from hone.tasks.long_text import encode_beginning, refuse_long, row_limit, spans
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
+from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of, text_inputs
+from hone.tasks.settings import TextClassificationSettings
+
+CONFUSED_PAIRS = 20
+
+
+class TextClassification:
+    """Single-label classification of one text.
+
+    Args:
+        settings: The task's settings.
+        labels: Label names, in the order of the logits.
+        tokenizer: The base's.
+        model_limit: Most tokens the backbone reads.
+    """
+
+    name = "text-classification"
+    inputs = (Field("text", "text"),)
+    targets = (Field("label", "label"),)
+    additive = False
+    main_measure = "accuracy"
+    measure_specs: Mapping[str, MeasureSpec] = {
+        "accuracy": MeasureSpec(interval="wilson"),
+        "macro_f1": MeasureSpec(),
+        "micro_f1": MeasureSpec(),
+        "weighted_f1": MeasureSpec(),
+        "ece": MeasureSpec(better="lower", interval="bootstrap"),
+    }
+
+    def __init__(
+        self, settings: TextClassificationSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
+    ) -> None:
+        self.settings = settings
+        self.labels = labels
+        self.tokenizer = tokenizer
+        self.max_tokens = row_limit(settings, tokenizer, model_limit=model_limit)
+        self.head = HeadSpec(f"sequence-{settings.pooling}", labels)
+        self._ids = {label: i for i, label in enumerate(labels)}
+
+    @staticmethod
+    def labels_in(columns: Columns) -> tuple[str, ...]:
+        """The labels a training set teaches, sorted; numbers in their own order."""
+        seen = set(columns["label"])
+        numeric = all(label.lstrip("-").isdigit() for label in seen)
+        return tuple(sorted(seen, key=lambda label: (int(label), label) if numeric else (0, label)))
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        return {**ROWS_SCHEMA, "label": pa.int64()}
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        pieces, left_out = self._tokens(columns["text"])
+        room = self._room
+        out: dict[str, list[Any]] = {"example": [], "truncated": [], "input_ids": []}
+        for i, ids in enumerate(pieces):
+            windows = (
+                spans(len(ids), room=room, stride=self.settings.stride)
+                if self.settings.long_text == "window"
+                else [(0, min(room, len(ids)))]
+            )
+            for begin, end in windows:
+                out["example"].append(start + i)
+                out["truncated"].append(left_out[i])
+                out["input_ids"].append([*self.tokenizer.prefix, *ids[begin:end], *self.tokenizer.suffix])
+        if purpose == "predict":
+            return rows_of(out, ROWS_SCHEMA)
+        out["label"] = [self._ids[columns["label"][example - start]] for example in out["example"]]
+        return rows_of(out, self.row_schema)
+
+    @property
+    def _room(self) -> int:
+        return self.max_tokens - len(self.tokenizer.prefix) - len(self.tokenizer.suffix)
+
+    def _tokens(self, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
+        """Token ids of each text, cut to the row under ``truncate``; and whether any were cut off."""
+        if self.settings.long_text == "truncate":
+            far = [len(text) > 50_000 for text in texts]
+            ids = self.tokenizer.encode(["" if skip else text for text, skip in zip(texts, far, strict=True)])
+            pairs = [
+                encode_beginning(self.tokenizer, text, room=self._room)
+                if skip
+                else (row[: self._room], len(row) > self._room)
+                for text, row, skip in zip(texts, ids, far, strict=True)
+            ]
+            return [row for row, _ in pairs], [cut for _, cut in pairs]
+        ids = self.tokenizer.encode(texts)
+        if self.settings.long_text == "refuse":
+            over = [i for i, row in enumerate(ids) if len(row) > self._room]
+            refuse_long(over, [len(ids[i]) for i in over], room=self._room)
+        return ids, [False] * len(ids)
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        batch = text_inputs(rows, index, pad_id=self.tokenizer.pad_id)
+        if "label" in rows.table.column_names:
+            batch["label"] = torch.from_numpy(rows.scalar("label")[index])
+        return batch
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        labels, weights = batch["label"], options.class_weights
+        each = functional.cross_entropy(
+            outputs["logits"].float(), labels, weight=weights, label_smoothing=options.label_smoothing, reduction="none"
+        )
+        weight = float(len(labels)) if weights is None else float(weights[labels].sum())
+        return Loss(each.sum(), weight)
+
+    def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
+        return list(outputs["logits"].float().cpu().numpy())
+
+    def join(
+        self,
+        columns: Columns,
+        rows: Rows,
+        partials: Sequence[NDArray[np.float32]],
+        *,
+        constants: Mapping[str, Tensor],
+    ) -> list[Prediction]:
+        if not len(rows):
+            return []
+        logits = np.asarray(partials, dtype=np.float64)  # [rows, labels]
+        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
+        chances /= chances.sum(axis=1, keepdims=True)
+        example = rows.example - rows.example[0]
+        count = int(example[-1]) + 1
+        if count < len(rows):  # windows: their mean, weighted by their tokens
+            weight = rows.lengths.astype(np.float64)
+            summed = np.zeros((count, chances.shape[1]))
+            np.add.at(summed, example, chances * weight[:, None])
+            chances = summed / np.bincount(example, weights=weight)[:, None]
+        cut = np.zeros(count, dtype=bool)
+        cut[example] = rows.scalar("truncated").astype(bool)
+        best = chances.argmax(axis=1)
+        return [
+            {
+                "label": self.labels[k],
+                "score": float(row[k]),
+                "scores": dict(zip(self.labels, row.tolist(), strict=True)),
+                "truncated": bool(c),
+            }
+            for k, row, c in zip(best, chances, cut, strict=True)
+        ]
+
+    def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
+        """Gold label, predicted label, confidence: float64 [examples, 3]."""
+        return np.array(
+            [
+                (self._ids[gold], self._ids[prediction["label"]], prediction["score"])
+                for gold, prediction in zip(columns["label"], predictions, strict=True)
+            ],
+            dtype=np.float64,
+        ).reshape(-1, 3)
+
+    def measures(self, tally: FloatArray) -> dict[str, float | None]:
+        if not len(tally):
+            return dict.fromkeys(self.measure_specs)
+        gold, predicted = tally[:, 0].astype(np.int64), tally[:, 1].astype(np.int64)
+        counts = confusion(gold, predicted, len(self.labels))
+        macro, micro, weighted = f1_averages(counts)
+        return {
+            "accuracy": accuracy(counts),
+            "macro_f1": macro,
+            "micro_f1": micro,
+            "weighted_f1": weighted,
+            "ece": expected_calibration_error(tally[:, 2], gold == predicted),
+        }
+
+    def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        tally = self.tally(predictions, columns)
+        gold, predicted = tally[:, 0].astype(np.int64), tally[:, 1].astype(np.int64)
+        counts = confusion(gold, predicted, len(self.labels))
+        tables = {
+            "per_class": self._per_class(counts),
+            "confusion": Grid(
+                columns=["gold", *self.labels],
+                rows=[[label, *map(int, row)] for label, row in zip(self.labels, counts, strict=True)],
+                show="matrix",
+            ),
+            "most_confused": self._most_confused(counts),
+            "reliability": Grid(
+                columns=["confidence", "accuracy", "count"],
+                rows=[[float(c), float(a), int(n)] for c, a, n in reliability(tally[:, 2], gold == predicted)],
+                show="reliability",
+            ),
+            "ece_perfect": self._ece(tally[:, 2], gold == predicted),
+        }
+        # How sure it was of a wrong answer, beyond what it gave the right one.
+        badness = np.array(
+            [
+                prediction["score"] - prediction["scores"][label] if prediction["label"] != label else 0.0
+                for prediction, label in zip(predictions, columns["label"], strict=True)
+            ]
+        )
+        badness = np.where((gold != predicted) & (badness <= 0), 1e-12, badness)
+        return Scored(tables, badness, columns["label"])
+
+    def _per_class(self, counts: NDArray[np.int64]) -> Grid:
+        precision, recall, f1, support = per_class(counts)
+        rows: list[list[Cell]] = [
+            [label, float(f1[i]), float(precision[i]), float(recall[i]), int(support[i])]
+            for i, label in enumerate(self.labels)
+        ]
+        return Grid(columns=["label", "f1", "precision", "recall", "support"], rows=rows, show="bars")
+
+    def _most_confused(self, counts: NDArray[np.int64]) -> Grid:
+        wrong = counts.copy()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSED_PAIRS]
+        pairs = [divmod(int(k), len(self.labels)) for k in order]
+        rows: list[list[Cell]] = [
+            [self.labels[g], self.labels[p], int(wrong[g, p]), float(wrong[g, p] / counts[g].sum())]
+            for g, p in pairs
+            if wrong[g, p]
+        ]
+        return Grid(columns=["gold", "predicted", "count", "share"], rows=rows)
+
+    def _ece(self, confidence: FloatArray, correct: NDArray[np.bool_]) -> Grid:
+        perfect, (low, high) = ece_of_perfect(confidence)
+        return Grid(
+            columns=["ece", "perfect", "low", "high"],
+            rows=[[expected_calibration_error(confidence, correct), perfect, low, high]],
+        )

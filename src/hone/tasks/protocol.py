@@ -1,0 +1,124 @@
+"""What a task is: the protocol that every entry of the table fulfils. One shape for all stages above."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hone.core.measures import MeasureSpec
+from hone.data.fields import Field
+from hone.models.heads import HeadSpec, Outputs
+from hone.models.tokenizer import Tokenizer
+from hone.report.report import Grid
+from hone.tasks.rows import Batch, IntArray, Rows
+from hone.tasks.settings import TextSettings
+
+Purpose = Literal["learn", "predict"]
+Columns = Mapping[str, Sequence[Any]]  # raw examples, columnar: field name -> one value an example
+Prediction = dict[str, Any]  # one JSON object an example; each task writes its shape in its file
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss summed over what it weighs, so that accumulation and data parallelism agree with one large batch.
+
+    Attributes:
+        total: Scalar tensor, the weighted sum.
+        weight: The sum of the weights; ``total / weight`` is the mean.
+    """
+
+    total: Tensor
+    weight: float
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """How the loss is shaped: smoothing of the targets, and one weight a label (float32 [labels]) or None."""
+
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What evaluation shows beyond measures: tables, and how bad each example went.
+
+    Attributes:
+        tables: Name -> table.
+        badness: float64 [examples]; above zero where the answer is wrong, higher where it is worse.
+        gold: One JSON value an example.
+    """
+
+    tables: dict[str, Grid] = field(default_factory=dict)
+    badness: FloatArray = field(default_factory=lambda: np.zeros(0))
+    gold: Sequence[Any] = ()
+
+
+class Task(Protocol):
+    """See the module's docstring; ``labels`` are fixed when the task is made."""
+
+    name: str
+    settings: TextSettings
+    labels: tuple[str, ...]
+    tokenizer: Tokenizer
+    inputs: tuple[Field, ...]
+    targets: tuple[Field, ...]
+    head: HeadSpec
+    measure_specs: Mapping[str, MeasureSpec]
+    main_measure: str
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of a row, special ones included."""
+        ...
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        """Columns of encoded rows, targets included."""
+        ...
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        """Encode examples to unpadded rows; ``start`` is the index of the first example."""
+        ...
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        """Pad the rows ``index`` into one batch, targets included where the rows have them."""
+        ...
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        """The training loss."""
+        ...
+
+    def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
+        """One array of scores a row."""
+        ...
+
+    def join(
+        self, columns: Columns, rows: Rows, partials: Sequence[NDArray[np.float32]], *, constants: Mapping[str, Tensor]
+    ) -> list[Prediction]:
+        """One prediction an example from the scores of its rows; ``constants`` are the head's (transition scores)."""
+        ...
+
+    def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
+        """Sufficient counts, float64 [examples, k]: additive over examples where `additive`."""
+        ...
+
+    @property
+    def additive(self) -> bool:
+        """Whether `measures` of a tally equals `measures` of its sum over examples."""
+        ...
+
+    def measures(self, tally: FloatArray) -> dict[str, float | None]:
+        """Every measure of any subset of a tally's rows."""
+        ...
+
+    def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        """Tables and the badness of each answer."""
+        ...

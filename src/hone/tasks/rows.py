@@ -1,0 +1,88 @@
+"""`Rows`: encoded, unpadded model inputs, columnar; and how they are padded into a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Batch = dict[str, Tensor]
+IntArray = NDArray[np.int64]
+
+ROWS_SCHEMA = {"example": pa.int64(), "truncated": pa.bool_(), "input_ids": pa.list_(pa.int32())}
+
+
+class Rows:
+    """Encoded rows over Arrow columns. One example gives one row, or several windows.
+
+    Columns common to all tasks: ``example`` (index of the example each row comes from), ``truncated`` (whether text
+    of the example was left out), ``input_ids`` (special tokens included); a task adds its own.
+    """
+
+    def __init__(self, table: pa.Table | pa.RecordBatch) -> None:
+        self.table = table if isinstance(table, pa.Table) else pa.Table.from_batches([table])
+        self._ragged: dict[str, tuple[NDArray[np.int32], IntArray]] = {}
+        self.example: IntArray = self.scalar("example")
+        self.lengths: IntArray = np.diff(self.ragged("input_ids")[1])
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def scalar(self, name: str) -> IntArray:
+        """A scalar column as int64 [rows]."""
+        column = self.table.column(name).combine_chunks()
+        values = column.to_numpy(zero_copy_only=False)
+        return np.asarray(values, dtype=np.int64)
+
+    def ragged(self, name: str) -> tuple[NDArray[np.int32], IntArray]:
+        """A list column as flat values int32 and row offsets int64 [rows + 1]."""
+        if name not in self._ragged:
+            column = self.table.column(name).combine_chunks()
+            if isinstance(column, pa.ChunkedArray):  # what combine_chunks gives for no chunks at all
+                column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.list_(pa.int32()))
+            offsets = np.asarray(column.offsets.to_numpy(), dtype=np.int64)
+            values = column.values.to_numpy(zero_copy_only=False)
+            self._ragged[name] = (values, offsets)
+        return self._ragged[name]
+
+    def row(self, name: str, index: int) -> NDArray[np.int32]:
+        """One row of a list column."""
+        values, offsets = self.ragged(name)
+        return values[offsets[index] : offsets[index + 1]]
+
+
+def rows_of(columns: Mapping[str, Sequence[object]], schema: Mapping[str, pa.DataType]) -> pa.RecordBatch:
+    """A record batch of encoded rows from Python columns."""
+    arrays = [pa.array(columns[name], type=kind) for name, kind in schema.items()]
+    return pa.RecordBatch.from_arrays(arrays, names=list(schema))
+
+
+def padded(rows: Rows, name: str, index: IntArray, *, fill: int, per_item: int = 1) -> tuple[Tensor, Tensor]:
+    """Gather list column ``name`` of the rows ``index`` into one padded tensor.
+
+    Args:
+        fill: Value of the padding.
+        per_item: How many consecutive values make one item.
+
+    Returns:
+        values int64 [batch, longest] (or [batch, longest, per_item]) and a bool mask [batch, longest].
+    """
+    values, offsets = rows.ragged(name)
+    starts, lengths = offsets[index], (offsets[index + 1] - offsets[index]) // per_item
+    longest = int(lengths.max()) if len(index) else 0
+    mask = np.arange(longest) < lengths[:, None]
+    out = np.full((len(index), longest, per_item), fill, dtype=np.int64)
+    flat = np.concatenate([np.arange(s, s + n * per_item) for s, n in zip(starts, lengths, strict=True)])
+    out[mask] = values[flat].reshape(-1, per_item)
+    tensor = torch.from_numpy(out if per_item > 1 else out[:, :, 0])
+    return tensor, torch.from_numpy(mask)
+
+
+def text_inputs(rows: Rows, index: IntArray, *, pad_id: int) -> Batch:
+    """``input_ids`` and ``attention_mask``, int64 [batch, tokens], of the rows ``index``."""
+    ids, mask = padded(rows, "input_ids", index, fill=pad_id)
+    return {"input_ids": ids, "attention_mask": mask.long()}

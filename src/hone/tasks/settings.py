@@ -1,0 +1,52 @@
+"""Settings of the tasks; no torch, so that a recipe is checked in a moment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hone.core.settings import Settings
+
+LongText = Literal["window", "truncate", "refuse"]
+
+
+class TextSettings(Settings):
+    """What every task that reads text may be told.
+
+    Attributes:
+        max_length: Most tokens of a row, special ones included; None: the most the base reads.
+        long_text: What becomes of a longer text: read through several windows joined to one answer, cut at the end,
+            or refused with an error.
+        stride: Tokens that neighboring windows share.
+    """
+
+    max_length: Annotated[int, Field(ge=8)] | None = None
+    long_text: LongText = "truncate"
+    stride: Annotated[int, Field(ge=0)] = 64
+
+
+class TextClassificationSettings(TextSettings):
+    """Settings of ``text-classification``.
+
+    Attributes:
+        pooling: ``cls`` is transformers' own head (the bundle opens there with the same logits); ``mean`` averages the
+            token states, which suits sentence-embedding bases such as the default one.
+    """
+
+    pooling: Literal["mean", "cls"] = "mean"
+
+
+class TokenClassificationSettings(TextSettings):
+    """Settings of ``token-classification``.
+
+    Attributes:
+        head: ``linear`` scores each word alone; ``crf`` scores whole tag sequences.
+        word_shape: Show the head each word's case, digits and ending, which an uncased base cannot see.
+        context: Width of a bidirectional LSTM over the words under the linear layer; 0 for none.
+    """
+
+    long_text: LongText = "window"
+    head: Literal["linear", "crf"] = "linear"
+    word_shape: bool = False
+    context: Annotated[int, Field(ge=0, multiple_of=2)] = 0

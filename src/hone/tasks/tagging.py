@@ -1,0 +1,251 @@
+"""``token-classification``: one BIO tag a word, read as entities.
+
+A prediction is ``{"entities": [{"label", "start", "end", "text", "score"}], "truncated"}``, with character offsets,
+end exclusive; an input of ``tokens`` gets ``"tags"`` too, one a token, and its offsets count in the tokens joined by
+single spaces (none between Chinese characters). Windows train as texts of their own, shared words in each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hone.core.errors import RecipeError
+from hone.core.measures import MeasureSpec
+from hone.data.fields import Field
+from hone.metrics.entities import spans as entity_spans
+from hone.models import crf
+from hone.models.heads import HeadSpec, Outputs
+from hone.models.tokenizer import Tokenizer
+from hone.tasks import tagging_scores
+from hone.tasks.long_text import refuse_long, row_limit
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
+from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, padded, rows_of, text_inputs
+from hone.tasks.settings import TokenClassificationSettings
+from hone.tasks.word_windows import WORDS_AT_ONCE, stitched, word_windows
+from hone.text.bio import repaired, tag_set
+from hone.text.shapes import SHAPE_SIZES, word_shapes
+from hone.text.words import join_words, split_words
+
+EXAMPLES_AT_ONCE = 256  # examples decoded together
+
+
+class TokenClassification:
+    """BIO tagging of words.
+
+    Args:
+        settings: The task's settings.
+        labels: The BIO tag set, in the order of the scores.
+        tokenizer: The base's.
+        model_limit: Most tokens the backbone reads.
+    """
+
+    name = "token-classification"
+    inputs = (Field("tokens", "tokens"),)
+    input_choices = ((Field("tokens", "tokens"),), (Field("text", "text"),))
+    targets = (Field("tags", "tags"),)
+    additive = True
+    main_measure = "entity_f1"
+    measure_specs: Mapping[str, MeasureSpec] = tagging_scores.SPECS
+
+    def __init__(
+        self, settings: TokenClassificationSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
+    ) -> None:
+        self.settings = settings
+        self.labels = labels
+        self.tokenizer = tokenizer
+        self.max_tokens = row_limit(settings, tokenizer, model_limit=model_limit)
+        own = settings.head == "linear" and not settings.word_shape and not settings.context
+        choices = {"crf": settings.head == "crf", "word_shape": settings.word_shape, "context": settings.context}
+        self.head = HeadSpec("token-linear", labels) if own else HeadSpec("token-tagging", labels, choices)
+        self._ids = {label: i for i, label in enumerate(labels)}
+        self._room = self.max_tokens - len(tokenizer.prefix) - len(tokenizer.suffix)
+
+    @staticmethod
+    def labels_in(columns: Columns) -> tuple[str, ...]:
+        """``O`` and both tags of every type that a training set teaches."""
+        return tag_set({tag for tags in columns["tags"] for tag in tags})
+
+    @property
+    def _input_schema(self) -> dict[str, pa.DataType]:
+        numbers = pa.list_(pa.int32())
+        schema = {**ROWS_SCHEMA, "first_word": pa.int64(), "word_count": pa.int64(), "word_positions": numbers}
+        return {**schema, "shapes": numbers} if self.settings.word_shape else schema
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        return {**self._input_schema, "tags": pa.list_(pa.int32())}
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        schema = self._input_schema if purpose == "predict" else self.row_schema
+        out: dict[str, list[Any]] = {name: [] for name in schema}
+        long: list[tuple[int, int]] = []
+        for i, words in enumerate(self._words(columns)):
+            pieces, cut = self._pieces(words)
+            sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
+            windows = word_windows(sizes, room=self._room, stride=self.settings.stride)
+            if len(windows) > 1 and self.settings.long_text == "refuse":
+                long.append((start + i, int(sizes.sum())))
+            if len(windows) > 1 and self.settings.long_text == "truncate":
+                windows, cut = windows[:1], True
+            tags = self._tag_ids(columns["tags"][i]) if purpose == "learn" else None
+            shapes = word_shapes(words) if self.settings.word_shape else None
+            for first, end in windows:
+                ids, positions = list(self.tokenizer.prefix), []
+                for piece in pieces[first:end]:
+                    positions.append(len(ids))
+                    ids.extend(piece)
+                out["example"].append(start + i)
+                out["truncated"].append(cut)
+                out["input_ids"].append(ids + self.tokenizer.suffix)
+                out["first_word"].append(first)
+                out["word_count"].append(len(words))
+                out["word_positions"].append(positions)
+                if shapes is not None:
+                    out["shapes"].append(shapes[first:end].ravel())
+                if tags is not None:
+                    out["tags"].append(tags[first:end])
+        refuse_long([i for i, _ in long], [size for _, size in long], room=self._room)
+        return rows_of(out, schema)
+
+    def _words(self, columns: Columns) -> list[Sequence[str]]:
+        if "tokens" in columns:
+            return list(columns["tokens"])
+        return [[text[start:end] for start, end in split_words(text)] for text in columns["text"]]
+
+    def _pieces(self, words: Sequence[str]) -> tuple[list[list[int]], bool]:
+        """Token ids of each word, none longer than a row; and whether a word was cut for that."""
+        pieces: list[list[int]] = []
+        for at in range(0, len(words), WORDS_AT_ONCE):
+            ids, first = self.tokenizer.encode_words([words[at : at + WORDS_AT_ONCE]])[0]
+            pieces.extend(ids[a:b] for a, b in zip(first, [*first[1:], len(ids)], strict=True))
+        cut = any(len(piece) > self._room for piece in pieces)
+        return [piece[: self._room] for piece in pieces], cut
+
+    def _tag_ids(self, tags: Sequence[str]) -> list[int]:
+        return [self._ids[tag] for tag in (repaired(tags) if self.settings.head == "crf" else tags)]
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        batch = text_inputs(rows, index, pad_id=self.tokenizer.pad_id)
+        batch["word_positions"], batch["word_mask"] = padded(rows, "word_positions", index, fill=0)
+        if self.settings.word_shape:
+            batch["shapes"], _ = padded(rows, "shapes", index, fill=0, per_item=len(SHAPE_SIZES))
+        if "tags" in rows.table.column_names:
+            batch["tags"], _ = padded(rows, "tags", index, fill=0)
+        return batch
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        scores, mask, tags = outputs["logits"].float(), batch["word_mask"], batch["tags"]
+        if self.settings.head == "crf":
+            if options.label_smoothing or options.class_weights is not None:
+                raise RecipeError(
+                    "found label_smoothing or class_weights with a crf head, whose loss scores whole sequences",
+                    expected="neither of them, or head: linear",
+                    code="recipe.loss-options",
+                )
+            chain = crf.Chain(outputs["transitions"], outputs["start"], outputs["end"])
+            return Loss(crf.negative_log_likelihood(scores, mask, chain, tags).sum(), float(mask.sum()))
+        each = functional.cross_entropy(
+            scores[mask],
+            tags[mask],
+            weight=options.class_weights,
+            label_smoothing=options.label_smoothing,
+            reduction="none",
+        )
+        weights = options.class_weights
+        return Loss(each.sum(), float(mask.sum()) if weights is None else float(weights[tags[mask]].sum()))
+
+    def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
+        scores = outputs["logits"].float().cpu().numpy()
+        counts = batch["word_mask"].sum(1).tolist()
+        return [row[:count] for row, count in zip(scores, counts, strict=True)]
+
+    def join(
+        self,
+        columns: Columns,
+        rows: Rows,
+        partials: Sequence[NDArray[np.float32]],
+        *,
+        constants: Mapping[str, Tensor],
+    ) -> list[Prediction]:
+        if not len(rows):
+            return []
+        chain = crf.Chain(**constants) if constants else None
+        begins = np.flatnonzero(np.diff(rows.example, prepend=rows.example[0] - 1))
+        first_word, word_count = rows.scalar("first_word"), rows.scalar("word_count")
+        scores = [
+            stitched([(int(first_word[r]), partials[r]) for r in range(begin, end)], words=int(word_count[begin]))
+            for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True)
+        ]
+        truncated = rows.scalar("truncated")[begins].astype(bool)
+        answers: list[Prediction] = [{}] * len(scores)
+        order = sorted(range(len(scores)), key=lambda i: len(scores[i]))
+        for at in range(0, len(order), EXAMPLES_AT_ONCE):
+            chosen = order[at : at + EXAMPLES_AT_ONCE]
+            decoded = _tags([scores[i] for i in chosen], chain)
+            for i, (ids, chances) in zip(chosen, decoded, strict=True):
+                answers[i] = self._answer(columns, i, ids, chances, bool(truncated[i]))
+        return answers
+
+    def _answer(
+        self, columns: Columns, i: int, ids: NDArray[np.int64], chances: NDArray[np.float32], truncated: bool
+    ) -> Prediction:
+        given = columns.get("tokens")
+        if given is not None:
+            text, offsets = join_words(given[i])
+        else:
+            text = columns["text"][i]
+            offsets = split_words(text)
+        tags = [self.labels[k] for k in ids]
+        entities = [
+            {
+                "label": label,
+                "start": offsets[first][0],
+                "end": offsets[end - 1][1],
+                "text": text[offsets[first][0] : offsets[end - 1][1]],
+                "score": float(chances[first:end].mean()),
+            }
+            for label, first, end in entity_spans(tags)
+        ]
+        answer: Prediction = {"entities": entities, "truncated": truncated}
+        return answer if given is None else {**answer, "tags": tags}
+
+    def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
+        """Entity and token counts (`hone.tasks.tagging_scores.tally`), float64 [examples, k]; additive."""
+        return tagging_scores.tally(columns["tags"], [p["tags"] for p in predictions], tags=self.labels)
+
+    def measures(self, tally: FloatArray) -> dict[str, float | None]:
+        return tagging_scores.measures(tally, tags=self.labels)
+
+    def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        predicted = [p["tags"] for p in predictions]
+        return tagging_scores.scored(columns["tags"], predicted, tags=self.labels)
+
+
+def _tags(
+    scores: Sequence[NDArray[np.float32]], chain: crf.Chain | None
+) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Of each example the best tag ids [words] and the probability of each."""
+    longest = max(1, max(len(row) for row in scores))
+    padded_scores = torch.zeros(len(scores), longest, scores[0].shape[1])
+    mask = torch.zeros(len(scores), longest, dtype=torch.bool)
+    for i, row in enumerate(scores):
+        padded_scores[i, : len(row)] = torch.from_numpy(row)
+        mask[i, : len(row)] = True
+    with torch.inference_mode():
+        if chain is None:
+            chances = torch.softmax(padded_scores, dim=2)
+            best = padded_scores.argmax(dim=2)
+        else:
+            mask[:, 0] = True  # a text without words still has one step; it is cut off below
+            best = crf.viterbi(padded_scores, mask, chain)
+            chances = crf.marginals(padded_scores, mask, chain)
+        sure = chances.gather(2, best.unsqueeze(2)).squeeze(2)
+    return [(best[i, : len(row)].numpy(), sure[i, : len(row)].numpy()) for i, row in enumerate(scores)]

@@ -1,0 +1,94 @@
+"""How taggings are scored: entities as conlleval counts them, and the token-level table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hone.core.measures import MeasureSpec
+from hone.metrics.entities import averages, per_label, span_counts, token_counts
+from hone.report.report import Cell, Grid
+from hone.tasks.protocol import FloatArray, Scored
+
+SPECS: Mapping[str, MeasureSpec] = {
+    name: MeasureSpec()
+    for name in (
+        "entity_f1",
+        "entity_precision",
+        "entity_recall",
+        "entity_macro_f1",
+        "token_weighted_f1",
+        "token_macro_f1",
+        "token_accuracy",
+    )
+}
+
+
+def types_of(tags: Sequence[str]) -> tuple[str, ...]:
+    """Entity types of a tag set, sorted."""
+    return tuple(sorted({tag[2:] for tag in tags if tag != "O"}))
+
+
+def tally(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, tags: tuple[str, ...]
+) -> FloatArray:
+    """Float64 [examples, 3 x types + 3 x tags]: true positives, predicted and gold, of entities, then of tokens."""
+    kinds = types_of(tags)
+    entity = [span_counts(g, p, kinds) for g, p in zip(gold, predicted, strict=True)]
+    token = [token_counts(g, p, tags) for g, p in zip(gold, predicted, strict=True)]
+    if not entity:
+        return np.zeros((0, 3 * (len(kinds) + len(tags))))
+    return np.concatenate([np.stack(entity), np.stack(token)], axis=1).astype(np.float64)
+
+
+def measures(counts: FloatArray, *, tags: tuple[str, ...]) -> dict[str, float | None]:
+    """Every measure of the summed rows of a tally; None where there is nothing to score."""
+    kinds = types_of(tags)
+    summed = counts.sum(axis=0)
+    entity, token = summed[: 3 * len(kinds)], summed[3 * len(kinds) :]
+    tokens = token[2 * len(tags) :].sum()
+    if not len(counts) or not tokens:
+        return dict.fromkeys(SPECS)
+    entity_scores, token_scores = averages(entity), averages(token)
+    return {
+        "entity_f1": entity_scores["micro_f1"],
+        "entity_precision": entity_scores["micro_precision"],
+        "entity_recall": entity_scores["micro_recall"],
+        "entity_macro_f1": entity_scores["macro_f1"],
+        "token_weighted_f1": token_scores["weighted_f1"],
+        "token_macro_f1": token_scores["macro_f1"],
+        "token_accuracy": float(token[: len(tags)].sum() / tokens),
+    }
+
+
+def scored(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, tags: tuple[str, ...]) -> Scored:
+    """Per-entity and per-token tables; badness is the share of entities that were missed or made up."""
+    kinds = types_of(tags)
+    counts = tally(gold, predicted, tags=tags)
+    summed = counts.sum(axis=0)
+    split = 3 * len(kinds)
+    tables = {
+        "per_entity": _table(summed[:split], kinds),
+        "per_token": _table(summed[split:], tags),
+        "confusion": _confusion(gold, predicted, tags),
+    }
+    hits, said, true = counts[:, :split].reshape(len(counts), 3, -1).sum(axis=2).T
+    return Scored(tables, (said - hits) + (true - hits), gold)
+
+
+def _table(counts: FloatArray, names: Sequence[str]) -> Grid:
+    precision, recall, f1, support = per_label(counts)
+    rows: list[list[Cell]] = [
+        [name, float(f1[i]), float(precision[i]), float(recall[i]), int(support[i])] for i, name in enumerate(names)
+    ]
+    return Grid(columns=["label", "f1", "precision", "recall", "support"], rows=rows, show="bars")
+
+
+def _confusion(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], tags: Sequence[str]) -> Grid:
+    ids = {tag: i for i, tag in enumerate(tags)}
+    counts = np.zeros((len(tags), len(tags)), dtype=np.int64)
+    for g, p in zip(gold, predicted, strict=True):
+        np.add.at(counts, ([ids[t] for t in g], [ids[t] for t in p]), 1)
+    rows: list[list[Cell]] = [[tag, *map(int, row)] for tag, row in zip(tags, counts, strict=True)]
+    return Grid(columns=["gold", *tags], rows=rows, show="matrix")

@@ -1,0 +1,1 @@
+"""Text as people write it: words with character offsets, word shapes, BIO tags."""

@@ -1,0 +1,38 @@
+"""Words and their character offsets, for English-like scripts and for Chinese (one character a word)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# Scripts written without spaces: CJK ideographs with their extensions, kana, full-width forms.
+UNSPACED = "\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003134f"
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+(?:['’.\-][^\W{UNSPACED}]+)*|[^\w\s]")
+_UNSPACED = re.compile(rf"[{UNSPACED}]")
+
+
+def split_words(text: str) -> list[tuple[int, int]]:
+    """Character offsets ``(start, end)``, end exclusive, of the words and punctuation marks of ``text``.
+
+    A Chinese character is a word; a run of letters and digits is one, with inner apostrophes, hyphens and periods;
+    every other visible character stands alone. White space belongs to no word.
+    """
+    return [match.span() for match in _WORD.finditer(text) if not match.group().isspace()]
+
+
+def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """The text that ``words`` make, and the offsets of each in it.
+
+    Words are parted by one space, except between two characters of a script written without spaces.
+    """
+    pieces: list[str] = []
+    offsets: list[tuple[int, int]] = []
+    length = 0
+    for word in words:
+        if pieces and not (_UNSPACED.match(pieces[-1][-1:]) and _UNSPACED.match(word[:1])):
+            pieces.append(" ")
+            length += 1
+        offsets.append((length, length + len(word)))
+        pieces.append(word)
+        length += len(word)
+    return "".join(pieces), offsets

@@ -1,0 +1,1 @@
+"""The one loop, and the stages that run it."""

@@ -1,0 +1,250 @@
+"""The stage ``finetune``: a base model and labeled rows become a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+
+import hone
+from hone.bundle.bundle import Bundle, write_bundle
+from hone.bundle.manifest import DataRecord, Lineage, Manifest, Part, Plain, TaskRecord
+from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.errors import DeviceError, RecipeError, did_you_mean
+from hone.core.lineage import digest_value
+from hone.core.measures import Measure
+from hone.data.checks import require_known_labels, require_two_classes
+from hone.data.dataset import Dataset
+from hone.models.base import Base
+from hone.models.model import HEAD_FILE, Model, build_model, save_model
+from hone.models.tokenizer import load_tokenizer
+from hone.predict.batching import score_rows
+from hone.predict.device import pick_device
+from hone.predict.engine import TorchEngine
+from hone.report.report import Grid, Report
+from hone.tasks.encoded import encoded
+from hone.tasks.make import make_task
+from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.table import TASKS
+from hone.train.loop import Loop, Setup, Trained, Validate
+from hone.train.settings import FinetuneSettings
+from hone.train.trackers import RunLog, require_trackers
+
+
+def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
+    """Train on ``train``, choose by ``validation``, write a bundle to ``run.target``."""
+    base, train = inputs.base, inputs.data["train"]
+    if base is None:
+        raise RecipeError("finetune was given no base model", fix="Name one: base: minilm", code="recipe.no-base")
+    require_trackers(settings.report_to)
+    device = pick_device(run.device)
+    _require_precision(settings.mixed_precision, device)
+    task = _task(inputs, base, train)
+    rows = encoded(task, train, cache=run.cache)
+    torch.manual_seed(run.seed)
+    model = build_model(base.folder, task.head, dropout=settings.dropout, head_from=_head_of(inputs, base))
+    # The loop may resume a checkpoint of this very work and of nothing else.
+    recipe = {"stage": "finetune", "settings": settings.model_dump(mode="json"), "seed": run.seed,
+              "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")}}  # fmt: skip
+    data = {name: dataset.digest for name, dataset in inputs.data.items()}
+    identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type})
+    validation = inputs.data.get("validation")
+    watched = _watched(settings, task)
+    setup = Setup(
+        settings=settings,
+        seed=run.seed,
+        identity=identity,
+        checkpoints=run.folder / "checkpoints",
+        options=_loss_options(settings, task, rows_labels=train, device=device),
+        validate=_validator(task, validation, run.cache, device) if validation is not None else None,
+        watched=watched,
+        higher_is_better=task.measure_specs[watched].better != "lower",
+    )
+    trained = _train(model, task, rows, setup=setup, run=run, device=device)
+    bundle = write_bundle(
+        run.target,
+        build=lambda folder: _fill(folder, model, task, _lineage(inputs, run, base, settings=recipe)),
+    )
+    return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs), bundle)
+
+
+def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
+    kind = TASKS[inputs.task.name]
+    target = kind.targets[0].name
+    require_two_classes(train, target)
+    labels = kind.labels_in({target: train.column(target)})
+    for name, other in inputs.data.items():
+        if name != "train":
+            require_known_labels(labels, other, target)
+    return make_task(
+        inputs.task.name, inputs.task.settings, labels=labels, folder=base.folder, tokenizer=load_tokenizer(base.folder)
+    )
+
+
+def _head_of(inputs: Inputs, base: Base) -> Path | None:
+    """The head to go on from: that of the stage before, where its labels and kind are the same."""
+    return inputs.bundle.path / HEAD_FILE if inputs.bundle is not None and inputs.bundle.path == base.folder else None
+
+
+def _require_precision(precision: str, device: torch.device) -> None:
+    if precision == "no":
+        return
+    if device.type == "cpu":
+        has = precision == "bf16" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    elif device.type == "cuda":
+        has = precision == "fp16" or torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = precision == "fp16"
+    if not has:
+        raise DeviceError(
+            f"mixed_precision {precision!r} is not to be had on this {device.type}",
+            expected="hardware that computes in it",
+            fix="Set mixed_precision to 'no', or train on a device that has it.",
+            code="device.precision",
+        )
+
+
+def _watched(settings: FinetuneSettings, task: Task) -> str:
+    name = settings.metric_for_best_model or task.main_measure
+    if name not in task.measure_specs:
+        raise RecipeError(
+            f"found metric_for_best_model {name!r}, which {task.name} does not measure",
+            fix=did_you_mean(name, task.measure_specs),
+            code="recipe.unknown-measure",
+        )
+    return name
+
+
+def _loss_options(
+    settings: FinetuneSettings, task: Task, *, rows_labels: Dataset, device: torch.device
+) -> LossOptions:
+    """Label weights from the recipe, in the order of the task's labels."""
+    chosen = settings.class_weights
+    if chosen == "none":
+        return LossOptions(settings.label_smoothing_factor)
+    if isinstance(chosen, dict):
+        unknown = sorted(set(chosen) - set(task.labels))
+        if unknown:
+            raise RecipeError(
+                f"found class_weights for {', '.join(map(repr, unknown))}, which no training row has",
+                fix=did_you_mean(unknown[0], task.labels),
+                code="recipe.unknown-label",
+            )
+        weights = [chosen.get(label, 1.0) for label in task.labels]
+    else:
+        values = rows_labels.column(task.targets[0].name)
+        flat = [tag for value in values for tag in ([value] if isinstance(value, str) else value)]
+        counts = np.array([flat.count(label) for label in task.labels], dtype=np.float64)
+        weights = (counts.sum() / (len(counts) * np.maximum(counts, 1.0))).tolist()
+    return LossOptions(settings.label_smoothing_factor, torch.tensor(weights, dtype=torch.float32, device=device))
+
+
+def _validator(task: Task, validation: Dataset, cache: Path, device: torch.device) -> Validate:
+    rows = encoded(task, validation, cache=cache)
+    columns = validation.slice(0, len(validation))
+
+    def validate(model: Model) -> dict[str, float | None]:
+        engine = TorchEngine(model, device)
+        predictions = task.join(columns, rows, score_rows(task, engine, rows), constants=engine.constants)
+        return task.measures(task.tally(predictions, columns))
+
+    return validate
+
+
+def _train(model: Model, task: Task, rows: Any, *, setup: Setup, run: Run, device: torch.device) -> Trained:
+    AcceleratorState._reset_state(reset_partial_state=True)  # a process may train twice, with other settings
+    settings = setup.settings
+    accelerator = Accelerator(
+        mixed_precision=settings.mixed_precision,
+        cpu=device.type == "cpu",
+        log_with=list(settings.report_to) or None,
+        project_dir=str(run.folder),
+    )
+    assert PartialState().num_processes == 1
+    loop = Loop(model, task, rows, setup=setup, accelerator=accelerator)
+    resumed_at = loop.resume()
+    if resumed_at is not None:
+        run.progress.say(f"resuming at step {resumed_at} of {loop.total}, from a checkpoint of this same recipe")
+    log = RunLog(
+        run.folder,
+        accelerator=accelerator,
+        trackers=list(settings.report_to),
+        config=settings.model_dump(),
+        resumed_at=resumed_at,
+    )
+    try:
+        return loop.run(log=log, progress=run.progress, resumed_at=resumed_at)
+    finally:
+        log.close()
+
+
+def _lineage(inputs: Inputs, run: Run, base: Base, *, settings: Mapping[str, Any]) -> Lineage:
+    return Lineage(
+        parents=(base.digest,),
+        stage="finetune",
+        recipe=dict(settings),
+        recipe_digest=inputs.recipe_digest,
+        data=tuple(
+            DataRecord(role=name, digest=dataset.digest, rows=len(dataset)) for name, dataset in inputs.data.items()
+        ),
+        seed=run.seed,
+        hone=hone.__version__,
+    )
+
+
+def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
+    model = model.to("cpu")
+    written = save_model(model, folder)
+    task.tokenizer.save(folder)
+    processor = sorted(path.name for path in folder.iterdir() if path.name not in written)
+    weights = tuple(name for name in written if name != HEAD_FILE)
+    head_files = (HEAD_FILE,) if HEAD_FILE in written else ()
+    return Manifest(
+        task=TaskRecord(
+            name=task.name,
+            settings=task.settings.model_dump(mode="json"),
+            labels=task.labels,
+            inputs=tuple(field.name for field in task.inputs),
+        ),
+        parts=(
+            Part(role="weights", name="backbone", format="safetensors", files=weights),
+            Part(role="processor", name="tokenizer", format="tokenizers", files=tuple(processor)),
+            Part(role="head", name=task.head.kind, format="safetensors", files=head_files),
+        ),
+        default=("backbone", "tokenizer", task.head.kind),
+        plain=Plain(auto_class=model.head.auto_class, gives=model.head.gives),
+        lineage=lineage,
+    )
+
+
+def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, inputs: Inputs) -> Report:
+    position, spec = trained.position, task.measure_specs[setup.watched]
+    measures = []
+    if position.best is not None:
+        rows = len(inputs.data["validation"])
+        measures.append(
+            Measure(name=setup.watched, value=position.best, n=rows, unit=spec.unit, better=spec.better,
+                    slice="validation")  # fmt: skip
+        )
+    columns = ["epoch", *([setup.watched] if position.history else [])]
+    curve = Grid(columns=columns, rows=[[r["epoch"], r[setup.watched]] for r in position.history], show="line")
+    return Report(
+        stage="finetune",
+        bundle=bundle.digest,
+        measures=measures,
+        tables={"validation_curve": curve} if position.history else {},
+        facts={
+            "rows": len(inputs.data["train"]),
+            "steps": position.step,
+            "best_step": position.best_step or position.step,
+            "stopped_early": trained.stopped_early,
+            "resumed_at_step": trained.resumed_at,
+            "seconds": round(trained.seconds, 1),
+            "tokens_per_s": round(position.tokens / max(trained.seconds, 1e-9)),
+        },
+    )

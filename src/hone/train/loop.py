@@ -1,0 +1,243 @@
+"""The one training loop: batches in, gradient steps out, validation and checkpoints between them."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from hone.core.errors import HoneError
+from hone.core.progress import Progress
+from hone.models.model import Model
+from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.rows import IntArray, Rows
+from hone.train.batches import epoch_batches, step_batches
+from hone.train.checkpoint import Position, latest_checkpoint, load_checkpoint, save_checkpoint
+from hone.train.optimizer import make_optimizer
+from hone.train.schedule import rate_factor
+from hone.train.settings import FinetuneSettings
+from hone.train.trackers import RunLog
+
+Validate = Callable[[Model], dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the loop is given.
+
+    Attributes:
+        identity: Digest of recipe, data and base; a checkpoint of another identity is not resumed.
+        checkpoints: Folder of checkpoints.
+        validate: Measures the model on the validation split; None when there is none.
+        watched: Name of the measure that decides which state is best, and whether more of it is better.
+    """
+
+    settings: FinetuneSettings
+    seed: int
+    identity: str
+    checkpoints: Path
+    options: LossOptions
+    validate: Validate | None
+    watched: str
+    higher_is_better: bool
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How training went; the model holds the state that ``keep`` asked for."""
+
+    position: Position
+    resumed_at: int | None
+    stopped_early: bool
+    seconds: float
+
+
+class Loop:
+    """Trains ``model`` in place.
+
+    Args:
+        model: Freshly built, on any device.
+        task: Collates rows and states the loss.
+        rows: Encoded training rows.
+    """
+
+    def __init__(self, model: Model, task: Task, rows: Rows, *, setup: Setup, accelerator: Accelerator) -> None:
+        self.setup, self.settings, self.task, self.rows = setup, setup.settings, task, rows
+        self.accelerator = accelerator
+        self.model = model
+        self.prepared, self.optimizer = accelerator.prepare(model, make_optimizer(model, setup.settings))
+        self.position = Position(identity=setup.identity)
+        self.best: dict[str, Tensor] | None = None
+        per_epoch = math.ceil(len(rows) / self.settings.per_device_train_batch_size)
+        self.steps_per_epoch = math.ceil(per_epoch / self.settings.gradient_accumulation_steps)
+        total = math.ceil(self.steps_per_epoch * self.settings.num_train_epochs)
+        self.total = min(total, self.settings.max_steps or total)
+        self.warmup = int(self.settings.warmup_ratio * self.total)
+
+    def resume(self) -> int | None:
+        """Take up the newest checkpoint of this very run; returns its step, or None when there is none."""
+        path = latest_checkpoint(self.setup.checkpoints, identity=self.setup.identity)
+        if path is None:
+            return None
+        self.position, self.best = load_checkpoint(path, model=self.model, optimizer=self.optimizer)
+        return self.position.step
+
+    def run(self, *, log: RunLog, progress: Progress, resumed_at: int | None) -> Trained:
+        """Train to the end, or until validation stops improving, or until interrupted (a checkpoint is left then).
+
+        Raises:
+            HoneError: The loss is not finite.
+            KeyboardInterrupt: It was interrupted; the checkpoint of the last finished step is on disk.
+        """
+        began, before = time.perf_counter(), self.position.seconds
+        progress.begin("training", total=self.total, unit="step")
+        progress.advance(self.position.step)
+        stopped_early = False
+        self.model.train()
+        with asked_to_stop() as stop:
+            for batches in self._remaining():
+                loss, tokens = self._step(batches)
+                self.position.seconds = before + time.perf_counter() - began
+                self._report(loss, tokens, log=log, progress=progress)
+                stopped_early = self._measure(log, progress)
+                if stopped_early:
+                    break
+                if stop() or self._due(self.settings.save_steps):
+                    self._save()
+                if stop():
+                    raise KeyboardInterrupt
+        progress.finish()
+        if self.settings.keep == "best" and self.best is not None:
+            self.model.load_state_dict(self.best)
+        return Trained(self.position, resumed_at, stopped_early, self.position.seconds)
+
+    def _remaining(self) -> Iterator[list[IntArray]]:
+        """The batches of every step still to do, epoch after epoch."""
+        settings = self.settings
+        while self.position.step < self.total:
+            epoch, skip = divmod(self.position.step, self.steps_per_epoch)
+            batches = epoch_batches(
+                self.rows.lengths,
+                size=settings.per_device_train_batch_size,
+                seed=self.setup.seed,
+                epoch=epoch,
+                strategy=settings.train_sampling_strategy,
+            )
+            steps = list(step_batches(batches, accumulate=settings.gradient_accumulation_steps))
+            yield from steps[skip : skip + self.total - self.position.step]
+
+    def _step(self, batches: list[IntArray]) -> tuple[float, int]:
+        """One optimizer step over the union of ``batches``; returns the mean loss and the number of tokens."""
+        total, weight, tokens, reference = 0.0, 0.0, 0, 0.0
+        for index in batches:
+            batch = {k: v.to(self.accelerator.device) for k, v in self.task.collate(self.rows, index).items()}
+            with self.accelerator.autocast():
+                outputs = self.prepared(batch)
+            loss = self.task.loss(outputs, batch, options=self.setup.options)
+            reference = reference or loss.weight
+            self.accelerator.backward(loss.total / reference)
+            total, weight = total + float(loss.total.detach()), weight + loss.weight
+            tokens += int(self.rows.lengths[index].sum())
+        mean = total / weight
+        if not math.isfinite(mean):
+            raise HoneError(
+                f"the loss at step {self.position.step + 1} is {mean}",
+                expected="a finite number",
+                fix="Lower learning_rate, or set mixed_precision to 'no'.",
+                code="train.loss-not-finite",
+            )
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if weight != reference:  # several batches: make the sum of their gradients the mean over their union
+            torch._foreach_mul_([p.grad for p in parameters], reference / weight)
+        if self.settings.max_grad_norm is not None:
+            self.accelerator.clip_grad_norm_(parameters, self.settings.max_grad_norm)
+        factor = rate_factor(
+            self.position.step, total=self.total, warmup=self.warmup, shape=self.settings.lr_scheduler_type
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.position.step += 1
+        return mean, tokens
+
+    def _report(self, loss: float, tokens: int, *, log: RunLog, progress: Progress) -> None:
+        position = self.position
+        position.loss_sum, position.loss_count = position.loss_sum + loss, position.loss_count + 1
+        position.tokens += tokens
+        progress.advance(1, loss=loss, tokens_per_s=position.tokens / max(position.seconds, 1e-9))
+        if self._due(self.settings.logging_steps):
+            figures = {
+                "epoch": position.step / self.steps_per_epoch,
+                "loss": position.loss_sum / position.loss_count,
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "tokens": position.tokens,
+                "seconds": round(position.seconds, 3),
+            }
+            log.write(position.step, figures)
+            position.loss_sum, position.loss_count = 0.0, 0
+
+    def _due(self, every: int | None) -> bool:
+        return bool(every) and (self.position.step % (every or 1) == 0 or self.position.step == self.total)
+
+    def _measure(self, log: RunLog, progress: Progress) -> bool:
+        """Measure on validation where due; returns whether training should stop early."""
+        settings, position, validate = self.settings, self.position, self.setup.validate
+        every = self.steps_per_epoch if settings.eval_strategy == "epoch" else settings.eval_steps
+        if validate is None or settings.eval_strategy == "no" or not self._due(every):
+            return False
+        values = validate(self.model)
+        self.model.train()
+        value = values[self.setup.watched]
+        record = {f"validation_{name}": number for name, number in values.items() if number is not None}
+        log.write(position.step, record)
+        position.history.append({"step": position.step, "epoch": position.step / self.steps_per_epoch, **values})
+        if value is None:
+            return False
+        progress.say(f"step {position.step}: validation {self.setup.watched} {value:.4f}")
+        sign = 1 if self.setup.higher_is_better else -1
+        if position.best is None or sign * value > sign * position.best:
+            position.best, position.best_step, position.stale = value, position.step, 0
+            if settings.keep == "best":
+                self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        else:
+            position.stale += 1
+        return settings.early_stopping_patience is not None and position.stale >= settings.early_stopping_patience
+
+    def _save(self) -> None:
+        save_checkpoint(
+            self.setup.checkpoints,
+            position=self.position,
+            model=self.model,
+            optimizer=self.optimizer,
+            best=self.best,
+        )
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Within it the first Ctrl-C only asks to stop at the next step; a second one interrupts at once."""
+    asked = threading.Event()
+
+    def ask(*_: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    old = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, old)

@@ -1,0 +1,92 @@
+"""Settings of ``finetune``; no torch. Where transformers has a name for a setting, it is that name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from hone.bundle.stage import Stage
+from hone.core.settings import Settings
+
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class FinetuneSettings(Settings):
+    """Settings of the stage ``finetune``.
+
+    Attributes:
+        method: ``full`` updates every weight.
+        num_train_epochs: Passes over the training rows.
+        max_steps: Stop after so many optimizer steps; None: by epochs alone.
+        per_device_train_batch_size: Rows of one forward pass.
+        gradient_accumulation_steps: Forward passes of one optimizer step; the gradient is that of their union.
+        learning_rate: Peak rate of the backbone.
+        head_learning_rate: Peak rate of the new head; None: the backbone's.
+        optim: ``adamw`` (Loshchilov and Hutter 2019) or ``adafactor`` (Shazeer and Stern 2018).
+        weight_decay: Decoupled decay; biases and norms have none.
+        lr_scheduler_type: Shape of the rate after warmup.
+        warmup_ratio: Share of the steps over which the rate rises from zero.
+        max_grad_norm: Gradient norm above which gradients are scaled down; None: never.
+        label_smoothing_factor: Share of each target given to all labels evenly.
+        class_weights: ``balanced`` weighs labels by inverse frequency; or a weight for each label by name.
+        dropout: Dropout of backbone and head; None: the base's own.
+        mixed_precision: ``bf16`` or ``fp16`` where the device has it, else an error.
+        train_sampling_strategy: ``group_by_length`` puts alike lengths into a batch; ``random`` does not.
+        eval_strategy: When the validation split is measured: after each epoch, every ``eval_steps``, or never.
+        metric_for_best_model: A measure of the task, its main one when None.
+        keep: Which weights remain: the best by validation, or the last.
+        early_stopping_patience: Measurements without improvement before training stops; None: never.
+        save_steps: A checkpoint every so many optimizer steps; None: none.
+        logging_steps: A line in the log every so many steps.
+        report_to: Trackers that get the log as well.
+    """
+
+    method: Literal["full"] = "full"
+    num_train_epochs: Positive = 3.0
+    max_steps: Count | None = None
+    per_device_train_batch_size: Count = 32
+    gradient_accumulation_steps: Count = 1
+    learning_rate: Positive = 2e-4
+    head_learning_rate: Positive | None = None
+    optim: Literal["adamw", "adafactor"] = "adamw"
+    adam_beta1: Share = 0.9
+    adam_beta2: Share = 0.999
+    adam_epsilon: Positive = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_ratio: Share = 0.1
+    max_grad_norm: Positive | None = 1.0
+    label_smoothing_factor: Share = 0.0
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    dropout: Share | None = None
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    train_sampling_strategy: Literal["group_by_length", "random"] = "group_by_length"
+    eval_strategy: Literal["epoch", "steps", "no"] = "epoch"
+    eval_steps: Count | None = None
+    metric_for_best_model: str | None = None
+    keep: Literal["best", "last"] = "best"
+    early_stopping_patience: Count | None = None
+    save_steps: Count | None = 500
+    logging_steps: Count = 10
+    report_to: list[Tracker] = []
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FinetuneSettings:
+        if self.eval_strategy == "steps" and self.eval_steps is None:
+            raise ValueError("eval_steps, since eval_strategy is 'steps'")
+        if self.early_stopping_patience is not None and self.eval_strategy == "no":
+            raise ValueError("an eval_strategy other than 'no', since early_stopping_patience is set")
+        return self
+
+
+FINETUNE = Stage(
+    kind="finetune",
+    settings=FinetuneSettings,
+    reads=("train", "validation"),
+    changes="model",
+    work="hone.train.finetune:finetune",
+)

@@ -1,0 +1,80 @@
+"""Where the figures of a run go: a JSON-lines log always, and the trackers that were asked for, through accelerate."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from accelerate import Accelerator
+
+from hone.core.errors import MissingExtra
+from hone.train.settings import Tracker
+
+PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
+
+
+def require_trackers(trackers: list[Tracker]) -> None:
+    """Raise `MissingExtra` for the first tracker that is not installed."""
+    for name in trackers:
+        if importlib.util.find_spec(PACKAGES[name]) is None:
+            raise MissingExtra(PACKAGES[name], extra=name, needed_for=f"report_to: [{name}]")
+
+
+class RunLog:
+    """Figures by step: to ``log.jsonl``, and to the accelerator's trackers.
+
+    Args:
+        folder: Gets ``log.jsonl`` and what the trackers write.
+        accelerator: Made with ``log_with`` the trackers.
+        trackers: Their names.
+        config: Settings, shown by the trackers.
+        append: Keep the log of the run that is resumed, up to ``step``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        accelerator: Accelerator,
+        trackers: list[Tracker],
+        config: dict[str, Any],
+        resumed_at: int | None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "log.jsonl"
+        self._accelerator = accelerator if trackers else None
+        kept = self._kept(resumed_at) if resumed_at is not None else []
+        self._file: IO[str] = self._path.open("w", encoding="utf-8")
+        self._file.writelines(kept)
+        if trackers:
+            os.environ.setdefault("WANDB_MODE", "offline")
+            os.environ.setdefault("WANDB_SILENT", "true")
+            flat = {key: value for key, value in config.items() if isinstance(value, str | int | float | bool)}
+            places: dict[str, Any] = {
+                "wandb": {"dir": str(folder)},
+                "mlflow": {"logging_dir": f"sqlite:///{folder.resolve() / 'mlflow.db'}"},
+            }
+            accelerator.init_trackers("hone", flat, {name: places[name] for name in trackers if name in places})
+
+    def _kept(self, step: int) -> list[str]:
+        if not self._path.is_file():
+            return []
+        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [line for line in lines if line.endswith("\n") and json.loads(line).get("step", 0) <= step]
+
+    def write(self, step: int, figures: dict[str, Any]) -> None:
+        """One record."""
+        self._file.write(json.dumps({"step": step, **figures}, ensure_ascii=False) + "\n")
+        self._file.flush()
+        if self._accelerator is not None:
+            numbers = {key: value for key, value in figures.items() if isinstance(value, int | float)}
+            self._accelerator.log(numbers, step=step)
+
+    def close(self) -> None:
+        """Flush everything."""
+        self._file.close()
+        if self._accelerator is not None:
+            self._accelerator.end_training()
