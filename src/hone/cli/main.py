@@ -1,0 +1,204 @@
+"""The command ``hone``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hone.core.errors import HoneError
+
+app = typer.Typer(
+    name="hone",
+    help="From a pretrained language model and your text to an audited, compressed, monitored service.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="Settings: key=value, dotted keys.", metavar="[KEY=VALUE]...")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for what is made.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+
+
+@app.callback()
+def root(
+    verbose: Annotated[int, typer.Option("-v", count=True, help="Say more; twice: everything.")] = 0,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log lines as JSON.")] = False,
+) -> None:
+    """Configure logging; the library itself never does."""
+    from hone.cli.logs import configure_logging
+
+    configure_logging(verbose, as_json=log_json)
+
+
+@app.command()
+def run(recipe: Path, overrides: Overrides = None, out: Out = None, as_json: Json = False) -> None:
+    """Run every stage of a recipe."""
+    from hone.cli.console import make_progress
+    from hone.cli.show import show_result
+    from hone.pipeline.run import run_recipe
+
+    result = run_recipe(recipe, out=out, overrides=overrides or [], progress=make_progress())
+    show_result(result, as_json=as_json)
+
+
+@app.command()
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="Data files; the first is train, a second one test.")],
+    task: Annotated[str, typer.Option("--task", help="The task the data is for.")] = "text-classification",
+    base: Annotated[str, typer.Option("--base", help="The base whose tokenizer reads it.")] = "minilm",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """What is in the data, and what training on it would cost."""
+    from hone.cli.single import inspect_files
+
+    inspect_files(files, task=task, base=base, out=out, as_json=as_json)
+
+
+@app.command()
+def finetune(
+    train: Annotated[Path, typer.Argument(help="Training rows.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    overrides: Overrides = None,
+    task: Annotated[str, typer.Option("--task")] = "text-classification",
+    base: Annotated[str, typer.Option("--base", help="minilm, a folder, a bundle or a hub id.")] = "minilm",
+    validation: Annotated[str | None, typer.Option("--validation", help="A file, or none; else carved.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 13,
+    as_json: Json = False,
+) -> None:
+    """Train a base on labeled rows; writes a new bundle."""
+    from hone.cli.single import finetune_file
+
+    finetune_file(
+        train, out=out, task=task, base=base, validation=validation, seed=seed, overrides=overrides or [], as_json=as_json
+    )
+
+
+@app.command()
+def evaluate(
+    bundle: Path,
+    file: Annotated[Path, typer.Argument(help="Labeled rows that the bundle did not learn from.")],
+    overrides: Overrides = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a bundle on labeled rows, with intervals."""
+    from hone.cli.single import evaluate_file
+
+    evaluate_file(bundle, file, overrides=overrides or [], out=out, as_json=as_json)
+
+
+@app.command()
+def predict(
+    bundle: Path,
+    file: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")] = "-",
+    out: Annotated[Path | None, typer.Option("--out", help="File for the answers; stdout when left out.")] = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Answer every row: one JSON line a row, in input order."""
+    from hone.cli.answers import predict_file
+
+    predict_file(bundle, file, out=out, device=device)
+
+
+@app.command()
+def serve(
+    bundle: Path,
+    host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port")] = 8000,
+    device: DeviceName = "auto",
+) -> None:
+    """Serve a bundle over HTTP: POST /predict."""
+    from hone.serve.server import serve_bundle
+
+    serve_bundle(bundle, host=host, port=port, device=device)
+
+
+@app.command()
+def verify(bundle: Path, as_json: Json = False) -> None:
+    """Check every byte of a bundle against its manifest."""
+    from hone.bundle.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    manifest = opened.manifest
+    if as_json:
+        typer.echo(json.dumps({"bundle": opened.digest, "files": len(manifest.files), "verified": True}))
+        return
+    task = manifest.task.name if manifest.task else "a base model, no task"
+    typer.echo(f"{bundle} is whole: {len(manifest.files)} files, {sum(f.bytes for f in manifest.files.values()):,} bytes")
+    typer.echo(f"digest  {opened.digest}\ntask    {task}\nplain   {manifest.plain.auto_class} gives {manifest.plain.gives}")
+
+
+@app.command()
+def init(
+    task: Annotated[str, typer.Argument(help="A task's name; `hone init list` names them.")] = "text-classification",
+) -> None:
+    """Write a commented recipe for a task to stdout."""
+    from hone.pipeline.sample import sample_recipe
+
+    typer.echo(sample_recipe(task), nl=False)
+
+
+@app.command()
+def env(as_json: Json = False) -> None:
+    """The machine and the versions, ready to paste into a bug report."""
+    from hone.cli.environment import environment
+
+    facts = environment()
+    if as_json:
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    width = max(map(len, facts))
+    typer.echo("\n".join(f"{name:<{width}}  {value}" for name, value in facts.items()))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 1 failed, 2 unusable command, recipe, data or bundle, 3 gate, 130 interrupted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(_exit_code(arguments))
+
+
+def _exit_code(arguments: list[str] | None) -> int:
+    try:
+        code: Any = app(args=arguments, standalone_mode=False)
+    except HoneError as error:
+        typer.echo(f"hone: {error}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        typer.echo("hone: interrupted; the same command goes on from the last checkpoint", err=True)
+        return 130
+    except OSError as error:
+        typer.echo(f"hone: the machine refused: {error}", err=True)
+        return 1
+    except Exception as error:
+        return _unexpected(error)
+    return int(code or 0)
+
+
+def _unexpected(error: Exception) -> int:
+    if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # how click says that arguments are wrong
+        typer.echo(f"hone: {error.format_message()}", err=True)
+        return 2
+    if type(error).__name__ == "Abort":
+        return _exit_interrupted()
+    logging.getLogger("hone").debug("unexpected", exc_info=error)
+    import traceback
+
+    traceback.print_exception(error, file=sys.stderr)
+    typer.echo(f"hone: an unexpected failure, {type(error).__name__}: {error}\nPlease report it with `hone env`.", err=True)
+    return 1
+
+
+def _exit_interrupted() -> int:
+    typer.echo("hone: interrupted; the same command goes on from the last checkpoint", err=True)
+    return 130
+
+

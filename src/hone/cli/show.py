@@ -1,0 +1,37 @@
+"""How the command shows what a stage found."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+
+from hone.pipeline.run import Result
+from hone.report.console import to_text
+from hone.report.report import Report
+
+
+def show_report(report: Report, *, as_json: bool, language: str = "en") -> None:
+    """One report on stdout, as JSON or as words."""
+    if as_json:
+        typer.echo(json.dumps(report.model_dump(), ensure_ascii=False, allow_nan=False))
+    else:
+        typer.echo(to_text(report, language=language))  # type: ignore[arg-type]
+
+
+def show_result(result: Result, *, as_json: bool) -> None:
+    """What a run left: measures, warnings, and where things lie."""
+    reports = {kind: report.model_dump() for kind, report in result.reports.items()}
+    if as_json:
+        paths = {"bundle": str(result.bundle.path) if result.bundle else None, "out": str(result.out)}
+        typer.echo(json.dumps({**paths, "reports": reports}, ensure_ascii=False, allow_nan=False))
+        return
+    for report in result.reports.values():
+        typer.echo(to_text(report))
+    sys.stdout.flush()
+    pages = sorted((result.out / "reports").glob("*.html"))
+    if result.bundle is not None:
+        typer.echo(f"bundle   {result.bundle.path}")
+    for page in pages:
+        typer.echo(f"report   {page}")

@@ -1,0 +1,110 @@
+"""The commands of one stage: each builds the recipe of that stage and runs it down the one road."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from hone.bundle.bundle import Bundle, write_atomically
+from hone.cli.console import make_progress
+from hone.cli.show import show_report
+from hone.core.errors import BundleError, RecipeError
+from hone.pipeline.recipe import make_recipe
+from hone.pipeline.run import Result, run_stages
+from hone.pipeline.yaml_file import parse_value
+from hone.report.html import to_html
+from hone.report.report import Report
+
+
+def inspect_files(files: Sequence[Path], *, task: str, base: str, out: Path | None, as_json: bool) -> None:
+    """``hone inspect``: the training that it prices has the default settings."""
+    names = ["train", "test", *(f"data{i}" for i in range(3, len(files) + 1))]
+    values = {
+        **_head(task, base),
+        "data": {**{name: str(file) for name, file in zip(names, files, strict=False)}, "validation": "none"},
+        "stages": ["inspect", "finetune"],
+    }
+    recipe = make_recipe(values, folder=Path())
+    with tempfile.TemporaryDirectory() as folder:
+        result = run_stages(recipe, out=Path(folder), progress=make_progress(), until="inspect")
+    _finish(result.reports["inspect"], out=out, as_json=as_json)
+
+
+def finetune_file(
+    train: Path,
+    *,
+    out: Path,
+    task: str,
+    base: str,
+    validation: str | None,
+    seed: int,
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """``hone finetune``: the bundle goes to ``out``, the reports and logs beside it."""
+    data = {"train": str(train), **({"validation": validation} if validation else {})}
+    chosen, settings = _split(overrides)
+    values = {**_head(task, base), "seed": seed, "data": data, "stages": [{"kind": "finetune", **settings}]}
+    values["task"] = {"name": task, **chosen}
+    recipe = make_recipe(values, folder=Path())
+    side = out.with_name(out.name + ".run")
+    result = run_stages(recipe, out=side, progress=make_progress(), bundle_to=out)
+    _show(result, "finetune", as_json=as_json)
+    if not as_json:
+        typer.echo(f"bundle   {out}")
+
+
+def evaluate_file(
+    bundle: Path, file: Path, *, overrides: Sequence[str], out: Path | None, as_json: bool
+) -> None:
+    """``hone evaluate``."""
+    opened = Bundle.open(bundle)
+    record = opened.manifest.task
+    if record is None:
+        raise BundleError(f"the bundle {bundle} has no task: it is a base model", code="bundle.no-task")
+    _, settings = _split(overrides)
+    values = {
+        "version": 1,
+        "task": {"name": record.name, **record.settings},
+        "data": {"test": str(file)},
+        "stages": [{"kind": "evaluate", **settings}],
+    }
+    recipe = make_recipe(values, folder=Path())
+    with tempfile.TemporaryDirectory() as folder:
+        result = run_stages(recipe, out=out or Path(folder), progress=make_progress(), bundle=opened)
+    _show(result, "evaluate", as_json=as_json)
+
+
+def _head(task: str, base: str) -> dict[str, Any]:
+    return {"version": 1, "task": task, "base": base}
+
+
+def _split(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``task.key=value`` and ``key=value`` arguments, apart."""
+    task: dict[str, Any] = {}
+    stage: dict[str, Any] = {}
+    for text in overrides:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise RecipeError(f"found the argument {text!r}", expected="key=value", code="recipe.override")
+        (task if key.startswith("task.") else stage)[key.removeprefix("task.")] = parse_value(value)
+    return task, stage
+
+
+def _show(result: Result, kind: str, *, as_json: bool) -> None:
+    reports: Mapping[str, Report] = result.reports
+    show_report(reports[kind], as_json=as_json)
+
+
+def _finish(report: Report, *, out: Path | None, as_json: bool) -> None:
+    show_report(report, as_json=as_json)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / f"{report.stage}.json", report.to_json().encode())
+        write_atomically(out / f"{report.stage}.html", to_html(report).encode())
+        if not as_json:
+            typer.echo(f"report   {out / f'{report.stage}.html'}")

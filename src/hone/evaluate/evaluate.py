@@ -1,0 +1,145 @@
+"""The stage ``evaluate``: a bundle, measured on a split it never learned from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.errors import RecipeError, did_you_mean
+from hone.data.checks import require_known_labels
+from hone.evaluate.settings import EvaluateSettings
+from hone.metrics.intervals import with_intervals
+from hone.predict.batching import score_rows
+from hone.predict.predictor import Predictor, open_bundle
+from hone.report.report import Cell, Grid, Report
+from hone.tasks.encoded import encoded
+from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
+from hone.tasks.rows import IntArray
+
+TEXT_SHOWN = 300  # characters of a text in the report; files hold it whole
+
+
+def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
+    """Measure ``inputs.bundle`` on the split ``settings.on``.
+
+    Writes ``predictions.jsonl`` (every row: input, gold, prediction) and ``bad_cases.jsonl`` (the wrong ones, worst
+    first) into ``run.folder``.
+
+    Raises:
+        RecipeError: There is no bundle or no such split.
+        DataError: The split has labels that the bundle does not know.
+    """
+    if inputs.bundle is None:
+        raise RecipeError("evaluate was given no bundle", fix="Put finetune before it.", code="recipe.no-bundle")
+    if settings.on not in inputs.data:
+        raise RecipeError(
+            f"evaluate reads the split {settings.on!r}, which data does not name",
+            fix=did_you_mean(settings.on, inputs.data),
+            code="recipe.no-split",
+        )
+    data = inputs.data[settings.on]
+    predictor = open_bundle(inputs.bundle, device=run.device)
+    task = predictor.task
+    require_known_labels(task.labels, data, task.targets[0].name)
+    rows = encoded(task, data, cache=run.cache)
+    run.progress.begin("evaluating", total=len(rows), unit="row")
+    scores = score_rows(task, predictor.engine, rows, done=run.progress.advance)
+    run.progress.finish()
+    columns = data.slice(0, len(data))
+    predictions = task.join(columns, rows, scores, constants=predictor.engine.constants)
+    lengths = np.bincount(rows.example, weights=rows.lengths, minlength=len(data)).astype(np.int64)
+    tally = task.tally(predictions, columns)
+    scored = task.scored(predictions, columns)
+    _write_predictions(run.folder, columns, predictions, scored)
+    cut = sum(bool(prediction["truncated"]) for prediction in predictions)
+    warnings = [f"{cut} of {len(data)} texts were cut before the model read them: raise max_length or set long_text "
+                "to window"] if cut else []  # fmt: skip
+    report = Report(
+        stage="evaluate",
+        bundle=inputs.bundle.digest,
+        measures=with_intervals(
+            tally,
+            task.measures,
+            specs=task.measure_specs,
+            additive=task.additive,
+            resamples=settings.bootstrap_resamples,
+        ),
+        tables={
+            **scored.tables,
+            "by_length": _by_length(task, tally, lengths, settings),
+            "worst_mistakes": _worst(columns, predictions, scored, task, settings.worst),
+        },
+        warnings=warnings,
+        facts=_facts(predictor, data_name=settings.on, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
+    )
+    return Outcome(report)
+
+
+def _facts(predictor: Predictor, *, data_name: str, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
+    return {
+        "task": predictor.task.name,
+        "data": data_name,
+        "rows": rows,
+        "wrong": wrong,
+        "truncated": cut,
+        "labels": len(predictor.task.labels),
+    }
+
+
+def _by_length(task: Task, tally: FloatArray, lengths: IntArray, settings: EvaluateSettings) -> Grid:
+    edges = [*settings.length_edges, int(lengths.max()) + 1 if len(lengths) else 1]
+    main = task.main_measure
+    rows: list[list[Cell]] = []
+    for low, high in zip(edges, edges[1:], strict=False):
+        chosen = (lengths >= low) & (lengths < high)
+        if not chosen.any():
+            continue
+        measured = with_intervals(
+            tally[chosen],
+            task.measures,
+            specs={main: task.measure_specs[main], **task.measure_specs},
+            additive=task.additive,
+            resamples=200,
+        )
+        measure = next(m for m in measured if m.name == main)
+        rows.append([f"{low}-{high - 1}", measure.value, measure.low, measure.high, int(chosen.sum())])
+    return Grid(columns=["tokens", main, "low", "high", "count"], rows=rows, show="bars")
+
+
+def _worst(
+    columns: Columns, predictions: Sequence[Prediction], scored: Scored, task: Task, count: int
+) -> Grid:
+    order = [int(i) for i in np.argsort(-scored.badness, kind="stable")[:count] if scored.badness[i] > 0]
+    source = columns[task.inputs[0].name]
+    rows: list[list[Cell]] = []
+    for i in order:
+        text = source[i] if isinstance(source[i], str) else " ".join(source[i])
+        shown = text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + " […]"
+        rows.append([shown, _short(scored.gold[i]), _short(_answer(predictions[i])), float(scored.badness[i])])
+    return Grid(columns=["text", "gold", "predicted", "badness"], rows=rows)
+
+
+def _answer(prediction: Prediction) -> object:
+    return prediction.get("label", prediction.get("tags"))
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else " ".join(map(str, value))  # type: ignore[call-overload]
+
+
+def _write_predictions(folder: Path, columns: Columns, predictions: Sequence[Prediction], scored: Scored) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        json.dumps(
+            {**{name: values[i] for name, values in columns.items()}, "prediction": prediction},
+            ensure_ascii=False,
+        )
+        for i, prediction in enumerate(predictions)
+    ]
+    (folder / "predictions.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    wrong = [int(i) for i in np.argsort(-scored.badness, kind="stable") if scored.badness[i] > 0]
+    (folder / "bad_cases.jsonl").write_text("".join(f"{lines[i]}\n" for i in wrong), encoding="utf-8")

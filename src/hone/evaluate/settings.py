@@ -1,0 +1,35 @@
+"""Settings of ``evaluate``; no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hone.bundle.stage import Stage
+from hone.core.settings import Settings
+
+
+class EvaluateSettings(Settings):
+    """Settings of the stage ``evaluate``.
+
+    Attributes:
+        on: The split it reads.
+        worst: How many of the worst mistakes the report shows; all are in ``bad_cases.jsonl``.
+        bootstrap_resamples: Resamples behind the bootstrap intervals.
+        length_edges: Token counts at which the slices by length begin.
+    """
+
+    on: str = "test"
+    worst: Annotated[int, Field(ge=0)] = 25
+    bootstrap_resamples: Annotated[int, Field(ge=100)] = 1000
+    length_edges: list[int] = [1, 9, 17, 33, 65, 129, 257]
+
+
+EVALUATE = Stage(
+    kind="evaluate",
+    settings=EvaluateSettings,
+    reads=("train", "validation", "test"),
+    changes="nothing",
+    work="hone.evaluate.evaluate:evaluate",
+)

@@ -1,0 +1,1 @@
+"""The recipe and its run. A newcomer reads ``run.py`` first."""

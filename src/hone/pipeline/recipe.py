@@ -1,0 +1,283 @@
+"""`Recipe`: one YAML file, fully decided; every fault of it said together, with its line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hone.bundle.stage import Device, Stage, TaskChoice
+from hone.core.errors import Fault, RecipeError, did_you_mean
+from hone.core.lineage import digest_value
+from hone.core.settings import Settings, check_settings
+from hone.core.tables import Table
+from hone.data.source import Source
+from hone.pipeline.stages import STAGES
+from hone.pipeline.yaml_file import parse_value, parse_yaml, to_yaml
+from hone.tasks.table import SETTINGS
+
+Language = Literal["en", "zh"]
+DATA_OPTIONS = ("drop", "validation_share")
+
+
+class Top(Settings):
+    """The recipe's plain keys; ``task``, ``data`` and ``stages`` are checked by what they name."""
+
+    version: Literal[1]
+    name: str = "recipe"
+    base: str = "minilm"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
+    device: Device = "auto"
+    language: Language = "en"
+    task: Any
+    data: dict[str, Any]
+    stages: list[Any] = Field(min_length=1)
+
+
+class DataOptions(Settings):
+    """What ``data`` may say besides its sources.
+
+    Attributes:
+        drop: ``duplicates`` drops training rows that stand there twice; ``leaked`` drops training rows that stand in
+            another split as well.
+        validation_share: Part of the training rows that a missing validation split is carved from.
+    """
+
+    drop: list[Literal["duplicates", "leaked"]] = []
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+@dataclass(frozen=True)
+class StageChoice:
+    """A stage and its settings."""
+
+    stage: Stage
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing."""
+
+    name: str
+    base: str
+    seed: int
+    device: Device
+    language: Language
+    task: TaskChoice
+    sources: Mapping[str, Source | None]
+    options: DataOptions
+    stages: tuple[StageChoice, ...]
+    folder: Path
+
+    def decided(self) -> dict[str, Any]:
+        """Every key with its value, defaults filled in."""
+        sources = {
+            name: "none" if source is None else source.model_dump(mode="json") for name, source in self.sources.items()
+        }
+        return {
+            "version": 1,
+            "name": self.name,
+            "task": {"name": self.task.name, **self.task.settings.model_dump(mode="json")},
+            "base": self.base,
+            "seed": self.seed,
+            "device": self.device,
+            "language": self.language,
+            "data": {**sources, **self.options.model_dump(mode="json")},
+            "stages": [
+                {"kind": choice.stage.kind, **choice.settings.model_dump(mode="json")} for choice in self.stages
+            ],
+        }
+
+    def to_yaml(self) -> str:
+        """`decided` as YAML."""
+        return to_yaml(self.decided())
+
+    def digest(self, *, data: Mapping[str, str], base: str) -> str:
+        """sha256 over settings, data and base: paths and names do not enter.
+
+        Args:
+            data: Split -> digest of its rows.
+            base: Digest of the base.
+        """
+        decided = self.decided()
+        kept = {key: decided[key] for key in ("version", "task", "seed", "stages")}
+        return digest_value({**kept, "data": dict(data), "base": base})
+
+
+def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file.
+
+    Args:
+        overrides: ``key=value`` with a dotted key, such as ``stages.0.num_train_epochs=2``.
+
+    Raises:
+        RecipeError: Anything is wrong with it; all faults are named, with file, line and key.
+    """
+    if not path.is_file():
+        raise RecipeError(f"found no recipe at {path}", expected="a YAML file", fix="`hone init TASK` writes one.",
+                          code="recipe.missing")  # fmt: skip
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 text", code="recipe.not-yaml") from error
+    values, lines = parse_yaml(text, file=str(path))
+    for override in overrides:
+        _override(values, override)
+    return make_recipe(values, folder=path.parent, file=str(path), lines=lines)
+
+
+def make_recipe(
+    values: Mapping[str, Any], *, folder: Path, file: str = "", lines: Mapping[tuple[str, ...], int] | None = None
+) -> Recipe:
+    """Check plain values and decide a recipe (see `load_recipe`).
+
+    Args:
+        folder: Where relative paths start.
+        file, lines: For messages.
+    """
+    top, faults = check_settings(Top, values)
+    task, more = _task(values.get("task"))
+    faults += more if "task" in values else []
+    data = values.get("data") if isinstance(values.get("data"), dict) else {}
+    sources, options, more = _data(data or {})
+    faults += more
+    stages, more = _stages(values.get("stages"))
+    faults += more
+    if top is not None and not more:
+        faults += _needs(stages, sources)
+    if faults or top is None or task is None or options is None:
+        raise RecipeError(
+            f"the recipe{' ' + file if file else ''} cannot be used: "
+            + (f"{len(faults)} faults" if len(faults) > 1 else "a fault"),
+            faults=[dataclasses.replace(fault, file=file, line=_line(fault.field, lines or {})) for fault in faults],
+            code=faults[0].code,
+        )
+    return Recipe(
+        name=top.name,
+        base=top.base,
+        seed=top.seed,
+        device=top.device,
+        language=top.language,
+        task=task,
+        sources=sources,
+        options=options,
+        stages=tuple(stages),
+        folder=folder,
+    )
+
+
+def _line(field: str, lines: Mapping[tuple[str, ...], int]) -> int | None:
+    """Line of a dotted field, or of the nearest section that holds it."""
+    path = tuple(field.split("."))
+    return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
+
+
+def _named(raw: Any, *, key: str, table: Table, at: str) -> tuple[str, dict[str, Any], list[Fault]]:
+    """The name and the other keys of an entry written ``name`` or ``{name: ..., setting: ...}``."""
+    if isinstance(raw, str):
+        raw = {key: raw}
+    if not isinstance(raw, dict) or not isinstance(raw.get(key), str):
+        return "", {}, [Fault("recipe.wrong-type", repr(raw), f"a name, or {{{key}: ...}}", field=at)]
+    name = raw[key]
+    if name not in table:
+        fault = Fault(f"recipe.unknown-{table.noun}", f"the unknown {table.noun} {name!r}", field=f"{at}.{key}",
+                      fix=did_you_mean(name, table))  # fmt: skip
+        return name, {}, [fault]
+    return name, {k: v for k, v in raw.items() if k != key}, []
+
+
+def _task(raw: Any) -> tuple[TaskChoice | None, list[Fault]]:
+    name, rest, faults = _named(raw, key="name", table=SETTINGS, at="task")
+    if faults:
+        return None, faults
+    settings, faults = check_settings(SETTINGS[name], rest, at="task")
+    return (TaskChoice(name, settings) if settings is not None else None), faults
+
+
+def _data(raw: Mapping[str, Any]) -> tuple[dict[str, Source | None], DataOptions | None, list[Fault]]:
+    options, faults = check_settings(DataOptions, {k: raw[k] for k in DATA_OPTIONS if k in raw}, at="data")
+    sources: dict[str, Source | None] = {}
+    for name, value in raw.items():
+        if name in DATA_OPTIONS:
+            continue
+        if name == "validation" and value in ("none", None):
+            sources[name] = None
+            continue
+        if not isinstance(value, str | dict):
+            faults.append(Fault("recipe.wrong-type", repr(value), "a path, or {path: ...}", field=f"data.{name}"))
+            continue
+        source, wrong = check_settings(Source, {"path": value} if isinstance(value, str) else value, at=f"data.{name}")
+        faults += wrong
+        if source is not None:
+            sources[name] = source
+    return sources, options, faults
+
+
+def _stages(raw: Any) -> tuple[list[StageChoice], list[Fault]]:
+    stages: list[StageChoice] = []
+    faults: list[Fault] = []
+    for i, entry in enumerate(raw if isinstance(raw, list) else []):
+        kind, rest, wrong = _named(entry, key="kind", table=STAGES, at=f"stages.{i}")
+        if not wrong:
+            settings, wrong = check_settings(STAGES[kind].settings, rest, at=f"stages.{i}")
+            if settings is not None:
+                stages.append(StageChoice(STAGES[kind], settings))
+        faults += wrong
+    return stages, faults
+
+
+def _needs(stages: Sequence[StageChoice], sources: Mapping[str, Source | None]) -> list[Fault]:
+    """Faults where a stage reads data that the recipe does not name."""
+    faults = []
+    known = {name for name, source in sources.items() if source is not None}
+    if sources.get("validation", "carved") is not None and "train" in known:
+        known.add("validation")
+    for i, choice in enumerate(stages):
+        wanted = ["train"] if choice.stage.changes == "model" else []
+        on = getattr(choice.settings, "on", None)
+        wanted += [on] if on else []
+        for name in wanted:
+            if name not in known:
+                faults.append(
+                    Fault("recipe.no-split", f"no data named {name!r}", f"a source, for stage {choice.stage.kind} reads it",
+                          field=f"data.{name}" if name in sources else f"stages.{i}",
+                          fix=f"Add it under data: {name}: FILE")  # fmt: skip
+                )
+    return faults
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    """Set ``a.0.b=value`` in nested values."""
+    key, sign, raw = text.partition("=")
+    if not sign or not key:
+        raise RecipeError(f"found the argument {text!r}", expected="key=value", code="recipe.override")
+    place: Any = values
+    parts = key.split(".")
+    for i, part in enumerate(parts):
+        last = i == len(parts) - 1
+        if isinstance(place, list):
+            if not part.isdigit() or int(part) >= len(place):
+                raise RecipeError(
+                    f"found {key!r}, but {'.'.join(parts[:i])} has the places 0 to {len(place) - 1}",
+                    code="recipe.override",
+                )
+            if last:
+                place[int(part)] = parse_value(raw)
+            else:
+                place = place[int(part)]
+        elif isinstance(place, dict):
+            if last:
+                place[part] = parse_value(raw)
+            else:
+                if isinstance(place.get(part), str) and part == "task":
+                    place[part] = {"name": place[part]}
+                place = place.setdefault(part, {})
+        else:
+            raise RecipeError(
+                f"found {key!r}, but {'.'.join(parts[:i])} is the single value {place!r}", code="recipe.override"
+            )

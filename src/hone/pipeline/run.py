@@ -1,0 +1,214 @@
+"""Run a recipe: read its data, then its stages in the file's order, each handing on what it made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hone.bundle.bundle import Bundle, write_atomically
+from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.errors import HoneError
+from hone.core.progress import Progress, Silent
+from hone.data.cache import default_cache
+from hone.data.checks import duplicates, leaked
+from hone.data.dataset import Dataset
+from hone.data.read import read
+from hone.data.splits import carve_validation
+from hone.models.base import Base, resolve_base
+from hone.pipeline.recipe import Recipe, StageChoice, load_recipe, make_recipe
+from hone.pipeline.stages import STAGES
+from hone.report.html import to_html
+from hone.report.report import Report
+from hone.tasks.table import TASKS
+
+logger = logging.getLogger("hone.pipeline")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left.
+
+    Attributes:
+        out: Its folder: ``bundle/``, ``reports/``, ``recipe.yaml``.
+        bundle: The last bundle made, or the one it was given.
+        reports: Kind -> report; of a kind that ran twice, the last.
+    """
+
+    out: Path
+    bundle: Bundle | None
+    reports: Mapping[str, Report] = field(default_factory=dict)
+
+
+def run_recipe(
+    recipe: Path | str | Mapping[str, Any],
+    *,
+    out: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Result:
+    """Run every stage of a recipe.
+
+    Args:
+        recipe: A YAML file, or its values (relative paths then start at the current folder).
+        out: Where everything goes; ``runs/NAME`` when None.
+        overrides: ``key=value`` with dotted keys.
+        progress: Told how far it is.
+
+    Raises:
+        HoneError: See `hone.core.errors`; an interrupted finetune leaves a checkpoint that the same call resumes.
+    """
+    if isinstance(recipe, str | Path):
+        decided = load_recipe(Path(recipe), overrides=overrides)
+    else:
+        decided = make_recipe(recipe, folder=Path())
+    return run_stages(decided, out=Path(out) if out else Path("runs") / decided.name, progress=progress or Silent())
+
+
+def run_stages(
+    recipe: Recipe,
+    *,
+    out: Path,
+    progress: Progress,
+    bundle: Bundle | None = None,
+    bundle_to: Path | None = None,
+    until: str = "",
+) -> Result:
+    """Run a decided recipe.
+
+    Args:
+        bundle: A bundle that the first stage starts from.
+        bundle_to: Where the last bundle goes; ``out/bundle`` when None.
+        until: Stop after the stage of this kind.
+    """
+    stages = _with_inspect(recipe.stages)
+    data = _read_data(recipe, progress)
+    makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
+    base = resolve_base(recipe.base, relative_to=recipe.folder) if makers else None
+    digest = recipe.digest(data={name: d.digest for name, d in data.items()}, base=base.digest if base else "")
+    _write(out / "recipe.yaml", recipe.to_yaml())
+    reports: dict[str, Report] = {}
+    for i, choice in enumerate(stages):
+        final = not makers or i >= makers[-1]
+        target = (bundle_to or out / "bundle") if final else out / "stages" / f"{i:02d}-{choice.stage.kind}" / "bundle"
+        inputs = _inputs(recipe, stages[i:], data, base=base, bundle=bundle, reports=reports, digest=digest)
+        progress.say(f"{choice.stage.kind} ...")
+        run = Run(
+            seed=recipe.seed,
+            device=recipe.device,
+            folder=out / "stages" / f"{i:02d}-{choice.stage.kind}",
+            target=target,
+            cache=default_cache(),
+            progress=progress,
+        )
+        outcome = choice.stage.run(choice.settings, inputs, run)
+        bundle = outcome.bundle or bundle
+        reports[choice.stage.kind] = outcome.report
+        _keep(outcome, bundle, out=out, number=i, language=recipe.language)
+        if choice.stage.kind == until:
+            break
+    return Result(out, bundle, reports)
+
+
+def _with_inspect(stages: Sequence[StageChoice]) -> tuple[StageChoice, ...]:
+    """``inspect`` stands first wherever something is trained."""
+    trains = any(choice.stage.changes == "model" for choice in stages)
+    if not trains or stages[0].stage.kind == "inspect":
+        return tuple(stages)
+    inspect = STAGES["inspect"]
+    return (StageChoice(inspect, inspect.settings()), *stages)
+
+
+def _inputs(
+    recipe: Recipe,
+    stages: Sequence[StageChoice],
+    data: Mapping[str, Dataset],
+    *,
+    base: Base | None,
+    bundle: Bundle | None,
+    reports: Mapping[str, Report],
+    digest: str,
+) -> Inputs:
+    """What the first of ``stages`` is given: of the data only what it may read."""
+    stage = stages[0].stage
+    hidden = {"train", "validation", "test"} - set(stage.reads)
+    return Inputs(
+        task=recipe.task,
+        base=base,
+        data={name: dataset for name, dataset in data.items() if name not in hidden},
+        bundle=bundle,
+        reports=dict(reports),
+        plan={choice.stage.kind: choice.settings for choice in stages},
+        recipe_digest=digest,
+    )
+
+
+def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
+    """Every source, read and checked; a missing validation split is carved from train, and said."""
+    kind = TASKS[recipe.task.name]
+    fields = (*kind.inputs, *kind.targets)
+    data: dict[str, Dataset] = {}
+    for name, source in recipe.sources.items():
+        if source is not None:
+            data[name] = read(source, fields, name=name, base=recipe.folder, cache=default_cache())
+    if "train" in data:
+        data["train"] = _dropped(recipe, data, kind.inputs[0].name, progress)
+        if "validation" not in recipe.sources:
+            target = kind.targets[0]
+            data["train"], data["validation"] = carve_validation(
+                data["train"],
+                share=recipe.options.validation_share,
+                seed=recipe.seed,
+                field=kind.inputs[0].name,
+                stratify=target.name if target.kind == "label" else None,
+            )
+            progress.say(
+                f"no validation split is named: {len(data['validation'])} rows of train were taken for it, "
+                f"stratified, by seed {recipe.seed}; {len(data['train'])} remain"
+            )
+    order = ["train", "validation", "test"]
+    return {name: data[name] for name in sorted(data, key=lambda n: (order.index(n) if n in order else 9, n))}
+
+
+def _dropped(recipe: Recipe, data: Mapping[str, Dataset], field: str, progress: Progress) -> Dataset:
+    """The training rows without those that ``drop`` names."""
+    train = data["train"]
+    gone = np.zeros(len(train), dtype=bool)
+    if "duplicates" in recipe.options.drop:
+        gone[duplicates(train, field)] = True
+    if "leaked" in recipe.options.drop:
+        for name, other in data.items():
+            if name != "train":
+                gone[leaked(train, other, field)] = True
+    if not gone.any():
+        return train
+    progress.say(f"dropped {int(gone.sum())} of {len(train)} training rows ({', '.join(recipe.options.drop)})")
+    return train.take(np.flatnonzero(~gone))
+
+
+def _keep(outcome: Outcome, bundle: Bundle | None, *, out: Path, number: int, language: str) -> None:
+    """Write a stage's report beside the others, and attach it to the bundle it speaks of."""
+    report = outcome.report
+    page = to_html(report, language=language)  # type: ignore[arg-type]
+    reports = out / "reports"
+    _write(reports / f"{number:02d}-{report.stage}.json", report.to_json())
+    _write(reports / f"{number:02d}-{report.stage}.html", page)
+    if bundle is not None and report.bundle == bundle.digest:
+        attachments: dict[str, str | bytes] = {f"{report.stage}.json": report.to_json(), f"{report.stage}.html": page}
+        for name, content in {**attachments, **outcome.attachments}.items():
+            bundle.attach(name, content)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise HoneError(
+            f"{path} could not be written: {error}", fix="Name a folder with --out that can be written.",
+            code="run.not-written",
+        ) from error  # fmt: skip

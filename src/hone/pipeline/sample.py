@@ -1,0 +1,70 @@
+"""The commented recipes that ``hone init TASK`` writes; one beside each task's settings."""
+
+from __future__ import annotations
+
+from hone.core.errors import RecipeError, did_you_mean
+from hone.tasks.table import TASKS
+
+TASK_LINES = {
+    "text-classification": """\
+task:
+  name: text-classification
+  pooling: mean                # mean suits sentence-embedding bases such as minilm; cls is transformers' own head
+  max_length: 256              # tokens; leave out for the most the base reads
+  long_text: truncate          # or window (read whole, in overlapping windows), or refuse
+""",
+    "token-classification": """\
+task:
+  name: token-classification
+  head: crf                    # or linear, which transformers opens alone
+  word_shape: true             # case, digits and endings of words, which an uncased base cannot see
+  context: 256                 # width of a bidirectional LSTM over the words; 0 for none
+  long_text: window            # read whole in overlapping windows; or truncate, or refuse
+""",
+}
+
+ROWS = {
+    "text-classification": '{"text": "where is my parcel", "label": "order_status"}',
+    "token-classification": '{"tokens": ["Ada", "lives", "in", "Turin"], "tags": ["B-PER", "O", "O", "B-LOC"]}',
+}
+
+SETTINGS = {
+    "text-classification": "    num_train_epochs: 5\n    learning_rate: 3e-4\n",
+    "token-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
+}
+
+
+def sample_recipe(task: str) -> str:
+    """A recipe for ``task`` that runs as it stands once the data files are there.
+
+    Raises:
+        RecipeError: There is no such task, or it brings no sample.
+    """
+    if task == "list":
+        return "".join(f"{name}\n" for name in TASKS)
+    if task not in TASK_LINES:
+        raise RecipeError(f"found the unknown task {task!r}", fix=did_you_mean(task, TASKS), code="recipe.unknown-task")
+    return f"""\
+# A recipe for {task}. Run it with: hone run recipe.yaml
+# Any key can be set on the command line: hone run recipe.yaml stages.0.num_train_epochs=2
+version: 1
+name: my-{task}
+{TASK_LINES[task]}
+base: minilm                   # the embedded default; or a folder; or a hub id such as owner/model
+seed: 13                       # same recipe, same data, same seed: the same bundle
+
+data:                          # jsonl, csv, tsv, parquet, conll; relative to this file
+  # one row of train.jsonl:  {ROWS[task]}
+  train: train.jsonl           # other column names: {{path: train.csv, columns: {{text: body, label: topic}}}}
+  test: test.jsonl             # never seen by training
+  # validation: dev.jsonl      # left out: carved from train; none: train on every row
+  # drop: [duplicates, leaked] # training rows that stand there twice, or in another split as well
+
+stages:
+  - kind: finetune
+{SETTINGS[task]}    per_device_train_batch_size: 32
+    # dropout: 0.1             # left out: the base's own
+    # early_stopping_patience: 2
+    # report_to: [tensorboard] # or mlflow, wandb (kept on this machine)
+  - kind: evaluate
+"""

@@ -1,0 +1,14 @@
+"""The stages a recipe may name."""
+
+from __future__ import annotations
+
+from hone.core.tables import Table
+
+STAGES = Table(
+    "stage",
+    {
+        "inspect": "hone.inspect.settings:INSPECT",
+        "finetune": "hone.train.settings:FINETUNE",
+        "evaluate": "hone.evaluate.settings:EVALUATE",
+    },
+)

@@ -1,0 +1,79 @@
+"""YAML as recipes use it: every key with its line, no key twice, ``3e-4`` a number."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from hone.core.errors import Fault, RecipeError
+
+Path = tuple[str, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+# YAML 1.1 takes 3e-4 for a text; everybody who writes a learning rate means a number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def parse_yaml(text: str, *, file: str) -> tuple[dict[str, Any], dict[Path, int]]:
+    """The values of a YAML mapping, and the 1-based line of each key by its path.
+
+    Raises:
+        RecipeError: It is no YAML, no mapping, or has a key twice.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise RecipeError(f"{file} holds no recipe", expected="keys and values in YAML", code="recipe.not-a-mapping")
+        lines: dict[Path, int] = {}
+        faults: list[Fault] = []
+        _walk(node, (), lines, faults, file)
+        if faults:
+            raise RecipeError(f"{file} cannot be used", faults=faults, code="recipe.duplicate-key")
+        values: dict[str, Any] = loader.construct_document(node)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or error
+        raise RecipeError(f"{file}{place} is not YAML: {problem}", code="recipe.not-yaml") from error
+    finally:
+        loader.dispose()
+    return values, lines
+
+
+def parse_value(text: str) -> Any:
+    """One YAML value, as the command line gives it (``3e-4``, ``[a, b]``, ``true``)."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise RecipeError(f"found the value {text!r}", expected="a YAML value", code="recipe.not-yaml") from error
+
+
+def to_yaml(values: dict[str, Any]) -> str:
+    """YAML of plain values, in their order."""
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], faults: list[Fault], file: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            if here in lines:
+                faults.append(
+                    Fault("recipe.duplicate-key", f"the key {key.value!r} twice", "each key once", file=file,
+                          line=key.start_mark.line + 1, field=".".join(here))  # fmt: skip
+                )
+            lines[here] = key.start_mark.line + 1
+            _walk(value, here, lines, faults, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            lines[(*path, str(i))] = value.start_mark.line + 1
+            _walk(value, (*path, str(i)), lines, faults, file)

@@ -1,0 +1,33 @@
+"""`word`: every word that a page or the console shows, in the reader's language.
+
+Measure, table, stage and column names are keys; so are the fixed sentences (``page.*``, ``plot.*``), the explanations of
+measures (``about.*``) and of tables (``note.*``). Labels, file names and texts are data and never looked up.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hone.report import words_en, words_zh
+
+Language = Literal["en", "zh"]
+CATALOGS: dict[Language, dict[str, str]] = {"en": words_en.WORDS, "zh": words_zh.WORDS}
+
+
+def word(key: str, language: Language = "en", **values: object) -> str:
+    """The catalog's word for ``key``, its ``{places}`` filled with ``values``; else the key, underscores as spaces."""
+    found = CATALOGS[language].get(key)
+    if found is None:
+        return key.replace("_", " ")
+    return found.format(**values) if values else found
+
+
+def explained(key: str, language: Language = "en") -> str:
+    """The catalog's sentence for ``key`` (``note.confusion``), or nothing."""
+    return CATALOGS[language].get(key, "")
+
+
+def slice_name(name: str, language: Language = "en") -> str:
+    """The name of a slice, such as ``tokens 0-16``: its first word is looked up, the rest is data."""
+    head, _, rest = name.partition(" ")
+    return f"{word(head, language)} {rest}" if rest and head in CATALOGS[language] else name

@@ -1,0 +1,102 @@
+"""How numbers are written: shares with three digits, counts grouped, times and sizes in a unit that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hone.core.measures import Measure
+from hone.report.catalog import Language, word
+
+Cell = str | int | float | bool | None
+UNGROUPED = {"line", "other_line", "seed", "id", "year"}
+NOTHING = "–"
+
+
+def number(value: float, unit: str = "share", *, language: Language = "en") -> str:
+    """``value`` with the digits that its unit deserves, and the unit."""
+    fixed = _BY_UNIT.get(unit)
+    if fixed is not None:
+        return fixed(value)
+    named = word(f"unit.{unit}", language) if unit else ""
+    return f"{_plain(value)} {named.removeprefix('unit.')}".strip()
+
+
+def interval(measure: Measure, *, language: Language = "en") -> str:
+    """``0.928 – 0.945``; empty where the measure has no interval."""
+    if measure.low is None or measure.high is None:
+        return ""
+    return f"{number(measure.low, measure.unit, language=language)} – {number(measure.high, measure.unit, language=language)}"
+
+
+def level(value: float) -> str:
+    """A confidence level as ``95%``."""
+    return f"{100 * value:g}%"
+
+
+def column(name: str, cells: Sequence[Cell], *, language: Language = "en") -> list[str]:
+    """The cells of one column as text; its numbers share one number of decimals, or the unit that its name ends in."""
+    unit = next((unit for unit in ("bytes", "seconds", "ms") if name == unit or name.endswith(f"_{unit}")), "")
+    floats = [cell for cell in cells if isinstance(cell, float)]
+    decimals = _decimals(floats)
+    return [_cell(cell, name, unit=unit, decimals=decimals, language=language) for cell in cells]
+
+
+def _cell(cell: Cell, name: str, *, unit: str, decimals: int | None, language: Language) -> str:
+    if cell is None:
+        return NOTHING
+    if isinstance(cell, bool):
+        return word("page.yes" if cell else "page.no", language)
+    if isinstance(cell, str):
+        return cell
+    if unit:
+        return number(cell, unit, language=language)
+    if isinstance(cell, int):
+        return str(cell) if name in UNGROUPED else f"{cell:,}"
+    return f"{cell:.3g}" if decimals is None else f"{cell:,.{decimals}f}"
+
+
+def _decimals(values: Sequence[float]) -> int | None:
+    """Decimals for a whole column; None when its values are too small for fixed ones."""
+    largest = max((abs(value) for value in values), default=0.0)
+    if 0 < largest < 0.01:
+        return None
+    return 3 if largest <= 1 else 2 if largest < 10 else 1 if largest < 1000 else 0
+
+
+def _share(value: float) -> str:
+    if 0 < abs(value) < 0.001:
+        return f"{value:.2g}"
+    shown = f"{value:.3f}"
+    return f"{value:.5f}".rstrip("0") if shown == "1.000" and value < 0.999995 else shown
+
+
+def _plain(value: float) -> str:
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _seconds(value: float) -> str:
+    if value < 1:
+        return f"{1000 * value:.0f} ms"
+    if value < 120:
+        return f"{value:.3g} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def _bytes(value: float) -> str:
+    for name in ("B", "kB", "MB", "GB"):
+        if abs(value) < 999.5:
+            return f"{value:.3g} {name}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+_BY_UNIT: dict[str, Callable[[float], str]] = {
+    "share": _share,
+    "count": _plain,
+    "seconds": _seconds,
+    "s": _seconds,
+    "bytes": _bytes,
+    "ms": lambda value: f"{value:.3g} ms" if value < 1000 else f"{value:,.0f} ms",
+}
