@@ -1,0 +1,49 @@
+# make demo: install, then inspect, fine-tune, evaluate and predict on bundled data with the embedded model.
+# make test: install, then linters, types, import contracts and the whole test suite.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SAY := @printf '\n== %s\n'
+
+.PHONY: demo test lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+$(BIN)/python:
+	$(SAY) "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(SAY) "installing hone and what it needs to train (a minute or two, once)"
+	@$(PIP) install -q -c constraints.txt -e '.[train]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(SAY) "installing hone and what its tests need (a few minutes, once)"
+	@$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(SAY) "hone run recipes/quickstart.yaml"
+	@$(BIN)/hone run recipes/quickstart.yaml --out runs/quickstart
+	$(SAY) "hone predict runs/quickstart/bundle"
+	@printf '%s\n' 'where is my parcel, it was due monday' 'LAPTOP WONT TURN ON' | $(BIN)/hone predict runs/quickstart/bundle -
+
+lint: $(VENV)/.test
+	$(SAY) "ruff, mypy, import contracts"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timestamps 2>/dev/null || $(BIN)/lint-imports
+
+test: lint
+	$(SAY) "the test suite"
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+clean:
+	rm -rf $(VENV) runs .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The service: one bundle behind HTTP. Reaches neither training nor compression."""

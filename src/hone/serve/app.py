@@ -1,0 +1,134 @@
+"""The HTTP application: ``POST /predict``, ``/livez``, ``/readyz``, ``/metrics``, ``/docs``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+import hone
+from hone.core.errors import DataError, HoneError
+from hone.data.fields import Field as InputField
+from hone.predict.predictor import Predictor
+from hone.serve.docs_page import docs_page
+from hone.serve.limits import BodyLimit
+from hone.serve.meters import Meters
+
+MAX_INPUTS = 1024  # inputs of one request; more belong into several, or into `hone predict`
+MAX_BODY_BYTES = 32 << 20
+
+
+class Answer(BaseModel):
+    """What ``POST /predict`` answers.
+
+    Attributes:
+        predictions: One object an input, in order; its shape is the task's.
+        bundle: Digest of the bundle that answered.
+    """
+
+    predictions: list[dict[str, Any]]
+    bundle: str
+
+
+class Failure(BaseModel):
+    """What is answered instead when a request cannot be served."""
+
+    code: str
+    message: str
+
+
+def make_app(predictor: Predictor) -> FastAPI:
+    """The application over an opened bundle; it is ready once it has answered a first text of its own."""
+    meters = Meters()
+    ready = asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(predictor.predict, ["warm-up"])
+        ready.set()
+        yield
+
+    app = FastAPI(title="hone", version=hone.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.add_middleware(BodyLimit, limit_bytes=MAX_BODY_BYTES)
+    _add_errors(app, meters)
+    request_model = request_of(predictor.input_choices)
+
+    @app.post("/predict", response_model=Answer, responses={413: {"model": Failure}, 422: {"model": Failure}})
+    async def predict(body: request_model) -> Any:  # type: ignore[valid-type]
+        """Answer one input or a list of them."""
+        given = body.inputs  # type: ignore[attr-defined]
+        inputs = [given] if isinstance(given, str) else given
+        if len(inputs) > MAX_INPUTS:
+            raise DataError(
+                f"found {len(inputs)} inputs in one request",
+                expected=f"at most {MAX_INPUTS}",
+                fix="Send them in several requests.",
+                code="request.too-many-inputs",
+            )
+        began = time.perf_counter()
+        with meters.in_flight.track_inprogress():
+            predictions = await asyncio.to_thread(predictor.predict, inputs) if inputs else []
+        meters.answered(predictions, seconds=time.perf_counter() - began)
+        return {"predictions": predictions, "bundle": predictor.bundle.digest}
+
+    @app.get("/livez", response_class=PlainTextResponse)
+    async def livez() -> str:
+        """The process answers."""
+        return "ok"
+
+    @app.get("/readyz", response_class=PlainTextResponse)
+    async def readyz() -> PlainTextResponse:
+        """The bundle is loaded and has answered once."""
+        return PlainTextResponse("ok" if ready.is_set() else "loading", status_code=200 if ready.is_set() else 503)
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        """Prometheus text format."""
+        return PlainTextResponse(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    async def docs() -> str:
+        return docs_page(predictor)
+
+    return app
+
+
+def request_of(choices: Sequence[Sequence[InputField]]) -> type[BaseModel]:
+    """The request's schema, from the task's input fields: texts, and token lists where the task reads tokens."""
+    kinds: Any = str | list[str]
+    if any(field.kind == "tokens" for fields in choices for field in fields):
+        kinds = kinds | list[list[str]]
+    return create_model(
+        "Request",
+        __config__=ConfigDict(extra="forbid", strict=True),
+        inputs=(Annotated[kinds, Field(description="one input, or a list")], ...),
+    )
+
+
+def _add_errors(app: FastAPI, meters: Meters) -> None:
+    @app.exception_handler(HoneError)
+    async def hone_error(request: Request, error: HoneError) -> JSONResponse:
+        return _failure(meters, error.code, str(error), status=422 if isinstance(error, DataError) else 500)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        places = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in error.errors())
+        message = f'Found a request that cannot be read ({places}). Expected {{"inputs": "text" or ["text", ...]}}.'
+        return _failure(meters, "request.invalid", message, status=422)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        return _failure(meters, "hone.failed", "The request failed unexpectedly; see the server's log.", status=500)
+
+
+def _failure(meters: Meters, code: str, message: str, *, status: int) -> JSONResponse:
+    meters.failed(code)
+    return JSONResponse(Failure(code=code, message=message).model_dump(), status_code=status)
