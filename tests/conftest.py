@@ -35,7 +35,10 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classification_rows() -> list[dict[str, object]]:
     """96 distinct rows over three labels."""
     return [
-        {"text": text + ending, "label": label} for label, texts in TEXTS.items() for text in texts for ending in ENDINGS
+        {"text": text + ending, "label": label}
+        for label, texts in TEXTS.items()
+        for text in texts
+        for ending in ENDINGS
     ]
 
 

@@ -222,7 +222,7 @@ def _refuse_unknown_parts(folder: Path, manifest: Manifest) -> None:
     for part in manifest.parts:
         if part.role not in ROLES and part.critical:
             raise BundleError(
-                f"the bundle {folder} needs the part {part.name!r} of role {part.role!r}, which this hone does not know",
+                f"the bundle {folder} needs the part {part.name!r} of the unknown role {part.role!r}",
                 expected=f"one of {', '.join(ROLES)}",
                 fix="Upgrade hone.",
                 code="bundle.unknown-part",

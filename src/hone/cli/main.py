@@ -21,7 +21,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Overrides = Annotated[list[str] | None, typer.Argument(help="Settings: key=value, dotted keys.", metavar="[KEY=VALUE]...")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings: key=value, dotted keys.", metavar="[KEY=VALUE]...")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for what is made.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
@@ -78,7 +80,14 @@ def finetune(
     from hone.cli.single import finetune_file
 
     finetune_file(
-        train, out=out, task=task, base=base, validation=validation, seed=seed, overrides=overrides or [], as_json=as_json
+        train,
+        out=out,
+        task=task,
+        base=base,
+        validation=validation,
+        seed=seed,
+        overrides=overrides or [],
+        as_json=as_json,
     )
 
 
@@ -133,8 +142,12 @@ def verify(bundle: Path, as_json: Json = False) -> None:
         typer.echo(json.dumps({"bundle": opened.digest, "files": len(manifest.files), "verified": True}))
         return
     task = manifest.task.name if manifest.task else "a base model, no task"
-    typer.echo(f"{bundle} is whole: {len(manifest.files)} files, {sum(f.bytes for f in manifest.files.values()):,} bytes")
-    typer.echo(f"digest  {opened.digest}\ntask    {task}\nplain   {manifest.plain.auto_class} gives {manifest.plain.gives}")
+    typer.echo(
+        f"{bundle} is whole: {len(manifest.files)} files, {sum(f.bytes for f in manifest.files.values()):,} bytes"
+    )
+    typer.echo(
+        f"digest  {opened.digest}\ntask    {task}\nplain   {manifest.plain.auto_class} gives {manifest.plain.gives}"
+    )
 
 
 @app.command()
@@ -161,7 +174,7 @@ def env(as_json: Json = False) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 1 failed, 2 unusable command, recipe, data or bundle, 3 gate, 130 interrupted."""
+    """Run the command and exit: 0 done, 1 failed, 2 unusable input, 3 gate not met, 130 interrupted."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(_exit_code(arguments))
 
@@ -193,12 +206,12 @@ def _unexpected(error: Exception) -> int:
     import traceback
 
     traceback.print_exception(error, file=sys.stderr)
-    typer.echo(f"hone: an unexpected failure, {type(error).__name__}: {error}\nPlease report it with `hone env`.", err=True)
+    typer.echo(
+        f"hone: an unexpected failure, {type(error).__name__}: {error}\nPlease report it with `hone env`.", err=True
+    )
     return 1
 
 
 def _exit_interrupted() -> int:
     typer.echo("hone: interrupted; the same command goes on from the last checkpoint", err=True)
     return 130
-
-

@@ -58,9 +58,7 @@ def finetune_file(
         typer.echo(f"bundle   {out}")
 
 
-def evaluate_file(
-    bundle: Path, file: Path, *, overrides: Sequence[str], out: Path | None, as_json: bool
-) -> None:
+def evaluate_file(bundle: Path, file: Path, *, overrides: Sequence[str], out: Path | None, as_json: bool) -> None:
     """``hone evaluate``."""
     opened = Bundle.open(bundle)
     record = opened.manifest.task

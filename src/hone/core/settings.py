@@ -53,4 +53,6 @@ def _fault(kind: type[Settings], details: ErrorDetails, at: str) -> Fault:
     if details["type"] == "literal_error" and isinstance(details["input"], str):
         known = str(details.get("ctx", {}).get("expected", "")).replace("'", "").replace(" or ", ", ").split(", ")
         fix = did_you_mean(details["input"], known)
-    return Fault(code=f"recipe.{details['type'].replace('_', '-')}", found=found, expected=expected, field=field, fix=fix)
+    return Fault(
+        code=f"recipe.{details['type'].replace('_', '-')}", found=found, expected=expected, field=field, fix=fix
+    )

@@ -136,7 +136,9 @@ def require_known_labels(labels: Sequence[str], other: Dataset, target: str) -> 
     values = other.column(target)
     faults = []
     for label in unseen:
-        places = [i for i, value in enumerate(values) if label == value or (not isinstance(value, str) and label in value)]
+        places = [
+            i for i, value in enumerate(values) if label == value or (not isinstance(value, str) and label in value)
+        ]
         for i in places[:PLACES_NAMED]:
             file, line = other.place(i)
             faults.append(Fault("data.label-unseen", f"the label {label!r}", "one that train has", file=file, line=line,

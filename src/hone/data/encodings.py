@@ -35,11 +35,12 @@ def detect(path: Path, *, shown: str) -> tuple[str, list[Fault]]:
     for magic, what in MAGIC.items():
         if head.startswith(magic):
             return "", [_fault("data.binary", shown, what)]
-    fine, broken, number = 0, [], 0
-    broken_count, odd_fine = 0, []
+    fine = broken_count = 0
+    broken: list[int] = []
+    odd_fine: list[int] = []
     chinese = Share()
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):  # noqa: B007
+        for number, line in enumerate(file, start=1):
             if b"\0" in line:
                 return "", [_fault("data.binary", shown, "a NUL byte: a binary file", line=number)]
             if line.isascii():
@@ -72,8 +73,14 @@ def detect(path: Path, *, shown: str) -> tuple[str, list[Fault]]:
             for line in few
         ]
     return "", [
-        Fault("data.encoding", "bytes that are neither UTF-8 nor GB18030", "UTF-8", file=shown, line=line,
-              fix="Convert the file to UTF-8.")  # fmt: skip
+        Fault(
+            "data.encoding",
+            "bytes that are neither UTF-8 nor GB18030",
+            "UTF-8",
+            file=shown,
+            line=line,
+            fix="Convert the file to UTF-8.",
+        )
         for line in broken
     ]
 

@@ -26,7 +26,7 @@ def jsonl(lines: IO[str], file: str) -> Raw:
         try:
             value = json.loads(line, object_pairs_hook=_object, parse_constant=_no_constant)
         except json.JSONDecodeError as error:
-            yield Fault("data.broken-json", f"broken JSON at column {error.colno}: {error.msg}", "one JSON object a line",
+            yield Fault("data.broken-json", f"broken JSON at column {error.colno}: {error.msg}", "a JSON object",
                         file=file, line=number)  # fmt: skip
         except (_DuplicateKey, _Constant) as error:
             yield Fault(error.code, str(error), error.expected, file=file, line=number, field=error.field)

@@ -7,6 +7,7 @@ import glob
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -233,17 +234,17 @@ def _openers(
     for path, kind in zip(paths, formats, strict=True):
         shown = str(path)
         if kind == "parquet":
-            openers.append((shown, lambda path=path, shown=shown: parquet(path, shown, wanted)))  # type: ignore[misc]
+            openers.append((shown, partial(parquet, path, shown, wanted)))
             continue
         codec, wrong = detect(path, shown=shown)
         faults += wrong
-        openers.append((shown, lambda path=path, kind=kind, codec=codec, shown=shown: _text_rows(path, kind, codec, shown)))  # type: ignore[misc]  # noqa: E501
+        openers.append((shown, partial(_text_rows, path, kind, codec=codec, shown=shown)))
     if faults:
         raise _error(faults, len(faults))
     return openers
 
 
-def _text_rows(path: Path, kind: str, codec: str, shown: str) -> Raw:
+def _text_rows(path: Path, kind: str, *, codec: str, shown: str) -> Raw:
     newline = "" if kind in ("csv", "tsv") else "\n"  # other line ends inside a text stay where they are
     with path.open(encoding=codec, newline=newline) as lines:
         yield from TEXT_FORMATS[kind](lines, shown)

@@ -51,8 +51,15 @@ class RowChecker:
             if column not in raw:
                 if field.required:
                     faults.append(
-                        Fault("data.column-missing", "no such column", EXPECTED[field.kind], file=file, line=line,
-                              field=column, fix=did_you_mean(column, raw))  # fmt: skip
+                        Fault(
+                            "data.column-missing",
+                            "no such column",
+                            EXPECTED[field.kind],
+                            file=file,
+                            line=line,
+                            field=column,
+                            fix=did_you_mean(column, raw),
+                        )
                     )
                 continue
             value, wrong = self._value(raw[column], field.kind)
@@ -63,8 +70,14 @@ class RowChecker:
                 values[field.name] = value
         if "tokens" in values and "tags" in values and len(values["tokens"]) != len(values["tags"]):
             faults.append(
-                Fault("data.length-mismatch", f"{len(values['tags'])} tags", f"{len(values['tokens'])}, one a token",
-                      file=file, line=line, field=self.names["tags"])  # fmt: skip
+                Fault(
+                    "data.length-mismatch",
+                    f"{len(values['tags'])} tags",
+                    f"{len(values['tokens'])}, one a token",
+                    file=file,
+                    line=line,
+                    field=self.names["tags"],
+                )
             )
         return values, faults
 

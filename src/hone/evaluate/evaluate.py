@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,7 +95,7 @@ def _by_length(task: Task, tally: FloatArray, lengths: IntArray, settings: Evalu
     edges = [*settings.length_edges, int(lengths.max()) + 1 if len(lengths) else 1]
     main = task.main_measure
     rows: list[list[Cell]] = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         chosen = (lengths >= low) & (lengths < high)
         if not chosen.any():
             continue
@@ -110,9 +111,7 @@ def _by_length(task: Task, tally: FloatArray, lengths: IntArray, settings: Evalu
     return Grid(columns=["tokens", main, "low", "high", "count"], rows=rows, show="bars")
 
 
-def _worst(
-    columns: Columns, predictions: Sequence[Prediction], scored: Scored, task: Task, count: int
-) -> Grid:
+def _worst(columns: Columns, predictions: Sequence[Prediction], scored: Scored, task: Task, count: int) -> Grid:
     order = [int(i) for i in np.argsort(-scored.badness, kind="stable")[:count] if scored.badness[i] > 0]
     source = columns[task.inputs[0].name]
     rows: list[list[Cell]] = []

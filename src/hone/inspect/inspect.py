@@ -114,9 +114,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + " […]"
 
 
-def _oddities(
-    data: Mapping[str, Dataset], field: str, tables: dict[str, Grid], warnings: list[str]
-) -> None:
+def _oddities(data: Mapping[str, Dataset], field: str, tables: dict[str, Grid], warnings: list[str]) -> None:
     counts = {name: checks.odd_texts(dataset, field) for name, dataset in data.items()}
     kinds = list(next(iter(counts.values())))
     tables["odd_texts"] = Grid(

@@ -42,7 +42,8 @@ class ChainParameters(nn.Module):
 
     def chain(self) -> Chain:
         """The scores, illegal ones at `ILLEGAL`."""
-        assert isinstance(self._illegal, Tensor) and isinstance(self._illegal_start, Tensor)
+        assert isinstance(self._illegal, Tensor)
+        assert isinstance(self._illegal_start, Tensor)
         return Chain(
             self.transitions.masked_fill(self._illegal, ILLEGAL),
             self.start.masked_fill(self._illegal_start, ILLEGAL),

@@ -53,7 +53,9 @@ class Tokenizer:
         there is none the padding token, so that every word has at least one.
         """
         filler = self.unk_id if self.unk_id is not None else self.pad_id
-        encoded = self._backend.encode_batch([list(row) for row in rows], is_pretokenized=True, add_special_tokens=False)
+        encoded = self._backend.encode_batch(
+            [list(row) for row in rows], is_pretokenized=True, add_special_tokens=False
+        )
         out = []
         for row, encoding in zip(rows, encoded, strict=True):
             ids: list[int] = []

@@ -244,9 +244,13 @@ def _needs(stages: Sequence[StageChoice], sources: Mapping[str, Source | None]) 
         for name in wanted:
             if name not in known:
                 faults.append(
-                    Fault("recipe.no-split", f"no data named {name!r}", f"a source, for stage {choice.stage.kind} reads it",
-                          field=f"data.{name}" if name in sources else f"stages.{i}",
-                          fix=f"Add it under data: {name}: FILE")  # fmt: skip
+                    Fault(
+                        "recipe.no-split",
+                        f"no data named {name!r}",
+                        f"a source, for stage {choice.stage.kind} reads it",
+                        field=f"data.{name}" if name in sources else f"stages.{i}",
+                        fix=f"Add it under data: {name}: FILE",
+                    )
                 )
     return faults
 

@@ -32,7 +32,9 @@ def parse_yaml(text: str, *, file: str) -> tuple[dict[str, Any], dict[Path, int]
     try:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
-            raise RecipeError(f"{file} holds no recipe", expected="keys and values in YAML", code="recipe.not-a-mapping")
+            raise RecipeError(
+                f"{file} holds no recipe", expected="keys and values in YAML", code="recipe.not-a-mapping"
+            )
         lines: dict[Path, int] = {}
         faults: list[Fault] = []
         _walk(node, (), lines, faults, file)
@@ -68,8 +70,14 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], faults: list[Faul
             here = (*path, str(key.value))
             if here in lines:
                 faults.append(
-                    Fault("recipe.duplicate-key", f"the key {key.value!r} twice", "each key once", file=file,
-                          line=key.start_mark.line + 1, field=".".join(here))  # fmt: skip
+                    Fault(
+                        "recipe.duplicate-key",
+                        f"the key {key.value!r} twice",
+                        "each key once",
+                        file=file,
+                        line=key.start_mark.line + 1,
+                        field=".".join(here),
+                    )
                 )
             lines[here] = key.start_mark.line + 1
             _walk(value, here, lines, faults, file)

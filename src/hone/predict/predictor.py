@@ -126,7 +126,7 @@ def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, lis
 
 
 def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
-    kinds = {"text": str, "tokens": (list, tuple)}
+    kinds: dict[str, Any] = {"text": str, "tokens": (list, tuple)}
     for fields in choices:
         if len(fields) == 1 and all(isinstance(item, kinds.get(fields[0].kind, ())) for item in items):
             return {fields[0].name: items}

@@ -10,8 +10,22 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
-from hone.report.svg import BLUE, DASHES, ORANGE, SERIES, WIDTH, Format
-from hone.report.svg import fitted, frame, hover, levels, svg, text, ticks_over, width_of
+from hone.report.svg import (
+    BLUE,
+    DASHES,
+    ORANGE,
+    SERIES,
+    WIDTH,
+    Format,
+    fitted,
+    frame,
+    hover,
+    levels,
+    svg,
+    text,
+    ticks_over,
+    width_of,
+)
 
 LABELED_CLASSES = 15  # a matrix of more classes shows colors only
 Point = tuple[float, float | None]
@@ -102,9 +116,7 @@ def matrix(
     return svg(above + side * len(labels) + 1, "".join(parts), title=title, desc=desc)
 
 
-def _cell(
-    count: float, share: float, *, corner: tuple[float, float], side: float, color: str, numbered: bool
-) -> str:
+def _cell(count: float, share: float, *, corner: tuple[float, float], side: float, color: str, numbered: bool) -> str:
     (x, y), depth = corner, 0.12 + 0.88 * math.sqrt(share)
     square = (
         f'<rect x="{x:.2f}" y="{y:.2f}" width="{side:.2f}" height="{side:.2f}" fill="{color}" '
@@ -238,7 +250,11 @@ def _run(name: str, points: Sequence[Placed], i: int, *, form: Format, x_form: F
         f"{hover(f'{name} {form(y)} ({x_form(x)})')}</circle>"
         for x, y, px, py in points
     )
-    return f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/>{dots}' if points else ""
+    return (
+        f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/>{dots}'
+        if points
+        else ""
+    )
 
 
 def _legend(names: Sequence[str], *, y: float) -> tuple[str, float]:

@@ -12,7 +12,9 @@ import unicodedata
 from collections.abc import Callable
 
 TEXT_LIMIT = 600  # characters of one text on a page; a 5 MB text must not make a 5 MB page
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 _JOINER = "\u200d"
 
 
@@ -32,7 +34,7 @@ def as_markup(text: str, *, limit: int = TEXT_LIMIT, more: str = "+{count}") -> 
         last = match.end()
     parts.append(html.escape(shown[last:]))
     tail = f' <span class="more">… {html.escape(more.format(count=f"{rest:,}"))}</span>' if rest > 0 else ""
-    return f'<bdi>{"".join(parts)}</bdi>{tail}'
+    return f"<bdi>{''.join(parts)}</bdi>{tail}"
 
 
 def as_line(text: str, *, limit: int | None = None) -> str:

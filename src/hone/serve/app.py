@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -106,11 +106,9 @@ def request_of(choices: Sequence[Sequence[InputField]]) -> type[BaseModel]:
     kinds: Any = str | list[str]
     if any(field.kind == "tokens" for fields in choices for field in fields):
         kinds = kinds | list[list[str]]
-    return create_model(
-        "Request",
-        __config__=ConfigDict(extra="forbid", strict=True),
-        inputs=(Annotated[kinds, Field(description="one input, or a list")], ...),
-    )
+    fields: dict[str, Any] = {"inputs": (kinds, Field(description="one input, or a list"))}
+    request: type[BaseModel] = create_model("Request", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+    return request
 
 
 def _add_errors(app: FastAPI, meters: Meters) -> None:

@@ -16,9 +16,7 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "hone_requests", "Requests to /predict by outcome", ["outcome"], registry=self.registry
-        )
+        self.requests = Counter("hone_requests", "Requests to /predict by outcome", ["outcome"], registry=self.registry)
         self.inputs = Counter("hone_inputs", "Inputs answered", registry=self.registry)
         self.truncated = Counter("hone_truncated_inputs", "Inputs that were cut", registry=self.registry)
         self.seconds = Histogram(

@@ -17,6 +17,4 @@ def make_task(
 ) -> Task:
     """The task ``name`` over ``labels``, for the base or bundle in ``folder``."""
     tokenizer = tokenizer or load_tokenizer(folder)
-    return cast(
-        Task, TASKS[name](settings, labels=labels, tokenizer=tokenizer, model_limit=read_limit(folder))
-    )
+    return cast(Task, TASKS[name](settings, labels=labels, tokenizer=tokenizer, model_limit=read_limit(folder)))

@@ -30,9 +30,7 @@ def types_of(tags: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({tag[2:] for tag in tags if tag != "O"}))
 
 
-def tally(
-    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, tags: tuple[str, ...]
-) -> FloatArray:
+def tally(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, tags: tuple[str, ...]) -> FloatArray:
     """Float64 [examples, 3 x types + 3 x tags]: true positives, predicted and gold, of entities, then of tokens."""
     kinds = types_of(tags)
     entity = [span_counts(g, p, kinds) for g, p in zip(gold, predicted, strict=True)]

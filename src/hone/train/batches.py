@@ -28,7 +28,7 @@ def epoch_batches(
         order = np.concatenate([part[np.argsort(-lengths[part], kind="stable")] for part in parts])
     batches = [order[at : at + size] for at in range(0, len(order), size)]
     if strategy == "group_by_length":
-        rng.shuffle(batches)  # type: ignore[arg-type]
+        rng.shuffle(batches)
     return batches
 
 

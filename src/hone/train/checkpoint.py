@@ -46,14 +46,21 @@ class Position:
 
 
 def save_checkpoint(
-    folder: Path, *, position: Position, model: nn.Module, optimizer: torch.optim.Optimizer, best: dict[str, Tensor] | None
+    folder: Path,
+    *,
+    position: Position,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, Tensor] | None,
 ) -> None:
     """Write the checkpoint of ``position.step`` into ``folder`` and remove the one before it."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".checkpoint.", suffix=".partial", dir=folder))
     try:
         tensors, plain = _flatten(optimizer.state_dict())
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, partial / "model.safetensors")
+        save_file(
+            {name: value.contiguous() for name, value in model.state_dict().items()}, partial / "model.safetensors"
+        )
         save_file({"_": torch.zeros(1), **tensors}, partial / "optimizer.safetensors")
         save_file(_random_tensors(), partial / "random.safetensors")
         if best is not None:

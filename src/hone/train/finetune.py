@@ -120,9 +120,7 @@ def _watched(settings: FinetuneSettings, task: Task) -> str:
     return name
 
 
-def _loss_options(
-    settings: FinetuneSettings, task: Task, *, rows_labels: Dataset, device: torch.device
-) -> LossOptions:
+def _loss_options(settings: FinetuneSettings, task: Task, *, rows_labels: Dataset, device: torch.device) -> LossOptions:
     """Label weights from the recipe, in the order of the task's labels."""
     chosen = settings.class_weights
     if chosen == "none":
@@ -228,8 +226,9 @@ def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, input
     if position.best is not None:
         rows = len(inputs.data["validation"])
         measures.append(
-            Measure(name=setup.watched, value=position.best, n=rows, unit=spec.unit, better=spec.better,
-                    slice="validation")  # fmt: skip
+            Measure(
+                name=setup.watched, value=position.best, n=rows, unit=spec.unit, better=spec.better, slice="validation"
+            )
         )
     columns = ["epoch", *([setup.watched] if position.history else [])]
     curve = Grid(columns=columns, rows=[[r["epoch"], r[setup.watched]] for r in position.history], show="line")

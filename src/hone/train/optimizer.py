@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -13,7 +15,8 @@ def parameter_groups(model: Model, settings: FinetuneSettings) -> list[dict[str,
     """Groups by peak rate (backbone, new head) and decay: biases, norms and other vectors have none."""
     new = {id(parameter) for parameter in model.head.parameters()}
     if model.head.gives == "logits":  # transformers' own head: what lies outside the pretrained body
-        body = getattr(model.backbone, model.backbone.base_model_prefix)  # type: ignore[arg-type]
+        backbone: Any = model.backbone
+        body = getattr(backbone, backbone.base_model_prefix)
         old = {id(parameter) for parameter in body.parameters()}
         new = {id(parameter) for parameter in model.backbone.parameters()} - old
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}

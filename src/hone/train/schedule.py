@@ -6,9 +6,7 @@ import math
 from typing import Literal
 
 
-def rate_factor(
-    step: int, *, total: int, warmup: int, shape: Literal["linear", "cosine", "constant"]
-) -> float:
+def rate_factor(step: int, *, total: int, warmup: int, shape: Literal["linear", "cosine", "constant"]) -> float:
     """Factor for the optimizer step ``step`` (0-based) of ``total``, the first ``warmup`` of them rising linearly.
 
     ``linear`` falls to zero at ``total``, ``cosine`` follows half a cosine there (Loshchilov and Hutter 2017),

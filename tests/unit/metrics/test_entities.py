@@ -30,10 +30,10 @@ def test_spans_read_tags_as_conlleval_does(tags: str, found: list[tuple[str, int
 
 
 def test_a_hit_needs_type_and_both_ends() -> None:
-    gold = "B-PER I-PER O B-LOC O B-PER".split()
-    predicted = "B-PER I-PER O B-PER O B-PER".split()
+    gold = ["B-PER", "I-PER", "O", "B-LOC", "O", "B-PER"]
+    predicted = ["B-PER", "I-PER", "O", "B-PER", "O", "B-PER"]
     assert span_counts(gold, predicted, KINDS).reshape(3, 2).tolist() == [[0, 2], [0, 3], [1, 2]]
-    assert span_counts(gold, "B-PER O O B-LOC I-LOC O".split(), KINDS)[:2].tolist() == [0, 0]
+    assert span_counts(gold, ["B-PER", "O", "O", "B-LOC", "I-LOC", "O"], KINDS)[:2].tolist() == [0, 0]
 
 
 def test_many_texts_at_once_count_as_each_alone() -> None:
