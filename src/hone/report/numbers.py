@@ -35,10 +35,20 @@ def level(value: float) -> str:
 
 def column(name: str, cells: Sequence[Cell], *, language: Language = "en") -> list[str]:
     """The cells of one column as text; its numbers share one number of decimals, or the unit that its name ends in."""
-    unit = next((unit for unit in ("bytes", "seconds", "ms") if name == unit or name.endswith(f"_{unit}")), "")
+    unit = unit_of(name)
     floats = [cell for cell in cells if isinstance(cell, float)]
     decimals = _decimals(floats)
     return [_cell(cell, name, unit=unit, decimals=decimals, language=language) for cell in cells]
+
+
+def unit_of(name: str) -> str:
+    """The unit that a column's name ends in (``peak_memory_bytes``), or nothing."""
+    return next((unit for unit in ("bytes", "seconds", "ms") if name == unit or name.endswith(f"_{unit}")), "")
+
+
+def tick(value: float) -> str:
+    """A number on an axis or in a plot: as few digits as say it."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.4g}"
 
 
 def _cell(cell: Cell, name: str, *, unit: str, decimals: int | None, language: Language) -> str:

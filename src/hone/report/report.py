@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from hone.core.measures import Measure
 
@@ -23,14 +24,44 @@ class Grid(BaseModel):
         show: How a page shows it beside the figures: ``bars`` (first column labels, second lengths), ``histogram``
             (first column bin labels, second counts), ``matrix`` (first column row labels, others cells), ``line``
             (first column x, others one line each), ``reliability`` (confidence, accuracy, count), or only ``table``.
-        note: One sentence on how to read it.
+        note: One sentence on how to read it; empty for the catalog's own, where it knows the table.
+        names: Whether the first column holds data, shown as it is, or keys of the catalog (``train``), translated.
+
+    Raises:
+        ValueError: A row is not as long as ``columns``, a number is not finite, or the cells are none that ``show``
+            can draw.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
     columns: list[str]
     rows: list[list[Cell]]
     show: Show = "table"
     note: str = ""
+    names: Literal["data", "words"] = "data"
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> Grid:
+        for i, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise ValueError(f"row {i} must have {len(self.columns)} cells, got {len(row)}")
+        if self.show == "reliability" and len(self.columns) != 3:
+            raise ValueError(f"a reliability grid must have 3 columns, got {len(self.columns)}")
+        if self.show != "table" and len(self.columns) < 2:
+            raise ValueError(f"a grid shown as {self.show} must have at least 2 columns, got {len(self.columns)}")
+        for i in _NUMERIC.get(self.show, lambda count: range(0))(len(self.columns)):
+            odd = next((row[i] for row in self.rows if isinstance(row[i], str | bool)), None)
+            if odd is not None:
+                raise ValueError(f"column {self.columns[i]!r} of a {self.show} grid must hold numbers, got {odd!r}")
+        return self
+
+
+_NUMERIC: dict[Show, Callable[[int], range]] = {  # which of the columns a plot draws as numbers
+    "bars": lambda count: range(1, 2),
+    "histogram": lambda count: range(1, 2),
+    "matrix": lambda count: range(1, count),
+    "line": lambda count: range(count),
+    "reliability": lambda count: range(count),
+}
 
 
 class Report(BaseModel):

@@ -1,0 +1,61 @@
+"""How good are hone's recipes on public data? One recipe, several seeds, the test split read once a seed.
+
+python benchmarks/quality/measure.py banking77 --seeds 1 2 3 --out runs/quality
+HONE_DATA names the folder of the datasets. The result goes to benchmarks/quality/NAME.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from machine import machine  # noqa: E402
+
+from hone.cli.console import Lines  # noqa: E402
+from hone.pipeline.recipe import make_recipe  # noqa: E402
+from hone.pipeline.run import run_stages  # noqa: E402
+from hone.pipeline.yaml_file import parse_yaml  # noqa: E402
+
+SHOWN = ("accuracy", "macro_f1", "ece", "entity_f1", "entity_precision", "entity_recall", "token_weighted_f1")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--out", type=Path, default=Path("runs/quality"))
+    given = parser.parse_args()
+    values, _ = parse_yaml((HERE / f"{given.name}.yaml").read_text(), file=given.name)
+    runs = []
+    for seed in given.seeds:
+        began = time.perf_counter()
+        recipe = make_recipe({**values, "seed": seed}, folder=Path(os.environ["HONE_DATA"]))
+        result = run_stages(recipe, out=given.out / f"{given.name}-{seed}", progress=Lines())
+        measures = {m.name: m for m in result.reports["evaluate"].measures if m.name in SHOWN}
+        runs.append(
+            {
+                "seed": seed,
+                "bundle": result.bundle.digest if result.bundle else "",
+                "seconds": round(time.perf_counter() - began, 1),
+                "train_seconds": result.reports["finetune"].facts["seconds"],
+                "measures": {name: [m.value, m.low, m.high, m.n] for name, m in measures.items()},
+            }
+        )
+        print(json.dumps(runs[-1]), flush=True)
+    names = runs[0]["measures"]
+    means = {name: statistics.mean(run["measures"][name][0] for run in runs) for name in names}
+    record = {"recipe": values, "runs": runs, "mean": means, "machine": machine()}
+    (HERE / f"{given.name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    print(json.dumps(means))
+
+
+if __name__ == "__main__":
+    main()
