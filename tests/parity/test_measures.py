@@ -34,8 +34,8 @@ def test_classification_equals_scikit_learn(pairs: list[tuple[int, int]]) -> Non
     expected = precision_recall_fscore_support(gold, predicted, labels=range(6), zero_division=0)
     for ours, theirs in zip(per_class(counts), expected, strict=True):
         assert ours == pytest.approx(theirs)
-    for ours, average in zip(f1_averages(counts), ("macro", "micro", "weighted"), strict=True):
-        assert ours == pytest.approx(f1_score(gold, predicted, average=average, zero_division=0))
+    for mean, average in zip(f1_averages(counts), ("macro", "micro", "weighted"), strict=True):
+        assert mean == pytest.approx(f1_score(gold, predicted, average=average, zero_division=0))
     assert accuracy(counts) == pytest.approx((gold == predicted).mean())
 
 

@@ -67,7 +67,8 @@ def bootstrap(
         seed: Same seed, same interval.
 
     Returns:
-        Name -> (low, high); None for a measure that is undefined (None) on any resample. Empty without examples.
+        Name -> (low, high); None for a measure that is undefined (None) on any resample, or that resampling does not
+        move (five of five right say nothing of the sixth). Empty without examples.
         A statistic that sampling noise biases (expected calibration error grows with it) has its interval shifted by
         that bias.
 
@@ -92,7 +93,7 @@ def bootstrap(
             intervals[name] = None
             continue
         low, high = np.quantile(known, bounds)
-        intervals[name] = (float(low), float(high))
+        intervals[name] = (float(low), float(high)) if low < high else None
     return intervals
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from hone.report import numbers, plots
 from hone.report.catalog import Language, word
@@ -15,10 +16,10 @@ COLUMN = 26
 def figure(grid: Grid, *, title: str, language: Language) -> str:
     """The grid's plot in a ``<figure>``; empty when the grid is only a table or has no rows."""
     draw = _DRAWN.get(grid.show)
-    return draw(grid, title, language) if draw and grid.rows else ""
+    return draw(grid, title, language=language) if draw and grid.rows else ""
 
 
-def _bars(grid: Grid, title: str, language: Language) -> str:
+def _bars(grid: Grid, title: str, *, language: Language) -> str:
     labels, values = _labels(grid, language), [_number(row[1]) for row in grid.rows]
     known = [value for value in values if value is not None] or [0.0]
     texts = numbers.column(grid.columns[1], [row[1] for row in grid.rows], language=language)
@@ -43,7 +44,7 @@ def _bars(grid: Grid, title: str, language: Language) -> str:
     return f'<figure class="{"wide" if len(drawn) > 1 else "one"}">{"".join(drawn)}</figure>'
 
 
-def _histogram(grid: Grid, title: str, language: Language) -> str:
+def _histogram(grid: Grid, title: str, *, language: Language) -> str:
     counts = [_number(row[1]) for row in grid.rows]
     form = _form(grid.columns[1], language)
     high = form(max((count for count in counts if count is not None), default=0.0))
@@ -52,7 +53,7 @@ def _histogram(grid: Grid, title: str, language: Language) -> str:
     return f'<figure class="one">{drawn}</figure>'
 
 
-def _matrix(grid: Grid, title: str, language: Language) -> str:
+def _matrix(grid: Grid, title: str, *, language: Language) -> str:
     labels, heads = _labels(grid, language), grid.columns[1:]
     cells = [[_number(cell) or 0.0 for cell in row[1:]] for row in grid.rows]
     whole = sum(map(sum, cells)) or 1.0
@@ -63,10 +64,10 @@ def _matrix(grid: Grid, title: str, language: Language) -> str:
         if label == head
     )
     desc = word("plot.matrix", language, count=len(labels), share=f"{agreed / whole:.3f}")
-    return f'<figure class="square">{plots.matrix(labels, heads, cells, title=title, desc=desc)}</figure>'
+    return f'<figure class="square">{plots.matrix(labels, heads, cells=cells, title=title, desc=desc)}</figure>'
 
 
-def _line(grid: Grid, title: str, language: Language) -> str:
+def _line(grid: Grid, title: str, *, language: Language) -> str:
     series = {
         _head(name, language): [(_number(row[0]) or 0.0, _number(row[i])) for row in grid.rows]
         for i, name in enumerate(grid.columns)
@@ -79,7 +80,7 @@ def _line(grid: Grid, title: str, language: Language) -> str:
     return f'<figure class="one">{drawn}</figure>'
 
 
-def _reliability(grid: Grid, title: str, language: Language) -> str:
+def _reliability(grid: Grid, title: str, *, language: Language) -> str:
     rows = [(_number(row[0]) or 0.0, _number(row[1]) or 0.0, int(_number(row[2]) or 0)) for row in grid.rows]
     names = [*(word(key, language) for key in ("confidence", "accuracy", "count")), word("page.gap", language)]
     desc = word("plot.reliability", language, count=len(rows))
@@ -108,7 +109,11 @@ def _number(cell: Cell) -> float | None:
     return float(cell) if isinstance(cell, (int, float)) else None
 
 
-_DRAWN: dict[str, Callable[[Grid, str, Language], str]] = {
+class _Draw(Protocol):
+    def __call__(self, grid: Grid, title: str, *, language: Language) -> str: ...
+
+
+_DRAWN: dict[str, _Draw] = {
     "bars": _bars,
     "histogram": _histogram,
     "matrix": _matrix,

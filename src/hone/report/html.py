@@ -38,7 +38,7 @@ def to_html(report: Report, *, language: Language = "en", title: str = "") -> st
         _warnings(report.warnings, language),
         _facts(report, language),
         _slices([measure for measure in report.measures if measure.slice], language),
-        *(_table(name, grid, language) for name, grid in report.tables.items()),
+        *(_table(name, grid, language=language) for name, grid in report.tables.items()),
     ]
     content = "".join(parts) or f"<section><p>{word('page.empty', language)}</p></section>"
     lang = {"en": "en", "zh": "zh-Hans"}[language]
@@ -68,13 +68,14 @@ def _anchor(name: str) -> str:
 def _measures(measures: Sequence[Measure], language: Language) -> str:
     if not measures:
         return ""
-    cards = "".join(_card(measure, _bounds(measure, measures), language) for measure in measures[:CARDS])
+    cards = "".join(_card(measure, _bounds(measure, measures), language=language) for measure in measures[:CARDS])
     rest = slice_table(measures[CARDS:], language) if len(measures) > CARDS else ""
+    across = 3 if min(len(measures), CARDS) in (3, 5, 6) else 4
     name = word("page.measures", language)
-    return f'<section><h2 class="heard">{name}</h2><ul class="cards">{cards}</ul>{rest}</section>'
+    return f'<section><h2 class="heard">{name}</h2><ul class="cards" style="--across:{across}">{cards}</ul>{rest}</section>'
 
 
-def _card(measure: Measure, bounds: tuple[float, float] | None, language: Language) -> str:
+def _card(measure: Measure, bounds: tuple[float, float] | None, *, language: Language) -> str:
     name = word(measure.name, language)
     key = f' <code class="key">{html.escape(measure.name)}</code>' if name != measure.name and language != "en" else ""
     head = f"<h3>{html.escape(name)}{key}</h3>"
@@ -90,12 +91,12 @@ def _card(measure: Measure, bounds: tuple[float, float] | None, language: Langua
         figures.append(f"{said} {span}")
         if bounds and measure.low is not None and measure.high is not None:
             desc = f"{name}: {said} {span}"
-            drawn = plots.whisker(measure.low, measure.value, measure.high, bounds=bounds, desc=desc)
+            drawn = plots.whisker(measure.value, (measure.low, measure.high), bounds=bounds, desc=desc)
     figures += [f"n = {measure.n:,}"] if measure.n else []
     figures += [word("page.lower_is_better", language)] if measure.better == "lower" else []
     beside = "".join(f"<span>{html.escape(part)}</span>" for part in figures)
     value = html.escape(numbers.number(measure.value, measure.unit, language=language))
-    return f'<li class="card">{head}<p class="value">{value}</p>{drawn}<p class="figures sub">{beside}</p>{about}</li>'
+    return f'<li class="card">{head}<div class="reading"><p class="value">{value}</p>{drawn}</div><p class="figures sub">{beside}</p>{about}</li>'
 
 
 def _bounds(measure: Measure, measures: Sequence[Measure]) -> tuple[float, float] | None:
@@ -143,15 +144,15 @@ def _slices(measures: Sequence[Measure], language: Language) -> str:
         title=title,
         desc=word("plot.intervals", language, count=len(first)),
     )
-    table = f'<div class="side">{slice_table(measures, language)}</div>'
+    table = f'<div class="side wide">{slice_table(measures, language)}</div>'
     caption = f'<figcaption class="sub">{html.escape(word(first[0].name, language))}</figcaption>'
     return (
         f'<section><h2>{word("page.slices", language)}</h2><div class="pair">'
-        f"<figure>{drawn}{caption}</figure>{table}</div></section>"
+        f'<figure class="narrow">{caption}{drawn}</figure>{table}</div></section>'
     )
 
 
-def _table(name: str, grid: Grid, language: Language) -> str:
+def _table(name: str, grid: Grid, *, language: Language) -> str:
     title = word(name, language)
     note = grid.note or explained(f"note.{name}", language)
     said = f'<p class="note">{as_markup(note, limit=2000)}</p>' if note else ""

@@ -14,6 +14,8 @@ NOTHING = "–"
 
 def number(value: float, unit: str = "share", *, language: Language = "en") -> str:
     """``value`` with the digits that its unit deserves, and the unit."""
+    if unit in _SECONDS:
+        return _time(value * _SECONDS[unit], language)
     fixed = _BY_UNIT.get(unit)
     if fixed is not None:
         return fixed(value)
@@ -86,12 +88,17 @@ def _plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _seconds(value: float) -> str:
-    if value < 1:
-        return f"{1000 * value:.0f} ms"
-    if value < 120:
-        return f"{value:.3g} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+def _time(seconds: float, language: Language) -> str:
+    amount, unit = (
+        (f"{1000 * seconds:.3g}", "ms")
+        if seconds < 1
+        else (f"{seconds:.3g}", "s")
+        if seconds < 120
+        else (f"{seconds / 60:.0f}", "min")
+        if seconds < 7200
+        else (f"{seconds / 3600:.1f}", "h")
+    )
+    return f"{amount} {word(f'unit.{unit}', language)}"
 
 
 def _bytes(value: float) -> str:
@@ -105,8 +112,6 @@ def _bytes(value: float) -> str:
 _BY_UNIT: dict[str, Callable[[float], str]] = {
     "share": _share,
     "count": _plain,
-    "seconds": _seconds,
-    "s": _seconds,
     "bytes": _bytes,
-    "ms": lambda value: f"{value:.3g} ms" if value < 1000 else f"{value:,.0f} ms",
 }
+_SECONDS = {"seconds": 1.0, "s": 1.0, "ms": 0.001}

@@ -7,6 +7,7 @@ readable on a phone. Colors are CSS variables with fallbacks and ``currentColor`
 from __future__ import annotations
 
 import html
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -48,9 +49,9 @@ def bars(
         length = 0.0 if value is None else max(0.0, min(1.0, value / top)) * (WIDTH - left - right)
         shown = "–" if value is None else form(value)
         parts.append(
-            f"<g>{hover(f'{label}: {shown}')}{text(left - 6, y + step * 0.68, fitted(label, room, size), anchor='end')}"
+            f"<g>{hover(f'{label}: {shown}')}{text((left - 6, y + step * 0.68), fitted(label, room, size=size), anchor='end')}"
             f'<rect x="{left:.1f}" y="{y + 3:.1f}" width="{length:.1f}" height="{step - 6:.1f}" rx="1.5" fill="{BLUE}"/>'
-            f"{text(left + length + 5, y + step * 0.68, shown, faint=True)}</g>"
+            f"{text((left + length + 5, y + step * 0.68), shown, faint=True)}</g>"
         )
     axis = f'<path d="M{left:.1f} 0V{len(labels) * step:.1f}" class="axis" stroke="currentColor" stroke-opacity=".35"/>'
     return svg(len(labels) * step + 2, axis + "".join(parts), title=title, desc=desc)
@@ -74,12 +75,12 @@ def histogram(labels: Sequence[str], counts: Sequence[float | None], *, title: s
             f'<rect x="{x:.1f}" y="10" width="{step:.1f}" height="{base - 10:.1f}" fill-opacity="0"/></g>'
         )
         if i % every == 0:
-            parts.append(text(x + step / 2, base + 15, label, anchor="middle", size=10, faint=True))
+            parts.append(text((x + step / 2, base + 15), label, anchor="middle", size=10, faint=True))
     return svg(height - 8, "".join(parts), title=title, desc=desc)
 
 
 def matrix(
-    labels: Sequence[str], heads: Sequence[str], cells: Sequence[Sequence[float]], *, title: str, desc: str
+    labels: Sequence[str], heads: Sequence[str], *, cells: Sequence[Sequence[float]], title: str, desc: str
 ) -> str:
     """Heat map by share of the row: the diagonal blue, everything beside it orange.
 
@@ -95,22 +96,22 @@ def matrix(
     above = min(90.0, max((width_of(head, size) for head in heads), default=0.0)) * 0.72 + 10 if small else 1.0
     spare = 30.0 if small else 1.0  # the last slanted heads lean out to the right
     side = min(34.0, (WIDTH - room - spare) / max(1, len(heads)))
-    parts = [frame(room, above, side * len(heads), side * len(labels))]
+    parts = [frame(room, above, width=side * len(heads), height=side * len(labels))]
     for r, (label, row) in enumerate(zip(labels, cells, strict=True)):
         whole = sum(row) or 1.0
         for c, count in enumerate(row):
             if count:
                 corner, color = (room + c * side, above + r * side), BLUE if label == heads[c] else ORANGE
                 drawn = _cell(count, count / whole, corner=corner, side=side, color=color, numbered=small)
-                parts.append(f"<g>{hover(f'{label} → {heads[c]}: {count:,}')}{drawn}</g>")
+                parts.append(f"<g>{hover(f'{label} → {heads[c]}: {count:,.0f}')}{drawn}</g>")
     if small:
         parts += [
-            text(room - 5, above + (r + 0.5) * side + 3, fitted(label, room - 6, size), anchor="end", size=size)
+            text((room - 5, above + (r + 0.5) * side + 3), fitted(label, room - 6, size=size), anchor="end", size=size)
             for r, label in enumerate(labels)
         ]
         parts += [
             f'<g transform="translate({room + (c + 0.55) * side:.1f} {above - 5:.1f}) rotate(-45)">'
-            f"{text(0, 0, fitted(head, 90, size), size=size)}</g>"
+            f"{text((0, 0), fitted(head, 90, size=size), size=size)}</g>"
             for c, head in enumerate(heads)
         ]
     return svg(above + side * len(labels) + 1, "".join(parts), title=title, desc=desc)
@@ -124,10 +125,10 @@ def _cell(count: float, share: float, *, corner: tuple[float, float], side: floa
     )
     if not numbered:
         return square
-    digits = f"{count:,}" if count < 10_000 else f"{count / 1000:,.0f}k"
+    digits = f"{count:,.0f}" if count < 10_000 else f"{count / 1000:,.0f}k"
     size = min(10.0, side * 1.6 / max(2, len(digits)))
     ink = "var(--on-color,#fff)" if depth > 0.6 else "currentColor"
-    return square + text(x + side / 2, y + side / 2 + 3.3, digits, anchor="middle", size=size, fill=ink)
+    return square + text((x + side / 2, y + side / 2 + 3.3), digits, anchor="middle", size=size, fill=ink)
 
 
 def line(series: Mapping[str, Sequence[Point]], *, title: str, desc: str, form: Format, x_form: Format) -> str:
@@ -146,9 +147,11 @@ def line(series: Mapping[str, Sequence[Point]], *, title: str, desc: str, form: 
     parts = [levels(ticks, form, left=left, top=top, base=base)]
     for tick in ticks_over(min(xs), max(xs), whole=all(float(x).is_integer() for x in xs)):
         if min(xs) <= tick <= max(xs):
-            parts.append(text(place(tick, 0)[0], base + 15, x_form(tick), anchor="middle", size=10, faint=True))
+            parts.append(text((place(tick, 0)[0], base + 15), x_form(tick), anchor="middle", size=10, faint=True))
     for i, (name, run) in enumerate(series.items()):
-        parts.append(_run(name, [(x, y, *place(x, y)) for x, y in run if y is not None], i, form=form, x_form=x_form))
+        parts.append(
+            _run(name, [None if y is None else (x, y, *place(x, y)) for x, y in run], i=i, form=form, x_form=x_form)
+        )
     legend = _legend(list(series), y=base + 34) if len(series) > 1 else ("", 0.0)
     return svg(base + 22 + legend[1], "".join(parts) + legend[0], title=title, desc=desc)
 
@@ -163,11 +166,11 @@ def reliability(rows: Sequence[tuple[float, float, int]], *, title: str, desc: s
     """
     left, top, side, strip = 38.0, 8.0, 260.0, 44.0
     base = top + side
-    parts = [frame(left, top, side, side)]
+    parts = [frame(left, top, width=side, height=side)]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
-        parts.append(text(left - 6, base - tick * side + 3.5, f"{tick:g}", anchor="end", size=10, faint=True))
-        parts.append(text(left + tick * side, base + strip + 22, f"{tick:g}", anchor="middle", size=10, faint=True))
-    near = min((b[0] - a[0] for a, b in zip(rows, rows[1:], strict=False)), default=1.0)
+        parts.append(text((left - 6, base - tick * side + 3.5), f"{tick:g}", anchor="end", size=10, faint=True))
+        parts.append(text((left + tick * side, base + strip + 22), f"{tick:g}", anchor="middle", size=10, faint=True))
+    near = min((b[0] - a[0] for a, b in itertools.pairwise(rows)), default=1.0)
     wide = max(3.0, min(1 / 18, near * 0.9) * side)
     most = max((count for _, _, count in rows), default=1)
     for confidence, right, count in rows:
@@ -175,20 +178,22 @@ def reliability(rows: Sequence[tuple[float, float, int]], *, title: str, desc: s
         x = min(max(x, left), left + side - wide)
         tall = max(1.0, count / most * (strip - 8))
         said = f"{names[0]} {confidence:.3f}, {names[1]} {right:.3f}, {names[2]} {count:,}"
+        lower = max(y, ideal)  # the blue part ends at the nearer of accuracy and diagonal; the rest is the gap
         parts.append(
-            f'<g>{hover(said)}<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{base - y:.1f}" fill="{BLUE}" '
-            f'fill-opacity=".8"/><rect x="{x:.1f}" y="{min(y, ideal):.1f}" width="{wide:.1f}" '
-            f'height="{abs(y - ideal):.1f}" fill="{ORANGE}" fill-opacity=".55"/>'
+            f'<g>{hover(said)}<rect x="{x:.1f}" y="{lower:.1f}" width="{wide:.1f}" height="{base - lower:.1f}" '
+            f'fill="{BLUE}"/><rect x="{x:.1f}" y="{min(y, ideal):.1f}" width="{wide:.1f}" '
+            f'height="{abs(y - ideal):.1f}" fill="{ORANGE}" fill-opacity=".5"/>'
+            f'<path d="M{x:.1f} {y:.1f}h{wide:.1f}" stroke="currentColor" stroke-width="2"/>'
             f'<rect x="{x:.1f}" y="{base + strip + 6 - tall:.1f}" width="{wide:.1f}" height="{tall:.1f}" '
             f'fill="currentColor" fill-opacity=".45"/></g>'
         )
     parts.append(
         f'<path d="M{left} {base}L{left + side} {top}" stroke="currentColor" stroke-dasharray="4 3" fill="none"/>'
-        f"{text(left + side / 2, base + strip + 38, names[0], anchor='middle')}"
-        f'<g transform="translate(10 {top + side / 2}) rotate(-90)">{text(0, 0, names[1], anchor="middle")}</g>'
-        f'<rect x="{left + 10}" y="{top + 10}" width="10" height="10" fill="{ORANGE}" fill-opacity=".55"/>'
-        f"{text(left + 25, top + 19, names[3], size=10)}"
-        f"{text(left + side + 6, base + strip + 5, names[2], size=10, faint=True)}"
+        f"{text((left + side / 2, base + strip + 38), names[0], anchor='middle')}"
+        f'<g transform="translate(10 {top + side / 2}) rotate(-90)">{text((0, 0), names[1], anchor="middle")}</g>'
+        f'<rect x="{left + 10}" y="{top + 10}" width="10" height="10" fill="{ORANGE}" fill-opacity=".5"/>'
+        f"{text((left + 25, top + 19), names[3], size=10)}"
+        f"{text((left + side + 6, base + strip + 5), names[2], size=10, faint=True)}"
     )
     return svg(base + strip + 44, "".join(parts), title=title, desc=desc)
 
@@ -208,11 +213,11 @@ def intervals(rows: Sequence[tuple[str, float | None, float | None, float | None
     for tick in ticks:
         parts.append(
             f'<path d="M{place(tick):.1f} 0V{base:.1f}" stroke="currentColor" stroke-opacity=".15"/>'
-            + text(place(tick), base + 14, f"{tick:.6g}", anchor="middle", size=10, faint=True)
+            + text((place(tick), base + 14), f"{tick:.6g}", anchor="middle", size=10, faint=True)
         )
     for i, (label, low, value, high) in enumerate(rows):
         y = i * step + step / 2
-        parts.append(text(room + 4, y + 4, fitted(label, room, size), anchor="end"))
+        parts.append(text((room + 4, y + 4), fitted(label, room, size=size), anchor="end"))
         if low is not None and high is not None:
             width = max(1.0, place(high) - place(low))
             parts.append(
@@ -224,8 +229,9 @@ def intervals(rows: Sequence[tuple[str, float | None, float | None, float | None
     return svg(base + 20, "".join(parts), title=title, desc=desc)
 
 
-def whisker(low: float, value: float, high: float, *, bounds: tuple[float, float], desc: str) -> str:
+def whisker(value: float, interval: tuple[float, float], *, bounds: tuple[float, float], desc: str) -> str:
     """The interval of one measure, low to high with its value marked, to scale between ``bounds``."""
+    low, high = interval
     width = 220.0
 
     def place(number: float) -> float:
@@ -237,24 +243,26 @@ def whisker(low: float, value: float, high: float, *, bounds: tuple[float, float
         f'<path d="M5 9H{width - 5:g}" stroke="currentColor" stroke-opacity=".25" stroke-width="2"/>'
         f'<rect x="{place(low):.1f}" y="4" width="{band:.1f}" height="10" rx="2" fill="{BLUE}" fill-opacity=".4"/>'
         f'<path d="M{place(value):.1f} 1V17" stroke="{BLUE}" stroke-width="3"/>'
-        f"{text(5, 28, f'{bounds[0]:g}', size=9.5, faint=True)}"
-        f"{text(width - 5, 28, f'{bounds[1]:g}', anchor='end', size=9.5, faint=True)}</svg>"
+        f"{text((5, 28), f'{bounds[0]:g}', size=9.5, faint=True)}"
+        f"{text((width - 5, 28), f'{bounds[1]:g}', anchor='end', size=9.5, faint=True)}</svg>"
     )
 
 
-def _run(name: str, points: Sequence[Placed], i: int, *, form: Format, x_form: Format) -> str:
+def _run(name: str, points: Sequence[Placed | None], *, i: int, form: Format, x_form: Format) -> str:
+    """One line with its points; a None breaks it."""
     color, dash = SERIES[i % len(SERIES)], DASHES[i % len(DASHES)]
-    path = "L".join(f"{x:.1f} {y:.1f}" for _, _, x, y in points)
+    known = [point for point in points if point]
+    steps, pen = [], "M"
+    for point in points:
+        steps.append(f"{pen}{point[2]:.1f} {point[3]:.1f}" if point else "")
+        pen = "L" if point else "M"
     dots = "".join(
-        f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{3 if len(points) <= 40 else 1.5}" fill="{color}">'
+        f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{3 if len(known) <= 40 else 1.5}" fill="{color}">'
         f"{hover(f'{name} {form(y)} ({x_form(x)})')}</circle>"
-        for x, y, px, py in points
+        for x, y, px, py in known
     )
-    return (
-        f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/>{dots}'
-        if points
-        else ""
-    )
+    drawn = f'<path d="{"".join(steps)}" fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/>'
+    return drawn + dots if known else ""
 
 
 def _legend(names: Sequence[str], *, y: float) -> tuple[str, float]:
@@ -267,7 +275,7 @@ def _legend(names: Sequence[str], *, y: float) -> tuple[str, float]:
         at = y + row * 18
         parts.append(
             f'<path d="M{x:.1f} {at:.1f}h22" stroke="{SERIES[i % len(SERIES)]}" stroke-width="2" '
-            f'stroke-dasharray="{DASHES[i % len(DASHES)]}"/>{text(x + 27, at + 4, name)}'
+            f'stroke-dasharray="{DASHES[i % len(DASHES)]}"/>{text((x + 27, at + 4), name)}'
         )
         x += room
     return "".join(parts), (row + 1) * 18.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -48,19 +47,19 @@ class Grid(BaseModel):
             raise ValueError(f"a reliability grid must have 3 columns, got {len(self.columns)}")
         if self.show != "table" and len(self.columns) < 2:
             raise ValueError(f"a grid shown as {self.show} must have at least 2 columns, got {len(self.columns)}")
-        for i in _NUMERIC.get(self.show, lambda count: range(0))(len(self.columns)):
+        for i in range(len(self.columns))[_NUMERIC.get(self.show, slice(0))]:
             odd = next((row[i] for row in self.rows if isinstance(row[i], str | bool)), None)
             if odd is not None:
                 raise ValueError(f"column {self.columns[i]!r} of a {self.show} grid must hold numbers, got {odd!r}")
         return self
 
 
-_NUMERIC: dict[Show, Callable[[int], range]] = {  # which of the columns a plot draws as numbers
-    "bars": lambda count: range(1, 2),
-    "histogram": lambda count: range(1, 2),
-    "matrix": lambda count: range(1, count),
-    "line": lambda count: range(count),
-    "reliability": lambda count: range(count),
+_NUMERIC = {  # which of the columns a plot draws as numbers
+    "bars": slice(1, 2),
+    "histogram": slice(1, 2),
+    "matrix": slice(1, None),
+    "line": slice(None),
+    "reliability": slice(None),
 }
 
 

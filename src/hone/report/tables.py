@@ -22,7 +22,7 @@ def grid_table(grid: Grid, *, title: str, language: Language) -> str:
     cells = len(grid.rows) * len(grid.columns)
     if grid.show == "matrix" and cells > MOST_CELLS:
         return f'<p class="sub">{word("page.too_large", language, count=f"{cells:,}")}</p>'
-    table = _boxed(_rows(grid, title, language), title)
+    table = _boxed(_rows(grid, title, language=language), title)
     if len(grid.rows) > MOST_ROWS:
         rest = f"{len(grid.rows) - MOST_ROWS:,}"
         table += f'<p class="sub">{word("page.more_rows", language, count=rest)}</p>'
@@ -43,7 +43,7 @@ def slice_table(measures: Sequence[Measure], language: Language) -> str:
     for part in slices:
         values = [found.get((part, name)) for name in names]
         n = max((value.n for value in values if value), default=0)
-        first = f'<th scope="row">{as_markup(slice_name(part, language))}</th>' if sliced else ""
+        first = f'<th scope="row" class="short">{as_markup(slice_name(part, language))}</th>' if sliced else ""
         rows.append(
             f'<tr>{first}<td class="num">{n:,}</td>{"".join(_measured(value, language) for value in values)}</tr>'
         )
@@ -69,7 +69,7 @@ def _boxed(table: str, title: str) -> str:
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(as_line(title))}">{table}</div>'
 
 
-def _rows(grid: Grid, title: str, language: Language) -> str:
+def _rows(grid: Grid, title: str, *, language: Language) -> str:
     rows = grid.rows[:MOST_ROWS]
     columns = []
     classes = []
@@ -80,7 +80,12 @@ def _rows(grid: Grid, title: str, language: Language) -> str:
             texts = [word(text, language) for text in texts]
         kind = _kind(cells)
         classes.append(kind)
-        columns.append([_marked(cell, text, i, kind, language) for cell, text in zip(cells, texts, strict=True)])
+        columns.append(
+            [
+                _marked(cell, text, first=not i, kind=kind, language=language)
+                for cell, text in zip(cells, texts, strict=True)
+            ]
+        )
     matrix = grid.show == "matrix"
     heads = "".join(
         f'<th scope="col" class="{kind}">{as_markup(name if i and matrix else word(name, language))}</th>'
@@ -102,10 +107,13 @@ def _kind(cells: Sequence[Cell]) -> str:
     return "text" if longest > LONG_TEXT and spaced else "short"
 
 
-def _marked(cell: Cell, text: str, i: int, kind: str, language: Language) -> str:
-    more = "+{count} " + word("characters", language)
-    content = as_markup(text, more=more) if isinstance(cell, str) else html.escape(text)
-    if not i:
+def _marked(cell: Cell, text: str, *, first: bool, kind: str, language: Language) -> str:
+    content = (
+        as_markup(text, more=word("page.more_characters", language)) if isinstance(cell, str) else html.escape(text)
+    )
+    if kind == "short":
+        content = content.replace("_", "_<wbr>")  # where a long label may break on a phone
+    if first:
         return f'<th scope="row" class="{kind}">{content}</th>'
     shade = " zero" if cell == 0 and isinstance(cell, int) else ""
     return f'<td class="{kind}{shade}">{content}</td>'

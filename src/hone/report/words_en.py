@@ -80,8 +80,8 @@ WORDS: dict[str, str] = {
     "note.confusion": "Rows are annotated labels, columns are predicted ones. The diagonal is right; "
     "a stronger color is a larger share of the row.",
     "note.most_confused": "Share is that of all examples annotated with the first label.",
-    "note.reliability": "A bar that ends on the diagonal is a confidence that can be taken at its word; "
-    "below it the model is too sure. The strip beneath counts the examples.",
+    "note.reliability": "The dark line is the accuracy of the answers given with that confidence: on the diagonal the confidence can be "
+    "taken at its word, below it the model is too sure. The strip beneath counts the examples.",
     "note.worst_mistakes": "The wrong answers that the model was surest of.",
     "note.by_length": "The same measures on parts of the data.",
     "note.label_histogram": "How many examples carry each label.",
@@ -114,7 +114,7 @@ WORDS: dict[str, str] = {
     "measure": "Measure",
     "interval": "Interval",
     "slice": "Part",
-    "tokens": "tokens",
+    "tokens": "Tokens",
     "characters": "characters",
     "length": "Length",
     "split": "Split",
@@ -169,6 +169,10 @@ WORDS: dict[str, str] = {
     # units
     "unit.count": "",
     "unit.share": "",
+    "unit.ms": "ms",
+    "unit.s": "s",
+    "unit.min": "min",
+    "unit.h": "h",
     "unit.tokens": "tokens",
     "unit.rows": "rows",
     "unit.tokens_per_second": "tokens/s",
@@ -180,9 +184,7 @@ WORDS: dict[str, str] = {
     "page.slices": "By part of the data",
     "page.contents": "On this page",
     "page.interval": "{level} interval",
-    "page.no_interval": "no interval",
     "page.lower_is_better": "lower is better",
-    "page.no_value": "no value",
     "page.all_rows": "All {count} rows",
     "page.more_rows": "{count} more rows are in the report's JSON file.",
     "page.too_large": "The table has {count} cells; it is in the report's JSON file.",
@@ -194,10 +196,7 @@ WORDS: dict[str, str] = {
     "page.nothing": "–",
     "page.footer": "Intervals are Wilson's for shares of independent examples and the percentile bootstrap over examples "
     "otherwise; n is the number of examples. This page loads nothing from the network.",
-    "page.right": "right",
-    "page.wrong": "wrong",
     "page.gap": "distance to the diagonal",
-    "page.from_to": "from {low} to {high}",
     "plot.bars": "Bar chart of {count} rows, from {low} to {high}.",
     "plot.histogram": "Histogram of {count} bins; the largest holds {high}.",
     "plot.matrix": "Matrix of {count} labels; {share} of the counts lie on the diagonal.",

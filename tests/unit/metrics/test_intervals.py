@@ -56,7 +56,8 @@ def test_both_ways_of_resampling_agree() -> None:
     tally = counted(np.random.default_rng(0).normal(5, 2, 400))
     one = bootstrap(tally, mean, additive=True, resamples=4000)["mean"]
     other = bootstrap(tally, mean, additive=False, resamples=4000)["mean"]
-    assert one is not None and other is not None
+    assert one is not None
+    assert other is not None
     assert one == pytest.approx(other, abs=0.03)
 
 
@@ -84,7 +85,9 @@ def test_no_examples_have_no_intervals() -> None:
 
 def test_a_none_value_gets_a_reason_and_no_interval() -> None:
     [measure] = to_measures({"f1": None}, {"f1": MeasureSpec()}, intervals={"f1": (0.1, 0.2)}, n=0)
-    assert measure.value is None and measure.reason and measure.low is None
+    assert measure.value is None
+    assert measure.reason
+    assert measure.low is None
 
 
 def test_measures_take_unit_direction_and_slice() -> None:
@@ -109,10 +112,13 @@ def test_each_measure_gets_the_interval_that_its_spec_names() -> None:
     specs = {f"by_{kind}": MeasureSpec(interval=kind) for kind in ("wilson", "bootstrap", "none")}
     by_wilson, by_bootstrap, by_none = with_intervals(tally, measured, specs=specs, additive=True)
     assert (by_wilson.low, by_wilson.high) == wilson(75, 100)
-    assert by_bootstrap.low is not None and by_bootstrap.low < 0.75
-    assert by_none.low is None and by_none.value == 0.75
+    assert by_bootstrap.low is not None
+    assert by_bootstrap.low < 0.75
+    assert by_none.low is None
+    assert by_none.value == 0.75
 
 
 def test_one_example_has_no_bootstrap() -> None:
     [measure] = with_intervals(counted(np.ones(1)), mean, specs={"mean": MeasureSpec()}, additive=True)
-    assert measure.value == 1.0 and measure.low is None
+    assert measure.value == 1.0
+    assert measure.low is None
