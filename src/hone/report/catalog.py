@@ -29,5 +29,5 @@ def explained(key: str, language: Language = "en") -> str:
 
 def slice_name(name: str, language: Language = "en") -> str:
     """The name of a slice, such as ``tokens 0-16``: its first word is looked up, the rest is data."""
-    head, _, rest = name.partition(" ")
-    return f"{word(head, language)} {rest}" if rest and head in CATALOGS[language] else name
+    head, space, rest = name.partition(" ")
+    return word(head, language) + space + rest if head in CATALOGS[language] else name

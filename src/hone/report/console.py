@@ -18,7 +18,6 @@ CELL = 48  # most columns of one cell
 def to_text(report: Report, *, language: Language = "en") -> str:
     """The measures, the warnings and the short tables of a report, without color, ending in a line end.
 
-    Of the parts of the data only the first measure is shown.
     Tables of more than 20 rows, matrices, and tables wider than 100 columns are left to the report's files.
     """
     parts = [_warnings(report.warnings, language), _measures(report.measures, language)]
@@ -37,8 +36,6 @@ def _warnings(warnings: Sequence[str], language: Language) -> str:
 def _measures(measures: Sequence[Measure], language: Language) -> str:
     rows = []
     for measure in measures:
-        if measure.slice and measure.name != measures[0].name:
-            continue
         name = word(measure.name, language)
         if measure.slice:
             name = f"{name} [{slice_name(measure.slice, language)}]"

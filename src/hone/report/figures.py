@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Protocol
 
 from hone.report import numbers, plots
 from hone.report.catalog import Language, word
 from hone.report.report import Cell, Grid
+from hone.report.visible import as_line
 
 LONG = 40  # rows of bars; beyond, they stand in columns of COLUMN
 COLUMN = 26
@@ -20,6 +22,8 @@ def figure(grid: Grid, *, title: str, language: Language) -> str:
 
 
 def _bars(grid: Grid, title: str, *, language: Language) -> str:
+    if {"low", "high"} <= set(grid.columns) and len(grid.rows) <= LONG:
+        return _spans(grid, title, language=language)
     labels, values = _labels(grid, language), [_number(row[1]) for row in grid.rows]
     known = [value for value in values if value is not None] or [0.0]
     texts = numbers.column(grid.columns[1], [row[1] for row in grid.rows], language=language)
@@ -41,7 +45,19 @@ def _bars(grid: Grid, title: str, *, language: Language) -> str:
         )
         for begin in range(0, len(labels), size)
     ]
-    return f'<figure class="{"wide" if len(drawn) > 1 else "one"}">{"".join(drawn)}</figure>'
+    plain = f"{_caption(grid, language)}{''.join(drawn)}"
+    return f'<figure class="{"wide" if len(drawn) > 1 else "one"}">{plain}</figure>'
+
+
+def _spans(grid: Grid, title: str, *, language: Language) -> str:
+    """Bars that have an interval, as values with their intervals on one scale."""
+    low, high = grid.columns.index("low"), grid.columns.index("high")
+    rows = [
+        (label, _number(row[low]), _number(row[1]), _number(row[high]))
+        for label, row in zip(_labels(grid, language), grid.rows, strict=True)
+    ]
+    drawn = plots.intervals(rows, title=title, desc=word("plot.intervals", language, count=len(rows)))
+    return f'<figure class="one">{_caption(grid, language)}{drawn}</figure>'
 
 
 def _histogram(grid: Grid, title: str, *, language: Language) -> str:
@@ -50,7 +66,7 @@ def _histogram(grid: Grid, title: str, *, language: Language) -> str:
     high = form(max((count for count in counts if count is not None), default=0.0))
     desc = word("plot.histogram", language, count=len(counts), high=high)
     drawn = plots.histogram(_labels(grid, language), counts, title=title, desc=desc, form=form)
-    return f'<figure class="one">{drawn}</figure>'
+    return f'<figure class="one">{_caption(grid, language)}{drawn}</figure>'
 
 
 def _matrix(grid: Grid, title: str, *, language: Language) -> str:
@@ -85,6 +101,13 @@ def _reliability(grid: Grid, title: str, *, language: Language) -> str:
     names = [*(word(key, language) for key in ("confidence", "accuracy", "count")), word("page.gap", language)]
     desc = word("plot.reliability", language, count=len(rows))
     return f'<figure class="one">{plots.reliability(rows, title=title, desc=desc, names=names)}</figure>'
+
+
+def _caption(grid: Grid, language: Language) -> str:
+    """Which column is drawn, where more than one could be."""
+    if len(grid.columns) < 3:
+        return ""
+    return f'<figcaption class="sub">{html.escape(as_line(_head(grid.columns[1], language)))}</figcaption>'
 
 
 def _labels(grid: Grid, language: Language) -> list[str]:

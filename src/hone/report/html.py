@@ -32,12 +32,14 @@ def to_html(report: Report, *, language: Language = "en", title: str = "") -> st
         A whole document, UTF-8 text without lone surrogates; its content security policy forbids any request.
     """
     heading = title or word("page.title", language, stage=word(report.stage, language))
-    whole = [measure for measure in report.measures if not measure.slice]
+    sliced = [measure for measure in report.measures if measure.slice]
+    one = len({measure.slice for measure in sliced}) == 1  # one part of the data makes no table of parts
+    whole = [measure for measure in report.measures if one or not measure.slice]
     parts = [
         _measures(whole, language),
         _warnings(report.warnings, language),
         _facts(report, language),
-        _slices([measure for measure in report.measures if measure.slice], language),
+        _slices([] if one else sliced, language),
         *(_table(name, grid, language=language) for name, grid in report.tables.items()),
     ]
     content = "".join(parts) or f"<section><p>{word('page.empty', language)}</p></section>"
@@ -78,7 +80,8 @@ def _measures(measures: Sequence[Measure], language: Language) -> str:
 def _card(measure: Measure, bounds: tuple[float, float] | None, *, language: Language) -> str:
     name = word(measure.name, language)
     key = f' <code class="key">{html.escape(measure.name)}</code>' if name != measure.name and language != "en" else ""
-    head = f"<h3>{html.escape(name)}{key}</h3>"
+    part = f" · {slice_name(measure.slice, language)}" if measure.slice else ""
+    head = f"<h3>{html.escape(as_line(name + part))}{key}</h3>"
     about = explained(f"about.{measure.name}", language)
     about = f'<p class="about">{html.escape(about)}</p>' if about else ""
     if measure.value is None:
@@ -138,18 +141,17 @@ def _slices(measures: Sequence[Measure], language: Language) -> str:
     if not measures:
         return ""
     first = [measure for measure in measures if measure.name == measures[0].name]
-    title = f"{word('page.slices', language)}: {word(first[0].name, language)}"
+    name = html.escape(as_line(word(first[0].name, language)))
+    title = f"{word('page.slices', language)}: {name}"
     drawn = plots.intervals(
         [(slice_name(part.slice, language), part.low, part.value, part.high) for part in first],
         title=title,
         desc=word("plot.intervals", language, count=len(first)),
     )
+    caption = f'<figcaption class="sub">{name}</figcaption>'
+    beside = f'<figure class="narrow">{caption}{drawn}</figure>' if any(part.low is not None for part in first) else ""
     table = f'<div class="side wide">{slice_table(measures, language)}</div>'
-    caption = f'<figcaption class="sub">{html.escape(word(first[0].name, language))}</figcaption>'
-    return (
-        f'<section><h2>{word("page.slices", language)}</h2><div class="pair">'
-        f'<figure class="narrow">{caption}{drawn}</figure>{table}</div></section>'
-    )
+    return f'<section><h2>{word("page.slices", language)}</h2><div class="pair">{beside}{table}</div></section>'
 
 
 def _table(name: str, grid: Grid, *, language: Language) -> str:

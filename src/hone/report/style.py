@@ -54,6 +54,7 @@ dl.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,138
 .facts .wide{grid-column:1/-1}
 .pair{display:flex;flex-wrap:wrap;gap:24px 40px;align-items:flex-start}
 figure{margin:0;flex:0 1 460px;min-width:0;max-width:100%}
+figure.wide figcaption{grid-column:1/-1}
 figure.wide{flex:1 1 100%;display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:0 28px}
 figcaption{font-size:.85rem;margin:0 0 .4rem}
 figure.square{flex-basis:600px}
@@ -73,7 +74,7 @@ tr>:first-child{padding-left:2px}
 tr>:last-child{padding-right:4px}
 .num{text-align:right;white-space:nowrap}
 .text{min-width:min(62vw,19rem);max-width:38rem;white-space:pre-wrap;overflow-wrap:anywhere}
-th.short,td.short{white-space:nowrap}
+th.short,td.short,.part{white-space:nowrap}
 @media (min-width:641px){wbr{display:none}}
 @media (max-width:640px){th,td{padding:6px 8px}th.short,td.short{white-space:normal}}
 td .range{display:block;color:var(--soft);font-size:.8rem}

@@ -43,7 +43,7 @@ def slice_table(measures: Sequence[Measure], language: Language) -> str:
     for part in slices:
         values = [found.get((part, name)) for name in names]
         n = max((value.n for value in values if value), default=0)
-        first = f'<th scope="row" class="short">{as_markup(slice_name(part, language))}</th>' if sliced else ""
+        first = f'<th scope="row" class="part">{as_markup(slice_name(part, language))}</th>' if sliced else ""
         rows.append(
             f'<tr>{first}<td class="num">{n:,}</td>{"".join(_measured(value, language) for value in values)}</tr>'
         )

@@ -59,13 +59,10 @@ def make_app(predictor: Predictor) -> FastAPI:
     app = FastAPI(title="hone", version=hone.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(BodyLimit, limit_bytes=MAX_BODY_BYTES)
     _add_errors(app, meters)
-    request_model = request_of(predictor.input_choices)
 
-    @app.post("/predict", response_model=Answer, responses={413: {"model": Failure}, 422: {"model": Failure}})
-    async def predict(body: request_model) -> Any:  # type: ignore[valid-type]
+    async def predict(body: Any) -> Any:
         """Answer one input or a list of them."""
-        given = body.inputs  # type: ignore[attr-defined]
-        inputs = [given] if isinstance(given, str) else given
+        inputs = [body.inputs] if isinstance(body.inputs, str) else body.inputs
         if len(inputs) > MAX_INPUTS:
             raise DataError(
                 f"found {len(inputs)} inputs in one request",
@@ -78,6 +75,11 @@ def make_app(predictor: Predictor) -> FastAPI:
             predictions = await asyncio.to_thread(predictor.predict, inputs) if inputs else []
         meters.answered(predictions, seconds=time.perf_counter() - began)
         return {"predictions": predictions, "bundle": predictor.bundle.digest}
+
+    # The request's schema is known only now, from the task's fields.
+    predict.__annotations__["body"] = request_of(predictor.input_choices)
+    failures: dict[int | str, dict[str, Any]] = {413: {"model": Failure}, 422: {"model": Failure}}
+    app.post("/predict", response_model=Answer, responses=failures)(predict)
 
     @app.get("/livez", response_class=PlainTextResponse)
     async def livez() -> str:

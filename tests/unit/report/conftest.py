@@ -44,6 +44,7 @@ def report() -> Report:
             Measure(name="ece", value=0.0213, low=0.015, high=0.031, n=3080, better="lower"),
             Measure(name="macro_f1", value=None, reason="no class has an example", n=0),
             Measure(name="accuracy", value=0.9, low=0.8, high=0.95, n=120, slice="tokens 0-16"),
+            Measure(name="accuracy", value=None, reason="no example is that long", slice="tokens 17-32"),
         ],
         tables=_grids(),
         warnings=[f"3 texts leak: {HOSTILE}"],

@@ -47,7 +47,8 @@ def test_an_unknown_key_falls_back_to_its_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"), [("tokens 0-16", "token 数 0-16"), ("refund 2", "refund 2"), ("test", "test")]
+    ("name", "shown"),
+    [("tokens 0-16", "token 数 0-16"), ("refund 2", "refund 2"), ("validation", "验证集"), ("refund", "refund")],
 )
 def test_only_the_first_word_of_a_slice_is_translated(name: str, shown: str) -> None:
     assert slice_name(name, "zh") == shown

@@ -201,3 +201,17 @@ def test_text_has_enough_contrast(scheme: int, ink: str, ground: str) -> None:
     colors = dict(re.findall(r"--([\w-]+):(#\w+)", block))
     light, dark = sorted((luminance(colors[ink]), luminance(colors[ground])), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2.2, level AA
+
+
+def test_one_part_of_the_data_is_shown_as_cards() -> None:
+    page = Reader(to_html(Report(stage="finetune", measures=[Measure(name="accuracy", value=0.9, n=5, slice="test")])))
+    assert not page.all("table")
+    assert "Accuracy · test" in page.text
+
+
+def test_bars_with_an_interval_are_drawn_with_it() -> None:
+    grid = Grid(
+        columns=["tokens", "f1", "low", "high"], rows=[["0-8", 0.5, 0.4, 0.6], ["9-16", None, None, None]], show="bars"
+    )
+    page = Reader(to_html(Report(stage="evaluate", tables={"by_length": grid})))
+    assert len(page.all("circle")) == 1
