@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from hone.bundle.bundle import Bundle
 from hone.core.progress import Progress, Silent
@@ -36,7 +36,7 @@ class Inputs:
         bundle: What the stages before made, or None.
         reports: Kind -> report of the stages so far.
         plan: Settings of the stages to come, by kind (inspect estimates what the training will cost).
-        recipe: The decided recipe without paths, and its digest: what lineage keeps.
+        recipe_digest: Digest of the decided recipe without paths: what lineage keeps.
     """
 
     task: TaskChoice
@@ -45,7 +45,6 @@ class Inputs:
     bundle: Bundle | None = None
     reports: Mapping[str, Report] = field(default_factory=dict)
     plan: Mapping[str, Settings] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
     recipe_digest: str = ""
 
 
@@ -57,6 +56,7 @@ class Run:
         folder: Where it may leave files of its own (logs, checkpoints, predictions).
         target: Where a new bundle goes, if it makes one.
         cache: Where rows and tokens are cached.
+        language: Of what people read in the report.
     """
 
     seed: int
@@ -65,7 +65,7 @@ class Run:
     target: Path
     cache: Path
     progress: Progress = field(default_factory=Silent)
-    trackers: tuple[str, ...] = ()
+    language: Literal["en", "zh"] = "en"
 
 
 @dataclass(frozen=True)

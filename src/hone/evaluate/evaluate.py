@@ -16,6 +16,7 @@ from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
 from hone.predict.batching import score_rows
 from hone.predict.predictor import Predictor, open_bundle
+from hone.report.catalog import word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
@@ -57,8 +58,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     scored = task.scored(predictions, columns)
     _write_predictions(run.folder, columns, predictions, scored)
     cut = sum(bool(prediction["truncated"]) for prediction in predictions)
-    warnings = [f"{cut} of {len(data)} texts were cut before the model read them: raise max_length or set long_text "
-                "to window"] if cut else []  # fmt: skip
+    warnings = [word("warn.cut", run.language, cut=cut, count=len(data))] if cut else []
     report = Report(
         stage="evaluate",
         bundle=inputs.bundle.digest,

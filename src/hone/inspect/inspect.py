@@ -15,6 +15,7 @@ from hone.data import checks
 from hone.data.dataset import Dataset
 from hone.inspect.settings import InspectSettings
 from hone.models.cost import BYTES_A_WEIGHT, activation_bytes, size_of, training_seconds
+from hone.report.catalog import Language, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
 from hone.tasks.make import make_task
@@ -31,7 +32,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     kind = TASKS[inputs.task.name]
     field, target = kind.inputs[0].name, kind.targets[0].name
     tables: dict[str, Grid] = {}
-    warnings: list[str] = []
+    warn = Warnings(run.language)
     tables["splits"] = Grid(
         columns=["split", "rows", "source"],
         rows=[[name, len(dataset), dataset.origin] for name, dataset in inputs.data.items()],
@@ -42,21 +43,33 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     for other in inputs.data.values():
         checks.require_known_labels(labels, other, target)
     _labels(inputs.data, target, tables)
-    _repeats(inputs.data, field, target, tables, warnings, settings)
-    _oddities(inputs.data, field, tables, warnings)
+    _repeats(inputs.data, field, target, tables, warn, settings)
+    _oddities(inputs.data, field, tables, warn)
     if kind.targets[0].kind == "tags":
-        _illegal(inputs.data, target, warnings, settings)
+        _illegal(inputs.data, target, warn)
     measures: list[Measure] = []
     if inputs.base is not None:
         task = make_task(inputs.task.name, inputs.task.settings, labels=labels, folder=inputs.base.folder)
         rows = {name: encoded(task, dataset, cache=run.cache) for name, dataset in inputs.data.items()}
-        measures += _tokens(task, rows, inputs, tables, warnings, settings)
+        measures += _tokens(task, rows, inputs, tables, warn, settings)
         if "finetune" in inputs.plan and "train" in rows:
             measures += _cost(inputs, rows["train"], len(inputs.data.get("validation") or ()), tables)
     facts: dict[str, Cell] = {"task": inputs.task.name, "labels": len(labels), "rows": len(train)}
     if inputs.base is not None:
         facts["base"] = inputs.base.name
-    return Outcome(Report(stage="inspect", measures=measures, tables=tables, warnings=warnings, facts=facts))
+    return Outcome(Report(stage="inspect", measures=measures, tables=tables, warnings=warn.said, facts=facts))
+
+
+class Warnings:
+    """Sentences the user must not miss, in the reader's language."""
+
+    def __init__(self, language: Language) -> None:
+        self.said: list[str] = []
+        self._language: Language = language
+
+    def __call__(self, key: str, **values: object) -> None:
+        """Say the catalog's sentence ``warn.KEY`` with its places filled."""
+        self.said.append(word(f"warn.{key}", self._language, **values))
 
 
 def _labels(data: Mapping[str, Dataset], target: str, tables: dict[str, Grid]) -> None:
@@ -75,7 +88,7 @@ def _repeats(
     field: str,
     target: str,
     tables: dict[str, Grid],
-    warnings: list[str],
+    warn: Warnings,
     settings: InspectSettings,
 ) -> None:
     """Duplicates within splits, leaks across them, contradictory labels."""
@@ -89,10 +102,7 @@ def _repeats(
         count = len(checks.leaking(data[one], data[other], field))
         leaks.append([f"{one} -> {other}", count, count / len(data[other])])
         if count:
-            warnings.append(
-                f"{count} rows of {other} stand in {one} as well: scores on {other} are flattered. "
-                "Drop them from training with data: {drop: [leaked]}"
-            )
+            warn("leaked", count=f"{count:,}", one=one, other=other)
     tables["leakage"] = Grid(columns=["splits", "count", "share"], rows=leaks)
     found: list[list[Cell]] = []
     total = 0
@@ -105,7 +115,7 @@ def _repeats(
             places = ", ".join(str(dataset.place(i)[1]) for i in group[:5])
             found.append([_short(first[field]), name, places, " | ".join(answers)])
     if total:
-        warnings.append(f"{total} inputs occur with different labels: one of each must be wrong")
+        warn("contradictions", count=f"{total:,}")
     tables["contradictions"] = Grid(columns=["text", "split", "lines", "label"], rows=found)
 
 
@@ -114,7 +124,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + " […]"
 
 
-def _oddities(data: Mapping[str, Dataset], field: str, tables: dict[str, Grid], warnings: list[str]) -> None:
+def _oddities(data: Mapping[str, Dataset], field: str, tables: dict[str, Grid], warn: Warnings) -> None:
     counts = {name: checks.odd_texts(dataset, field) for name, dataset in data.items()}
     kinds = list(next(iter(counts.values())))
     tables["odd_texts"] = Grid(
@@ -122,18 +132,16 @@ def _oddities(data: Mapping[str, Dataset], field: str, tables: dict[str, Grid], 
     )
     for name, found in counts.items():
         if found["empty"]:
-            warnings.append(f"{found['empty']} texts of {name} are empty")
+            warn("empty", count=f"{found['empty']:,}", split=name)
 
 
-def _illegal(data: Mapping[str, Dataset], target: str, warnings: list[str], settings: InspectSettings) -> None:
+def _illegal(data: Mapping[str, Dataset], target: str, warn: Warnings) -> None:
     for name, dataset in data.items():
         found = checks.illegal_bio(dataset, target)
         if found:
             row, _, tag = found[0]
-            warnings.append(
-                f"{len(found)} tags of {name} are illegal BIO (first: {tag} that continues nothing, line "
-                f"{dataset.place(row)[1]}); each is read as the beginning of an entity"
-            )
+            line = dataset.place(row)[1] or row + 1
+            warn("illegal_bio", count=f"{len(found):,}", split=name, tag=tag, line=line)
 
 
 def _tokens(
@@ -141,7 +149,7 @@ def _tokens(
     rows: Mapping[str, Rows],
     inputs: Inputs,
     tables: dict[str, Grid],
-    warnings: list[str],
+    warn: Warnings,
     settings: InspectSettings,
 ) -> list[Measure]:
     measures: list[Measure] = []
@@ -161,19 +169,13 @@ def _tokens(
         cut = float(np.mean(_of_examples(part, part.scalar("truncated"))))
         measures.append(Measure(name="truncated_share", value=cut, n=len(lengths[name]), better="lower", slice=name))
         if cut:
-            warnings.append(
-                f"{cut:.1%} of the texts of {name} are longer than {task.max_tokens} tokens and would be cut: "
-                "set long_text to window to read them whole"
-            )
+            warn("long", share=f"{cut:.1%}", split=name, limit=task.max_tokens)
         ids, _ = part.ragged("input_ids")
         unknown = float(np.mean(ids == task.tokenizer.unk_id)) if task.tokenizer.unk_id is not None else 0.0
         measures.append(Measure(name="unknown_share", value=unknown, n=len(ids), better="lower", slice=name))
         if unknown >= settings.unknown_share:
             base = inputs.base.name if inputs.base else ""
-            warnings.append(
-                f"THE BASE {base!r} DOES NOT KNOW THIS LANGUAGE: {unknown:.1%} of the tokens of {name} are unknown to "
-                "its tokenizer. Choose a base that was trained on it"
-            )
+            warn("unknown", base=repr(base), share=f"{unknown:.1%}", split=name)
     return measures
 
 

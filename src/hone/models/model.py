@@ -78,7 +78,12 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
                 config.id2label = dict(enumerate(spec.labels))
                 config.label2id = {label: i for i, label in enumerate(spec.labels)}
             backbone = getattr(transformers, kind.auto_class).from_pretrained(
-                folder, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=own and head_from is None,  # a bundle with other labels as the base: a new head
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise BundleError(

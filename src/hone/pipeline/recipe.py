@@ -126,8 +126,7 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 text", code="recipe.not-yaml") from error
     values, lines = parse_yaml(text, file=str(path))
-    for override in overrides:
-        _override(values, override)
+    apply_overrides(values, overrides)
     return make_recipe(values, folder=path.parent, file=str(path), lines=lines)
 
 
@@ -253,6 +252,16 @@ def _needs(stages: Sequence[StageChoice], sources: Mapping[str, Source | None]) 
                     )
                 )
     return faults
+
+
+def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Set ``key=value`` with dotted keys in raw recipe values, in place.
+
+    Raises:
+        RecipeError: One is not of that form, or its key leads nowhere.
+    """
+    for text in overrides:
+        _override(values, text)
 
 
 def _override(values: dict[str, Any], text: str) -> None:

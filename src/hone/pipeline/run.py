@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from hone.data.dataset import Dataset
 from hone.data.read import read
 from hone.data.splits import carve_validation
 from hone.models.base import Base, resolve_base
-from hone.pipeline.recipe import Recipe, StageChoice, load_recipe, make_recipe
+from hone.pipeline.recipe import Recipe, StageChoice, apply_overrides, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
 from hone.report.html import to_html
 from hone.report.report import Report
@@ -65,7 +66,9 @@ def run_recipe(
     if isinstance(recipe, str | Path):
         decided = load_recipe(Path(recipe), overrides=overrides)
     else:
-        decided = make_recipe(recipe, folder=Path())
+        values = copy.deepcopy(dict(recipe))
+        apply_overrides(values, overrides)
+        decided = make_recipe(values, folder=Path())
     return run_stages(decided, out=Path(out) if out else Path("runs") / decided.name, progress=progress or Silent())
 
 
@@ -104,6 +107,7 @@ def run_stages(
             target=target,
             cache=default_cache(),
             progress=progress,
+            language=recipe.language,
         )
         outcome = choice.stage.run(choice.settings, inputs, run)
         bundle = outcome.bundle or bundle
@@ -159,16 +163,18 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
         data["train"] = _dropped(recipe, data, kind.inputs[0].name, progress)
         if "validation" not in recipe.sources:
             target = kind.targets[0]
+            stratify = target.name if target.kind == "label" else None
             data["train"], data["validation"] = carve_validation(
                 data["train"],
                 share=recipe.options.validation_share,
                 seed=recipe.seed,
                 field=kind.inputs[0].name,
-                stratify=target.name if target.kind == "label" else None,
+                stratify=stratify,
             )
+            how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
             progress.say(
-                f"no validation split is named: {len(data['validation'])} rows of train were taken for it, "
-                f"stratified, by seed {recipe.seed}; {len(data['train'])} remain"
+                f"no validation split is named: {len(data['validation'])} rows of train were taken for it "
+                f"({how}); {len(data['train'])} remain"
             )
     order = ["train", "validation", "test"]
     return {name: data[name] for name in sorted(data, key=lambda n: (order.index(n) if n in order else 9, n))}

@@ -70,8 +70,10 @@ def _cell(cell: Cell, name: str, *, unit: str, decimals: int | None, language: L
 def _decimals(values: Sequence[float]) -> int | None:
     """Decimals for a whole column; None when its values are too small for fixed ones."""
     largest = max((abs(value) for value in values), default=0.0)
-    if 0 < largest < 0.01:
+    if 0 < largest < 0.001:
         return None
+    if 0 < largest < 0.01:
+        return 4
     return 3 if largest <= 1 else 2 if largest < 10 else 1 if largest < 1000 else 0
 
 

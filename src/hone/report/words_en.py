@@ -84,7 +84,7 @@ WORDS: dict[str, str] = {
     "note.confusion": "Rows are annotated labels, columns are predicted ones. The diagonal is right; "
     "a stronger color is a larger share of the row.",
     "note.most_confused": "Share is that of all examples annotated with the first label.",
-    "note.reliability": "The dark line is the accuracy of the answers given with that confidence: on the diagonal the confidence can be "
+    "note.reliability": "The line across a bar is the accuracy at that confidence: on the diagonal the confidence can be "
     "taken at its word, below it the model is too sure. The strip beneath counts the examples.",
     "note.worst_mistakes": "The wrong answers that the model was surest of.",
     "note.by_length": "The same measures on parts of the data.",
@@ -106,6 +106,12 @@ WORDS: dict[str, str] = {
     "what": "What",
     "kind": "Kind",
     "lines": "Lines",
+    "empty": "Empty",
+    "zero_width": "Zero-width characters",
+    "right_to_left": "Right-to-left text",
+    "control": "Control characters",
+    "only_punctuation": "Only punctuation",
+    "over_1_mb": "Over a million characters",
     "wrong": "Wrong answers",
     "training_tokens": "Tokens to train on",
     "states_mb": "Weights, gradients, optimizer (MB)",
@@ -221,4 +227,12 @@ WORDS: dict[str, str] = {
     "plot.line": "Line chart of {count} points, from {low} to {high}.",
     "plot.reliability": "Accuracy against confidence in {count} bins.",
     "plot.intervals": "Values with their intervals in {count} parts of the data.",
+    # warnings
+    "warn.leaked": "{count} rows of {other} stand in {one} as well: scores on {other} are flattered. Drop them from training with data: {{drop: [leaked]}}",
+    "warn.contradictions": "{count} inputs occur with different labels: one of each must be wrong.",
+    "warn.empty": "{count} texts of {split} are empty.",
+    "warn.illegal_bio": "{count} tags of {split} are illegal BIO (first: {tag}, which continues nothing, line {line}); each is read as the beginning of an entity.",
+    "warn.long": "{share} of the texts of {split} are longer than {limit} tokens and are cut under long_text: truncate. Set long_text to window to read them whole.",
+    "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: {share} of the tokens of {split} are unknown to its tokenizer. Choose a base that was trained on it.",
+    "warn.cut": "{cut} of {count} texts were cut before the model read them. Raise max_length, or set long_text to window.",
 }

@@ -12,13 +12,13 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 
 import hone
-from hone.bundle.bundle import Bundle, write_bundle
+from hone.bundle.bundle import MANIFEST, Bundle, write_bundle
 from hone.bundle.manifest import DataRecord, Lineage, Manifest, Part, Plain, TaskRecord
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import DeviceError, RecipeError, did_you_mean
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure
-from hone.data.checks import require_known_labels, require_two_classes
+from hone.data.checks import label_counts, require_known_labels, require_two_classes
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.model import HEAD_FILE, Model, build_model, save_model
@@ -38,16 +38,15 @@ from hone.train.trackers import RunLog, require_trackers
 
 def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     """Train on ``train``, choose by ``validation``, write a bundle to ``run.target``."""
-    base, train = inputs.base, inputs.data["train"]
-    if base is None:
-        raise RecipeError("finetune was given no base model", fix="Name one: base: minilm", code="recipe.no-base")
+    train = inputs.data["train"]
+    base, before = _start(inputs)
     require_trackers(settings.report_to)
     device = pick_device(run.device)
     _require_precision(settings.mixed_precision, device)
     task = _task(inputs, base, train)
     rows = encoded(task, train, cache=run.cache)
     torch.manual_seed(run.seed)
-    model = build_model(base.folder, task.head, dropout=settings.dropout, head_from=_head_of(inputs, base))
+    model = build_model(base.folder, task.head, dropout=settings.dropout, head_from=_head_of(before, task))
     # The loop may resume a checkpoint of this very work and of nothing else.
     recipe = {"stage": "finetune", "settings": settings.model_dump(mode="json"), "seed": run.seed,
               "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")}}  # fmt: skip
@@ -86,9 +85,28 @@ def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     )
 
 
-def _head_of(inputs: Inputs, base: Base) -> Path | None:
-    """The head to go on from: that of the stage before, where its labels and kind are the same."""
-    return inputs.bundle.path / HEAD_FILE if inputs.bundle is not None and inputs.bundle.path == base.folder else None
+def _start(inputs: Inputs) -> tuple[Base, Bundle | None]:
+    """What training starts from: the bundle of the stage before, else the base; verified where it is a bundle."""
+    before = inputs.bundle
+    if before is None and inputs.base is None:
+        raise RecipeError("finetune was given no base model", fix="Name one: base: minilm", code="recipe.no-base")
+    if before is None and inputs.base is not None and (inputs.base.folder / MANIFEST).is_file():
+        before = Bundle.open(inputs.base.folder)
+    if before is not None:
+        return Base(before.path.name, before.path, before.digest), before
+    assert inputs.base is not None
+    return inputs.base, None
+
+
+def _head_of(before: Bundle | None, task: Task) -> Path | None:
+    """The head file to go on from: that of the bundle training starts from, where kind, settings and labels agree."""
+    if before is None or before.manifest.task is None or before.manifest.task.labels != task.labels:
+        return None
+    same = any(
+        part.role == "head" and part.name == task.head.kind and part.settings == dict(task.head.settings) and part.files
+        for part in before.manifest.parts
+    )
+    return before.path / HEAD_FILE if same else None
 
 
 def _require_precision(precision: str, device: torch.device) -> None:
@@ -135,9 +153,8 @@ def _loss_options(settings: FinetuneSettings, task: Task, *, rows_labels: Datase
             )
         weights = [chosen.get(label, 1.0) for label in task.labels]
     else:
-        values = rows_labels.column(task.targets[0].name)
-        flat = [tag for value in values for tag in ([value] if isinstance(value, str) else value)]
-        counts = np.array([flat.count(label) for label in task.labels], dtype=np.float64)
+        seen = label_counts(rows_labels, task.targets[0].name)
+        counts = np.array([seen[label] for label in task.labels], dtype=np.float64)
         weights = (counts.sum() / (len(counts) * np.maximum(counts, 1.0))).tolist()
     return LossOptions(settings.label_smoothing_factor, torch.tensor(weights, dtype=torch.float32, device=device))
 
@@ -212,7 +229,13 @@ def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
         parts=(
             Part(role="weights", name="backbone", format="safetensors", files=weights),
             Part(role="processor", name="tokenizer", format="tokenizers", files=tuple(processor)),
-            Part(role="head", name=task.head.kind, format="safetensors", files=head_files),
+            Part(
+                role="head",
+                name=task.head.kind,
+                format="safetensors",
+                files=head_files,
+                settings=dict(task.head.settings),
+            ),
         ),
         default=("backbone", "tokenizer", task.head.kind),
         plain=Plain(auto_class=model.head.auto_class, gives=model.head.gives),
