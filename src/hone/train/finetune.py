@@ -26,7 +26,7 @@ from hone.models.tokenizer import load_tokenizer
 from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
-from hone.report.report import Grid, Report
+from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
 from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions, Task
@@ -253,13 +253,15 @@ def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, input
                 name=setup.watched, value=position.best, n=rows, unit=spec.unit, better=spec.better, slice="validation"
             )
         )
-    columns = ["epoch", *([setup.watched] if position.history else [])]
-    curve = Grid(columns=columns, rows=[[r["epoch"], r[setup.watched]] for r in position.history], show="line")
+    tables = {}
+    if position.history:
+        points: list[list[Cell]] = [[record["epoch"], record[setup.watched]] for record in position.history]
+        tables["validation_curve"] = Grid(columns=["epoch", setup.watched], rows=points, show="line")
     return Report(
         stage="finetune",
         bundle=bundle.digest,
         measures=measures,
-        tables={"validation_curve": curve} if position.history else {},
+        tables=tables,
         facts={
             "rows": len(inputs.data["train"]),
             "steps": position.step,
