@@ -13,6 +13,7 @@ from hone.core.progress import Progress, Silent
 from hone.core.settings import Settings
 from hone.data.dataset import Dataset
 from hone.models.base import Base
+from hone.report.catalog import Language
 from hone.report.report import Report
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -65,7 +66,7 @@ class Run:
     target: Path
     cache: Path
     progress: Progress = field(default_factory=Silent)
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
 
 
 @dataclass(frozen=True)

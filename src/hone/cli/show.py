@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import typer
 
 from hone.pipeline.run import Result
+from hone.report.catalog import Language, word
 from hone.report.console import to_text
 from hone.report.report import Report
 
 
-def show_report(report: Report, *, as_json: bool, language: str = "en") -> None:
+def show_report(report: Report, *, as_json: bool, language: Language = "en") -> None:
     """One report on stdout, as JSON or as words."""
     if as_json:
         typer.echo(json.dumps(report.model_dump(), ensure_ascii=False, allow_nan=False))
     else:
-        typer.echo(to_text(report, language=language))  # type: ignore[arg-type]
+        typer.echo(to_text(report, language=language))
 
 
 def show_result(result: Result, *, as_json: bool) -> None:
-    """What a run left: measures, warnings, and where things lie."""
+    """What a run left: of each stage warnings and measures (its tables are in its page), and where things lie."""
     reports = {kind: report.model_dump() for kind, report in result.reports.items()}
     if as_json:
         paths = {"bundle": str(result.bundle.path) if result.bundle else None, "out": str(result.out)}
         typer.echo(json.dumps({**paths, "reports": reports}, ensure_ascii=False, allow_nan=False))
         return
+    language = result.language
     for report in result.reports.values():
-        typer.echo(to_text(report))
-    sys.stdout.flush()
-    pages = sorted((result.out / "reports").glob("*.html"))
+        found = to_text(report, language=language, tables="none").rstrip()
+        typer.echo(f"{word(report.stage, language)}\n" + "".join(f"  {line}\n" for line in found.split("\n")))
     if result.bundle is not None:
         typer.echo(f"bundle   {result.bundle.path}")
-    for page in pages:
+    for page in result.pages:
         typer.echo(f"report   {page}")

@@ -36,6 +36,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     tables["splits"] = Grid(
         columns=["split", "rows", "source"],
         rows=[[name, len(dataset), dataset.origin] for name, dataset in inputs.data.items()],
+        names="words",
     )
     train = inputs.data.get("train") or next(iter(inputs.data.values()))
     checks.require_two_classes(train, target)
@@ -96,7 +97,7 @@ def _repeats(
     for name, dataset in data.items():
         count = len(checks.duplicates(dataset, field))
         rows.append([name, count, count / len(dataset)])
-    tables["duplicates"] = Grid(columns=["split", "count", "share"], rows=rows)
+    tables["duplicates"] = Grid(columns=["split", "count", "share"], rows=rows, names="words")
     leaks: list[list[Cell]] = []
     for one, other in itertools.combinations(data, 2):
         count = len(checks.leaking(data[one], data[other], field))
@@ -128,7 +129,9 @@ def _oddities(data: Mapping[str, Dataset], field: str, tables: dict[str, Grid], 
     counts = {name: checks.odd_texts(dataset, field) for name, dataset in data.items()}
     kinds = list(next(iter(counts.values())))
     tables["odd_texts"] = Grid(
-        columns=["kind", *counts], rows=[[kind, *(counts[split][kind] for split in counts)] for kind in kinds]
+        columns=["kind", *counts],
+        rows=[[kind, *(counts[split][kind] for split in counts)] for kind in kinds],
+        names="words",
     )
     for name, found in counts.items():
         if found["empty"]:
@@ -208,6 +211,7 @@ def _cost(inputs: Inputs, rows: Rows, validation: int, tables: dict[str, Grid]) 
             ["states_mb", round(states / 1e6)],
             ["activations_mb", round(activations / 1e6)],
         ],
+        names="words",
     )
     return [
         Measure(name="estimated_training_time", value=seconds, n=steps, unit="s", better="lower"),

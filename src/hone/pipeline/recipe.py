@@ -18,9 +18,9 @@ from hone.core.tables import Table
 from hone.data.source import Source
 from hone.pipeline.stages import STAGES
 from hone.pipeline.yaml_file import parse_value, parse_yaml, to_yaml
+from hone.report.catalog import Language
 from hone.tasks.table import SETTINGS
 
-Language = Literal["en", "zh"]
 DATA_OPTIONS = ("drop", "validation_share")
 
 

@@ -23,6 +23,7 @@ from hone.data.splits import carve_validation
 from hone.models.base import Base, resolve_base
 from hone.pipeline.recipe import Recipe, StageChoice, apply_overrides, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
+from hone.report.catalog import Language
 from hone.report.html import to_html
 from hone.report.report import Report
 from hone.tasks.table import TASKS
@@ -38,11 +39,15 @@ class Result:
         out: Its folder: ``bundle/``, ``reports/``, ``recipe.yaml``.
         bundle: The last bundle made, or the one it was given.
         reports: Kind -> report; of a kind that ran twice, the last.
+        pages: The reports of this run as HTML, in the order of the stages.
+        language: Of what people read in them.
     """
 
     out: Path
     bundle: Bundle | None
     reports: Mapping[str, Report] = field(default_factory=dict)
+    pages: tuple[Path, ...] = ()
+    language: Language = "en"
 
 
 def run_recipe(
@@ -95,6 +100,7 @@ def run_stages(
     digest = recipe.digest(data={name: d.digest for name, d in data.items()}, base=base.digest if base else "")
     _write(out / "recipe.yaml", recipe.to_yaml())
     reports: dict[str, Report] = {}
+    pages: list[Path] = []
     for i, choice in enumerate(stages):
         final = not makers or i >= makers[-1]
         target = (bundle_to or out / "bundle") if final else out / "stages" / f"{i:02d}-{choice.stage.kind}" / "bundle"
@@ -112,10 +118,10 @@ def run_stages(
         outcome = choice.stage.run(choice.settings, inputs, run)
         bundle = outcome.bundle or bundle
         reports[choice.stage.kind] = outcome.report
-        _keep(outcome, bundle, out=out, number=i, language=recipe.language)
+        pages.append(_keep(outcome, bundle, out=out, number=i, language=recipe.language))
         if choice.stage.kind == until:
             break
-    return Result(out, bundle, reports)
+    return Result(out, bundle, reports, tuple(pages), recipe.language)
 
 
 def _with_inspect(stages: Sequence[StageChoice]) -> tuple[StageChoice, ...]:
@@ -196,17 +202,18 @@ def _dropped(recipe: Recipe, data: Mapping[str, Dataset], field: str, progress: 
     return train.take(np.flatnonzero(~gone))
 
 
-def _keep(outcome: Outcome, bundle: Bundle | None, *, out: Path, number: int, language: str) -> None:
-    """Write a stage's report beside the others, and attach it to the bundle it speaks of."""
+def _keep(outcome: Outcome, bundle: Bundle | None, *, out: Path, number: int, language: Language) -> Path:
+    """Write a stage's report beside the others, attach it to the bundle it speaks of; returns the page's path."""
     report = outcome.report
-    page = to_html(report, language=language)  # type: ignore[arg-type]
-    reports = out / "reports"
-    _write(reports / f"{number:02d}-{report.stage}.json", report.to_json())
-    _write(reports / f"{number:02d}-{report.stage}.html", page)
+    page = to_html(report, language=language)
+    path = out / "reports" / f"{number:02d}-{report.stage}.html"
+    _write(path.with_suffix(".json"), report.to_json())
+    _write(path, page)
     if bundle is not None and report.bundle == bundle.digest:
         attachments: dict[str, str | bytes] = {f"{report.stage}.json": report.to_json(), f"{report.stage}.html": page}
         for name, content in {**attachments, **outcome.attachments}.items():
             bundle.attach(name, content)
+    return path
 
 
 def _write(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from hone.core.measures import Measure
 from hone.report import numbers
@@ -15,13 +16,14 @@ WIDE = 100  # columns of the terminal
 CELL = 48  # most columns of one cell
 
 
-def to_text(report: Report, *, language: Language = "en") -> str:
+def to_text(report: Report, *, language: Language = "en", tables: Literal["short", "none"] = "short") -> str:
     """The measures, the warnings and the short tables of a report, without color, ending in a line end.
 
-    Tables of more than 20 rows, matrices, and tables wider than 100 columns are left to the report's files.
+    Tables of more than 20 rows, matrices, and tables wider than 100 columns are left to the report's files; with
+    ``tables="none"`` all of them are.
     """
-    parts = [_warnings(report.warnings, language), _measures(report.measures, language)]
-    for name, grid in report.tables.items():
+    parts = [_warnings(report.warnings), _measures(report.measures, language)]
+    for name, grid in report.tables.items() if tables == "short" else ():
         if grid.rows and len(grid.rows) <= SHORT and grid.show != "matrix":
             lines = _grid(grid, language)
             if max(map(text_width, lines)) <= WIDE:
@@ -29,7 +31,7 @@ def to_text(report: Report, *, language: Language = "en") -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(warnings: Sequence[str], language: Language) -> str:
+def _warnings(warnings: Sequence[str]) -> str:
     return "\n".join(f"! {as_line(warning)}" for warning in warnings)
 
 
