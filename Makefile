@@ -1,4 +1,4 @@
-# make demo: install, then inspect, fine-tune, evaluate and predict on bundled data with the embedded model.
+# make demo: install, then inspect, fine-tune and evaluate on bundled data with the embedded model.
 # make test: install, then linters, types, import contracts and the whole test suite.
 
 PYTHON ?= python3.11
@@ -30,8 +30,6 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 demo: $(VENV)/.demo
 	$(SAY) "hone run recipes/quickstart.yaml"
 	@$(BIN)/hone run recipes/quickstart.yaml --out runs/quickstart
-	$(SAY) "hone predict runs/quickstart/bundle"
-	@printf '%s\n' 'where is my parcel, it was due monday' 'LAPTOP WONT TURN ON' | $(BIN)/hone predict runs/quickstart/bundle -
 
 lint: $(VENV)/.test
 	$(SAY) "ruff, mypy, import contracts"

@@ -14,7 +14,14 @@ from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
 from hone.inspect.settings import InspectSettings
-from hone.models.cost import BYTES_A_WEIGHT, activation_bytes, size_of, training_seconds
+from hone.models.cost import (
+    BYTES_A_WEIGHT,
+    BYTES_OF_BEST,
+    activation_bytes,
+    held_bytes,
+    size_of,
+    training_seconds,
+)
 from hone.report.catalog import Language, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
@@ -158,12 +165,14 @@ def _tokens(
     measures: list[Measure] = []
     lengths = {name: np.bincount(part.example, weights=part.lengths).astype(int) for name, part in rows.items()}
     longest = max(int(values.max()) for values in lengths.values())
-    edges = np.unique(np.linspace(0, longest + 1, min(HISTOGRAM_BINS, longest + 1) + 1).astype(int))
+    shortest = min(int(values.min()) for values in lengths.values())
+    width = -(-(longest + 1 - shortest) // HISTOGRAM_BINS)
+    edges = np.arange(shortest, longest + width + 1, width)
     counts = {name: np.histogram(values, edges)[0] for name, values in lengths.items()}
     tables["token_lengths"] = Grid(
         columns=["tokens", *counts],
         rows=[
-            [f"{low}-{high - 1}", *(int(counts[name][i]) for name in counts)]
+            [f"{low}-{high - 1}" if width > 1 else f"{low}", *(int(counts[name][i]) for name in counts)]
             for i, (low, high) in enumerate(itertools.pairwise(edges.tolist()))
         ],
         show="histogram",
@@ -200,8 +209,10 @@ def _cost(inputs: Inputs, rows: Rows, validation: int, tables: dict[str, Grid]) 
     longest = int(rows.lengths.max())
     mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
     seconds = training_seconds(size, tokens=tokens, length=mean, steps=steps)
-    states = size.parameters * BYTES_A_WEIGHT
+    kept = BYTES_OF_BEST if plan.keep == "best" and plan.eval_strategy != "no" else 0
+    states = size.parameters * (BYTES_A_WEIGHT + kept)
     activations = activation_bytes(size, tokens=batch * longest, length=longest)
+    memory = held_bytes() + states + activations
     tables["cost"] = Grid(
         columns=["what", "value"],
         rows=[
@@ -214,6 +225,6 @@ def _cost(inputs: Inputs, rows: Rows, validation: int, tables: dict[str, Grid]) 
         names="words",
     )
     return [
-        Measure(name="estimated_training_time", value=seconds, n=steps, unit="s", better="lower"),
-        Measure(name="estimated_memory", value=(states + activations) / 1e6, n=batch, unit="MB", better="lower"),
+        Measure(name="estimated_training_time", value=seconds, unit="s", better="lower"),
+        Measure(name="estimated_memory", value=memory / 1e6, unit="MB", better="lower"),
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import resource
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 from hone.models.model import HEAD_FILE
 
 BYTES_A_WEIGHT = 16  # float32 weight, gradient and two moments
+BYTES_OF_BEST = 4  # the copy of the best weights so far
 REACHED = 0.55  # share of the matrix-product rate that a training step reached where this was measured (two cores)
 UPDATE_BYTES_A_WEIGHT = 36  # moved a step by gradient fill, clipping and AdamW
 PROBE_SIZE = 768
@@ -72,9 +75,15 @@ def matrix_rate() -> tuple[float, float]:
     """Floating-point operations a second of a float32 matrix product here, and bytes a second of a plain copy."""
     left, right = torch.ones(PROBE_SIZE, PROBE_SIZE), torch.ones(PROBE_SIZE, PROBE_SIZE)
     products = _timed(lambda: torch.mm(left, right))
-    block = torch.ones(1 << 24)
-    copies = _timed(lambda: block.clone())
+    block, target = torch.ones(1 << 24), torch.zeros(1 << 24)
+    copies = _timed(lambda: target.copy_(block))
     return 2.0 * PROBE_SIZE**3 / products, 2.0 * block.numel() * 4 / copies
+
+
+def held_bytes() -> int:
+    """Most resident memory this process has held so far: the interpreter, torch, the rows read."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _timed(work: object) -> float:

@@ -94,7 +94,7 @@ def matrix(
     size = 9.0
     room = min(110.0, max((width_of(label, size) for label in labels), default=0.0)) + 6 if small else 1.0
     above = min(90.0, max((width_of(head, size) for head in heads), default=0.0)) * 0.72 + 10 if small else 1.0
-    spare = 30.0 if small else 1.0  # the last slanted heads lean out to the right
+    spare = above - 6 if small else 1.0  # the last slanted head leans out to the right as far as it rises
     side = min(34.0, (WIDTH - room - spare) / max(1, len(heads)))
     parts = [frame(room, above, width=side * len(heads), height=side * len(labels))]
     for r, (label, row) in enumerate(zip(labels, cells, strict=True)):
