@@ -198,7 +198,9 @@ def _exit_code(arguments: list[str] | None) -> int:
 
 def _unexpected(error: Exception) -> int:
     if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # how click says that arguments are wrong
-        typer.echo(f"hone: {error.format_message()}", err=True)
+        message = error.format_message()
+        if message:  # empty after `hone` alone, which has printed the help
+            typer.echo(f"hone: {message}", err=True)
         return 2
     if type(error).__name__ == "Abort":
         return _exit_interrupted()

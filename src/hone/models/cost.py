@@ -67,7 +67,7 @@ def training_flops(size: Size, *, tokens: int, length: float) -> float:
 
 def activation_bytes(size: Size, *, tokens: int, length: int) -> int:
     """Bytes of float32 activations kept for the backward pass of a batch of ``tokens`` padded tokens."""
-    a_token = size.layers * (14 * size.width + 3 * size.inner + 2 * size.heads * length)
+    a_token = size.layers * (17 * size.width + 3 * size.inner + 3 * size.heads * length)
     return 4 * tokens * a_token
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hone.bundle.bundle import Bundle, write_atomically
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.core.errors import HoneError
+from hone.core.errors import DataError, HoneError
 from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked
@@ -162,9 +162,15 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
     kind = TASKS[recipe.task.name]
     fields = (*kind.inputs, *kind.targets)
     data: dict[str, Dataset] = {}
+    errors: list[DataError] = []
     for name, source in recipe.sources.items():
         if source is not None:
-            data[name] = read(source, fields, name=name, base=recipe.folder, cache=default_cache())
+            try:
+                data[name] = read(source, fields, name=name, base=recipe.folder, cache=default_cache())
+            except DataError as error:
+                errors.append(error)
+    if errors:
+        raise _together(errors)
     if "train" in data:
         data["train"] = _dropped(recipe, data, kind.inputs[0].name, progress)
         if "validation" not in recipe.sources:
@@ -184,6 +190,18 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
             )
     order = ["train", "validation", "test"]
     return {name: data[name] for name in sorted(data, key=lambda n: (order.index(n) if n in order else 9, n))}
+
+
+def _together(errors: Sequence[DataError]) -> DataError:
+    """One error for all that is wrong with several sources."""
+    if len(errors) == 1:
+        return errors[0]
+    return DataError(
+        f"{len(errors)} sources of data cannot be used",
+        faults=[fault for error in errors for fault in error.faults],
+        fix="\n".join(error.fix for error in errors if error.fix),
+        code=errors[0].code,
+    )
 
 
 def _dropped(recipe: Recipe, data: Mapping[str, Dataset], field: str, progress: Progress) -> Dataset:

@@ -228,11 +228,11 @@ WORDS: dict[str, str] = {
     "plot.reliability": "Accuracy against confidence in {count} bins.",
     "plot.intervals": "Values with their intervals in {count} parts of the data.",
     # warnings
-    "warn.leaked": "{count} rows of {other} stand in {one} as well: scores on {other} are flattered. Drop them from training with data: {{drop: [leaked]}}",
-    "warn.contradictions": "{count} inputs occur with different labels: one of each must be wrong.",
-    "warn.empty": "{count} texts of {split} are empty.",
-    "warn.illegal_bio": "{count} tags of {split} are illegal BIO (first: {tag}, which continues nothing, line {line}); each is read as the beginning of an entity.",
+    "warn.leaked": "Rows of {other} that stand in {one} as well: {count}. They flatter the scores on {other}; drop them from training with data: {{drop: [leaked]}}",
+    "warn.contradictions": "Inputs that occur with different labels: {count}. Of each at least one label is wrong.",
+    "warn.empty": "Empty texts in {split}: {count}.",
+    "warn.illegal_bio": "Illegal BIO tags in {split}: {count} (the first, {tag} in line {line}, continues nothing). Each is read as the beginning of an entity.",
     "warn.long": "{share} of the texts of {split} are longer than {limit} tokens and are cut under long_text: truncate. Set long_text to window to read them whole.",
     "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: {share} of the tokens of {split} are unknown to its tokenizer. Choose a base that was trained on it.",
-    "warn.cut": "{cut} of {count} texts were cut before the model read them. Raise max_length, or set long_text to window.",
+    "warn.cut": "Texts cut before the model read them: {cut} of {count}. Raise max_length, or set long_text to window.",
 }
