@@ -72,7 +72,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
         tables={
             **scored.tables,
             "by_length": _by_length(task, tally, lengths, settings),
-            "worst_mistakes": _worst(columns, predictions, scored, task, settings.worst),
+            "worst_mistakes": _worst(scored, settings.worst),
         },
         warnings=warnings,
         facts=_facts(predictor, data_name=settings.on, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
@@ -111,23 +111,17 @@ def _by_length(task: Task, tally: FloatArray, lengths: IntArray, settings: Evalu
     return Grid(columns=["tokens", main, "low", "high", "count"], rows=rows, show="bars")
 
 
-def _worst(columns: Columns, predictions: Sequence[Prediction], scored: Scored, task: Task, count: int) -> Grid:
+def _worst(scored: Scored, count: int) -> Grid:
     order = [int(i) for i in np.argsort(-scored.badness, kind="stable")[:count] if scored.badness[i] > 0]
-    source = columns[task.inputs[0].name]
-    rows: list[list[Cell]] = []
-    for i in order:
-        text = source[i] if isinstance(source[i], str) else " ".join(source[i])
-        shown = text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + " […]"
-        rows.append([shown, _short(scored.gold[i]), _short(_answer(predictions[i])), float(scored.badness[i])])
+    rows: list[list[Cell]] = [
+        [*(_short(column[i]) for column in (scored.texts, scored.gold, scored.said)), float(scored.badness[i])]
+        for i in order
+    ]
     return Grid(columns=["text", "gold", "predicted", "badness"], rows=rows)
 
 
-def _answer(prediction: Prediction) -> object:
-    return prediction.get("label", prediction.get("tags"))
-
-
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else " ".join(map(str, value))  # type: ignore[call-overload]
+def _short(text: str) -> str:
+    return text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + " […]"
 
 
 def _write_predictions(folder: Path, columns: Columns, predictions: Sequence[Prediction], scored: Scored) -> None:

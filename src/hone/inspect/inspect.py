@@ -177,6 +177,7 @@ def _tokens(
         ],
         show="histogram",
     )
+    strange: dict[str, float] = {}
     for name, part in rows.items():
         cut = float(np.mean(_of_examples(part, part.scalar("truncated"))))
         measures.append(Measure(name="truncated_share", value=cut, n=len(lengths[name]), better="lower", slice=name))
@@ -186,8 +187,10 @@ def _tokens(
         unknown = float(np.mean(ids == task.tokenizer.unk_id)) if task.tokenizer.unk_id is not None else 0.0
         measures.append(Measure(name="unknown_share", value=unknown, n=len(ids), better="lower", slice=name))
         if unknown >= settings.unknown_share:
-            base = inputs.base.name if inputs.base else ""
-            warn("unknown", base=repr(base), share=f"{unknown:.1%}", split=name)
+            strange[name] = unknown
+    if strange and inputs.base is not None:
+        shares = ", ".join(f"{share:.1%} ({name})" for name, share in strange.items())
+        warn("unknown", base=repr(inputs.base.name), shares=shares)
     return measures
 
 

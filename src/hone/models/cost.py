@@ -18,6 +18,7 @@ BYTES_A_WEIGHT = 16  # float32 weight, gradient and two moments
 BYTES_OF_BEST = 4  # the copy of the best weights so far
 REACHED = 0.55  # share of the matrix-product rate that a training step reached where this was measured (two cores)
 UPDATE_BYTES_A_WEIGHT = 36  # moved a step by gradient fill, clipping and AdamW
+SECONDS_A_LAYER = 1.5e-3  # of a step's calls and small operations, whatever its size
 PROBE_SIZE = 768
 PROBE_SECONDS = 0.15
 
@@ -102,4 +103,5 @@ def training_seconds(size: Size, *, tokens: int, length: float, steps: int) -> f
     """Estimated seconds of training on this CPU."""
     rate, bandwidth = matrix_rate()
     moved = steps * size.parameters * UPDATE_BYTES_A_WEIGHT
-    return training_flops(size, tokens=tokens, length=length) / (rate * REACHED) + moved / bandwidth
+    called = steps * size.layers * SECONDS_A_LAYER
+    return training_flops(size, tokens=tokens, length=length) / (rate * REACHED) + moved / bandwidth + called

@@ -86,7 +86,7 @@ WORDS: dict[str, str] = {
     "note.most_confused": "Share is that of all examples annotated with the first label.",
     "note.reliability": "The line across a bar is the accuracy at that confidence: on the diagonal the confidence can be "
     "taken at its word, below it the model is too sure. The strip beneath counts the examples.",
-    "note.worst_mistakes": "The wrong answers that the model was surest of.",
+    "note.worst_mistakes": "The worst first: for a label, how much surer the model was of the wrong one than of the right one; for entities, how many were missed or made up.",
     "note.by_length": "The same measures on parts of the data.",
     "note.label_histogram": "How many examples carry each label.",
     "note.token_lengths": "How many texts have how many tokens.",
@@ -233,6 +233,6 @@ WORDS: dict[str, str] = {
     "warn.empty": "Empty texts in {split}: {count}.",
     "warn.illegal_bio": "Illegal BIO tags in {split}: {count} (the first, {tag} in line {line}, continues nothing). Each is read as the beginning of an entity.",
     "warn.long": "{share} of the texts of {split} are longer than {limit} tokens and are cut under long_text: truncate. Set long_text to window to read them whole.",
-    "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: {share} of the tokens of {split} are unknown to its tokenizer. Choose a base that was trained on it.",
+    "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: its tokenizer does not know {shares} of the tokens. Choose a base that was trained on it.",
     "warn.cut": "Texts cut before the model read them: {cut} of {count}. Raise max_length, or set long_text to window.",
 }

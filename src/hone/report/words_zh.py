@@ -84,7 +84,7 @@ WORDS: dict[str, str] = {
     "note.confusion": "行是标注标签，列是预测标签；对角线为正确预测，颜色越深，占该行的比例越大。",
     "note.most_confused": "占比以标注为前一标签的全部样本为分母。",
     "note.reliability": "柱上的横线是该置信度区间的实际准确率：落在对角线上，置信度可信；低于对角线，说明模型过于自信。下方窄条为各区间的样本数。",
-    "note.worst_mistakes": "模型最有把握却答错的样本。",
+    "note.worst_mistakes": "最严重的在前：分类看模型对错误标签比对正确标签多出的把握，实体看漏掉和误报的个数。",
     "note.by_length": "同样的指标，在各部分数据上分别计算。",
     "note.label_histogram": "每个标签的样本数量。",
     "note.token_lengths": "各长度区间（token 数）的文本数量。",
@@ -229,7 +229,7 @@ WORDS: dict[str, str] = {
     "warn.contradictions": "有 {count} 条输入带有互相矛盾的标签，每条至少有一个标注是错的。",
     "warn.empty": "{split} 中有 {count} 条空文本。",
     "warn.illegal_bio": "{split} 中有 {count} 个不合法的 BIO 标签（首个为第 {line} 行的 {tag}，前面没有可接续的实体）；均按实体开头处理。",
-    "warn.long": "{split} 中有 {share} 的文本超过 {limit} 个词元，在 long_text: truncate 下会被截断。将 long_text 设为 window 可读取全文。",
-    "warn.unknown": "基座模型 {base} 不认识这种语言：{split} 中有 {share} 的词元对其分词器而言是未知的。请换用在该语言上训练过的基座。",
+    "warn.long": "{split} 中有 {share} 的文本超过 {limit} 个 token，在 long_text: truncate 下会被截断。将 long_text 设为 window 可读取全文。",
+    "warn.unknown": "基座模型 {base} 不认识这种语言：不认识的 token 占 {shares}。请换用在该语言上训练过的基座。",
     "warn.cut": "{count} 条文本中有 {cut} 条在模型读取前被截断。请调大 max_length，或将 long_text 设为 window。",
 }

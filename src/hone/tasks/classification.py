@@ -217,7 +217,7 @@ class TextClassification:
             ]
         )
         badness = np.where((gold != predicted) & (badness <= 0), 1e-12, badness)
-        return Scored(tables, badness, columns["label"])
+        return Scored(tables, badness, columns["text"], columns["label"], [p["label"] for p in predictions])
 
     def _per_class(self, counts: NDArray[np.int64]) -> Grid:
         precision, recall, f1, support = per_class(counts)

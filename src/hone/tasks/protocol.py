@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -53,12 +53,14 @@ class Scored:
     Attributes:
         tables: Name -> table.
         badness: float64 [examples]; above zero where the answer is wrong, higher where it is worse.
-        gold: One JSON value an example.
+        texts, gold, said: The input, the right answer and the given answer of each example, as a person reads them.
     """
 
-    tables: dict[str, Grid] = field(default_factory=dict)
-    badness: FloatArray = field(default_factory=lambda: np.zeros(0))
-    gold: Sequence[Any] = ()
+    tables: dict[str, Grid]
+    badness: FloatArray
+    texts: Sequence[str]
+    gold: Sequence[str]
+    said: Sequence[str]
 
 
 class Task(Protocol):

@@ -226,7 +226,7 @@ class TokenClassification:
 
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
         predicted = [p["tags"] for p in predictions]
-        return tagging_scores.scored(columns["tags"], predicted, tags=self.labels)
+        return tagging_scores.scored(columns["tokens"], columns["tags"], predicted, tags=self.labels)
 
 
 def _tags(

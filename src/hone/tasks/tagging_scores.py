@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hone.core.measures import MeasureSpec
-from hone.metrics.entities import averages, per_label, span_counts, token_counts
+from hone.metrics.entities import averages, per_label, span_counts, spans, token_counts
 from hone.report.report import Cell, Grid
 from hone.tasks.protocol import FloatArray, Scored
+from hone.text.words import join_words
 
 SPECS: Mapping[str, MeasureSpec] = {
     name: MeasureSpec()
@@ -60,8 +61,14 @@ def measures(counts: FloatArray, *, tags: tuple[str, ...]) -> dict[str, float | 
     }
 
 
-def scored(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, tags: tuple[str, ...]) -> Scored:
-    """Per-entity and per-token tables; badness is the share of entities that were missed or made up."""
+def scored(
+    words: Sequence[Sequence[str]],
+    gold: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[str]],
+    *,
+    tags: tuple[str, ...],
+) -> Scored:
+    """Per-entity and per-token tables; badness is the number of entities that were missed or made up."""
     kinds = types_of(tags)
     counts = tally(gold, predicted, tags=tags)
     summed = counts.sum(axis=0)
@@ -72,7 +79,19 @@ def scored(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *,
         "confusion": _confusion(gold, predicted, tags),
     }
     hits, said, true = counts[:, :split].reshape(len(counts), 3, -1).sum(axis=2).T
-    return Scored(tables, (said - hits) + (true - hits), gold)
+    return Scored(
+        tables,
+        badness=(said - hits) + (true - hits),
+        texts=[join_words(row)[0] for row in words],
+        gold=[_entities(*pair) for pair in zip(words, gold, strict=True)],
+        said=[_entities(*pair) for pair in zip(words, predicted, strict=True)],
+    )
+
+
+def _entities(words: Sequence[str], tags: Sequence[str]) -> str:
+    """``LOC: New York · PER: Ada``; a dash where there are none."""
+    found = [f"{kind}: {join_words(words[first:end])[0]}" for kind, first, end in spans(tags)]
+    return " · ".join(found) or "–"
 
 
 def _table(counts: FloatArray, names: Sequence[str]) -> Grid:
