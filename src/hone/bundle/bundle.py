@@ -97,6 +97,7 @@ def write_bundle(path: Path, *, build: Callable[[Path], Manifest]) -> Bundle:
         partial.chmod(0o755)
         manifest = _sealed(partial, build(partial))
         for file in sorted(partial.rglob("*")):
+            file.chmod(0o755 if file.is_dir() else 0o644)  # safetensors writes for its user alone
             _fsync(file)
         _fsync(partial)
         _swap_in(partial, path)

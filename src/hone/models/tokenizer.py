@@ -74,8 +74,17 @@ class Tokenizer:
         return out
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's files into ``folder``."""
-        self.pretrained.save_pretrained(folder)
+        """Write the tokenizer's files into ``folder``.
+
+        Raises:
+            OSError: The disk is full, say.
+        """
+        try:
+            self.pretrained.save_pretrained(folder)
+        except Exception as error:
+            if type(error) is Exception:  # all that the tokenizers package says of a file it cannot write
+                raise OSError(str(error)) from error
+            raise
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -13,10 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from hone.core.errors import HoneError
+
 PREFIX = "step-"
+HIDDEN = ".checkpoint."  # what is being written, or being removed
 
 
 @dataclass
@@ -53,39 +57,77 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     best: dict[str, Tensor] | None,
 ) -> None:
-    """Write the checkpoint of ``position.step`` into ``folder`` and remove the one before it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".checkpoint.", suffix=".partial", dir=folder))
+    """Write the checkpoint of ``position.step`` into ``folder`` and remove every other one.
+
+    Raises:
+        HoneError: It could not be written (a full disk); the one before it is untouched.
+    """
+    target = folder / f"{PREFIX}{position.step:09d}"
+    partial: Path | None = None
     try:
-        tensors, plain = _flatten(optimizer.state_dict())
-        save_file(
-            {name: value.contiguous() for name, value in model.state_dict().items()}, partial / "model.safetensors"
-        )
-        save_file({"_": torch.zeros(1), **tensors}, partial / "optimizer.safetensors")
-        save_file(_random_tensors(), partial / "random.safetensors")
-        if best is not None:
-            save_file(best, partial / "best.safetensors")
-        state = {"position": asdict(position), "optimizer": plain, "python_random": _python_random()}
-        (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
-        for file in partial.iterdir():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-        target = folder / f"{PREFIX}{position.step:09d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=folder))
+        _fill(partial, position=position, model=model, optimizer=optimizer, best=best)
         if target.exists():
-            shutil.rmtree(target)
+            _remove(target)
         os.replace(partial, target)
+        for old in _all(folder):
+            if old != target:  # one of another run may have a higher step, and is none to go on from
+                _remove(old)
+    except (OSError, SafetensorError) as error:
+        raise HoneError(
+            f"the checkpoint {target} could not be written: {error}",
+            fix="Free some space, then give the same command again; or set save_steps to null to do without.",
+            code="checkpoint.not-saved",
+        ) from error
     finally:
-        if partial.exists():
+        if partial is not None and partial.exists():
             shutil.rmtree(partial, ignore_errors=True)
-    for old in _all(folder)[:-1]:
-        shutil.rmtree(old)
+    for left in folder.glob(f"{HIDDEN}*"):  # of a process that was killed while it wrote or removed
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _fill(
+    folder: Path,
+    *,
+    position: Position,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, Tensor] | None,
+) -> None:
+    tensors, plain = _flatten(optimizer.state_dict())
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    save_file({"_": torch.zeros(1), **tensors}, folder / "optimizer.safetensors")
+    save_file(_random_tensors(), folder / "random.safetensors")
+    if best is not None:
+        save_file(best, folder / "best.safetensors")
+    state = {"position": asdict(position), "optimizer": plain, "python_random": _python_random()}
+    (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    for file in folder.iterdir():
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint; its name is gone at once, so that half of one is never taken for a whole one."""
+    hidden = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=path.parent))
+    os.replace(path, hidden / path.name)
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def latest_checkpoint(folder: Path, *, identity: str) -> Path | None:
-    """The newest complete checkpoint in ``folder`` of the run ``identity``; None when there is none."""
+    """The newest complete checkpoint in ``folder`` of the run ``identity``; None when there is none.
+
+    Raises:
+        HoneError: One is damaged, so that nobody can say whose it is.
+    """
     for path in reversed(_all(folder)):
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if state["position"]["identity"] == identity:
+        try:
+            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            found = state["position"]["identity"]
+        except _DAMAGE as error:
+            raise _damaged(path, error) from error
+        if found == identity:
             return path
     return None
 
@@ -93,13 +135,32 @@ def latest_checkpoint(folder: Path, *, identity: str) -> Path | None:
 def load_checkpoint(
     path: Path, *, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[Position, dict[str, Tensor] | None]:
-    """Restore model, optimizer and random generators in place; returns the position and the best weights so far."""
-    state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    model.load_state_dict(load_file(path / "model.safetensors"))
-    optimizer.load_state_dict(_unflatten(load_file(path / "optimizer.safetensors"), state["optimizer"]))
-    _restore_random(load_file(path / "random.safetensors"), state["python_random"])
+    """Restore model, optimizer and random generators in place; returns the position and the best weights so far.
+
+    Raises:
+        HoneError: The checkpoint is damaged.
+    """
     best = path / "best.safetensors"
-    return Position(**state["position"]), load_file(best) if best.is_file() else None
+    try:
+        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        model.load_state_dict(load_file(path / "model.safetensors"))
+        optimizer.load_state_dict(_unflatten(load_file(path / "optimizer.safetensors"), state["optimizer"]))
+        _restore_random(load_file(path / "random.safetensors"), state["python_random"])
+        return Position(**state["position"]), load_file(best) if best.is_file() else None
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, SafetensorError)
+
+
+def _damaged(path: Path, error: Exception) -> HoneError:
+    return HoneError(
+        f"the checkpoint {path} is damaged: {type(error).__name__}: {error}",
+        expected="one that was written whole, as all are",
+        fix="Remove that folder, then give the same command again: training starts from the beginning.",
+        code="checkpoint.damaged",
+    )
 
 
 def _all(folder: Path) -> list[Path]:

@@ -47,13 +47,15 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     rows = encoded(task, train, cache=run.cache)
     torch.manual_seed(run.seed)
     model = build_model(base.folder, task.head, dropout=settings.dropout, head_from=_head_of(before, task))
+    if before is not None and before.manifest.task is not None and before.manifest.task.labels != task.labels:
+        _renew_own_head(model)
     # The loop may resume a checkpoint of this very work and of nothing else.
     recipe = {"stage": "finetune", "settings": settings.model_dump(mode="json"), "seed": run.seed,
               "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")}}  # fmt: skip
     data = {name: dataset.digest for name, dataset in inputs.data.items()}
     identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type})
     validation = inputs.data.get("validation")
-    watched = _watched(settings, task)
+    watched = _watched(settings, task, validation=validation)
     setup = Setup(
         settings=settings,
         seed=run.seed,
@@ -109,6 +111,22 @@ def _head_of(before: Bundle | None, task: Task) -> Path | None:
     return before.path / HEAD_FILE if same else None
 
 
+def _renew_own_head(model: Model) -> None:
+    """Initialize a head of transformers' own anew: other labels, though as many, are not what the old one learned."""
+    backbone: Any = model.backbone
+    if model.head.gives != "logits":
+        return
+    for name, child in backbone.named_children():
+        if name != backbone.base_model_prefix:
+            for module in child.modules():
+                if isinstance(module, torch.nn.Linear):
+                    torch.nn.init.normal_(module.weight, std=0.02)
+                    if module.bias is not None:
+                        torch.nn.init.zeros_(module.bias)
+                elif isinstance(module, torch.nn.LayerNorm):
+                    module.reset_parameters()
+
+
 def _require_precision(precision: str, device: torch.device) -> None:
     if precision == "no":
         return
@@ -127,7 +145,15 @@ def _require_precision(precision: str, device: torch.device) -> None:
         )
 
 
-def _watched(settings: FinetuneSettings, task: Task) -> str:
+def _watched(settings: FinetuneSettings, task: Task, *, validation: Dataset | None) -> str:
+    for key in ("metric_for_best_model", "early_stopping_patience"):
+        if validation is None and getattr(settings, key) is not None:
+            raise RecipeError(
+                f"found {key}, and no validation split to measure",
+                expected=f"a validation split, or no {key}",
+                fix="Name one under data, or leave `validation: none` out: then one is carved from train.",
+                code="recipe.no-validation",
+            )
     name = settings.metric_for_best_model or task.main_measure
     if name not in task.measure_specs:
         raise RecipeError(

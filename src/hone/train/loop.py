@@ -98,27 +98,33 @@ class Loop:
             HoneError: The loss is not finite.
             KeyboardInterrupt: It was interrupted; the checkpoint of the last finished step is on disk.
         """
-        began, before = time.perf_counter(), self.position.seconds
         progress.begin("training", total=self.total, unit="step")
         progress.advance(self.position.step)
-        stopped_early = False
+        try:
+            stopped_early = self._steps(log, progress)
+        finally:
+            progress.finish()
+        if self.settings.keep == "best" and self.best is not None:
+            self.model.load_state_dict(self.best)
+        return Trained(self.position, resumed_at, stopped_early, self.position.seconds)
+
+    def _steps(self, log: RunLog, progress: Progress) -> bool:
+        """Every step still to do; returns whether validation ended them early."""
+        began, before = time.perf_counter(), self.position.seconds
         self.model.train()
         with asked_to_stop() as stop:
             for batches in self._remaining():
                 loss, tokens = self._step(batches)
                 self.position.seconds = before + time.perf_counter() - began
                 self._report(loss, tokens, log=log, progress=progress)
-                stopped_early = self._measure(log, progress)
-                if stopped_early:
-                    break
-                if stop() or self._due(self.settings.save_steps):
+                if self._measure(log, progress):
+                    return True
+                stopping = stop()  # asked once: what is asked for in between waits for the next step
+                if stopping or self._due(self.settings.save_steps):
                     self._save()
-                if stop():
+                if stopping:
                     raise KeyboardInterrupt
-        progress.finish()
-        if self.settings.keep == "best" and self.best is not None:
-            self.model.load_state_dict(self.best)
-        return Trained(self.position, resumed_at, stopped_early, self.position.seconds)
+        return False
 
     def _remaining(self) -> Iterator[list[IntArray]]:
         """The batches of every step still to do, epoch after epoch."""

@@ -11,7 +11,7 @@ from hone.core.settings import Settings
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -56,12 +56,12 @@ class FinetuneSettings(Settings):
     adam_beta1: Share = 0.9
     adam_beta2: Share = 0.999
     adam_epsilon: Positive = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
     warmup_ratio: Share = 0.1
     max_grad_norm: Positive | None = 1.0
     label_smoothing_factor: Share = 0.0
-    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    class_weights: Literal["none", "balanced"] | dict[str, Positive] = "none"
     dropout: Share | None = None
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     train_sampling_strategy: Literal["group_by_length", "random"] = "group_by_length"
@@ -78,6 +78,8 @@ class FinetuneSettings(Settings):
     def _consistent(self) -> FinetuneSettings:
         if self.eval_strategy == "steps" and self.eval_steps is None:
             raise ValueError("eval_steps, since eval_strategy is 'steps'")
+        if self.eval_strategy != "steps" and self.eval_steps is not None:
+            raise ValueError("eval_strategy 'steps', since eval_steps is set")
         if self.early_stopping_patience is not None and self.eval_strategy == "no":
             raise ValueError("an eval_strategy other than 'no', since early_stopping_patience is set")
         return self

@@ -31,7 +31,7 @@ class RunLog:
         accelerator: Made with ``log_with`` the trackers.
         trackers: Their names.
         config: Settings, shown by the trackers.
-        append: Keep the log of the run that is resumed, up to ``step``.
+        resumed_at: Keep the log that lies there up to this step; None: a new log.
     """
 
     def __init__(
