@@ -101,7 +101,8 @@ def _fill(
     save_file(_random_tensors(), folder / "random.safetensors")
     if best is not None:
         save_file(best, folder / "best.safetensors")
-    state = {"position": asdict(position), "optimizer": plain, "python_random": _python_random()}
+    state = {"position": asdict(position), "optimizer": plain, "python_random": _python_random(),
+             "has_best": best is not None}  # fmt: skip
     (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for file in folder.iterdir():
         with file.open("rb") as handle:
@@ -110,8 +111,9 @@ def _fill(
 
 def _remove(path: Path) -> None:
     """Remove a checkpoint; its name is gone at once, so that half of one is never taken for a whole one."""
-    hidden = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=path.parent))
-    os.replace(path, hidden / path.name)
+    hidden = path.with_name(f"{HIDDEN}{path.name}")
+    shutil.rmtree(hidden, ignore_errors=True)
+    os.replace(path, hidden)
     shutil.rmtree(hidden, ignore_errors=True)
 
 
@@ -140,13 +142,13 @@ def load_checkpoint(
     Raises:
         HoneError: The checkpoint is damaged.
     """
-    best = path / "best.safetensors"
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
         model.load_state_dict(load_file(path / "model.safetensors"))
         optimizer.load_state_dict(_unflatten(load_file(path / "optimizer.safetensors"), state["optimizer"]))
         _restore_random(load_file(path / "random.safetensors"), state["python_random"])
-        return Position(**state["position"]), load_file(best) if best.is_file() else None
+        best = load_file(path / "best.safetensors") if state["has_best"] else None
+        return Position(**state["position"]), best
     except _DAMAGE as error:
         raise _damaged(path, error) from error
 

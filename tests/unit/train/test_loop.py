@@ -1,0 +1,378 @@
+"""The loop: which state remains, when it stops, what a step's gradient is, and going on where it was interrupted."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+from training_bench import Bench, recorded_gradients, same, scripted, state_of
+
+from hone.core.errors import HoneError
+from hone.models.model import Model
+from hone.tasks.protocol import LossOptions
+from hone.train.batches import epoch_batches
+from hone.train.checkpoint import latest_checkpoint
+from hone.train.loop import Loop
+
+
+class Steps:
+    """A `Progress` that remembers."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.total = 0
+        self.open = False
+
+    def say(self, words: str) -> None:
+        pass
+
+    def begin(self, what: str, *, total: int, unit: str) -> None:
+        self.total, self.open = total, True
+
+    def advance(self, units: int, **figures: float) -> None:
+        self.done.append(units)
+
+    def finish(self) -> None:
+        self.open = False
+
+
+def log_of(loop: Loop) -> list[dict[str, Any]]:
+    text = (loop.setup.checkpoints.parent / "log.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# Which state remains
+
+
+def test_early_stopping_restores_the_best_state_by_the_watched_measure(bench: Bench) -> None:
+    seen: list[dict[str, Tensor]] = []
+    validate = scripted([0.5, 0.3, 0.4, 0.45, 0.1], seen=seen)
+    loop = bench.loop(validate=validate, better="lower", early_stopping_patience=2, num_train_epochs=5.0)
+    trained = bench.run(loop)
+    assert trained.stopped_early
+    assert (trained.position.step, trained.position.best_step, trained.position.best) == (36, 18, 0.3)
+    assert len(seen) == 4
+    assert same(state_of(loop.model), seen[1])
+    assert not same(seen[1], seen[3])
+
+
+def test_an_improvement_resets_the_patience(bench: Bench) -> None:
+    validate = scripted([0.5, 0.4, 0.6, 0.5, 0.7, 0.6, 0.6, 0.9])
+    trained = bench.run(bench.loop(validate=validate, early_stopping_patience=2, num_train_epochs=8.0))
+    assert trained.stopped_early
+    assert trained.position.step == 7 * 9
+    assert trained.position.best == 0.7
+
+
+def test_of_equally_good_states_the_earliest_remains(bench: Bench) -> None:
+    seen: list[dict[str, Tensor]] = []
+    loop = bench.loop(validate=scripted([0.2, 0.9, 0.9], seen=seen), num_train_epochs=3.0)
+    assert bench.run(loop).position.best_step == 18
+    assert same(state_of(loop.model), seen[1])
+
+
+def test_keep_last_leaves_the_last_state(bench: Bench) -> None:
+    seen: list[dict[str, Tensor]] = []
+    loop = bench.loop(validate=scripted([0.9, 0.1], seen=seen), num_train_epochs=2.0, keep="last")
+    trained = bench.run(loop)
+    assert same(state_of(loop.model), seen[1])
+    assert trained.position.best == 0.9
+
+
+def test_without_validation_the_last_state_remains(bench: Bench) -> None:
+    one, other = bench.loop(num_train_epochs=1.0), bench.loop(num_train_epochs=1.0, keep="last")
+    trained = bench.run(one)
+    bench.run(other)
+    assert same(state_of(one.model), state_of(other.model))
+    assert trained.position.best is None
+    assert trained.position.history == []
+
+
+def test_an_undefined_measure_is_recorded_and_neither_best_nor_stale(bench: Bench) -> None:
+    validate = scripted([None, 0.5, None, 0.4])
+    trained = bench.run(bench.loop(validate=validate, early_stopping_patience=2, num_train_epochs=4.0))
+    assert [record["accuracy"] for record in trained.position.history] == [None, 0.5, None, 0.4]
+    assert (trained.position.best, trained.position.best_step, trained.position.stale) == (0.5, 18, 1)
+    assert not trained.stopped_early
+
+
+# How long it trains and when it measures
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({"num_train_epochs": 2.0}, 18),
+        ({"num_train_epochs": 0.5}, 5),
+        ({"num_train_epochs": 2.0, "max_steps": 4}, 4),
+        ({"num_train_epochs": 1.0, "max_steps": 400}, 9),
+        ({"num_train_epochs": 2.0, "gradient_accumulation_steps": 2}, 10),
+        ({"num_train_epochs": 1.0, "per_device_train_batch_size": 100}, 1),
+    ],
+)
+def test_it_takes_as_many_steps_as_asked_for(bench: Bench, settings: dict[str, Any], steps: int) -> None:
+    progress = Steps()
+    trained = bench.run(bench.loop(**settings), progress=progress)
+    assert trained.position.step == steps
+    assert (progress.total, sum(progress.done), progress.open) == (steps, steps, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "at"),
+    [
+        ({"eval_strategy": "epoch"}, [9, 18, 20]),
+        ({"eval_strategy": "steps", "eval_steps": 7}, [7, 14, 20]),
+        ({"eval_strategy": "no"}, []),
+    ],
+)
+def test_validation_is_measured_when_asked_for_and_at_the_end(
+    bench: Bench, settings: dict[str, Any], at: list[int]
+) -> None:
+    validate = scripted([0.1] * len(at))
+    trained = bench.run(bench.loop(validate=validate, num_train_epochs=4.0, max_steps=20, **settings))
+    assert [record["step"] for record in trained.position.history] == at
+    assert [record["epoch"] for record in trained.position.history] == [step / 9 for step in at]
+
+
+def test_the_log_has_the_mean_loss_between_lines_and_the_measures(bench: Bench) -> None:
+    each, fewer = bench.loop(logging_steps=1, max_steps=6, folder="each"), bench.loop(logging_steps=4, max_steps=6)
+    bench.run(each)
+    bench.run(fewer)
+    losses = [line["loss"] for line in log_of(each)]
+    assert [line["step"] for line in log_of(fewer)] == [4, 6]
+    assert [line["loss"] for line in log_of(fewer)] == pytest.approx([np.mean(losses[:4]), np.mean(losses[4:])])
+
+
+def test_the_log_has_the_measures_of_validation(bench: Bench) -> None:
+    loop = bench.loop(validate=scripted([0.25, None]), num_train_epochs=2.0, logging_steps=100)
+    bench.run(loop)
+    measured = [line for line in log_of(loop) if "loss" not in line]
+    assert measured == [{"step": 9, "validation_accuracy": 0.25, "validation_ece": 0.5},
+                        {"step": 18, "validation_ece": 0.5}]  # fmt: skip
+
+
+def test_tokens_are_counted_without_padding(bench: Bench) -> None:
+    loop = bench.loop(num_train_epochs=2.0)
+    assert bench.run(loop).position.tokens == 2 * int(loop.rows.lengths.sum())
+
+
+def test_the_rate_of_every_group_follows_the_schedule_from_its_own_peak(bench: Bench) -> None:
+    rates: list[tuple[float, ...]] = []
+    loop = bench.loop(max_steps=4, lr_scheduler_type="linear", learning_rate=1e-3, head_learning_rate=1e-2)
+    handle = register_optimizer_step_pre_hook(
+        lambda optimizer, *_: rates.append(tuple(sorted({group["lr"] for group in optimizer.param_groups})))
+    )
+    bench.run(loop)
+    handle.remove()
+    assert rates == [pytest.approx((1e-3 * factor, 1e-2 * factor)) for factor in (1.0, 0.75, 0.5, 0.25)]
+
+
+# What a step is
+
+
+def test_the_gradient_is_that_of_the_mean_loss_over_the_batch(bench: Bench) -> None:
+    loop = bench.loop(max_steps=1, max_grad_norm=None, seed=3)
+    with recorded_gradients() as steps:
+        bench.run(loop)
+    model = bench.model()
+    index = epoch_batches(loop.rows.lengths, size=4, seed=3, epoch=0, strategy="group_by_length")[0]
+    batch = loop.task.collate(loop.rows, index)
+    nn.functional.cross_entropy(model(batch)["logits"], batch["label"]).backward()  # type: ignore[no-untyped-call]
+    norm = math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
+    assert float(steps[0].norm()) == pytest.approx(norm, rel=1e-4)
+
+
+@pytest.mark.parametrize("weights", [None, [5.0, 1.0, 0.2]])
+def test_accumulation_equals_one_large_batch(bench: Bench, weights: list[float] | None) -> None:
+    """36 rows at 8 x 3: a full step of 24 rows and one of 12 whose batches have 8 and 4."""
+    options = LossOptions(0.1, None if weights is None else torch.tensor(weights))
+    states, gradients, losses = [], [], []
+    for size, accumulate in ((8, 3), (24, 1)):
+        loop = bench.loop(
+            per_device_train_batch_size=size,
+            gradient_accumulation_steps=accumulate,
+            train_sampling_strategy="random",
+            num_train_epochs=1.0,
+            adam_epsilon=1.0,  # steps in proportion to the gradient, so that rounding is not blown up
+            logging_steps=1,
+            options=options,
+            folder=f"run-{size}",
+        )
+        with recorded_gradients() as steps:
+            bench.run(loop)
+        gradients.append(steps)
+        states.append(state_of(loop.model))
+        losses.append([line["loss"] for line in log_of(loop)])
+    assert [len(steps) for steps in gradients] == [2, 2]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name], rtol=1e-5, atol=1e-7)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_gradients_longer_than_the_limit_are_scaled_down_to_it(bench: Bench, accumulate: int) -> None:
+    def gradients(limit: float | None) -> list[Tensor]:
+        loop = bench.loop(max_steps=1, max_grad_norm=limit, gradient_accumulation_steps=accumulate)
+        with recorded_gradients() as steps:
+            bench.run(loop)
+        return steps
+
+    [free], [clipped], [loose] = gradients(None), gradients(0.01), gradients(1e6)
+    assert free.norm() > 0.02
+    assert float(clipped.norm()) == pytest.approx(0.01, rel=1e-3)
+    torch.testing.assert_close(clipped / clipped.norm(), free / free.norm())
+    torch.testing.assert_close(loose, free)
+
+
+def test_label_smoothing_and_class_weights_shape_the_loss(bench: Bench) -> None:
+    weights = torch.tensor([3.0, 1.0, 0.5])
+    options = LossOptions(0.2, weights)
+    loop = bench.loop(options=options, per_device_train_batch_size=36, max_steps=1, logging_steps=1)
+    bench.run(loop)
+    batch = loop.task.collate(loop.rows, np.arange(36))
+    with torch.inference_mode():
+        logits = bench.model().eval()(batch)["logits"]
+        expected = nn.functional.cross_entropy(logits, batch["label"], weight=weights, label_smoothing=0.2)
+        plain = nn.functional.cross_entropy(logits, batch["label"])
+    [line] = log_of(loop)
+    assert line["loss"] == pytest.approx(float(expected), rel=1e-5)
+    assert abs(float(plain) - float(expected)) > 1e-4
+
+
+def test_a_loss_that_is_not_finite_ends_training_and_names_the_step(bench: Bench) -> None:
+    loop = bench.loop(max_steps=9, learning_rate=1e30, max_grad_norm=None, save_steps=100)
+    progress = Steps()
+    with pytest.raises(HoneError) as error:
+        bench.run(loop, progress=progress)
+    assert error.value.code == "train.loss-not-finite"
+    assert f"step {loop.position.step + 1} " in str(error.value)
+    assert not progress.open
+    assert not loop.setup.checkpoints.exists()
+
+
+# Going on
+
+
+def straight(bench: Bench, **settings: Any) -> tuple[dict[str, Tensor], Tensor, list[dict[str, Any]]]:
+    loop = bench.loop(folder="straight", **settings)
+    bench.run(loop)
+    return state_of(loop.model), torch.get_rng_state(), log_of(loop)
+
+
+def without_clock(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def interrupt(_: int) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def crash(_: int) -> None:
+    raise MemoryError
+
+
+DROPOUT: dict[str, Any] = {"dropout": 0.3, "num_train_epochs": 2.0, "logging_steps": 3, "eval_strategy": "steps"}
+
+
+@pytest.mark.parametrize(("optim", "at"), [("adamw", 4), ("adamw", 9), ("adafactor", 5)])
+def test_a_run_that_died_goes_on_bit_for_bit(bench: Bench, optim: str, at: int) -> None:
+    settings = {**DROPOUT, "optim": optim, "save_steps": 2, "learning_rate": 1e-2, "lr_scheduler_type": "cosine"}
+    scores = [(7 * i) % 18 / 18 for i in range(18)]
+    state, generator, lines = straight(bench, validate=scripted(scores), eval_steps=1, **settings)
+    dying = scripted(scores, then=lambda i: crash(i) if i + 1 == at else None)
+    with pytest.raises(MemoryError):
+        bench.run(bench.loop(validate=dying, eval_steps=1, **settings))
+    saved = (at - 1) // 2 * 2
+    again = bench.loop(model=bench.model(seed=77, dropout=0.3), validate=scripted(scores[saved:]), eval_steps=1,
+                       **settings)  # fmt: skip
+    trained = bench.run(again)
+    assert trained.resumed_at == saved
+    assert same(state_of(again.model), state)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert without_clock(log_of(again)) == without_clock(lines)
+
+
+def test_an_interrupted_run_leaves_its_last_step_and_goes_on_bit_for_bit(bench: Bench) -> None:
+    state, _, lines = straight(bench, validate=scripted([0.1] * 6), eval_steps=3, **DROPOUT)
+    stopping = scripted([0.1] * 6, then=lambda i: interrupt(i) if i == 1 else None)
+    loop = bench.loop(validate=stopping, eval_steps=3, **DROPOUT)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(loop)
+    path = latest_checkpoint(loop.setup.checkpoints, identity="this run")
+    assert path is not None
+    assert path.name == "step-000000006"
+    again = bench.loop(validate=scripted([0.1] * 4), eval_steps=3, **DROPOUT)
+    assert bench.run(again).resumed_at == 6
+    assert same(state_of(again.model), state)
+    assert without_clock(log_of(again)) == without_clock(lines)
+
+
+def test_a_second_interrupt_does_not_wait_for_the_step(bench: Bench) -> None:
+    loop = bench.loop(
+        validate=scripted([0.1] * 18, then=lambda i: (interrupt(i), interrupt(i))[0] if i == 1 else None),
+        eval_steps=1,
+        **DROPOUT,
+    )
+    progress = Steps()
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(loop, progress=progress)
+    assert not progress.open
+    assert not loop.setup.checkpoints.exists()
+
+
+def test_the_interrupt_handler_is_put_back(bench: Bench) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    bench.run(bench.loop(max_steps=1))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_training_runs_in_another_thread_too(bench: Bench) -> None:
+    loop = bench.loop(max_steps=2)
+    thread = threading.Thread(target=bench.run, args=(loop,))
+    thread.start()
+    thread.join()
+    assert loop.position.step == 2
+
+
+def test_a_finished_run_given_again_trains_no_step_and_ends_the_same(bench: Bench) -> None:
+    first = bench.loop(validate=scripted([0.2, 0.9, 0.1]), num_train_epochs=3.0, save_steps=50)
+    bench.run(first)
+    again = bench.loop(model=bench.model(seed=4), validate=scripted([]), num_train_epochs=3.0, save_steps=50)
+    assert bench.run(again).resumed_at == 27
+    assert same(state_of(again.model), state_of(first.model))
+
+
+def test_a_run_of_another_identity_starts_from_the_beginning_with_a_new_log(bench: Bench) -> None:
+    bench.run(bench.loop(max_steps=4, save_steps=2, logging_steps=1))
+    other = bench.loop(max_steps=3, save_steps=2, logging_steps=1, identity="another run")
+    assert bench.run(other).resumed_at is None
+    assert [line["step"] for line in log_of(other)] == [1, 2, 3]
+
+
+def test_without_save_steps_nothing_is_left(bench: Bench) -> None:
+    loop = bench.loop(max_steps=3)
+    bench.run(loop)
+    assert not loop.setup.checkpoints.exists()
+
+
+def test_validation_leaves_training_as_it_was(bench: Bench) -> None:
+    def validate(model: Model) -> dict[str, float | None]:
+        model.eval()
+        return {"accuracy": 0.5}
+
+    settings = {"dropout": 0.3, "max_steps": 6, "keep": "last"}
+    often = bench.loop(validate=validate, eval_strategy="steps", eval_steps=1, folder="often", **settings)
+    bench.run(often)
+    never = bench.loop(eval_strategy="no", **settings)
+    bench.run(never)
+    assert same(state_of(often.model), state_of(never.model))
