@@ -21,6 +21,7 @@ from hone.text.bio import may_follow
 
 ROWS_AT_ONCE = 4096
 PLACES_NAMED = 5
+LABELS_NAMED = 50
 IntArray = NDArray[np.int64]
 
 ZERO_WIDTH = re.compile("[\u200b-\u200d\u2060\ufeff\u00ad]")
@@ -115,6 +116,10 @@ def require_two_classes(train: Dataset, target: str) -> None:
         DataError: It has one label only, which is named.
     """
     labels = sorted(label_counts(train, target))
+    if not labels:
+        raise DataError(
+            f"no row of {train.origin} is left to train on", expected="rows of two labels", code="data.empty"
+        )
     if len(labels) < 2:
         raise DataError(
             f"every row of {train.origin} has the {target} {labels[0]!r}",
@@ -128,23 +133,26 @@ def require_known_labels(labels: Sequence[str], other: Dataset, target: str) -> 
     """Raise when ``other`` has labels that training never showed.
 
     Raises:
-        DataError: The labels are named, with the lines they stand on.
+        DataError: The first 50 labels are named, with the first lines they stand on; all are counted.
     """
-    unseen = sorted(set(label_counts(other, target)) - set(labels))
-    if not unseen:
+    known = set(labels)
+    places: dict[str, list[int]] = {}
+    for at, values in _parts(other, target):
+        for i, value in enumerate(values, start=at):
+            for label in {value} - known if isinstance(value, str) else set(value) - known:
+                places.setdefault(label, []).append(i)
+    if not places:
         return
-    values = other.column(target)
+    unseen = sorted(places)
     faults = []
-    for label in unseen:
-        places = [
-            i for i, value in enumerate(values) if label == value or (not isinstance(value, str) and label in value)
-        ]
-        for i in places[:PLACES_NAMED]:
+    for label in unseen[:LABELS_NAMED]:
+        for i in places[label][:PLACES_NAMED]:
             file, line = other.place(i)
             faults.append(Fault("data.label-unseen", f"the label {label!r}", "one that train has", file=file, line=line,
                                 field=target))  # fmt: skip
+    more = f" and {len(unseen) - LABELS_NAMED} more" if len(unseen) > LABELS_NAMED else ""
     raise DataError(
-        f"{other.name} has labels that train never shows: {', '.join(map(repr, unseen))}",
+        f"{other.name} has labels that train never shows: {', '.join(map(repr, unseen[:LABELS_NAMED]))}{more}",
         faults=faults,
         fix="Add training rows with these labels, or take the rows out.",
         code="data.label-unseen",

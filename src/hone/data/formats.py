@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,18 +18,22 @@ Raw = Iterator[RawRow | Fault]
 MAX_FIELD_CHARACTERS = 1 << 30
 
 
-def jsonl(lines: IO[str], file: str) -> Raw:
+def jsonl(lines: Iterable[str], file: str) -> Raw:
     """One JSON object a line; blank lines are passed over."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            value = json.loads(line, object_pairs_hook=_object, parse_constant=_no_constant)
+            value = json.loads(line, object_pairs_hook=_object)
         except json.JSONDecodeError as error:
             yield Fault("data.broken-json", f"broken JSON at column {error.colno}: {error.msg}", "a JSON object",
                         file=file, line=number)  # fmt: skip
-        except (_DuplicateKey, _Constant) as error:
-            yield Fault(error.code, str(error), error.expected, file=file, line=number, field=error.field)
+        except _DuplicateKey as error:
+            yield Fault("data.duplicate-column", f"the key {error.key!r} twice", "each key once", file=file,
+                        line=number, field=error.key)  # fmt: skip
+        except (ValueError, RecursionError) as error:  # thousands of digits, or of brackets one in the other
+            yield Fault("data.broken-json", f"JSON that cannot be read: {error}", "a JSON object", file=file,
+                        line=number)  # fmt: skip
         else:
             if isinstance(value, dict):
                 yield number, value
@@ -39,15 +43,9 @@ def jsonl(lines: IO[str], file: str) -> Raw:
 
 
 class _DuplicateKey(ValueError):
-    code, expected = "data.duplicate-column", "each key once"
-
-    def __init__(self, field: str) -> None:
-        super().__init__(f"the key {field!r} twice")
-        self.field = field
-
-
-class _Constant(ValueError):
-    code, expected, field = "data.nan", "a JSON value", ""
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -58,14 +56,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _no_constant(name: str) -> Any:
-    raise _Constant(name)
-
-
-def delimited(delimiter: str) -> Callable[[IO[str], str], Raw]:
+def delimited(delimiter: str) -> Callable[[Iterable[str], str], Raw]:
     """Reader of csv (``,``) or tsv; the first row names the columns, a quoted cell may span lines."""
 
-    def read(lines: IO[str], file: str) -> Raw:
+    def read(lines: Iterable[str], file: str) -> Raw:
         csv.field_size_limit(MAX_FIELD_CHARACTERS)
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
         begin = 1
@@ -96,7 +90,7 @@ def delimited(delimiter: str) -> Callable[[IO[str], str], Raw]:
     return read
 
 
-def conll(lines: IO[str], file: str) -> Raw:
+def conll(lines: Iterable[str], file: str) -> Raw:
     """Columns parted by white space: token first, tag last; a blank line ends a sentence."""
     tokens: list[str] = []
     tags: list[str] = []
@@ -123,7 +117,7 @@ def conll(lines: IO[str], file: str) -> Raw:
         yield begin, {"tokens": tokens, "tags": tags}
 
 
-def plain(lines: IO[str], file: str) -> Raw:
+def plain(lines: Iterable[str], file: str) -> Raw:
     """One text a line; blank lines are passed over."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -134,7 +128,7 @@ def parquet(path: Path, file: str, wanted: list[str]) -> Raw:
     """Rows of a parquet file; the line is the row's number."""
     try:
         source = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         yield Fault("data.binary", f"no readable parquet file ({str(error).splitlines()[0]})", "parquet", file=file)
         return
     there = source.schema_arrow.names
@@ -150,13 +144,17 @@ def parquet(path: Path, file: str, wanted: list[str]) -> Raw:
                         field=name, fix=did_you_mean(name, there))  # fmt: skip
         return
     number = 0
-    for batch in source.iter_batches(columns=wanted):
-        for row in batch.to_pylist():
-            number += 1
-            yield number, row
+    try:
+        for batch in source.iter_batches(columns=wanted):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        yield Fault("data.binary", f"a damaged parquet file ({str(error).splitlines()[0]})", "parquet", file=file,
+                    line=number + 1)  # fmt: skip
 
 
-TEXT_FORMATS: dict[str, Callable[[IO[str], str], Raw]] = {
+TEXT_FORMATS: dict[str, Callable[[Iterable[str], str], Raw]] = {
     "jsonl": jsonl,
     "csv": delimited(","),
     "tsv": delimited("\t"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
-import io
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -26,8 +26,10 @@ from hone.data.values import ARROW, RowChecker
 
 READING_VERSION = 1  # raised whenever reading changes what rows hold
 ROWS_AT_ONCE = 4096
+CHARACTERS_AT_ONCE = 1 << 24  # of the texts of a batch: what bounds memory where they are megabytes long
 FAULTS_NAMED = 50
 HUB = "hub:"
+STDIN = "standard input"
 
 
 def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cache: Path) -> Dataset:
@@ -46,10 +48,10 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
         rows, digest = hub_rows(source.path.removeprefix(HUB), split=name)
         openers: list[tuple[str, Callable[[], Raw]]] = [(source.path, rows)]
         digests: list[str] = [digest]
-        formats: list[str] = ["hub"]
+        formats: Sequence[str] = ["hub"]
     else:
         paths = _paths(source, base)
-        formats = [_format(path, source.format) for path in paths]
+        formats = _formats(paths, source.format)
         openers = _openers(paths, formats, fields, source)
         digests = [digest_file(path) for path in paths]
     key = digest_value(
@@ -75,37 +77,39 @@ def read_stream(
     """Checked rows in batches of columns, in constant memory: what ``hone predict`` reads.
 
     Args:
-        file: A path, or an open text stream (standard input: jsonl when its first line begins with ``{``, else one
-            text a line).
+        file: A path or a glob, or an open text stream (standard input: jsonl when its first line begins with ``{``,
+            else one text a line).
 
     Raises:
         DataError: A batch holds faulty rows; those of that batch are all named.
     """
     if isinstance(file, Path):
         source = Source(path=str(file), columns=columns or {}, format=format)
-        path = _paths(source, Path())[0]
-        kind = _format(path, format)
-        rows = _openers([path], [kind], fields, source)[0][1]()
-        shown = str(file)
+        paths = _paths(source, Path())
+        formats = _formats(paths, format)
+        openers = _openers(paths, formats, fields, source)
     else:
-        first = file.readline()
+        lines = _lines(file)
+        first = next(lines, "").removeprefix("\ufeff")
         kind = format if format != "auto" else ("jsonl" if first.lstrip().startswith("{") else "text")
-        rows, shown = TEXT_FORMATS[kind](_chained(first, file), "standard input"), "standard input"
-    checker = RowChecker(fields, columns=columns or {}, words_in_text=kind in ("csv", "tsv"))
-    for values, faults, _ in _checked(rows, checker, shown):
-        if faults:
-            raise _error(faults, len(faults))
-        yield {field.name: [row[field.name] for row in values] for field in fields}
+        rows = TEXT_FORMATS[kind](itertools.chain([first], lines), STDIN)
+        formats, openers = [kind], [(STDIN, lambda: rows)]
+    for (shown, opened), kind in zip(openers, formats, strict=True):
+        checker = RowChecker(fields, columns=columns or {}, words_in_text=kind in ("csv", "tsv"))
+        for values, faults, _ in _checked(opened(), checker, shown):
+            _refuse(faults)
+            yield {field.name: [row[field.name] for row in values] for field in fields}
 
 
-def _chained(first: str, rest: IO[str]) -> IO[str]:
-    class Lines(io.StringIO):
-        def __iter__(self) -> Iterator[str]:  # type: ignore[override]
-            if first:
-                yield first
-            yield from rest
-
-    return Lines()
+def _lines(stream: IO[str]) -> Iterator[str]:
+    """The lines of a stream; of one over bytes as UTF-8, so that a line in another encoding is told exactly."""
+    for number, line in enumerate(getattr(stream, "buffer", stream), start=1):
+        try:
+            yield line if isinstance(line, str) else line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            fault = Fault("data.encoding", f"bytes that are not UTF-8 ({error.reason})", "UTF-8", file=STDIN,
+                          line=number, fix="Convert it to UTF-8.")  # fmt: skip
+            raise _error([fault], 1) from error
 
 
 def _batches(
@@ -124,7 +128,7 @@ def _batches(
         before = count + total
         for values, wrong, lines in _checked(rows(), checker, shown):
             count += len(wrong)
-            faults += wrong[: FAULTS_NAMED - len(faults)]
+            faults += wrong[: max(0, FAULTS_NAMED - len(faults))]
             total += len(values)
             if not count:
                 columns = [pa.array([row.get(f.name) for row in values], ARROW[f.kind]) for f in fields]
@@ -134,31 +138,37 @@ def _batches(
             count += 1
             faults.append(Fault("data.empty", "no rows", "at least one", file=shown))
     if count:
-        raise _error(faults, count)
+        raise _error(faults[:FAULTS_NAMED], count)
 
 
 def _checked(
     rows: Raw, checker: RowChecker, file: str
 ) -> Iterator[tuple[list[dict[str, Any]], list[Fault], list[int]]]:
-    """Good rows, faults and lines of the good rows, a batch at a time; a column missing everywhere is said once."""
+    """Good rows, faults and lines of the good rows, a batch at a time; a column that no row had yet is missed once."""
     values: list[dict[str, Any]] = []
     faults: list[Fault] = []
     lines: list[int] = []
-    absent: set[str] = set()
+    columns = set(checker.names.values())
+    had: set[str] = set()  # columns that some row had
+    said: set[str] = set()  # columns whose absence is said
+    size = 0
     for raw in rows:
         if isinstance(raw, Fault):
             faults.append(raw)
         else:
             value, wrong = checker.check(raw[1], file=file, line=raw[0])
-            wrong = [w for w in wrong if w.code != "data.column-missing" or w.field not in absent]
-            absent |= {w.field for w in wrong if w.code == "data.column-missing"}
-            faults += wrong
+            if len(had) < len(columns):
+                had |= columns & raw[1].keys()
+            absent = {w.field for w in wrong if w.code == "data.column-missing"}
+            faults += [w for w in wrong if w.field not in (absent & said) - had]
+            said |= absent
             if not wrong:
                 values.append(value)
                 lines.append(raw[0])
-        if len(values) + len(faults) >= ROWS_AT_ONCE:
+                size += sum(map(len, value.values()))
+        if len(values) + len(faults) >= ROWS_AT_ONCE or size >= CHARACTERS_AT_ONCE:
             yield values, faults, lines
-            values, faults, lines = [], [], []
+            values, faults, lines, size = [], [], [], 0
     if values or faults:
         yield values, faults, lines
 
@@ -172,52 +182,60 @@ def _error(faults: list[Fault], count: int) -> DataError:
     return error
 
 
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise _error(faults[:FAULTS_NAMED], len(faults))
+
+
 def _paths(source: Source, base: Path) -> list[Path]:
     """The files of a source.
 
     Raises:
-        DataError: There is none, or it is a folder, or may not be read.
+        DataError: There is none, or one is a folder, is empty or may not be read.
     """
-    pattern = str(base / Path(source.path).expanduser())
-    found = sorted(Path(match) for match in glob.glob(pattern)) if any(c in source.path for c in "*?[") else []
-    if not found and not Path(pattern).exists():
-        path = Path(pattern)
-        there = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = difflib.get_close_matches(path.name, there, n=3)
+    pattern = Path(source.path).expanduser()
+    globbed = glob.glob(str(pattern), root_dir=base, recursive=True) if any(c in source.path for c in "*?[") else []
+    paths = sorted(base / match for match in globbed) or [base / pattern]
+    if not globbed and not paths[0].exists():
+        parent = paths[0].parent
+        near = difflib.get_close_matches(paths[0].name, os.listdir(parent) if parent.is_dir() else [], n=3)
         fix = f"Did you mean {', '.join(near)}?" if near else "Relative paths start at the recipe's folder."
         raise _error([Fault("data.missing", "no such file", "a data file", file=source.path, fix=fix)], 1)
-    paths = found or [Path(pattern)]
-    for path in paths:
-        fault = None
-        if path.is_dir():
-            fault = Fault("data.folder", "a folder", "a file", file=str(path), fix="Name its files: FOLDER/*.jsonl")
-        elif not os.access(path, os.R_OK):
-            fault = Fault("data.unreadable", "a file that may not be read", "read permission", file=str(path))
-        elif path.stat().st_size == 0:
-            fault = Fault("data.empty", "an empty file", "at least one row", file=str(path))
-        if fault is not None:
-            raise _error([fault], 1)
+    _refuse([fault for fault in map(_unusable, paths) if fault is not None])
     return paths
 
 
-def _format(path: Path, stated: Format) -> Format:
-    if stated != "auto":
-        return stated
-    known = SUFFIXES.get(path.suffix.lower())
-    if known is None:
-        raise _error(
-            [
-                Fault(
-                    "data.format",
-                    f"the suffix {path.suffix!r}",
-                    f"one of {', '.join(sorted(SUFFIXES))}",
-                    file=str(path),
-                    fix="Rename the file, or state its format: {path: ..., format: jsonl}",
-                )
-            ],
-            1,
-        )
-    return known
+def _unusable(path: Path) -> Fault | None:
+    if path.is_dir():
+        return Fault("data.folder", "a folder", "a file", file=str(path), fix="Name its files: FOLDER/*.jsonl")
+    if not os.access(path, os.R_OK):
+        return Fault("data.unreadable", "a file that may not be read", "read permission", file=str(path))
+    if path.stat().st_size == 0:
+        return Fault("data.empty", "an empty file", "at least one row", file=str(path))
+    return None
+
+
+def _formats(paths: Sequence[Path], stated: Format) -> list[Format]:
+    """The format of each file.
+
+    Raises:
+        DataError: A suffix says none.
+    """
+    formats = [SUFFIXES.get(path.suffix.lower()) if stated == "auto" else stated for path in paths]
+    _refuse(
+        [
+            Fault(
+                "data.format",
+                f"the suffix {path.suffix!r}",
+                f"one of {', '.join(sorted(SUFFIXES))}",
+                file=str(path),
+                fix="Rename the file, or state its format: {path: ..., format: jsonl}",
+            )
+            for path, known in zip(paths, formats, strict=True)
+            if known is None
+        ]
+    )
+    return [known for known in formats if known is not None]
 
 
 def _openers(
@@ -239,8 +257,7 @@ def _openers(
         codec, wrong = detect(path, shown=shown)
         faults += wrong
         openers.append((shown, partial(_text_rows, path, kind, codec=codec, shown=shown)))
-    if faults:
-        raise _error(faults, len(faults))
+    _refuse(faults)
     return openers
 
 

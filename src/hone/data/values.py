@@ -64,7 +64,7 @@ class RowChecker:
                 continue
             value, wrong = self._value(raw[column], field.kind)
             if wrong:
-                code = "data.null" if raw[column] is None else f"data.{field.kind}-kind"
+                code = {"null": "data.null", "NaN": "data.nan"}.get(wrong, f"data.{field.kind}-kind")
                 faults.append(Fault(code, wrong, EXPECTED[field.kind], file=file, line=line, field=column))
             else:
                 values[field.name] = value
@@ -88,12 +88,12 @@ class RowChecker:
         if isinstance(raw, float) and math.isnan(raw):
             return None, "NaN"
         if kind == "text":
-            return (raw, "") if isinstance(raw, str) else (None, _described(raw))
+            return (raw, _broken(raw)) if isinstance(raw, str) else (None, _described(raw))
         if kind == "label":
             if isinstance(raw, int) and not isinstance(raw, bool):
                 return str(raw), ""
             if isinstance(raw, str):
-                return (raw, "") if raw.strip() else (None, "an empty label")
+                return (raw, _broken(raw)) if raw.strip() else (None, "an empty label")
             return None, _described(raw)
         if self.words_in_text and isinstance(raw, str):
             raw = raw.split()
@@ -108,10 +108,21 @@ def _words(raw: Any, kind: Kind) -> tuple[Any, str]:
     for i, word in enumerate(raw):
         if not isinstance(word, str):
             return None, f"{_described(word)} at place {i + 1} of the list"
+        if broken := _broken(word):
+            return None, f"{broken} at place {i + 1} of the list"
         if kind == "tags" and not _BIO.fullmatch(word):
             scheme = ", which looks like BMES or BIOES" if _OTHER_SCHEME.fullmatch(word) else ""
             return None, f"the tag {word!r} at place {i + 1}{scheme}"
     return list(raw), ""
+
+
+def _broken(text: str) -> str:
+    r"""What is wrong with the characters of ``text``: JSON can write half of a surrogate pair, such as ``\ud83d``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"half a character ({text[error.start]!a}) at character {error.start + 1}"
+    return ""
 
 
 def _described(value: Any) -> str:

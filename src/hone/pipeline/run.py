@@ -181,7 +181,7 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
                 share=recipe.options.validation_share,
                 seed=recipe.seed,
                 field=kind.inputs[0].name,
-                stratify=stratify,
+                target=target.name,
             )
             how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
             progress.say(
