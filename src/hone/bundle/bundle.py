@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from hone.bundle.manifest import READER, ROLES, FileRecord, Manifest
 from hone.core.errors import BundleError, HoneError
-from hone.core.lineage import digest_file
+from hone.core.lineage import digest_file, digest_value
 
 MANIFEST = "hone.json"
 ATTACHMENTS = "attachments"
@@ -48,7 +48,7 @@ class Bundle:
                 named, with the digests expected and found.
         """
         folder = Path(path)
-        manifest = _read_manifest(folder)
+        manifest, digest = _read_manifest(folder)
         faults = _faulty_files(folder, manifest)
         if faults:
             raise BundleError(
@@ -56,9 +56,9 @@ class Bundle:
                 fix="Take it again from where it was made; a bundle's content never changes.",
                 code="bundle.damaged",
             )
-        if manifest.computed_digest() != manifest.digest:
+        if digest != manifest.digest:
             raise BundleError(
-                f"the manifest {folder / MANIFEST} has digest {manifest.computed_digest()}",
+                f"the manifest {folder / MANIFEST} has digest {digest}",
                 expected=f"{manifest.digest}, as it says of itself",
                 fix="Take the bundle again from where it was made.",
                 code="bundle.damaged",
@@ -86,10 +86,7 @@ def write_bundle(path: Path, *, build: Callable[[Path], Manifest]) -> Bundle:
         HoneError: It could not be written (a full or read-only disk); what lay at ``path`` is untouched.
         BundleError: Something other than a bundle lies at ``path``.
     """
-    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
-        raise BundleError(
-            f"{path} exists and is not a bundle", fix="Name another folder, or move it away.", code="bundle.in-the-way"
-        )
+    require_free(path)
     partial: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +108,18 @@ def write_bundle(path: Path, *, build: Callable[[Path], Manifest]) -> Bundle:
         if partial is not None and partial.exists():
             shutil.rmtree(partial, ignore_errors=True)
     return Bundle(path, manifest)
+
+
+def require_free(path: Path) -> None:
+    """Raise unless a bundle can go to ``path``: nothing lies there, or an empty folder, or a bundle.
+
+    Raises:
+        BundleError: Something else lies there.
+    """
+    if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(
+            f"{path} exists and is not a bundle", fix="Name another folder, or move it away.", code="bundle.in-the-way"
+        )
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -150,11 +159,11 @@ def _swap_in(partial: Path, path: Path) -> None:
         os.replace(path, aside / path.name)
         try:
             os.replace(partial, path)
-        except OSError:
+        except BaseException:
             os.replace(aside / path.name, path)
+            aside.rmdir()
             raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
     _fsync(path.parent)
 
 
@@ -166,7 +175,8 @@ def _fsync(path: Path) -> None:
         os.close(handle)
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def _read_manifest(folder: Path) -> tuple[Manifest, str]:
+    """The manifest, and the digest of all that its file says, keys that this hone does not know included."""
     file = folder / MANIFEST
     if not folder.is_dir() or not file.is_file():
         raise BundleError(
@@ -176,9 +186,12 @@ def _read_manifest(folder: Path) -> Manifest:
             code="bundle.none",
         )
     try:
-        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        needed = int(raw["min_reader"])
-    except (ValueError, KeyError, TypeError) as error:
+        raw = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
+        needed = raw["min_reader"]
+        if type(needed) is not int:
+            raise TypeError(f"min_reader is {needed!r}")
+        digest = digest_value({key: value for key, value in raw.items() if key != "digest"})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{file} is no manifest: {error}", expected="JSON", code="bundle.manifest") from error
     if needed > READER:
         raise BundleError(
@@ -188,35 +201,55 @@ def _read_manifest(folder: Path) -> Manifest:
             code="bundle.newer",
         )
     try:
-        return Manifest.model_validate({**raw, "schema_": raw["schema"]})
+        return Manifest.model_validate({**raw, "schema_": raw["schema"]}), digest
     except (ValidationError, KeyError) as error:
         raise BundleError(f"{file} is no manifest this hone reads: {error}", code="bundle.manifest") from error
 
 
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ: of two equal ones, readers would differ on which counts."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("it has a key twice")
+    return value
+
+
 def _faulty_files(folder: Path, manifest: Manifest) -> list[str]:
-    faults = []
-    root = folder.resolve()
-    for name, record in manifest.files.items():
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or not (folder / name).resolve().is_relative_to(root):
-            faults.append(f"{name}: leads out of the bundle's folder")
-            continue
-        file = folder / name
-        if not file.is_file():
-            faults.append(f"{name}: missing; expected sha256 {record.sha256}")
-            continue
-        size, found = file.stat().st_size, digest_file(file)
-        if found != record.sha256:
-            how = f"{size} bytes of {record.bytes}, " if size != record.bytes else ""
-            faults.append(f"{name}: found {how}sha256 {found}; expected {record.sha256}")
+    faults = [fault for name, record in manifest.files.items() if (fault := _fault_of(folder, name, record))]
+    for part in manifest.parts:
+        faults += [f"{name}: is not in the manifest's files" for name in part.files if name not in manifest.files]
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        attached = name == ATTACHMENTS or name.startswith(f"{ATTACHMENTS}/")
-        if attached or name == MANIFEST or (file.is_dir() and not file.is_symlink()):
+        if name == ATTACHMENTS and (file.is_symlink() or not file.is_dir()):
+            faults.append(f"{name}: is not a folder of the bundle")
+        if _attached(name) or name == MANIFEST or (file.is_dir() and not file.is_symlink()):
             continue
         if name not in manifest.files:
             faults.append(f"{name}: is not in the manifest")
     return faults
+
+
+def _attached(name: str) -> bool:
+    return name == ATTACHMENTS or name.startswith(f"{ATTACHMENTS}/")
+
+
+def _fault_of(folder: Path, name: str, record: FileRecord) -> str:
+    """What is wrong with a file that the manifest names; empty when nothing is."""
+    pure, file = PurePosixPath(name), folder / name
+    try:
+        if pure.is_absolute() or ".." in pure.parts or not file.resolve().is_relative_to(folder.resolve()):
+            return f"{name}: leads out of the bundle's folder"
+        if _attached(name):
+            return f"{name}: is in the manifest, but attachments are outside the digest"
+        if not file.is_file():
+            return f"{name}: missing; expected sha256 {record.sha256}"
+        size, found = file.stat().st_size, digest_file(file)
+    except (OSError, ValueError, RuntimeError) as error:  # no permission, no such name here, links in a circle
+        return f"{name!r}: cannot be read ({error}); expected sha256 {record.sha256}"
+    if found == record.sha256 and size == record.bytes:
+        return ""
+    how = f"{size} bytes of {record.bytes}, " if size != record.bytes else ""
+    return f"{name}: found {how}sha256 {found}; expected {record.sha256}"
 
 
 def _refuse_unknown_parts(folder: Path, manifest: Manifest) -> None:
