@@ -142,13 +142,13 @@ def make_recipe(
     top, faults = check_settings(Top, values)
     task, more = _task(values.get("task"))
     faults += more if "task" in values else []
-    data = values.get("data") if isinstance(values.get("data"), dict) else {}
-    sources, options, more = _data(data or {})
+    data = values.get("data")
+    sources, options, more = _data(data if isinstance(data, dict) else {})
     faults += more
     stages, more = _stages(values.get("stages"))
     faults += more
-    if top is not None and not more:
-        faults += _needs(stages, sources)
+    if isinstance(data, dict) and not more:
+        faults += _needs(stages, data)
     if faults or top is None or task is None or options is None:
         raise RecipeError(
             f"the recipe{' ' + file if file else ''} cannot be used: "
@@ -230,25 +230,29 @@ def _stages(raw: Any) -> tuple[list[StageChoice], list[Fault]]:
     return stages, faults
 
 
-def _needs(stages: Sequence[StageChoice], sources: Mapping[str, Source | None]) -> list[Fault]:
-    """Faults where a stage reads data that the recipe does not name."""
+def _needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
+    """Faults where a stage reads data that the section ``data`` does not name."""
     faults = []
-    known = {name for name, source in sources.items() if source is not None}
-    if sources.get("validation", "carved") is not None and "train" in known:
-        known.add("validation")
+    none = "validation" in data and data["validation"] in ("none", None)
+    known = {str(name) for name in data} - set(DATA_OPTIONS) - ({"validation"} if none else set())
+    if "train" in known and not none:
+        known.add("validation")  # carved where it is not named
     for i, choice in enumerate(stages):
         wanted = ["train"] if choice.stage.changes == "model" else []
         on = getattr(choice.settings, "on", None)
         wanted += [on] if on else []
+        if not wanted and not known:
+            wanted = ["train"]  # a stage that looks at whatever there is
         for name in wanted:
             if name not in known:
+                near = f"{did_you_mean(name, known)} " if on and known else ""
                 faults.append(
                     Fault(
                         "recipe.no-split",
                         f"no data named {name!r}",
                         f"a source, for stage {choice.stage.kind} reads it",
-                        field=f"data.{name}" if name in sources else f"stages.{i}",
-                        fix=f"Add it under data: {name}: FILE",
+                        field=f"data.{name}" if name in data else f"stages.{i}",
+                        fix=f"{near}Name a source under data: {name}: FILE",
                     )
                 )
     return faults
@@ -274,7 +278,7 @@ def _override(values: dict[str, Any], text: str) -> None:
     for i, part in enumerate(parts):
         last = i == len(parts) - 1
         if isinstance(place, list):
-            if not part.isdigit() or int(part) >= len(place):
+            if not part.isdecimal() or int(part) >= len(place):
                 raise RecipeError(
                     f"found {key!r}, but {'.'.join(parts[:i])} has the places 0 to {len(place) - 1}",
                     code="recipe.override",
@@ -282,15 +286,21 @@ def _override(values: dict[str, Any], text: str) -> None:
             if last:
                 place[int(part)] = parse_value(raw)
             else:
+                place[int(part)] = _long_form(place[int(part)], parts[: i + 1])
                 place = place[int(part)]
         elif isinstance(place, dict):
             if last:
                 place[part] = parse_value(raw)
             else:
-                if isinstance(place.get(part), str) and part == "task":
-                    place[part] = {"name": place[part]}
-                place = place.setdefault(part, {})
+                place[part] = _long_form(place.get(part, {}), parts[: i + 1])
+                place = place[part]
         else:
             raise RecipeError(
                 f"found {key!r}, but {'.'.join(parts[:i])} is the single value {place!r}", code="recipe.override"
             )
+
+
+def _long_form(value: Any, place: Sequence[str]) -> Any:
+    """``value``; a bare name as ``{name: ...}``, where the recipe takes one for the other."""
+    short = {("task", 1): "name", ("data", 2): "path", ("stages", 2): "kind"}.get((place[0], len(place)))
+    return {short: value} if short and isinstance(value, str) else value

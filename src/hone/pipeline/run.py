@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hone.bundle.bundle import Bundle, write_atomically
+from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import DataError, HoneError
 from hone.core.progress import Progress, Silent
@@ -96,6 +96,8 @@ def run_stages(
     stages = _with_inspect(recipe.stages)
     data = _read_data(recipe, progress)
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
+    if makers and not until:
+        require_free(bundle_to or out / "bundle")  # not after hours of training
     base = resolve_base(recipe.base, relative_to=recipe.folder) if makers else None
     digest = recipe.digest(data={name: d.digest for name, d in data.items()}, base=base.digest if base else "")
     _write(out / "recipe.yaml", recipe.to_yaml())
@@ -145,11 +147,13 @@ def _inputs(
 ) -> Inputs:
     """What the first of ``stages`` is given: of the data only what it may read."""
     stage = stages[0].stage
-    hidden = {"train", "validation", "test"} - set(stage.reads)
+    reads = set(stage.reads)
+    if stage.changes == "nothing":  # a judge may be pointed at data of any other name
+        reads |= set(data) - {"train", "validation", "test"}
     return Inputs(
         task=recipe.task,
         base=base,
-        data={name: dataset for name, dataset in data.items() if name not in hidden},
+        data={name: dataset for name, dataset in data.items() if name in reads},
         bundle=bundle,
         reports=dict(reports),
         plan={choice.stage.kind: choice.settings for choice in stages},

@@ -1,4 +1,4 @@
-"""YAML as recipes use it: every key with its line, no key twice, ``3e-4`` a number."""
+"""YAML as recipes use it: every key with its line, no key twice, ``3e-4`` a number, ``on`` and ``no`` words."""
 
 from __future__ import annotations
 
@@ -12,14 +12,29 @@ from hone.core.errors import Fault, RecipeError
 Path = tuple[str, ...]
 
 
-class _Loader(yaml.SafeLoader):
-    pass
-
-
+_BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
 # YAML 1.1 takes 3e-4 for a text; everybody who writes a learning rate means a number.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_NUMBER = re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9]*)?[eE][-+]?[0-9]+$")
+# What PyYAML raises for a date such as 2024-99-99, an anchor that holds itself, brackets thousands deep.
+_UNREADABLE = (ValueError, RecursionError)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's truth values: 1.1 takes the bare words on, off, yes and no for some, and ``on`` is a setting."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag != _BOOL]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what any reader, this one included, would take for something else than a text."""
+
+
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(_FLOAT, _NUMBER, list("-+0123456789"))
 
 
 def parse_yaml(text: str, *, file: str) -> tuple[dict[str, Any], dict[Path, int]]:
@@ -28,8 +43,9 @@ def parse_yaml(text: str, *, file: str) -> tuple[dict[str, Any], dict[Path, int]
     Raises:
         RecipeError: It is no YAML, no mapping, or has a key twice.
     """
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise RecipeError(
@@ -46,8 +62,11 @@ def parse_yaml(text: str, *, file: str) -> tuple[dict[str, Any], dict[Path, int]
         place = f":{mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or error
         raise RecipeError(f"{file}{place} is not YAML: {problem}", code="recipe.not-yaml") from error
+    except _UNREADABLE as error:
+        raise RecipeError(f"{file} holds a value that cannot be read: {error}", code="recipe.not-yaml") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return values, lines
 
 
@@ -55,13 +74,13 @@ def parse_value(text: str) -> Any:
     """One YAML value, as the command line gives it (``3e-4``, ``[a, b]``, ``true``)."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, *_UNREADABLE) as error:
         raise RecipeError(f"found the value {text!r}", expected="a YAML value", code="recipe.not-yaml") from error
 
 
 def to_yaml(values: dict[str, Any]) -> str:
     """YAML of plain values, in their order."""
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 
 def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], faults: list[Fault], file: str) -> None:
