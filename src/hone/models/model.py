@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hone.core.errors import BundleError
-from hone.models.heads import HEADS, Head, HeadSpec, Outputs
+from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
 from hone.models.quiet import quiet_loading
 
 HEAD_FILE = "head.safetensors"
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what libraries raise for damaged files
 DROPOUT_KEYS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout",
                 "attention_dropout", "seq_classif_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop")  # fmt: skip
 
@@ -60,7 +62,8 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
         head_from: File the head's weights are read from; None: newly initialized, from torch's global generator.
 
     Raises:
-        BundleError: transformers cannot open the folder, or the head file does not fit the head.
+        BundleError: transformers cannot open the folder, weights are missing in it or have other shapes, or the head
+            file does not fit the head.
     """
     import transformers
 
@@ -69,28 +72,19 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
     try:
         with quiet_loading():
             config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            if dropout is not None:
-                for key in DROPOUT_KEYS:
-                    if isinstance(getattr(config, key, None), float) or (key == "classifier_dropout" and own):
-                        setattr(config, key, dropout)
-            if own:
-                config.num_labels = len(spec.labels)
-                config.id2label = dict(enumerate(spec.labels))
-                config.label2id = {label: i for i, label in enumerate(spec.labels)}
-            backbone = getattr(transformers, kind.auto_class).from_pretrained(
+            _configure(config, spec, dropout=dropout, own=own)
+            backbone, found = getattr(transformers, kind.auto_class).from_pretrained(
                 folder,
                 config=config,
                 dtype=torch.float32,
                 use_safetensors=True,
                 trust_remote_code=False,
                 ignore_mismatched_sizes=own and head_from is None,  # a bundle with other labels as the base: a new head
+                output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise BundleError(
-            f"transformers cannot open the model in {folder}: {error}",
-            expected="a model in the Hugging Face layout with safetensors weights",
-            code="base.unreadable",
-        ) from error
+    except UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+    _require_loaded(folder, backbone, found, gives=kind.gives, new_head=own and head_from is None)
     if not own and getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # ours reads token states; an unused pooler would be trained weights that do nothing
     head_dropout = float(getattr(config, "hidden_dropout_prob", 0.1)) if dropout is None else dropout
@@ -100,10 +94,45 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
     return Model(backbone, head)
 
 
+def _configure(config: Any, spec: HeadSpec, *, dropout: float | None, own: bool) -> None:
+    if dropout is not None:
+        for key in DROPOUT_KEYS:
+            if isinstance(getattr(config, key, None), int | float) or (key == "classifier_dropout" and own):
+                setattr(config, key, dropout)
+    if own:
+        config.num_labels = len(spec.labels)
+        config.id2label = dict(enumerate(spec.labels))
+        config.label2id = {label: i for i, label in enumerate(spec.labels)}
+
+
+def _unreadable(folder: Path, error: Exception) -> BundleError:
+    return BundleError(
+        f"transformers cannot open the model in {folder}: {error}",
+        expected="a model in the Hugging Face layout with safetensors weights",
+        code="base.unreadable",
+    )
+
+
+def _require_loaded(folder: Path, backbone: Any, found: Mapping[str, Any], *, gives: Gives, new_head: bool) -> None:
+    """Raise when transformers made weights up: it draws at random, and only logs, what a folder lacks."""
+    wanting = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    if new_head:
+        wanting = {name for name in wanting if name.startswith(f"{backbone.base_model_prefix}.")}
+    if new_head or gives == "hidden":
+        wanting = {name for name in wanting if "pooler." not in name}  # many bases have none: it is new, or not read
+    if wanting:
+        raise BundleError(
+            f"the weights in {folder} lack {len(wanting)} tensors that config.json asks for, or have them in other "
+            f"shapes, {min(wanting)} among them",
+            expected="weights of the very model that config.json describes",
+            code="base.unreadable",
+        )
+
+
 def _load_head(head: Head, file: Path) -> None:
     try:
         head.load_state_dict(load_file(file))
-    except (OSError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise BundleError(f"the head in {file} does not fit: {error}", code="bundle.head") from error
 
 
@@ -118,8 +147,15 @@ def save_model(model: Model, folder: Path) -> list[str]:
 
 
 def read_limit(folder: Path) -> int:
-    """`position_limit` of the configuration in ``folder``."""
+    """`position_limit` of the configuration in ``folder``.
+
+    Raises:
+        BundleError: transformers cannot read it.
+    """
     from transformers import AutoConfig
 
-    with quiet_loading():
-        return position_limit(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    try:
+        with quiet_loading():
+            return position_limit(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    except UNREADABLE as error:
+        raise _unreadable(folder, error) from error

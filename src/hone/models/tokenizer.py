@@ -98,7 +98,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     try:
         with quiet_loading():
             pretrained = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the parsers of a damaged file raise anything, bare exceptions too
         raise BundleError(f"no tokenizer can be opened in {folder}: {error}", code="base.no-tokenizer") from error
     if not getattr(pretrained, "is_fast", False):
         raise BundleError(

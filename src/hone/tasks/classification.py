@@ -6,6 +6,7 @@ probability, and whether text was cut off before the model read it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,7 +69,7 @@ class TextClassification:
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """The labels a training set teaches, sorted; numbers in their own order."""
         seen = set(columns["label"])
-        numeric = all(label.lstrip("-").isdigit() for label in seen)
+        numeric = all(re.fullmatch(r"-?\d+", label) for label in seen)
         return tuple(sorted(seen, key=lambda label: (int(label), label) if numeric else (0, label)))
 
     @property

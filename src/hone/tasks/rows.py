@@ -62,7 +62,7 @@ def rows_of(columns: Mapping[str, Sequence[object]], schema: Mapping[str, pa.Dat
 
 
 def padded(rows: Rows, name: str, index: IntArray, *, fill: int, per_item: int = 1) -> tuple[Tensor, Tensor]:
-    """Gather list column ``name`` of the rows ``index`` into one padded tensor.
+    """Gather list column ``name`` of the rows ``index``, at least one, into one padded tensor.
 
     Args:
         fill: Value of the padding.
@@ -73,7 +73,7 @@ def padded(rows: Rows, name: str, index: IntArray, *, fill: int, per_item: int =
     """
     values, offsets = rows.ragged(name)
     starts, lengths = offsets[index], (offsets[index + 1] - offsets[index]) // per_item
-    longest = int(lengths.max()) if len(index) else 0
+    longest = max(1, int(lengths.max()))  # a column even where no row has an item: models cannot read none
     mask = np.arange(longest) < lengths[:, None]
     out = np.full((len(index), longest, per_item), fill, dtype=np.int64)
     flat = np.concatenate([np.arange(s, s + n * per_item) for s, n in zip(starts, lengths, strict=True)])

@@ -76,7 +76,7 @@ class TokenClassification:
     @property
     def _input_schema(self) -> dict[str, pa.DataType]:
         numbers = pa.list_(pa.int32())
-        schema = {**ROWS_SCHEMA, "first_word": pa.int64(), "word_count": pa.int64(), "word_positions": numbers}
+        schema = {**ROWS_SCHEMA, "first_word": pa.int64(), "word_positions": numbers}
         return {**schema, "shapes": numbers} if self.settings.word_shape else schema
 
     @property
@@ -95,7 +95,7 @@ class TokenClassification:
                 long.append((start + i, int(sizes.sum())))
             if len(windows) > 1 and self.settings.long_text == "truncate":
                 windows, cut = windows[:1], True
-            tags = self._tag_ids(columns["tags"][i]) if purpose == "learn" else None
+            tags = columns["tags"][i] if purpose == "learn" else None
             shapes = word_shapes(words) if self.settings.word_shape else None
             for first, end in windows:
                 ids, positions = list(self.tokenizer.prefix), []
@@ -106,12 +106,11 @@ class TokenClassification:
                 out["truncated"].append(cut)
                 out["input_ids"].append(ids + self.tokenizer.suffix)
                 out["first_word"].append(first)
-                out["word_count"].append(len(words))
                 out["word_positions"].append(positions)
                 if shapes is not None:
                     out["shapes"].append(shapes[first:end].ravel())
                 if tags is not None:
-                    out["tags"].append(tags[first:end])
+                    out["tags"].append(self._tag_ids(tags[first:end]))
         refuse_long([i for i, _ in long], [size for _, size in long], room=self._room)
         return rows_of(out, schema)
 
@@ -179,9 +178,9 @@ class TokenClassification:
             return []
         chain = crf.Chain(**constants) if constants else None
         begins = np.flatnonzero(np.diff(rows.example, prepend=rows.example[0] - 1))
-        first_word, word_count = rows.scalar("first_word"), rows.scalar("word_count")
+        first_word = rows.scalar("first_word")
         scores = [
-            stitched([(int(first_word[r]), partials[r]) for r in range(begin, end)], words=int(word_count[begin]))
+            stitched([(int(first_word[r]), partials[r]) for r in range(begin, end)])
             for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True)
         ]
         truncated = rows.scalar("truncated")[begins].astype(bool)
@@ -215,7 +214,8 @@ class TokenClassification:
             for label, first, end in entity_spans(tags)
         ]
         answer: Prediction = {"entities": entities, "truncated": truncated}
-        return answer if given is None else {**answer, "tags": tags}
+        unread = ["O"] * (len(offsets) - len(tags))  # words that were cut off hold no entity
+        return answer if given is None else {**answer, "tags": tags + unread}
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
         """Entity and token counts (`hone.tasks.tagging_scores.tally`), float64 [examples, k]; additive."""

@@ -31,13 +31,16 @@ def word_windows(pieces: IntArray, *, room: int, stride: int) -> list[tuple[int,
         first = max(first + 1, min(back, end))
 
 
-def stitched(parts: Sequence[tuple[int, NDArray[np.float32]]], *, words: int) -> NDArray[np.float32]:
+def stitched(parts: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
     """One score row a word from overlapping windows: each word is read where it stands farthest from an edge.
 
     Args:
-        parts: For each window its first word and its scores [words in it, labels].
-        words: Number of words of the example; those in no window get zeros.
+        parts: For each window, in order, its first word and its scores [words in it, labels].
+
+    Returns:
+        Float32 [words up to the end of the last window, labels].
     """
+    words = parts[-1][0] + len(parts[-1][1])
     out = np.zeros((words, parts[0][1].shape[1]), dtype=np.float32)
     depth = np.full(words, -1)
     for first, scores in parts:

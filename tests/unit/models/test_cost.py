@@ -1,0 +1,92 @@
+"""What training costs: sizes read from files agree with the model they describe; estimates follow their formulas."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModel, BertConfig, BertModel
+
+from hone.models import cost
+from hone.models.cost import Size, activation_bytes, held_bytes, matrix_rate, size_of, training_flops, training_seconds
+from hone.models.model import HEAD_FILE
+
+SIZE = Size(parameters=1000, embedding=400, layers=2, width=8, heads=4, inner=16)
+
+
+def test_the_size_of_a_folder_is_that_of_the_model_in_it(tiny_base: Path) -> None:
+    model = AutoModel.from_pretrained(tiny_base)
+    size = size_of(tiny_base)
+    assert size.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert size.embedding == sum(parameter.numel() for parameter in model.embeddings.parameters())
+    assert (size.layers, size.width, size.heads, size.inner) == (2, 32, 4, 64)
+
+
+def test_weights_in_several_files_are_summed(tiny_base: Path, tmp_path: Path) -> None:
+    AutoModel.from_pretrained(tiny_base).save_pretrained(tmp_path, max_shard_size="40KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    assert size_of(tmp_path) == size_of(tiny_base)
+
+
+def test_the_head_of_a_bundle_is_not_counted_with_its_backbone(tmp_path: Path) -> None:
+    BertModel(BertConfig(vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)).save_pretrained(
+        tmp_path
+    )
+    before = size_of(tmp_path)
+    save_file({"linear.weight": torch.zeros(3, 8)}, tmp_path / HEAD_FILE)
+    assert size_of(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6, "intermediate_size": 96},
+        {"dim": 24, "n_layers": 3, "n_heads": 6, "hidden_dim": 96},
+        {"d_model": 24, "n_layers": 3, "n_heads": 6},
+    ],
+)
+def test_sizes_are_read_under_the_names_that_architectures_use(tmp_path: Path, config: dict[str, int]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file(
+        {"embed_tokens.weight": torch.zeros(5, 24), "layer.weight": torch.zeros(24, 2)}, tmp_path / "model.safetensors"
+    )
+    assert size_of(tmp_path) == Size(parameters=168, embedding=120, layers=3, width=24, heads=6, inner=96)
+
+
+def test_flops_are_six_a_weight_a_token_and_attention_on_top() -> None:
+    # 50 tokens x (6 x 600 weights outside the embedding + 12 x 2 layers x 8 wide x 10 positions)
+    assert training_flops(SIZE, tokens=50, length=10.0) == 50 * (3600 + 1920)
+
+
+def test_activations_count_what_the_backward_pass_reads() -> None:
+    # a token: 2 layers x (17 x 8 wide + 3 x 16 inner + 3 x 4 heads x 5 positions) floats of 4 bytes
+    assert activation_bytes(SIZE, tokens=10, length=5) == 4 * 10 * 2 * (136 + 48 + 60)
+
+
+def test_seconds_are_products_updates_and_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "matrix_rate", lambda: (1e6, 1e7))  # a machine of known speed
+    seconds = training_seconds(SIZE, tokens=50, length=10.0, steps=7)
+    products = 50 * 5520 / (1e6 * cost.REACHED)
+    updates = 7 * 1000 * cost.UPDATE_BYTES_A_WEIGHT / 1e7
+    calls = 7 * 2 * cost.SECONDS_A_LAYER
+    assert seconds == pytest.approx(products + updates + calls)
+
+
+def test_this_machine_is_timed_within_reason() -> None:
+    flops, bandwidth = matrix_rate()
+    assert 1e8 < flops < 1e14
+    assert 1e8 < bandwidth < 1e13
+
+
+def test_held_memory_is_in_bytes_and_never_shrinks() -> None:
+    before = held_bytes()
+    block = torch.ones(1 << 20)
+    assert held_bytes() >= before
+    assert before > block.numel() * 4  # torch alone holds more than 4 MB
+    assert before % 1024 == 0 or sys.platform == "darwin"
+    assert before <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,53 @@
+"""The shipped fake is a real base: small, the same each time, opened by transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from hone.models.base import resolve_base
+from hone.models.tiny import write_tiny_base
+
+
+def test_the_same_seed_writes_the_same_base(tmp_path: Path) -> None:
+    one, other = (write_tiny_base(tmp_path / name, seed=3) for name in ("one", "other"))
+    assert resolve_base(str(one)).digest == resolve_base(str(other)).digest
+
+
+def test_another_seed_writes_other_weights(tmp_path: Path) -> None:
+    one, other = (write_tiny_base(tmp_path / str(seed), seed=seed) for seed in (0, 1))
+    assert resolve_base(str(one)).digest != resolve_base(str(other)).digest
+
+
+def test_the_global_generator_is_left_as_it_was(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    write_tiny_base(tmp_path / "base")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_size_is_as_asked_for(tmp_path: Path) -> None:
+    config = AutoModel.from_pretrained(write_tiny_base(tmp_path / "base", width=16, layers=1, positions=24)).config
+    assert (config.hidden_size, config.num_hidden_layers, config.max_position_embeddings) == (16, 1, 24)
+
+
+def test_it_has_about_thirty_thousand_parameters(tiny_base: Path) -> None:
+    model = AutoModel.from_pretrained(tiny_base)
+    assert 25_000 < sum(parameter.numel() for parameter in model.parameters()) < 35_000
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Please REFUND", ["please", "refund"]),
+        ("xyz9", ["x", "##y", "##z", "##9"]),
+        ("我在家", ["我", "在", "家"]),
+        ("Ωmega", ["[UNK]"]),
+    ],
+)
+def test_its_tokenizer_splits_words_into_known_pieces(tiny_base: Path, text: str, tokens: list[str]) -> None:
+    assert AutoTokenizer.from_pretrained(tiny_base).tokenize(text) == tokens
