@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -21,6 +22,19 @@ def require_trackers(trackers: list[Tracker]) -> None:
     for name in trackers:
         if importlib.util.find_spec(PACKAGES[name]) is None:
             raise MissingExtra(PACKAGES[name], extra=name, needed_for=f"report_to: [{name}]")
+
+
+def _mlflow() -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    return importlib.import_module("mlflow")
+
+
+def _keep_mlflow_here(folder: Path) -> bool:
+    """Have mlflow keep its store in ``folder`` unless ``MLFLOW_TRACKING_URI`` names one; returns whether it does."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return False
+    _mlflow().set_tracking_uri(f"sqlite:///{folder.resolve() / 'mlflow.db'}")
+    return True
 
 
 class RunLog:
@@ -49,14 +63,12 @@ class RunLog:
         kept = self._kept(resumed_at) if resumed_at is not None else []
         self._file: IO[str] = self._path.open("w", encoding="utf-8")
         self._file.writelines(kept)
+        self._own_store = "mlflow" in trackers and _keep_mlflow_here(folder)
         if trackers:
             os.environ.setdefault("WANDB_MODE", "offline")
             os.environ.setdefault("WANDB_SILENT", "true")
             flat = {key: value for key, value in config.items() if isinstance(value, str | int | float | bool)}
-            places: dict[str, Any] = {
-                "wandb": {"dir": str(folder)},
-                "mlflow": {"logging_dir": f"sqlite:///{folder.resolve() / 'mlflow.db'}"},
-            }
+            places: dict[str, Any] = {"wandb": {"dir": str(folder)}}
             accelerator.init_trackers("hone", flat, {name: places[name] for name in trackers if name in places})
 
     def _kept(self, step: int) -> list[str]:
@@ -78,3 +90,5 @@ class RunLog:
         self._file.close()
         if self._accelerator is not None:
             self._accelerator.end_training()
+        if self._own_store:
+            _mlflow().set_tracking_uri(None)  # the next stage of this process has a store of its own
