@@ -1,0 +1,57 @@
+"""The recipes that ``hone init`` writes are recipes, and run as they stand on data of their shape."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hone.core.errors import RecipeError
+from hone.pipeline.recipe import load_recipe
+from hone.pipeline.run import run_recipe
+from hone.pipeline.sample import sample_recipe
+from hone.tasks.table import TASKS
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_sample_of_every_task_is_a_recipe_of_it(task: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(sample_recipe(task), encoding="utf-8")
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    assert recipe.task.name == task
+    assert [choice.stage.kind for choice in recipe.stages] == ["finetune", "evaluate"]
+    assert set(recipe.sources) == {"train", "test"}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_commented_settings_of_every_sample_are_settings(task: str, tmp_path: Path) -> None:
+    text, count = re.subn(r"^( +)# (\w+: )", r"\1\2", sample_recipe(task), flags=re.M)
+    assert count == 5
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    assert set(recipe.sources) == {"train", "test", "validation"}
+    assert recipe.options.drop == ["duplicates", "leaked"]
+
+
+@pytest.mark.parametrize("task", ["text-classification", "token-classification"])
+def test_the_sample_runs_on_rows_of_its_shape(
+    task: str, tmp_path: Path, texts: dict[str, Path], tagged: dict[str, Path], tiny_base: Path
+) -> None:
+    files = texts if task == "text-classification" else tagged
+    for split, file in files.items():
+        (tmp_path / f"{split}.jsonl").write_bytes(file.read_bytes())
+    (tmp_path / "recipe.yaml").write_text(sample_recipe(task), encoding="utf-8")
+    short = ["task.max_length=16", "stages.0.num_train_epochs=1", *(["task.context=8"] if "token" in task else [])]
+    result = run_recipe(tmp_path / "recipe.yaml", out=tmp_path / "out", overrides=[f"base={tiny_base}", *short])
+    assert list(result.reports) == ["inspect", "finetune", "evaluate"]
+
+
+def test_list_names_every_task() -> None:
+    assert sample_recipe("list").splitlines() == sorted(TASKS)
+
+
+def test_an_unknown_task_is_told_with_the_nearest() -> None:
+    with pytest.raises(RecipeError) as caught:
+        sample_recipe("text-clasification")
+    assert caught.value.code == "recipe.unknown-task"
+    assert "'text-classification'" in str(caught.value)
