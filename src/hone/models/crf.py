@@ -80,9 +80,10 @@ def viterbi(emissions: Tensor, mask: Tensor, chain: Chain) -> Tensor:
     stay = torch.arange(emissions.shape[2], device=emissions.device).expand_as(best)
     came_from: list[Tensor] = []
     for step in range(1, emissions.shape[1]):
-        scores, origin = (best.unsqueeze(2) + chain.transitions).max(dim=1)
+        scores = best.unsqueeze(2) + chain.transitions
+        origin = scores.argmax(dim=1)  # max(dim=1) would wake every thread for these few numbers, each step
         real = mask[:, step, None]
-        best = torch.where(real, scores + emissions[:, step], best)
+        best = torch.where(real, scores.amax(dim=1) + emissions[:, step], best)
         came_from.append(torch.where(real, origin, stay))  # padding hands the label through unchanged
     label = (best + chain.end).argmax(dim=1)
     path = [label]
