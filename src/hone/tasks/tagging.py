@@ -7,7 +7,7 @@ single spaces (none between Chinese characters). Windows train as texts of their
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from hone.models import crf
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.tasks import tagging_scores
-from hone.tasks.long_text import refuse_long, row_limit
+from hone.tasks.long_text import refuse_long, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
 from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, padded, rows_of, text_inputs
 from hone.tasks.settings import TokenClassificationSettings
@@ -34,7 +34,8 @@ from hone.text.bio import repaired, tag_set
 from hone.text.shapes import SHAPE_SIZES, word_shapes
 from hone.text.words import join_words, split_words
 
-EXAMPLES_AT_ONCE = 256  # examples decoded together
+STRETCHES_AT_ONCE = 256  # stretches of words decoded together
+STRETCH_WORDS, SHARED_WORDS = 1024, 128  # longer texts are decoded in overlapping stretches, which bounds memory
 
 
 class TokenClassification:
@@ -184,14 +185,10 @@ class TokenClassification:
             for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True)
         ]
         truncated = rows.scalar("truncated")[begins].astype(bool)
-        answers: list[Prediction] = [{}] * len(scores)
-        order = sorted(range(len(scores)), key=lambda i: len(scores[i]))
-        for at in range(0, len(order), EXAMPLES_AT_ONCE):
-            chosen = order[at : at + EXAMPLES_AT_ONCE]
-            decoded = _tags([scores[i] for i in chosen], chain)
-            for i, (ids, chances) in zip(chosen, decoded, strict=True):
-                answers[i] = self._answer(columns, i, ids, chances, bool(truncated[i]))
-        return answers
+        return [
+            self._answer(columns, i, best[:, 0].astype(np.int64), best[:, 1], bool(truncated[i]))
+            for i, best in enumerate(_best(scores, chain))
+        ]
 
     def _answer(
         self, columns: Columns, i: int, ids: NDArray[np.int64], chances: NDArray[np.float32], truncated: bool
@@ -203,6 +200,8 @@ class TokenClassification:
             text = columns["text"][i]
             offsets = split_words(text)
         tags = [self.labels[k] for k in ids]
+        if self.settings.head == "crf":
+            tags = repaired(tags)  # legal within stretches; where two meet, by this
         entities = [
             {
                 "label": label,
@@ -229,10 +228,25 @@ class TokenClassification:
         return tagging_scores.scored(columns["tokens"], columns["tags"], predicted, tags=self.labels)
 
 
-def _tags(
-    scores: Sequence[NDArray[np.float32]], chain: crf.Chain | None
-) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Of each example the best tag ids [words] and the probability of each."""
+def _best(scores: Sequence[NDArray[np.float32]], chain: crf.Chain | None) -> Iterator[NDArray[np.float32]]:
+    """Of each example the best tag's id and its probability, [words, 2]."""
+    stretches = [
+        (i, begin, end)
+        for i, row in enumerate(scores)
+        for begin, end in spans(len(row), room=STRETCH_WORDS, stride=SHARED_WORDS)
+    ]
+    stretches.sort(key=lambda stretch: stretch[2] - stretch[1])
+    parts: list[list[tuple[int, NDArray[np.float32]]]] = [[] for _ in scores]
+    for at in range(0, len(stretches), STRETCHES_AT_ONCE):
+        chosen = stretches[at : at + STRETCHES_AT_ONCE]
+        decoded = _decoded([scores[i][begin:end] for i, begin, end in chosen], chain)
+        for (i, begin, _), best in zip(chosen, decoded, strict=True):
+            parts[i].append((begin, best))
+    return (stitched(sorted(part, key=lambda each: each[0])) for part in parts)
+
+
+def _decoded(scores: Sequence[NDArray[np.float32]], chain: crf.Chain | None) -> list[NDArray[np.float32]]:
+    """Of each stretch the best tag's id and its probability, [words, 2]."""
     longest = max(1, max(len(row) for row in scores))
     padded_scores = torch.zeros(len(scores), longest, scores[0].shape[1])
     mask = torch.zeros(len(scores), longest, dtype=torch.bool)
@@ -248,4 +262,5 @@ def _tags(
             best = crf.viterbi(padded_scores, mask, chain)
             chances = crf.marginals(padded_scores, mask, chain)
         sure = chances.gather(2, best.unsqueeze(2)).squeeze(2)
-    return [(best[i, : len(row)].numpy(), sure[i, : len(row)].numpy()) for i, row in enumerate(scores)]
+    both = torch.stack([best.float(), sure], dim=2).numpy()
+    return [both[i, : len(row)] for i, row in enumerate(scores)]

@@ -28,7 +28,8 @@ def word_windows(pieces: IntArray, *, room: int, stride: int) -> list[tuple[int,
         if end >= count:
             return windows
         back = int(np.searchsorted(ends, ends[end] - min(stride, room // 2), side="left"))
-        first = max(first + 1, min(back, end))
+        with_next = int(np.searchsorted(ends, ends[end + 1] - room, side="left"))  # else a window holds nothing new
+        first = max(first + 1, min(back, end), with_next)
 
 
 def stitched(parts: Sequence[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:

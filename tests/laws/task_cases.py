@@ -1,0 +1,155 @@
+"""Every task with every choice its settings offer, and rows made from the fields that it declares.
+
+A new entry of `TASKS` and `SETTINGS` is in `CASES` by being in the tables.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import Tensor
+
+from hone.models.model import Model, build_model
+from hone.tasks.make import make_task
+from hone.tasks.protocol import Columns, Prediction, Task
+from hone.tasks.rows import Rows
+from hone.tasks.settings import TextSettings
+from hone.tasks.table import SETTINGS, TASKS
+
+FILLERS = ["the", "is", "not", "please", "Help", "with", "this", "where", "zq7", "我", "thanks", "new", "day", "bad"]
+SIGNALS = {"A": ["refund", "money"], "B": ["Password", "email"], "C": ["broken", "screen"]}
+ROWS = 18
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task with some settings; ``changed`` differs from the defaults."""
+
+    name: str
+    changed: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *(f"{key}={value}" for key, value in self.changed.items())])
+
+    @property
+    def kind(self) -> Any:
+        return TASKS[self.name]
+
+    def columns(self) -> Columns:
+        """Examples with inputs and targets."""
+        return columns_for(self.kind)
+
+    def inputs(self) -> Columns:
+        """The same examples without their targets."""
+        given = self.columns()
+        return {wanted.name: given[wanted.name] for wanted in self.kind.inputs}
+
+    def task(self, folder: Path) -> Task:
+        settings = SETTINGS[self.name].model_validate(self.changed)
+        targets = {wanted.name: self.columns()[wanted.name] for wanted in self.kind.targets}
+        return make_task(self.name, settings, labels=self.kind.labels_in(targets), folder=folder)
+
+
+def columns_for(kind: Any) -> Columns:
+    """Rows over the fields of a task: some words tell the label, or are the tagged ones; no word twice in a row."""
+    rng = np.random.default_rng(0)
+    out: dict[str, list[Any]] = {wanted.name: [] for wanted in (*kind.inputs, *kind.targets)}
+    for i in range(ROWS):
+        label = sorted(SIGNALS)[i % len(SIGNALS)]
+        before, after = np.split(rng.permutation(FILLERS)[: rng.integers(0, 9)], [int(rng.integers(0, 3))])
+        words = [*before.tolist(), *SIGNALS[label], *after.tolist()]
+        tags = ["O"] * len(before) + [f"B-{label}", f"I-{label}"] + ["O"] * len(after)
+        made = {"text": " ".join(words), "tokens": words, "label": f"label {label}", "tags": tags}
+        for wanted in (*kind.inputs, *kind.targets):
+            out[wanted.name].append(made[wanted.kind])
+    return out
+
+
+def _choices(annotation: Any) -> list[Any]:
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(typing.get_args(annotation))
+    if annotation is bool:
+        return [True, False]
+    if annotation is int or int in typing.get_args(annotation):
+        return [8]
+    return []
+
+
+def _cases() -> Iterator[Case]:
+    for name in TASKS:
+        settings = SETTINGS[name]
+        defaults = settings().model_dump()
+        yield Case(name)
+        own: dict[str, Any] = {}
+        for key, info in settings.model_fields.items():
+            for value in _choices(info.annotation):
+                if value == defaults[key]:
+                    continue
+                try:
+                    settings.model_validate({key: value})
+                except ValidationError:
+                    continue
+                yield Case(name, {key: value})
+                if key not in TextSettings.model_fields:
+                    own[key] = value
+        if len(own) > 1:
+            yield Case(name, own)
+
+
+CASES = list(_cases())
+
+
+_BUILT: dict[tuple[str, Path], tuple[Task, Model]] = {}
+
+
+def built(case: Case, base: Path) -> tuple[Task, Model]:
+    """The case's task and a model of its own, the same each time, in evaluation mode without dropout."""
+    if (str(case), base) not in _BUILT:
+        task = case.task(base)
+        torch.manual_seed(0)
+        _BUILT[str(case), base] = task, build_model(base, task.head, dropout=0.0).eval()
+    task, model = _BUILT[str(case), base]
+    return task, copy.deepcopy(model)
+
+
+def learned(task: Task, columns: Columns) -> Rows:
+    return Rows(task.encode(columns, purpose="learn"))
+
+
+def forwarded(task: Task, model: Model, rows: Rows, index: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+    """Decoded scores of the rows ``index`` run as one batch."""
+    batch = task.collate(rows, index)
+    with torch.inference_mode():
+        return task.decode(model(batch), batch)
+
+
+def answered(task: Task, model: Model, columns: Columns) -> list[Prediction]:
+    """Predictions of examples that have inputs alone, a row a batch."""
+    rows = Rows(task.encode(columns, purpose="predict"))
+    scores = [forwarded(task, model, rows, np.array([i]))[0] for i in range(len(rows))]
+    with torch.inference_mode():
+        constants = model.head.constants()
+    return task.join(columns, rows, scores, constants=constants)
+
+
+def gradients(model: Model) -> dict[str, Tensor]:
+    """A copy of every gradient; they are cleared."""
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad(set_to_none=True)
+    return found
+
+
+@functools.cache
+def weights_for(count: int) -> Tensor:
+    """Distinct class weights, float32 [count]."""
+    return torch.linspace(0.5, 2.5, count)
