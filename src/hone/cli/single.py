@@ -64,7 +64,14 @@ def evaluate_file(bundle: Path, file: Path, *, overrides: Sequence[str], out: Pa
     record = opened.manifest.task
     if record is None:
         raise BundleError(f"the bundle {bundle} has no task: it is a base model", code="bundle.no-task")
-    _, settings = _split(overrides)
+    chosen, settings = _split(overrides)
+    if chosen:
+        raise RecipeError(
+            f"found settings of the task: {', '.join(chosen)}",
+            expected="settings of evaluate alone",
+            fix="A bundle's task is settled; fine-tune another one.",
+            code="recipe.override",
+        )
     values = {
         "version": 1,
         "task": {"name": record.name, **record.settings},

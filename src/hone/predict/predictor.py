@@ -39,8 +39,8 @@ class Predictor:
         """One prediction an example, in order; each task's shape is written in its file.
 
         Args:
-            inputs: A text; a list or pandas Series of texts; for tagging also a list of token lists; a list of
-                objects, or a pandas DataFrame, with the task's input columns.
+            inputs: A text; a list or pandas Series of texts; for tagging also a list of token lists; an object, a
+                list of objects, or a pandas DataFrame, with the task's input columns.
 
         Raises:
             DataError: It is none of these.
@@ -103,41 +103,54 @@ def open_bundle(bundle: Bundle, *, device: str = "auto") -> Predictor:
 
 def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
     """``inputs`` as columns of one of the ``choices`` of input fields (see `Predictor.predict`)."""
-    if isinstance(inputs, str):
+    if isinstance(inputs, str | Mapping):
         inputs = [inputs]
     if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame
-        names = set(inputs.columns)
-        rows: Any = {name: inputs[name].tolist() for name in names}
-    elif isinstance(inputs, Mapping):
-        rows = {name: list(values) for name, values in inputs.items()}
+        rows: Any = {name: inputs[name].tolist() for name in set(inputs.columns)}
     else:
-        items = list(inputs.tolist() if hasattr(inputs, "tolist") else inputs)
-        rows = _columns_of_items(items, choices)
+        if hasattr(inputs, "tolist"):
+            inputs = inputs.tolist()
+        if isinstance(inputs, bytes) or not isinstance(inputs, Iterable):
+            raise _kind_error(f"{type(inputs).__name__} {inputs!r:.60}")
+        rows = _columns_of_items(list(inputs), choices)
     for fields in choices:
         if all(field.name in rows for field in fields):
             columns = {field.name: rows[field.name] for field in fields}
             _check(columns, fields)
             return columns
-    raise DataError(
-        f"found the columns {', '.join(map(str, rows)) or 'none'}",
-        expected=" or ".join(" and ".join(field.name for field in fields) for fields in choices),
-        code="data.input-missing",
-    )
+    raise _missing(rows, choices)
 
 
 def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
     kinds: dict[str, Any] = {"text": str, "tokens": (list, tuple)}
-    for fields in choices:
-        if len(fields) == 1 and all(isinstance(item, kinds.get(fields[0].kind, ())) for item in items):
-            return {fields[0].name: items}
-    if items and all(isinstance(item, Mapping) for item in items):
-        names = set.intersection(*(set(item) for item in items))
-        return {name: [item[name] for item in items] for name in names}
-    first = next((f"{type(item).__name__} at index {i}" for i, item in enumerate(items)), "nothing")
-    raise DataError(
-        f"found {first} among the inputs",
-        expected="texts, token lists or objects, all of one kind",
-        code="data.input-kind",
+    bare = {fields[0].name: kinds.get(fields[0].kind, ()) for fields in choices if len(fields) == 1}
+    for name, kind in bare.items():
+        if all(isinstance(item, kind) for item in items):
+            return {name: items}
+    if all(isinstance(item, Mapping) for item in items):
+        lacking = []
+        for names in ([field.name for field in fields] for fields in choices):
+            without = next((i for i, item in enumerate(items) if not item.keys() >= set(names)), None)
+            if without is None:
+                return {name: [item[name] for item in items] for name in names}
+            lacking.append(without)
+        raise _missing(items[max(lacking)], choices, at=f" at input {max(lacking)}")
+    kind = next((kind for kind in (*bare.values(), Mapping) if isinstance(items[0], kind)), ())
+    odd = next(i for i, item in enumerate(items) if not isinstance(item, kind))
+    raise _kind_error(f"{type(items[odd]).__name__} {items[odd]!r:.60} at input {odd}")
+
+
+def _kind_error(found: str) -> DataError:
+    return DataError(
+        f"found {found}", expected="texts, token lists or objects, all of one kind", code="data.input-kind"
+    )
+
+
+def _missing(had: Iterable[Any], choices: Sequence[Sequence[Field]], *, at: str = "") -> DataError:
+    return DataError(
+        f"found the columns {', '.join(sorted(map(str, had))) or 'none'}{at}",
+        expected=" or ".join(" and ".join(field.name for field in fields) for fields in choices),
+        code="data.input-missing",
     )
 
 

@@ -1,0 +1,130 @@
+"""What predict takes, and what it says of anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hone.core.errors import DataError
+from hone.data.fields import Field
+from hone.predict.predictor import columns_of
+
+TEXT = ((Field("text", "text"),),)
+TOKENS = ((Field("tokens", "tokens"),), (Field("text", "text"),))
+PAIR = ((Field("text", "text"), Field("other", "text")),)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "texts"),
+    [
+        ("one", ["one"]),
+        ("", [""]),
+        (["a", "b"], ["a", "b"]),
+        (("a", "b"), ["a", "b"]),
+        ((word for word in "ab"), ["a", "b"]),
+        (pd.Series(["a", "b"], index=[7, 3]), ["a", "b"]),
+        (np.array(["a", "b"]), ["a", "b"]),
+        ([{"text": "a", "id": 1}, {"text": "b"}], ["a", "b"]),
+        ({"text": "a", "id": 1}, ["a"]),
+        (pd.DataFrame({"id": [1, 2], "text": ["a", "b"]}), ["a", "b"]),
+        ([], []),
+        (pd.DataFrame({"text": []}), []),
+        (pd.Series([], dtype=str), []),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_texts_in_every_form_are_the_same_texts(inputs: Any, texts: list[str]) -> None:
+    assert columns_of(inputs, TEXT) == {"text": texts}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "columns"),
+    [
+        ("Ada is here", {"text": ["Ada is here"]}),
+        (["Ada is here"], {"text": ["Ada is here"]}),
+        ([["Ada", "is"], []], {"tokens": [["Ada", "is"], []]}),
+        ([("Ada", "is")], {"tokens": [("Ada", "is")]}),
+        (pd.Series([["Ada"], ["is"]]), {"tokens": [["Ada"], ["is"]]}),
+        ([{"tokens": ["Ada"]}], {"tokens": [["Ada"]]}),
+        ({"tokens": ["Ada", "is"]}, {"tokens": [["Ada", "is"]]}),
+        ([{"text": "Ada"}], {"text": ["Ada"]}),
+        ([{"text": "Ada", "tokens": ["Ada"]}], {"tokens": [["Ada"]]}),
+        (pd.DataFrame({"text": ["Ada"]}), {"text": ["Ada"]}),
+        ([], {"tokens": []}),
+    ],
+    ids=str,
+)
+def test_tagging_takes_tokens_and_texts(inputs: Any, columns: dict[str, Any]) -> None:
+    assert columns_of(inputs, TOKENS) == columns
+
+
+def test_a_task_of_two_inputs_takes_objects_and_tables() -> None:
+    expected = {"text": ["a", "c"], "other": ["b", "d"]}
+    assert columns_of([{"text": "a", "other": "b"}, {"text": "c", "other": "d"}], PAIR) == expected
+    assert columns_of(pd.DataFrame(expected), PAIR) == expected
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [
+        (None, "NoneType"),
+        (5, "int"),
+        (b"bytes", "bytes"),
+        ([1], "int 1 at input 0"),
+        (["a", None], "NoneType None at input 1"),
+        (["a", "b", ["c"]], "list ['c'] at input 2"),
+        ([{"text": "a"}, "b"], "str 'b' at input 1"),
+        (pd.Series(["a", float("nan")]), "float nan at input 1"),
+        ([{"text": "a"}, {"text": 5}], "input 1 has text 5"),
+        ({"text": ["a", "b"]}, "input 0 has text"),
+        (pd.DataFrame({"text": ["a", None]}), "input 1 has text"),
+        ([["a", "b"]], "list ['a', 'b'] at input 0"),
+    ],
+    ids=str,
+)
+def test_the_first_input_of_the_wrong_kind_is_named(inputs: Any, named: str) -> None:
+    with pytest.raises(DataError) as caught:
+        columns_of(inputs, TEXT)
+    assert caught.value.code == "data.input-kind"
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [([["a", 5]], "input 0 has tokens"), ([["a"], "b"], "at input 1"), ([{"tokens": "Ada"}], "input 0 has tokens")],
+)
+def test_tokens_of_the_wrong_kind_are_named(inputs: Any, named: str) -> None:
+    with pytest.raises(DataError) as caught:
+        columns_of(inputs, TOKENS)
+    assert caught.value.code == "data.input-kind"
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [
+        ([{"body": "a", "id": 1}], "body, id at input 0"),
+        ([{"text": "a"}, {}, {"text": "b"}], "none at input 1"),
+        ({}, "none at input 0"),
+        (pd.DataFrame({"body": ["a"]}), "body"),
+        (pd.DataFrame(), "none"),
+    ],
+    ids=str,
+)
+def test_a_missing_input_is_named_with_what_is_there(inputs: Any, named: str) -> None:
+    with pytest.raises(DataError) as caught:
+        columns_of(inputs, TEXT)
+    assert caught.value.code == "data.input-missing"
+    assert named in str(caught.value)
+    assert "Expected text." in str(caught.value)
+
+
+def test_the_row_that_comes_furthest_is_blamed() -> None:
+    with pytest.raises(DataError) as caught:
+        columns_of([{"text": "a"}, {"body": "b"}], TOKENS)
+    assert caught.value.code == "data.input-missing"
+    assert "body at input 1" in str(caught.value)
+    assert "tokens or text" in str(caught.value)
