@@ -86,7 +86,7 @@ def read_stream(
     if isinstance(file, Path):
         source = Source(path=str(file), columns=columns or {}, format=format)
         paths = _paths(source, Path())
-        formats = _formats(paths, format)
+        formats: Sequence[str] = _formats(paths, format)
         openers = _openers(paths, formats, fields, source)
     else:
         lines = _lines(file)
@@ -94,8 +94,8 @@ def read_stream(
         kind = format if format != "auto" else ("jsonl" if first.lstrip().startswith("{") else "text")
         rows = TEXT_FORMATS[kind](itertools.chain([first], lines), STDIN)
         formats, openers = [kind], [(STDIN, lambda: rows)]
-    for (shown, opened), kind in zip(openers, formats, strict=True):
-        checker = RowChecker(fields, columns=columns or {}, words_in_text=kind in ("csv", "tsv"))
+    for number, (shown, opened) in enumerate(openers):
+        checker = RowChecker(fields, columns=columns or {}, words_in_text=formats[number] in ("csv", "tsv"))
         for values, faults, _ in _checked(opened(), checker, shown):
             _refuse(faults)
             yield {field.name: [row[field.name] for row in values] for field in fields}
