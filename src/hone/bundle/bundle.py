@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -156,12 +157,16 @@ def _swap_in(partial: Path, path: Path) -> None:
         os.replace(partial, path)
     else:
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-        os.replace(path, aside / path.name)
         try:
-            os.replace(partial, path)
+            os.replace(path, aside / path.name)
+            try:
+                os.replace(partial, path)
+            except BaseException:
+                os.replace(aside / path.name, path)
+                raise
         except BaseException:
-            os.replace(aside / path.name, path)
-            aside.rmdir()
+            with contextlib.suppress(OSError):  # not empty: the old bundle could not be moved back, and stays there
+                aside.rmdir()
             raise
         shutil.rmtree(aside, ignore_errors=True)
     _fsync(path.parent)
