@@ -1,0 +1,95 @@
+"""The bound on bodies counts what comes in, whatever the headers say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from hone.serve.limits import BodyLimit
+
+Message = MutableMapping[str, Any]
+
+
+class Echo:
+    """An application that keeps the bodies it was given."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.scopes: list[str] = []
+        self.last: Message = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope["type"])
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = bool(message.get("more_body"))
+        self.bodies.append(body)
+        self.last = await receive()
+
+
+def ask(app: Echo, chunks: list[bytes], *, stated: str | None = None, kind: str = "http") -> list[Message]:
+    """Send a request in chunks; returns what was answered."""
+    messages: list[Message] = [
+        {"type": "http.request", "body": chunk, "more_body": i < len(chunks) - 1} for i, chunk in enumerate(chunks)
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [] if stated is None else [(b"content-length", stated.encode())]
+    asyncio.run(BodyLimit(app, limit_bytes=10)({"type": kind, "headers": headers}, receive, send))
+    return sent
+
+
+@pytest.mark.parametrize("chunks", [[b""], [b"0123456789"], [b"01234", b"", b"56789"]])
+def test_a_body_within_the_bound_reaches_the_application_whole(chunks: list[bytes]) -> None:
+    app = Echo()
+    assert ask(app, chunks) == []
+    assert app.bodies == [b"".join(chunks)]
+    assert app.last == {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "stated"),
+    [
+        ([b"01234567890"], None),
+        ([b"012345", b"67890", b"never read"], None),
+        ([b"x"], "11"),
+        ([b"x"], "9" * 5000),
+        ([b"01234567890"], "1"),
+        ([b"01234567890"], "-1"),
+        ([b"01234567890"], "many"),
+    ],
+)
+def test_a_body_over_the_bound_is_refused(chunks: list[bytes], stated: str | None) -> None:
+    app = Echo()
+    start, body = ask(app, chunks, stated=stated)
+    assert start["status"] == 413
+    assert json.loads(body["body"])["code"] == "request.too-large"
+    assert dict(start["headers"])[b"content-length"] == str(len(body["body"])).encode()
+    assert app.bodies == []
+
+
+def test_what_is_no_request_passes_through() -> None:
+    app = Echo()
+    assert ask(app, [], kind="lifespan") == []
+    assert app.scopes == ["lifespan"]
+
+
+def test_a_client_that_hangs_up_ends_the_reading() -> None:
+    app = Echo()
+    assert ask(app, []) == []
+    assert app.bodies == [b""]
