@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ def carve_validation(dataset: Dataset, *, share: float, seed: int, field: str, t
     rng = np.random.default_rng([seed, 0x5711])
     _, first, group = np.unique(input_hashes(dataset, field), return_index=True, return_inverse=True)
     values = dataset.column(target)
+    taught: list[set[str]] = [set() for _ in first]  # labels or tags of each group of equal inputs
+    for value, g in zip(values, group, strict=True):
+        taught[g] |= {value} if isinstance(value, str) else set(value)
     by_stratum: dict[str, list[int]] = {}
     for row in first:  # a group counts where its first row stands
         stratum = values[row] if isinstance(values[row], str) else ""
@@ -35,29 +38,30 @@ def carve_validation(dataset: Dataset, *, share: float, seed: int, field: str, t
     for members in (by_stratum[name] for name in sorted(by_stratum)):
         count = min(round(len(members) * share), len(members) - 1)
         chosen[rng.permutation(members)[:count]] = True
-    if not chosen.any():  # so few rows of each label that every count is rounded to none
-        spare = [each for name in sorted(by_stratum) for each in by_stratum[name][1:]]
+    _give_back(taught, chosen)
+    if not chosen.any():  # so few rows of each label that every count was rounded to none
+        groups_with = Counter(each for some in taught for each in some)
+        spare = [g for g, some in enumerate(taught) if all(groups_with[each] > 1 for each in some)]
         chosen[rng.permutation(spare)[: max(1, round(len(first) * share))].astype(int)] = True
-    _keep_taught(values, group, chosen)
-    validation = chosen[group]
-    if not validation.any():
+        _give_back(taught, chosen)
+    if not chosen.any():
         raise DataError(
             f"{dataset.origin} has too few rows to take validation rows from: {len(dataset)}",
             expected="a label with two different rows",
             fix="Name a validation file, or train without: validation: none",
             code="data.too-few-rows",
         )
+    validation = chosen[group]
     return (
         dataset.take(np.flatnonzero(~validation), name="train"),
         dataset.take(np.flatnonzero(validation), name="validation"),
     )
 
 
-def _keep_taught(values: list[Any], group: NDArray[np.int64], chosen: NDArray[np.bool_]) -> None:
+def _give_back(taught: list[set[str]], chosen: NDArray[np.bool_]) -> None:
     """Give back the chosen groups that alone have some label or tag: what training never shows is not learned."""
-    parts = [{value} if isinstance(value, str) else set(value) for value in values]
-    shown = set().union(*(part for part, g in zip(parts, group, strict=True) if not chosen[g]))
-    for part, g in zip(parts, group, strict=True):
-        if not part <= shown:
+    shown: set[str] = set().union(*(some for some, away in zip(taught, chosen, strict=True) if not away))
+    for g in np.flatnonzero(chosen):
+        if not taught[g] <= shown:
             chosen[g] = False
-            shown |= part
+            shown |= taught[g]

@@ -1,0 +1,69 @@
+"""A dataset is its rows: its digest names them and nothing else, and each row knows where it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hone.data.dataset import Dataset
+from hone.data.fields import Field
+from hone.data.read import read
+from hone.data.source import Source
+
+FIELDS = (Field("text", "text"), Field("label", "label"))
+ROWS = '{"text": "a", "label": "x"}\n\n{"text": "b", "label": "y"}\n{"text": "c", "label": "x"}\n'
+
+
+def opened(folder: Path, name: str = "train.jsonl", content: str = ROWS) -> Dataset:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(content, encoding="utf-8")
+    return read(Source(path=name), FIELDS, name="train", base=folder, cache=folder / "cache")
+
+
+def test_the_digest_does_not_depend_on_path_name_or_cache(tmp_path: Path) -> None:
+    one = opened(tmp_path / "one")
+    other = opened(tmp_path / "two" / "deep", name="renamed.jsonl")
+    assert one.digest == other.digest
+
+
+def test_the_digest_changes_with_the_content(tmp_path: Path) -> None:
+    assert opened(tmp_path / "one").digest != opened(tmp_path / "two", content=ROWS.replace("c", "d")).digest
+
+
+def test_the_digest_changes_with_the_columns_that_are_read(tmp_path: Path) -> None:
+    content = '{"text": "a", "body": "b", "label": "x"}\n'
+    one = opened(tmp_path, content=content)
+    source = Source(path="train.jsonl", columns={"text": "body"})
+    other = read(source, FIELDS, name="train", base=tmp_path, cache=tmp_path / "cache")
+    assert one.digest != other.digest
+    assert (one.column("text"), other.column("text")) == (["a"], ["b"])
+
+
+def test_rows_come_by_column_by_slice_and_alone(tmp_path: Path) -> None:
+    dataset = opened(tmp_path)
+    assert (len(dataset), dataset.columns, dataset.origin) == (3, ("text", "label"), "train.jsonl")
+    assert dataset.column("label") == ["x", "y", "x"]
+    assert dataset.slice(1, 3) == {"text": ["b", "c"], "label": ["y", "x"]}
+    assert dataset.slice(2, 1) == {"text": [], "label": []}
+    assert dataset.row(2) == {"text": "c", "label": "x"}
+
+
+def test_a_row_is_placed_by_file_and_line(tmp_path: Path) -> None:
+    dataset = opened(tmp_path)
+    assert dataset.place(1) == (str(tmp_path / "train.jsonl"), 3)
+
+
+def test_taken_rows_keep_their_order_place_and_a_digest_of_their_own(tmp_path: Path) -> None:
+    dataset = opened(tmp_path)
+    taken = dataset.take(np.array([2, 0]), name="validation")
+    assert (taken.name, taken.column("text")) == ("validation", ["c", "a"])
+    assert taken.place(0) == (str(tmp_path / "train.jsonl"), 4)
+    assert len({dataset.digest, taken.digest, dataset.take(np.array([0, 2])).digest}) == 3
+    assert taken.digest == opened(tmp_path / "again").take(np.array([2, 0])).digest
+
+
+def test_values_in_memory_have_a_digest_and_no_lines() -> None:
+    dataset = Dataset.from_columns("test", {"text": ("a", "b")})
+    assert dataset.place(1) == ("memory", None)
+    assert dataset.digest == Dataset.from_columns("train", {"text": ["a", "b"]}).digest

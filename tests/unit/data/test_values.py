@@ -1,0 +1,138 @@
+"""Each kind of field takes what it should and says precisely what is wrong with the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hone.data.fields import Field, Kind
+from hone.data.values import RowChecker
+
+TAGGING = (Field("tokens", "tokens"), Field("tags", "tags"))
+
+
+def checked(kind: Kind, value: Any, *, words_in_text: bool = False) -> Any:
+    """The value as kept, or the code of the fault."""
+    checker = RowChecker((Field("it", kind),), columns={}, words_in_text=words_in_text)
+    values, faults = checker.check({"it": value, "other": 3}, file="f.jsonl", line=4)
+    assert all((fault.file, fault.line, fault.field) == ("f.jsonl", 4, "it") for fault in faults)
+    assert len(faults) == (0 if values else 1)
+    return values["it"] if values else faults[0].code
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "kept"),
+    [
+        ("text", "hello", "hello"),
+        ("text", "", ""),
+        ("text", "北京 😀\x00", "北京 😀\x00"),
+        ("label", "spam", "spam"),
+        ("label", 0, "0"),
+        ("label", -3, "-3"),
+        ("tokens", ["a", "b"], ["a", "b"]),
+        ("tokens", ("a",), ["a"]),
+        ("tags", ["O", "B-PER", "I-creative-work"], ["O", "B-PER", "I-creative-work"]),
+    ],
+)
+def test_good_values_are_kept(kind: Kind, raw: Any, kept: Any) -> None:
+    assert checked(kind, raw) == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "code"),
+    [
+        ("text", None, "data.null"),
+        ("text", float("nan"), "data.nan"),
+        ("text", 3, "data.text-kind"),
+        ("text", ["a"], "data.text-kind"),
+        ("text", "half \ud83d", "data.text-kind"),
+        ("label", None, "data.null"),
+        ("label", float("nan"), "data.nan"),
+        ("label", True, "data.label-kind"),
+        ("label", 1.0, "data.label-kind"),
+        ("label", " ", "data.label-kind"),
+        ("label", {"a": 1}, "data.label-kind"),
+        ("label", "\udc00", "data.label-kind"),
+        ("tokens", None, "data.null"),
+        ("tokens", "a b", "data.tokens-kind"),
+        ("tokens", [], "data.tokens-kind"),
+        ("tokens", ["a", None], "data.tokens-kind"),
+        ("tokens", ["a", float("nan")], "data.tokens-kind"),
+        ("tokens", ["a", "\ud83d"], "data.tokens-kind"),
+        ("tags", ["O", "PER"], "data.tags-kind"),
+        ("tags", ["B-"], "data.tags-kind"),
+        ("tags", ["S-PER"], "data.tags-kind"),
+        ("tags", [0, 1], "data.tags-kind"),
+        ("tags", 3, "data.tags-kind"),
+    ],
+)
+def test_other_values_are_refused_by_code(kind: Kind, raw: Any, code: str) -> None:
+    assert checked(kind, raw) == code
+
+
+def fault(kind: Kind, raw: Any) -> str:
+    _, (found,) = RowChecker((Field("it", kind),), columns={}).check({"it": raw}, file="f", line=1)
+    return found.found
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "named"),
+    [
+        ("text", 3, "3"),
+        ("label", True, "True"),
+        ("label", {"a": 1}, "object"),
+        ("label", ["a"], "list"),
+        ("label", b"raw", "bytes"),
+        ("tokens", ["a", 7], "place 2"),
+        ("tags", ["O", "O", "S-PER"], "BIOES"),
+        ("tags", ["O", "PER"], "'PER' at place 2"),
+        ("text", "ab\ud83d", "character 3"),
+    ],
+)
+def test_a_fault_says_what_stands_there(kind: Kind, raw: Any, named: str) -> None:
+    assert named in fault(kind, raw)
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    assert len(fault("tokens", "x" * 10_000)) < 100
+
+
+def test_a_missing_column_is_named_as_the_file_would_call_it_with_the_nearest_there() -> None:
+    checker = RowChecker((Field("text", "text"),), columns={"text": "body"})
+    values, (found,) = checker.check({"bodi": "x"}, file="f.csv", line=2)
+    assert values == {}
+    assert (found.code, found.field) == ("data.column-missing", "body")
+    assert "'bodi'" in found.fix
+
+
+def test_an_optional_column_may_be_missing_but_not_be_wrong() -> None:
+    checker = RowChecker((Field("text", "text", required=False),), columns={})
+    assert checker.check({}, file="f", line=1) == ({}, [])
+    assert [f.code for f in checker.check({"text": 3}, file="f", line=1)[1]] == ["data.text-kind"]
+
+
+def test_columns_are_read_under_the_names_they_have() -> None:
+    checker = RowChecker((Field("text", "text"),), columns={"text": "body"})
+    assert checker.check({"body": "x", "text": 5}, file="f", line=1) == ({"text": "x"}, [])
+
+
+def test_as_many_tags_as_tokens_are_expected() -> None:
+    checker = RowChecker(TAGGING, columns={"tags": "ner"})
+    _, (found,) = checker.check({"tokens": ["a", "b", "c"], "ner": ["O", "O"]}, file="f", line=8)
+    assert (found.code, found.line, found.field) == ("data.length-mismatch", 8, "ner")
+    assert found.found.startswith("2")
+    assert found.expected.startswith("3")
+
+
+def test_all_faults_of_a_row_are_told() -> None:
+    checker = RowChecker((Field("text", "text"), Field("label", "label")), columns={})
+    _, faults = checker.check({"text": None, "label": 1.5}, file="f", line=1)
+    assert [(f.code, f.field) for f in faults] == [("data.null", "text"), ("data.label-kind", "label")]
+
+
+def test_words_of_a_cell_are_parted_by_white_space() -> None:
+    checker = RowChecker(TAGGING, columns={}, words_in_text=True)
+    values, faults = checker.check({"tokens": "Ada  is here", "tags": "B-PER O O"}, file="f", line=1)
+    assert faults == []
+    assert values == {"tokens": ["Ada", "is", "here"], "tags": ["B-PER", "O", "O"]}
