@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +106,12 @@ def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, lis
     if isinstance(inputs, str | Mapping):
         inputs = [inputs]
     if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame
-        rows: Any = {name: inputs[name].tolist() for name in set(inputs.columns)}
+        names = inputs.columns.tolist()
+        rows: Any = {name: inputs[name].tolist() for name in names if names.count(name) == 1}
     else:
         if hasattr(inputs, "tolist"):
             inputs = inputs.tolist()
-        if isinstance(inputs, bytes) or not isinstance(inputs, Iterable):
+        if isinstance(inputs, bytes | Set) or not isinstance(inputs, Iterable):  # a set has no order to answer in
             raise _kind_error(f"{type(inputs).__name__} {inputs!r:.60}")
         rows = _columns_of_items(list(inputs), choices)
     for fields in choices:
@@ -158,9 +159,9 @@ def _check(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> Non
     for field in fields:
         for i, value in enumerate(columns[field.name]):
             good = (
-                isinstance(value, str)
+                _is_text(value)
                 if field.kind == "text"
-                else isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+                else isinstance(value, list | tuple) and all(_is_text(word) for word in value)
             )
             if not good:
                 raise DataError(
@@ -168,3 +169,11 @@ def _check(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> Non
                     expected="a text" if field.kind == "text" else "a list of texts",
                     code="data.input-kind",
                 )
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a text without halves of surrogate pairs, which no tokenizer takes."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False

@@ -227,6 +227,13 @@ def test_predict_names_the_faulty_line_of_a_tagging_file(run: Hone, tag_bundle: 
     assert f"{tmp_path / 'in.jsonl'}:2" in ended.err
 
 
+def test_predict_refuses_half_a_character_with_its_line(run: Hone, text_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "x"}\n{"text": "\\ud83d"}\n')
+    ended = run("predict", text_bundle, tmp_path / "in.jsonl")
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{tmp_path / 'in.jsonl'}:2" in ended.err
+
+
 def test_predict_of_blank_lines_answers_nothing(run: Hone, tag_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text("\n\n")
     ended = run("predict", tag_bundle, tmp_path / "in.jsonl")

@@ -73,6 +73,8 @@ def test_a_task_of_two_inputs_takes_objects_and_tables() -> None:
         (None, "NoneType"),
         (5, "int"),
         (b"bytes", "bytes"),
+        ({"a", "b"}, "set"),
+        (["fine", "half \ud83d"], "input 1 has text"),
         ([1], "int 1 at input 0"),
         (["a", None], "NoneType None at input 1"),
         (["a", "b", ["c"]], "list ['c'] at input 2"),
@@ -111,6 +113,7 @@ def test_tokens_of_the_wrong_kind_are_named(inputs: Any, named: str) -> None:
         ({}, "none at input 0"),
         (pd.DataFrame({"body": ["a"]}), "body"),
         (pd.DataFrame(), "none"),
+        (pd.DataFrame([["a", "b", 1]], columns=["text", "text", "id"]), "id"),
     ],
     ids=str,
 )
