@@ -77,7 +77,7 @@ class TextClassification:
         return {**ROWS_SCHEMA, "label": pa.int64()}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
-        pieces, left_out = self._tokens(columns["text"])
+        pieces, left_out = self._tokens(columns["text"], start)
         room = self._room
         out: dict[str, list[Any]] = {"example": [], "truncated": [], "input_ids": []}
         for i, ids in enumerate(pieces):
@@ -99,7 +99,7 @@ class TextClassification:
     def _room(self) -> int:
         return self.max_tokens - len(self.tokenizer.prefix) - len(self.tokenizer.suffix)
 
-    def _tokens(self, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
+    def _tokens(self, texts: Sequence[str], start: int) -> tuple[list[list[int]], list[bool]]:
         """Token ids of each text, cut to the row under ``truncate``; and whether any were cut off."""
         if self.settings.long_text == "truncate":
             far = [len(text) > 50_000 for text in texts]
@@ -114,7 +114,7 @@ class TextClassification:
         ids = self.tokenizer.encode(texts)
         if self.settings.long_text == "refuse":
             over = [i for i, row in enumerate(ids) if len(row) > self._room]
-            refuse_long(over, [len(ids[i]) for i in over], room=self._room)
+            refuse_long([start + i for i in over], [len(ids[i]) for i in over], room=self._room)
         return ids, [False] * len(ids)
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:

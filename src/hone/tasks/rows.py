@@ -42,8 +42,6 @@ class Rows:
         """A list column as flat values int32 and row offsets int64 [rows + 1]."""
         if name not in self._ragged:
             column = self.table.column(name).combine_chunks()
-            if isinstance(column, pa.ChunkedArray):  # what combine_chunks gives for no chunks at all
-                column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.list_(pa.int32()))
             offsets = np.asarray(column.offsets.to_numpy(), dtype=np.int64)
             values = column.values.to_numpy(zero_copy_only=False)
             self._ragged[name] = (values, offsets)

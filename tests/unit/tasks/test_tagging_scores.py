@@ -1,0 +1,65 @@
+"""Taggings are scored by entity and by word; tables and mistakes read as a person reads them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hone.tasks.tagging_scores import SPECS, measures, scored, tally, types_of
+
+TAGS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+GOLD = [["B-PER", "I-PER", "O"], ["B-LOC", "O", "B-PER"], ["O"]]
+SAID = [["B-PER", "I-PER", "O"], ["B-LOC", "I-LOC", "O"], ["O"]]
+WORDS = [["Ada", "Fox", "left"], ["Rome", "saw", "Kim"], ["well"]]
+
+
+def test_types_are_read_off_the_tags() -> None:
+    assert types_of(TAGS) == ("LOC", "PER")
+
+
+def test_a_tally_counts_hits_said_and_true_of_entities_then_of_words() -> None:
+    counts = tally(GOLD, SAID, tags=TAGS)
+    assert counts.shape == (3, 3 * 2 + 3 * 5)
+    assert counts[:, :6].tolist() == [[0, 1, 0, 1, 0, 1], [0, 0, 1, 0, 1, 1], [0, 0, 0, 0, 0, 0]]
+    assert counts[1, 6:].tolist() == [0, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 1, 0]
+
+
+def test_measures_are_those_of_the_summed_counts() -> None:
+    found = measures(tally(GOLD, SAID, tags=TAGS), tags=TAGS)
+    assert found.keys() == SPECS.keys()
+    assert found["entity_precision"] == pytest.approx(1 / 2)
+    assert found["entity_recall"] == pytest.approx(1 / 3)
+    assert found["entity_f1"] == pytest.approx(0.4)
+    assert found["entity_macro_f1"] == pytest.approx((0 + 2 / 3) / 2)
+    assert found["token_accuracy"] == pytest.approx(5 / 7)
+
+
+def test_perfect_tags_score_one_throughout() -> None:
+    assert set(measures(tally(GOLD, GOLD, tags=TAGS), tags=TAGS).values()) == {1.0}
+
+
+@pytest.mark.parametrize("texts", [[], [[]]])
+def test_without_words_nothing_has_a_value(texts: list[list[str]]) -> None:
+    counts = tally(texts, texts, tags=TAGS)
+    assert counts.shape == (len(texts), 21)
+    assert measures(counts, tags=TAGS) == dict.fromkeys(SPECS)
+
+
+def test_badness_is_entities_missed_and_made_up() -> None:
+    assert scored(WORDS, GOLD, SAID, tags=TAGS).badness.tolist() == [0, 3, 0]
+
+
+def test_a_mistake_reads_as_text_and_entities() -> None:
+    found = scored(WORDS, GOLD, SAID, tags=TAGS)
+    assert (found.texts[1], found.gold[1], found.said[1]) == ("Rome saw Kim", "LOC: Rome · PER: Kim", "LOC: Rome saw")
+    assert (found.gold[2], found.said[2]) == ("–", "–")
+
+
+def test_tables_count_entities_words_and_confusions() -> None:
+    tables = scored(WORDS, GOLD, SAID, tags=TAGS).tables
+    assert tables["per_entity"].rows == [["LOC", 0.0, 0.0, 0.0, 1], ["PER", pytest.approx(2 / 3), 1.0, 0.5, 2]]
+    assert [row[-1] for row in tables["per_token"].rows] == [3, 1, 0, 2, 1]
+    confusion = np.array([row[1:] for row in tables["confusion"].rows])
+    assert confusion.sum() == 7
+    assert confusion[TAGS.index("O"), TAGS.index("I-LOC")] == 1
+    assert confusion[TAGS.index("B-PER"), TAGS.index("O")] == 1

@@ -1,0 +1,78 @@
+"""What a recipe may say about a task, and tasks made from it by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.core.errors import RecipeError
+from hone.core.settings import check_settings
+from hone.models.tokenizer import load_tokenizer
+from hone.tasks.make import make_task
+from hone.tasks.settings import TextClassificationSettings, TokenClassificationSettings
+from hone.tasks.table import SETTINGS, TASKS
+
+
+def test_defaults_are_those_documented() -> None:
+    assert TextClassificationSettings().model_dump() == {
+        "max_length": None,
+        "long_text": "truncate",
+        "stride": 64,
+        "pooling": "mean",
+    }
+    assert TokenClassificationSettings().model_dump() == {
+        "max_length": None,
+        "long_text": "window",
+        "stride": 64,
+        "head": "linear",
+        "word_shape": False,
+        "context": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "code", "field"),
+    [
+        ("text-classification", {"max_length": 7}, "recipe.greater-than-equal", "max_length"),
+        ("text-classification", {"max_length": "64"}, "recipe.int-type", "max_length"),
+        ("text-classification", {"stride": -1}, "recipe.greater-than-equal", "stride"),
+        ("text-classification", {"pooling": "max"}, "recipe.literal-error", "pooling"),
+        ("text-classification", {"head": "crf"}, "recipe.unknown-key", "head"),
+        ("token-classification", {"context": 7}, "recipe.multiple-of", "context"),
+        ("token-classification", {"word_shape": 1}, "recipe.bool-type", "word_shape"),
+        ("token-classification", {"long_text": "windows"}, "recipe.literal-error", "long_text"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_field(name: str, values: dict[str, Any], code: str, field: str) -> None:
+    settings, faults = check_settings(SETTINGS[name], values)
+    assert settings is None
+    assert [(fault.code, fault.field) for fault in faults] == [(code, field)]
+
+
+def test_a_mistyped_value_gets_a_suggestion() -> None:
+    _, [fault] = check_settings(TokenClassificationSettings, {"long_text": "windows"})
+    assert "window" in fault.fix
+
+
+@pytest.mark.parametrize("table", [TASKS, SETTINGS])
+def test_an_unknown_task_is_refused_with_a_suggestion(table: Any) -> None:
+    with pytest.raises(RecipeError) as raised:
+        table["text-clasification"]
+    assert raised.value.code == "recipe.unknown-task"
+    assert "'text-classification'" in raised.value.fix
+
+
+def test_a_task_takes_its_tokenizer_and_limit_from_the_folder(tiny_base: Path) -> None:
+    task = make_task("text-classification", TextClassificationSettings(), labels=("a", "b"), folder=tiny_base)
+    assert task.max_tokens == 64
+    assert task.tokenizer.digest == load_tokenizer(tiny_base).digest
+
+
+def test_a_task_uses_the_tokenizer_it_is_given(tiny_base: Path) -> None:
+    tokenizer = load_tokenizer(tiny_base)
+    task = make_task(
+        "text-classification", TextClassificationSettings(), labels=("a", "b"), folder=tiny_base, tokenizer=tokenizer
+    )
+    assert task.tokenizer is tokenizer
