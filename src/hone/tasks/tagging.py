@@ -89,6 +89,8 @@ class TokenClassification:
         out: dict[str, list[Any]] = {name: [] for name in schema}
         long: list[tuple[int, int]] = []
         for i, words in enumerate(self._words(columns)):
+            if self.settings.long_text == "truncate":
+                words = words[: self._room + 1]  # each has a piece at least, so that whatever follows is cut off
             pieces, cut = self._pieces(words)
             sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
             windows = word_windows(sizes, room=self._room, stride=self.settings.stride)
