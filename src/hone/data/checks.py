@@ -63,14 +63,13 @@ def leaking(train: Dataset, other: Dataset, field: str) -> IntArray:
 
 
 def contradictions(dataset: Dataset, field: str, target: str) -> list[list[int]]:
-    """Groups of rows with the same input and different targets."""
+    """Groups of rows with the same input and different targets, by their first row."""
     _, inverse = np.unique(input_hashes(dataset, field), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
     targets = dataset.column(target)
-    return [
-        group.tolist() for group in groups if len(group) > 1 and any(targets[i] != targets[group[0]] for i in group)
-    ]
+    differing = [group for group in groups if len(group) > 1 and any(targets[i] != targets[group[0]] for i in group)]
+    return sorted(group.tolist() for group in differing)
 
 
 def odd_texts(dataset: Dataset, field: str) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hone.core.lineage import digest_bytes, digest_value
@@ -46,6 +47,12 @@ class Dataset:
         """One field of all rows, as Python values."""
         values: list[Any] = self.table.column(name).to_pylist()
         return values
+
+    def longest(self, name: str) -> int:
+        """Most characters of any text, or of any word of a list, in a field; 0 where there is none."""
+        column = self.table.column(name)
+        texts = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+        return int(pc.max(pc.utf8_length(texts)).as_py() or 0)
 
     def slice(self, start: int, stop: int) -> dict[str, list[Any]]:
         """All fields of some rows, as Python values."""

@@ -21,14 +21,13 @@ from hone.data.encodings import detect
 from hone.data.fields import Field
 from hone.data.formats import TEXT_FORMATS, Raw, parquet
 from hone.data.hub import hub_rows
-from hone.data.source import SUFFIXES, Format, Source
+from hone.data.source import HUB, SUFFIXES, Format, Source
 from hone.data.values import ARROW, RowChecker
 
 READING_VERSION = 1  # raised whenever reading changes what rows hold
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 24  # of the texts of a batch: what bounds memory where they are megabytes long
 FAULTS_NAMED = 50
-HUB = "hub:"
 STDIN = "standard input"
 
 

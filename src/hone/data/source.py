@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from hone.core.settings import Settings
 
 Format = Literal["auto", "jsonl", "csv", "tsv", "parquet", "conll", "text"]
+HUB = "hub:"  # begins the name of a data set on the hub, where a path would stand
 SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
     ".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll", ".txt": "text",

@@ -92,8 +92,9 @@ def _facts(predictor: Predictor, *, data_name: str, rows: int, cut: int, wrong: 
 
 
 def _by_length(task: Task, tally: FloatArray, lengths: IntArray, settings: EvaluateSettings) -> Grid:
-    edges = [*settings.length_edges, int(lengths.max()) + 1 if len(lengths) else 1]
-    main = task.main_measure
+    longest, main = int(lengths.max(initial=0)), task.main_measure
+    inner = [edge for edge in settings.length_edges[1:] if edge <= longest]
+    edges = [min(settings.length_edges[0], int(lengths.min(initial=longest))), *inner, longest + 1]
     rows: list[list[Cell]] = []
     for low, high in itertools.pairwise(edges):
         chosen = (lengths >= low) & (lengths < high)

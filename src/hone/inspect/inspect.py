@@ -57,11 +57,12 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
         _illegal(inputs.data, target, warn)
     measures: list[Measure] = []
     if inputs.base is not None:
-        task = make_task(inputs.task.name, inputs.task.settings, labels=labels, folder=inputs.base.folder)
+        settled = kind.settled(inputs.task.settings, train)
+        task = make_task(inputs.task.name, settled, labels=labels, folder=inputs.base.folder)
         rows = {name: encoded(task, dataset, cache=run.cache) for name, dataset in inputs.data.items()}
         measures += _tokens(task, rows, inputs, tables, warn, settings)
         if "finetune" in inputs.plan and "train" in rows:
-            measures += _cost(inputs, rows["train"], len(inputs.data.get("validation") or ()), tables)
+            measures += _cost(inputs, rows["train"], tables)
     facts: dict[str, Cell] = {"task": inputs.task.name, "labels": len(labels), "rows": len(train)}
     if inputs.base is not None:
         facts["base"] = inputs.base.name
@@ -200,7 +201,7 @@ def _of_examples(rows: Rows, values: IntArray) -> IntArray:
     return out
 
 
-def _cost(inputs: Inputs, rows: Rows, validation: int, tables: dict[str, Grid]) -> list[Measure]:
+def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
     """What the training that the recipe asks for would take here: time, memory, steps."""
     assert inputs.base is not None
     plan: Any = inputs.plan["finetune"]

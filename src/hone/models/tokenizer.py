@@ -31,11 +31,21 @@ class Tokenizer:
         at = next(i for i in range(len(whole) - len(bare) + 1) if whole[i : i + len(bare)] == bare)
         self.prefix: list[int] = whole[:at]
         self.suffix: list[int] = whole[at + len(bare) :]
+        self._before_word = self._marks_words()
         self.unk_id: int | None = pretrained.unk_token_id
         self.pad_id: int = pretrained.pad_token_id if pretrained.pad_token_id is not None else 0
         self.digest = digest_bytes(self._backend.to_str().encode())
         stated = getattr(pretrained, "model_max_length", None)
         self.max_tokens: int | None = int(stated) if stated is not None and stated < 1_000_000 else None
+
+    def _marks_words(self) -> str:
+        """What a word given alone needs before it to get the tokens it has inside a text: nothing, or a space.
+
+        Byte-level tokenizers (RoBERTa's) mark the space before a word; without it words would run together.
+        """
+        inside = self._backend.encode("a a", add_special_tokens=False).ids
+        alone = self._backend.encode(["a", "a"], is_pretokenized=True, add_special_tokens=False).ids
+        return "" if alone == inside else " "
 
     @property
     def vocab_size(self) -> int:
@@ -54,7 +64,9 @@ class Tokenizer:
         """
         filler = self.unk_id if self.unk_id is not None else self.pad_id
         encoded = self._backend.encode_batch(
-            [list(row) for row in rows], is_pretokenized=True, add_special_tokens=False
+            [[self._before_word + word for word in row] for row in rows],
+            is_pretokenized=True,
+            add_special_tokens=False,
         )
         out = []
         for row, encoding in zip(rows, encoded, strict=True):

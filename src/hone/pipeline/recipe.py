@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from hone.bundle.stage import Device, Stage, TaskChoice
 from hone.core.errors import Fault, RecipeError, did_you_mean
 from hone.core.lineage import digest_value
 from hone.core.settings import Settings, check_settings
 from hone.core.tables import Table
-from hone.data.source import Source
+from hone.data.source import HUB, Source
+from hone.models.base import MINILM
 from hone.pipeline.stages import STAGES
 from hone.pipeline.yaml_file import parse_value, parse_yaml, to_yaml
 from hone.report.catalog import Language
@@ -24,10 +25,17 @@ from hone.tasks.table import SETTINGS
 DATA_OPTIONS = ("drop", "validation_share")
 
 
+def _whole(value: Any) -> Any:
+    """``value``, unless it merely equals a whole number, as 1.0 and true do."""
+    if type(value) is not int:
+        raise ValueError("1")
+    return value
+
+
 class Top(Settings):
     """The recipe's plain keys; ``task``, ``data`` and ``stages`` are checked by what they name."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_whole)]
     name: str = "recipe"
     base: str = "minilm"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
@@ -94,8 +102,16 @@ class Recipe:
         }
 
     def to_yaml(self) -> str:
-        """`decided` as YAML."""
-        return to_yaml(self.decided())
+        """`decided` as YAML, relative paths made absolute: it runs again from wherever it lies."""
+        values = self.decided()
+        root = self.folder.absolute()
+        for source in values["data"].values():
+            if isinstance(source, dict) and not source["path"].startswith(HUB):
+                source["path"] = str(root / Path(source["path"]).expanduser())
+        base = root / Path(self.base).expanduser()
+        if self.base != MINILM and base.is_dir():
+            values["base"] = str(base)
+        return to_yaml(values)
 
     def digest(self, *, data: Mapping[str, str], base: str) -> str:
         """sha256 over settings, data and base: paths and names do not enter.

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.metrics.calibration import ece_of_perfect, expected_calibration_error, reliability
 from hone.metrics.classification import accuracy, confusion, f1_averages, per_class
@@ -64,6 +65,11 @@ class TextClassification:
         self.max_tokens = row_limit(settings, tokenizer, model_limit=model_limit)
         self.head = HeadSpec(f"sequence-{settings.pooling}", labels)
         self._ids = {label: i for i, label in enumerate(labels)}
+
+    @staticmethod
+    def settled(settings: TextClassificationSettings, train: Dataset) -> TextClassificationSettings:
+        """As they are: they leave nothing to the data."""
+        return settings
 
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
@@ -75,6 +76,16 @@ class Task(Protocol):
     head: HeadSpec
     measure_specs: Mapping[str, MeasureSpec]
     main_measure: str
+
+    @staticmethod
+    def labels_in(columns: Columns) -> tuple[str, ...]:
+        """The labels that the targets of a training set teach, in the order of the scores."""
+        ...
+
+    @staticmethod
+    def settled(settings: Any, train: Dataset) -> Any:
+        """The task's settings with whatever they leave to the training data decided."""
+        ...
 
     @property
     def max_tokens(self) -> int:

@@ -44,9 +44,13 @@ class TokenClassificationSettings(TextSettings):
         head: ``linear`` scores each word alone; ``crf`` scores whole tag sequences.
         word_shape: Show the head each word's case, digits and ending, which an uncased base cannot see.
         context: Width of a bidirectional LSTM over the words under the linear layer; 0 for none.
+        split: How a raw text is split into what is tagged: ``words``, of which a Chinese character is one;
+            ``characters``, every one alone, Latin letters and digits too, as in most Chinese data sets; ``auto``: as
+            the training tokens are, ``characters`` where none is longer than one. Must agree with training.
     """
 
     long_text: LongText = "window"
     head: Literal["linear", "crf"] = "linear"
     word_shape: bool = False
     context: Annotated[int, Field(ge=0, multiple_of=2)] = 0
+    split: Literal["auto", "words", "characters"] = "auto"

@@ -2,7 +2,8 @@
 
 A prediction is ``{"entities": [{"label", "start", "end", "text", "score"}], "truncated"}``, with character offsets,
 end exclusive; an input of ``tokens`` gets ``"tags"`` too, one a token, and its offsets count in the tokens joined by
-single spaces (none between Chinese characters). Windows train as texts of their own, shared words in each of them.
+single spaces (none between Chinese characters, none at all with ``split: characters``). Windows train as texts of
+their own, shared words in each of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from hone.core.errors import RecipeError
 from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.metrics.entities import spans as entity_spans
 from hone.models import crf
@@ -32,7 +34,7 @@ from hone.tasks.settings import TokenClassificationSettings
 from hone.tasks.word_windows import WORDS_AT_ONCE, stitched, word_windows
 from hone.text.bio import repaired, tag_set
 from hone.text.shapes import SHAPE_SIZES, word_shapes
-from hone.text.words import join_words, split_words
+from hone.text.words import join_characters, join_words, split_characters, split_words
 
 STRETCHES_AT_ONCE = 256  # stretches of words decoded together
 STRETCH_WORDS, SHARED_WORDS = 1024, 128  # longer texts are decoded in overlapping stretches, which bounds memory
@@ -68,6 +70,15 @@ class TokenClassification:
         self.head = HeadSpec("token-linear", labels) if own else HeadSpec("token-tagging", labels, choices)
         self._ids = {label: i for i, label in enumerate(labels)}
         self._room = self.max_tokens - len(tokenizer.prefix) - len(tokenizer.suffix)
+        alone = settings.split == "characters"
+        self._split, self._join = (split_characters, join_characters) if alone else (split_words, join_words)
+
+    @staticmethod
+    def settled(settings: TokenClassificationSettings, train: Dataset) -> TokenClassificationSettings:
+        """``split: auto`` decided: a text is split as the training tokens are."""
+        if settings.split != "auto":
+            return settings
+        return settings.model_copy(update={"split": "characters" if train.longest("tokens") == 1 else "words"})
 
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
@@ -120,7 +131,7 @@ class TokenClassification:
     def _words(self, columns: Columns) -> list[Sequence[str]]:
         if "tokens" in columns:
             return list(columns["tokens"])
-        return [[text[start:end] for start, end in split_words(text)] for text in columns["text"]]
+        return [[text[start:end] for start, end in self._split(text)] for text in columns["text"]]
 
     def _pieces(self, words: Sequence[str]) -> tuple[list[list[int]], bool]:
         """Token ids of each word, none longer than a row; and whether a word was cut for that."""
@@ -197,10 +208,10 @@ class TokenClassification:
     ) -> Prediction:
         given = columns.get("tokens")
         if given is not None:
-            text, offsets = join_words(given[i])
+            text, offsets = self._join(given[i])
         else:
             text = columns["text"][i]
-            offsets = split_words(text)
+            offsets = self._split(text)
         tags = [self.labels[k] for k in ids]
         if self.settings.head == "crf":
             tags = repaired(tags)  # legal within stretches; where two meet, by this
@@ -227,7 +238,7 @@ class TokenClassification:
 
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
         predicted = [p["tags"] for p in predictions]
-        return tagging_scores.scored(columns["tokens"], columns["tags"], predicted, tags=self.labels)
+        return tagging_scores.scored(columns["tokens"], columns["tags"], predicted, tags=self.labels, join=self._join)
 
 
 def _best(scores: Sequence[NDArray[np.float32]], chain: crf.Chain | None) -> Iterator[NDArray[np.float32]]:

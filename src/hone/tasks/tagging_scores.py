@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from hone.core.measures import MeasureSpec
 from hone.metrics.entities import averages, per_label, span_counts, spans, token_counts
 from hone.report.report import Cell, Grid
 from hone.tasks.protocol import FloatArray, Scored
-from hone.text.words import join_words
+
+Join = Callable[[Sequence[str]], tuple[str, list[tuple[int, int]]]]
 
 SPECS: Mapping[str, MeasureSpec] = {
     name: MeasureSpec()
@@ -67,8 +68,13 @@ def scored(
     predicted: Sequence[Sequence[str]],
     *,
     tags: tuple[str, ...],
+    join: Join,
 ) -> Scored:
-    """Per-entity and per-token tables; badness is the number of entities that were missed or made up."""
+    """Per-entity and per-token tables; badness is the number of entities that were missed or made up.
+
+    Args:
+        join: Makes one text of words, and their offsets in it.
+    """
     kinds = types_of(tags)
     counts = tally(gold, predicted, tags=tags)
     summed = counts.sum(axis=0)
@@ -82,15 +88,15 @@ def scored(
     return Scored(
         tables,
         badness=(said - hits) + (true - hits),
-        texts=[join_words(row)[0] for row in words],
-        gold=[_entities(*pair) for pair in zip(words, gold, strict=True)],
-        said=[_entities(*pair) for pair in zip(words, predicted, strict=True)],
+        texts=[join(row)[0] for row in words],
+        gold=[_entities(*pair, join=join) for pair in zip(words, gold, strict=True)],
+        said=[_entities(*pair, join=join) for pair in zip(words, predicted, strict=True)],
     )
 
 
-def _entities(words: Sequence[str], tags: Sequence[str]) -> str:
+def _entities(words: Sequence[str], tags: Sequence[str], *, join: Join) -> str:
     """``LOC: New York · PER: Ada``; a dash where there are none."""
-    found = [f"{kind}: {join_words(words[first:end])[0]}" for kind, first, end in spans(tags)]
+    found = [f"{kind}: {join(words[first:end])[0]}" for kind, first, end in spans(tags)]
     return " · ".join(found) or "–"
 
 

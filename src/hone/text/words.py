@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -18,6 +19,17 @@ def split_words(text: str) -> list[tuple[int, int]]:
     every other visible character stands alone. White space belongs to no word.
     """
     return [match.span() for match in _WORD.finditer(text) if not match.group().isspace()]
+
+
+def split_characters(text: str) -> list[tuple[int, int]]:
+    """Character offsets of every character of ``text`` that is not white space: one a token, Latin letters too."""
+    return [(i, i + 1) for i, character in enumerate(text) if not character.isspace()]
+
+
+def join_characters(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """The text that ``words`` make with nothing between them, and the offsets of each in it."""
+    ends = [0, *itertools.accumulate(map(len, words))]
+    return "".join(words), list(itertools.pairwise(ends))
 
 
 def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

@@ -22,7 +22,6 @@ from hone.data.checks import label_counts, require_known_labels, require_two_cla
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.model import HEAD_FILE, Model, build_model, save_model
-from hone.models.tokenizer import load_tokenizer
 from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
@@ -82,9 +81,7 @@ def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     for name, other in inputs.data.items():
         if name != "train":
             require_known_labels(labels, other, target)
-    return make_task(
-        inputs.task.name, inputs.task.settings, labels=labels, folder=base.folder, tokenizer=load_tokenizer(base.folder)
-    )
+    return make_task(inputs.task.name, kind.settled(inputs.task.settings, train), labels=labels, folder=base.folder)
 
 
 def _start(inputs: Inputs) -> tuple[Base, Bundle | None]:

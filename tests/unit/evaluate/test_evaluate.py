@@ -12,7 +12,7 @@ from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run, TaskChoice
 from hone.core.errors import DataError, RecipeError
 from hone.core.measures import Measure
-from hone.core.settings import Settings
+from hone.core.settings import Settings, check_settings
 from hone.data.read import read
 from hone.data.source import Source
 from hone.evaluate.settings import EVALUATE, EvaluateSettings
@@ -141,6 +141,18 @@ def test_slices_by_length_hold_every_row_once(judge: Judge) -> None:
     assert table.columns == ["tokens", "accuracy", "low", "high", "count"]
     assert [(row[0], row[4]) for row in table.rows] == [("1-3", 1), ("4-17", 8), ("18-18", 1)]
     assert table.rows[1][1] == 5 / 8
+
+
+def test_rows_shorter_than_the_first_edge_are_in_the_first_slice(judge: Judge) -> None:
+    table = judge({"test": [("refund", "refund"), *ROWS]}, length_edges=[5, 900]).report.tables["by_length"]
+    assert [(row[0], row[4]) for row in table.rows] == [(table.rows[0][0], 1 + len(ROWS))]
+
+
+@pytest.mark.parametrize("edges", [[9, 1], [1, 1], [], [-1, 4]])
+def test_edges_that_do_not_rise_are_refused(edges: list[int]) -> None:
+    settings, faults = check_settings(EvaluateSettings, {"length_edges": edges})
+    assert settings is None
+    assert len(faults) == 1
 
 
 def test_another_split_is_measured_when_asked(judge: Judge) -> None:

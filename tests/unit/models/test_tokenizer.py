@@ -147,3 +147,23 @@ def test_a_slow_tokenizer_is_refused(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
     assert raised.value.code == "base.no-tokenizer"
     assert raised.value.expected
+
+
+def byte_level() -> Tokenizer:
+    """A byte-level tokenizer as RoBERTa's is: a space before a word is part of it."""
+    symbols = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "Ġa", "Ġb"]
+    backend = Backend(models.BPE({symbol: i for i, symbol in enumerate(symbols)}, [("Ġ", "a"), ("Ġ", "b")]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return Tokenizer(PreTrainedTokenizerFast(tokenizer_object=backend))
+
+
+def test_words_of_a_byte_level_tokenizer_are_marked_as_inside_a_text() -> None:
+    tokenizer = byte_level()
+    ids, first = tokenizer.encode_words([["a", "b", "ab"]])[0]
+    assert tokenizer.pretrained.convert_ids_to_tokens(ids) == ["Ġa", "Ġb", "Ġa", "b"]
+    assert first == [0, 1, 2]
+
+
+def test_texts_of_a_byte_level_tokenizer_are_as_they_stand() -> None:
+    tokenizer = byte_level()
+    assert tokenizer.pretrained.convert_ids_to_tokens(tokenizer.encode(["a b"])[0]) == ["a", "Ġb"]

@@ -64,7 +64,8 @@ def test_the_decided_recipe_reads_back_as_itself(tmp_path: Path) -> None:
     )
     (tmp_path / "recipe.yaml").write_text(first.to_yaml(), encoding="utf-8")
     second = load_recipe(tmp_path / "recipe.yaml")
-    assert second.decided() == first.decided()
+    assert second.to_yaml() == first.to_yaml()
+    assert {**second.decided(), "data": {}} == {**first.decided(), "data": {}}
     assert digest(second) == digest(first)
     assert second.sources["validation"] is None
 
@@ -220,7 +221,24 @@ def test_a_recipe_that_is_no_utf8_is_told(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("\ufeff" + recipe().to_yaml(), encoding="utf-8")
-    assert load_recipe(tmp_path / "r.yaml").decided() == recipe().decided()
+    assert load_recipe(tmp_path / "r.yaml").to_yaml() == recipe().to_yaml()
+
+
+def test_the_decided_recipe_runs_from_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    values = {**GOOD, "base": "base", "data": {"train": "a/*.jsonl", "test": "hub:x:y"}}
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "r.yaml").write_text(make_recipe(values, folder=tmp_path).to_yaml(), encoding="utf-8")
+    read = load_recipe(tmp_path / "elsewhere" / "r.yaml")
+    assert read.base == str(tmp_path / "base")
+    assert [source.path for source in read.sources.values() if source] == [str(tmp_path / "a/*.jsonl"), "hub:x:y"]
+
+
+@pytest.mark.parametrize("version", [1.0, True, "1", 2])
+def test_the_version_is_the_whole_number_one(version: object) -> None:
+    with pytest.raises(RecipeError) as caught:
+        make_recipe({**GOOD, "version": version}, folder=Path())
+    assert [fault.field for fault in caught.value.faults] == ["version"]
 
 
 def test_overrides_set_keys_at_any_depth() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hone.core.errors import DataError, RecipeError
+from hone.data.dataset import Dataset
 from hone.models.crf import ILLEGAL
 from hone.models.model import build_model
 from hone.tasks.make import make_task
@@ -278,3 +279,31 @@ def test_a_crf_takes_neither_smoothing_nor_class_weights(make: Any, options: Los
     with pytest.raises(RecipeError) as raised:
         task.loss({"logits": torch.zeros(1, 1, 3), **chain()}, batch, options=options)
     assert raised.value.code == "recipe.loss-options"
+
+
+CHINESE = [["V", "P", "N", "断", "了"], ["用", "V", "P", "N"]]
+SPACED = [["VPN", "断", "了"], ["用", "VPN"]]
+
+
+@pytest.mark.parametrize(("tokens", "decided"), [(CHINESE, "characters"), (SPACED, "words")])
+def test_a_text_is_split_as_the_training_tokens_are(tokens: list[list[str]], decided: str) -> None:
+    train = Dataset.from_columns("train", {"tokens": tokens})
+    assert TokenClassification.settled(TokenClassificationSettings(), train).split == decided
+
+
+def test_a_stated_split_stands() -> None:
+    train = Dataset.from_columns("train", {"tokens": CHINESE})
+    stated = TokenClassificationSettings(split="words")
+    assert TokenClassification.settled(stated, train) == stated
+
+
+@pytest.mark.parametrize(("split", "tokens"), [("characters", CHINESE), ("words", SPACED)])
+def test_a_text_gives_the_rows_that_its_tokens_give(make: Any, split: str, tokens: list[list[str]]) -> None:
+    task = make(split=split, word_shape=True)
+    by_text = task.encode({"text": ["VPN断了", "用VPN"]}, purpose="predict")
+    assert by_text.equals(task.encode({"tokens": tokens}, purpose="predict"))
+
+
+def test_with_characters_tokens_are_joined_without_spaces(make: Any) -> None:
+    answers = joined(make(split="characters"), {"tokens": [["V", "P", "N", "断"]]}, sure(B, I, I, O))
+    assert [(e["start"], e["end"], e["text"]) for e in answers[0]["entities"]] == [(0, 3, "VPN")]

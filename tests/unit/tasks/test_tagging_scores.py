@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hone.tasks.tagging_scores import SPECS, measures, scored, tally, types_of
+from hone.text.words import join_words
 
 TAGS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 GOLD = [["B-PER", "I-PER", "O"], ["B-LOC", "O", "B-PER"], ["O"]]
@@ -46,17 +47,17 @@ def test_without_words_nothing_has_a_value(texts: list[list[str]]) -> None:
 
 
 def test_badness_is_entities_missed_and_made_up() -> None:
-    assert scored(WORDS, GOLD, SAID, tags=TAGS).badness.tolist() == [0, 3, 0]
+    assert scored(WORDS, GOLD, SAID, tags=TAGS, join=join_words).badness.tolist() == [0, 3, 0]
 
 
 def test_a_mistake_reads_as_text_and_entities() -> None:
-    found = scored(WORDS, GOLD, SAID, tags=TAGS)
+    found = scored(WORDS, GOLD, SAID, tags=TAGS, join=join_words)
     assert (found.texts[1], found.gold[1], found.said[1]) == ("Rome saw Kim", "LOC: Rome · PER: Kim", "LOC: Rome saw")
     assert (found.gold[2], found.said[2]) == ("–", "–")
 
 
 def test_tables_count_entities_words_and_confusions() -> None:
-    tables = scored(WORDS, GOLD, SAID, tags=TAGS).tables
+    tables = scored(WORDS, GOLD, SAID, tags=TAGS, join=join_words).tables
     assert tables["per_entity"].rows == [["LOC", 0.0, 0.0, 0.0, 1], ["PER", pytest.approx(2 / 3), 1.0, 0.5, 2]]
     assert [row[-1] for row in tables["per_token"].rows] == [3, 1, 0, 2, 1]
     confusion = np.array([row[1:] for row in tables["confusion"].rows])

@@ -29,6 +29,7 @@ def test_defaults_are_those_documented() -> None:
         "head": "linear",
         "word_shape": False,
         "context": 0,
+        "split": "auto",
     }
 
 
@@ -68,11 +69,3 @@ def test_a_task_takes_its_tokenizer_and_limit_from_the_folder(tiny_base: Path) -
     task = make_task("text-classification", TextClassificationSettings(), labels=("a", "b"), folder=tiny_base)
     assert task.max_tokens == 64
     assert task.tokenizer.digest == load_tokenizer(tiny_base).digest
-
-
-def test_a_task_uses_the_tokenizer_it_is_given(tiny_base: Path) -> None:
-    tokenizer = load_tokenizer(tiny_base)
-    task = make_task(
-        "text-classification", TextClassificationSettings(), labels=("a", "b"), folder=tiny_base, tokenizer=tokenizer
-    )
-    assert task.tokenizer is tokenizer

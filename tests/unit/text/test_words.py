@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hone.text.words import join_words, split_words
+from hone.text.words import join_characters, join_words, split_characters, split_words
 
 
 def words(text: str) -> list[str]:
@@ -61,3 +61,12 @@ def test_words_are_parted_by_a_space_except_between_chinese_ones(given_words: li
 def test_offsets_of_joined_words_point_at_the_words(given_words: list[str]) -> None:
     text, offsets = join_words(given_words)
     assert [text[start:end] for start, end in offsets] == given_words
+
+
+def test_characters_are_split_one_by_one_without_white_space() -> None:
+    assert split_characters("VPN 断了") == [(0, 1), (1, 2), (2, 3), (4, 5), (5, 6)]
+
+
+def test_characters_are_joined_with_nothing_between() -> None:
+    assert join_characters(["V", "P", "N", "断"]) == ("VPN断", [(0, 1), (1, 2), (2, 3), (3, 4)])
+    assert join_characters([]) == ("", [])
