@@ -35,54 +35,55 @@ def detect(path: Path, *, shown: str) -> tuple[str, list[Fault]]:
     for magic, what in MAGIC.items():
         if head.startswith(magic):
             return "", [_fault("data.binary", shown, what)]
-    fine = broken_count = 0
-    broken: list[int] = []
-    odd_fine: list[int] = []
-    chinese = Share()
+    lines = Lines()
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if b"\0" in line:
                 return "", [_fault("data.binary", shown, "a NUL byte: a binary file", line=number)]
-            if line.isascii():
-                continue
-            try:
-                line.decode("utf-8")
-                fine += 1
-                if len(odd_fine) < LINES_NAMED:
-                    odd_fine.append(number)
-            except UnicodeDecodeError:
-                broken_count += 1
-                if len(broken) < LINES_NAMED:
-                    broken.append(number)
-                chinese.add(line)
-    if not broken_count:
+            lines.add(number, line)
+    if not lines.broken:
         return "utf-8-sig", []
-    if chinese.plausible and fine <= broken_count // 100:  # a few GB18030 words are valid UTF-8 by chance
+    if lines.chinese.plausible and lines.fine <= lines.broken // 100:  # a few GB18030 words are valid UTF-8 by chance
         return "gb18030", []
-    if fine:
-        few = broken if broken_count <= fine else odd_fine
-        return "", [
-            Fault(
-                "data.mixed-encodings",
-                f"{fine} lines in UTF-8 and {broken_count} lines that are not",
-                "one encoding throughout",
-                file=shown,
-                line=line,
-                fix="Convert the file to UTF-8.",
-            )
-            for line in few
-        ]
-    return "", [
-        Fault(
-            "data.encoding",
-            "bytes that are neither UTF-8 nor GB18030",
-            "UTF-8",
-            file=shown,
-            line=line,
-            fix="Convert the file to UTF-8.",
-        )
-        for line in broken
-    ]
+    if lines.fine:
+        code, expected = "data.mixed-encodings", "one encoding throughout"
+        found = f"{lines.fine} lines in UTF-8 and {lines.broken} lines that are not"
+        few = lines.first_broken if lines.broken <= lines.fine else lines.first_fine
+    else:
+        code, expected = "data.encoding", "UTF-8"
+        found, few = "bytes that are neither UTF-8 nor GB18030", lines.first_broken
+    fix = "Convert the file to UTF-8."
+    return "", [Fault(code, found, expected, file=shown, line=line, fix=fix) for line in few]
+
+
+class Lines:
+    """Lines beyond ASCII, counted by whether they are UTF-8.
+
+    Attributes:
+        fine, broken: How many are UTF-8, and how many are not.
+        first_fine, first_broken: Numbers of the first few of each.
+        chinese: What the broken ones are as GB18030.
+    """
+
+    def __init__(self) -> None:
+        self.fine = self.broken = 0
+        self.first_fine: list[int] = []
+        self.first_broken: list[int] = []
+        self.chinese = Share()
+
+    def add(self, number: int, line: bytes) -> None:
+        """Count one line."""
+        if line.isascii():
+            return
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            self.broken += 1
+            self.first_broken += [number] if len(self.first_broken) < LINES_NAMED else []
+            self.chinese.add(line)
+        else:
+            self.fine += 1
+            self.first_fine += [number] if len(self.first_fine) < LINES_NAMED else []
 
 
 class Share:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import RecipeError, did_you_mean
 from hone.data.checks import require_known_labels
+from hone.data.dataset import Dataset
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
 from hone.predict.batching import score_rows
@@ -35,16 +37,8 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
         RecipeError: There is no bundle or no such split.
         DataError: The split has labels that the bundle does not know.
     """
-    if inputs.bundle is None:
-        raise RecipeError("evaluate was given no bundle", fix="Put finetune before it.", code="recipe.no-bundle")
-    if settings.on not in inputs.data:
-        raise RecipeError(
-            f"evaluate reads the split {settings.on!r}, which data does not name",
-            fix=did_you_mean(settings.on, inputs.data),
-            code="recipe.no-split",
-        )
-    data = inputs.data[settings.on]
-    predictor = open_bundle(inputs.bundle, device=run.device)
+    bundle, data = _given(settings, inputs)
+    predictor = open_bundle(bundle, device=run.device)
     task = predictor.task
     require_known_labels(task.labels, data, task.targets[0].name)
     rows = encoded(task, data, cache=run.cache)
@@ -61,7 +55,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     warnings = [word("warn.cut", run.language, cut=cut, count=len(data))] if cut else []
     report = Report(
         stage="evaluate",
-        bundle=inputs.bundle.digest,
+        bundle=bundle.digest,
         measures=with_intervals(
             tally,
             task.measures,
@@ -78,6 +72,18 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
         facts=_facts(predictor, data_name=settings.on, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
     )
     return Outcome(report)
+
+
+def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:
+    if inputs.bundle is None:
+        raise RecipeError("evaluate was given no bundle", fix="Put finetune before it.", code="recipe.no-bundle")
+    if settings.on not in inputs.data:
+        raise RecipeError(
+            f"evaluate reads the split {settings.on!r}, which data does not name",
+            fix=did_you_mean(settings.on, inputs.data),
+            code="recipe.no-split",
+        )
+    return inputs.bundle, inputs.data[settings.on]
 
 
 def _facts(predictor: Predictor, *, data_name: str, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
