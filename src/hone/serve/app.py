@@ -80,7 +80,11 @@ def make_app(predictor: Predictor) -> FastAPI:
     predict.__annotations__["body"] = request_of(predictor.input_choices)
     failures: dict[int | str, dict[str, Any]] = {413: {"model": Failure}, 422: {"model": Failure}}
     app.post("/predict", response_model=Answer, responses=failures)(predict)
+    _add_pages(app, predictor, ready=ready, meters=meters)
+    return app
 
+
+def _add_pages(app: FastAPI, predictor: Predictor, *, ready: asyncio.Event, meters: Meters) -> None:
     @app.get("/livez", response_class=PlainTextResponse)
     async def livez() -> str:
         """The process answers."""
@@ -99,8 +103,6 @@ def make_app(predictor: Predictor) -> FastAPI:
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> str:
         return docs_page(predictor)
-
-    return app
 
 
 def request_of(choices: Sequence[Sequence[InputField]]) -> type[BaseModel]:
