@@ -1,4 +1,4 @@
-"""The commented recipes that ``hone init TASK`` writes; one beside each task's settings."""
+"""The commented recipes that ``hone init TASK`` writes: one for each task of hone's own."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ ROWS = {
     "token-classification": '{"tokens": ["Ada", "lives", "in", "Turin"], "tags": ["B-PER", "O", "O", "B-LOC"]}',
 }
 
+COLUMNS = {
+    "text-classification": "{text: body, label: topic}",
+    "token-classification": "{tokens: words, tags: ner}",
+}
+
 SETTINGS = {
     "text-classification": "    num_train_epochs: 5\n    learning_rate: 3e-4\n",
     "token-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
@@ -42,8 +47,15 @@ def sample_recipe(task: str) -> str:
     """
     if task == "list":
         return "".join(f"{name}\n" for name in TASKS)
-    if task not in TASK_LINES:
+    if task not in TASKS:
         raise RecipeError(f"found the unknown task {task!r}", fix=did_you_mean(task, TASKS), code="recipe.unknown-task")
+    if task not in TASK_LINES:
+        raise RecipeError(
+            f"found no sample recipe for the task {task!r}; the package that adds the task brings none",
+            expected=f"a task with a sample: {', '.join(TASK_LINES)}",
+            fix=f"Start from the sample of another task and name {task!r} under task; its package says what it reads.",
+            code="recipe.no-sample",
+        )
     return f"""\
 # A recipe for {task}. Run it with: hone run recipe.yaml
 # Any key can be set on the command line: hone run recipe.yaml stages.0.num_train_epochs=2
@@ -55,7 +67,7 @@ seed: 13                       # same recipe, same data, same seed: the same bun
 
 data:                          # jsonl, csv, tsv, parquet, conll; relative to this file
   # one row of train.jsonl:  {ROWS[task]}
-  train: train.jsonl           # other column names: {{path: train.csv, columns: {{text: body, label: topic}}}}
+  train: train.jsonl           # other column names: {{path: train.csv, columns: {COLUMNS[task]}}}
   test: test.jsonl             # never seen by training
   # validation: dev.jsonl      # left out: carved from train; none: train on every row
   # drop: [duplicates, leaked] # training rows that stand there twice, or in another split as well

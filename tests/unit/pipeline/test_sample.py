@@ -14,6 +14,17 @@ from hone.pipeline.sample import sample_recipe
 from hone.tasks.table import TASKS
 
 
+@pytest.fixture
+def foreign_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a task that an installed package adds."""
+    info = tmp_path / "foreign_task-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign-task\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[hone.tasks]\nstance-detection = foreign_task:Stance\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "stance-detection"
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_the_sample_of_every_task_is_a_recipe_of_it(task: str, tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(sample_recipe(task), encoding="utf-8")
@@ -31,6 +42,18 @@ def test_the_commented_settings_of_every_sample_are_settings(task: str, tmp_path
     recipe = load_recipe(tmp_path / "recipe.yaml")
     assert set(recipe.sources) == {"train", "test", "validation"}
     assert recipe.options.drop == ["duplicates", "leaked"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_sample_maps_the_columns_that_its_task_reads(task: str, tmp_path: Path) -> None:
+    source = re.search(r"other column names: (\{.*\})", sample_recipe(task))
+    assert source is not None
+    text = sample_recipe(task).replace("train: train.jsonl ", f"train: {source[1]} ")
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    objective = TASKS[task]
+    assert set(recipe.sources["train"].columns) <= {field.name for field in (*objective.inputs, *objective.targets)}
+    assert {field.name for field in objective.targets} <= set(recipe.sources["train"].columns)
 
 
 @pytest.mark.parametrize("task", ["text-classification", "token-classification"])
@@ -55,3 +78,12 @@ def test_an_unknown_task_is_told_with_the_nearest() -> None:
         sample_recipe("text-clasification")
     assert caught.value.code == "recipe.unknown-task"
     assert "'text-classification'" in str(caught.value)
+
+
+def test_a_task_of_another_package_is_known_but_brings_no_sample(foreign_task: str) -> None:
+    assert foreign_task in sample_recipe("list").splitlines()
+    with pytest.raises(RecipeError) as caught:
+        sample_recipe(foreign_task)
+    assert caught.value.code == "recipe.no-sample"
+    assert foreign_task in str(caught.value)
+    assert "did you mean" not in str(caught.value).lower()
