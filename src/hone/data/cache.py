@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from hone.core.errors import HoneError
+
 
 def default_cache() -> Path:
     """``HONE_CACHE``, else ``XDG_CACHE_HOME/hone``, else ``~/.cache/hone``."""
@@ -23,13 +25,23 @@ def stored(folder: Path, key: str, schema: pa.Schema, build: Callable[[], Iterab
 
     Args:
         build: Gives the record batches, one at a time: memory holds one. What it raises leaves nothing behind.
+
+    Raises:
+        HoneError: The folder cannot be written to.
     """
     path = folder / f"{key}.arrow"
     table = _opened(path, schema)
     if table is not None:
         return table
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{key[:16]}.", dir=folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(prefix=f".{key[:16]}.", dir=folder)
+    except OSError as error:
+        raise HoneError(
+            f"the cache folder {folder} cannot be written to: {error.strerror}",
+            fix="Set HONE_CACHE to a folder that can be.",
+            code="cache.not-writable",
+        ) from error
     try:
         with os.fdopen(handle, "wb") as file:
             with pa.ipc.new_file(file, schema) as writer:

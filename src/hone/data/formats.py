@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,20 @@ from hone.core.errors import Fault, did_you_mean
 RawRow = tuple[int, dict[str, Any]]
 Raw = Iterator[RawRow | Fault]
 MAX_FIELD_CHARACTERS = 1 << 30
+_ARRAY = re.compile(r"\s*\[\s*(\{|$)")  # how a file begins that is one array of objects
 
 
 def jsonl(lines: Iterable[str], file: str) -> Raw:
     """One JSON object a line; blank lines are passed over."""
+    first = True
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        if first and _ARRAY.match(line):
+            yield Fault("data.json-array", "one JSON array", "JSON lines: one object a line, no brackets around them",
+                        file=file, line=number, fix="Convert it, for instance with: jq -c '.[]'")  # fmt: skip
+            return
+        first = False
         try:
             value = json.loads(line, object_pairs_hook=_object)
         except json.JSONDecodeError as error:
@@ -91,41 +99,48 @@ def delimited(delimiter: str) -> Callable[[Iterable[str], str], Raw]:
 
 
 def conll(lines: Iterable[str], file: str) -> Raw:
-    """Columns parted by white space: token first, tag last; a blank line ends a sentence."""
+    """Columns parted by white space: token first, tag last; a blank line ends a sentence. One column: no tags."""
     tokens: list[str] = []
     tags: list[str] = []
     begin, width = 1, 0
+
+    def sentence(tokens: list[str], tags: list[str]) -> dict[str, list[str]]:
+        return {"tokens": tokens, "tags": tags} if width > 1 else {"tokens": tokens}
+
     for number, line in enumerate(lines, start=1):
         cells = line.split()
         if not cells or cells[0] == "-DOCSTART-":
             if tokens:
-                yield begin, {"tokens": tokens, "tags": tags}
+                yield begin, sentence(tokens, tags)
             tokens, tags = [], []
             continue
         if not tokens and cells[0] == "#" and "=" in line:  # a comment of CoNLL-U and its kin
             continue
         width = width or len(cells)
-        if len(cells) != width or width < 2:
-            yield Fault("data.ragged-row", f"{len(cells)} columns", f"{max(width, 2)}, token first and tag last",
-                        file=file, line=number)  # fmt: skip
+        if len(cells) != width:
+            yield Fault("data.ragged-row", f"{len(cells)} columns", f"{width}, as the first line has (token first, "
+                        "tag last)", file=file, line=number)  # fmt: skip
             continue
         if not tokens:
             begin = number
         tokens.append(cells[0])
         tags.append(cells[-1])
     if tokens:
-        yield begin, {"tokens": tokens, "tags": tags}
+        yield begin, sentence(tokens, tags)
 
 
 def plain(lines: Iterable[str], file: str) -> Raw:
-    """One text a line; blank lines are passed over."""
+    """One text a line; a blank line is a blank text, so that answers line up with lines."""
     for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield number, {"text": line.rstrip("\r\n")}
+        yield number, {"text": line.rstrip("\r\n")}
 
 
-def parquet(path: Path, file: str, wanted: list[str]) -> Raw:
-    """Rows of a parquet file; the line is the row's number."""
+def parquet(path: Path, file: str, *choices: list[str]) -> Raw:
+    """Rows of a parquet file; the line is the row's number.
+
+    Args:
+        choices: Sets of columns. The first that is wholly there is read; of the last one the missing ones are told.
+    """
     try:
         source = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
@@ -137,6 +152,7 @@ def parquet(path: Path, file: str, wanted: list[str]) -> Raw:
         yield Fault("data.duplicate-column", f"the column {twice[0]!r} twice", "each column once", file=file,
                     field=twice[0])  # fmt: skip
         return
+    wanted = next((names for names in choices if set(names) <= set(there)), choices[-1])
     missing = [name for name in wanted if name not in there]
     if missing:
         for name in missing:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import glob
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
-from hone.core.errors import DataError, Fault
+from hone.core.errors import DataError, Fault, did_you_mean
 from hone.core.lineage import digest_file, digest_value
 from hone.data.cache import stored
 from hone.data.dataset import FILE, LINE, Dataset
 from hone.data.encodings import detect
 from hone.data.fields import Field
-from hone.data.formats import TEXT_FORMATS, Raw, parquet
+from hone.data.formats import TEXT_FORMATS, Raw, RawRow, parquet
 from hone.data.hub import hub_rows
 from hone.data.source import HUB, SUFFIXES, Format, Source
 from hone.data.values import ARROW, RowChecker
@@ -43,6 +44,7 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
     Raises:
         DataError: Anything at all is wrong with it; the first 50 faults are named, all are counted.
     """
+    _refuse_unknown(source.columns, fields, shown=source.path)
     if source.path.startswith(HUB):
         rows, digest = hub_rows(source.path.removeprefix(HUB), split=name)
         openers: list[tuple[str, Callable[[], Raw]]] = [(source.path, rows)]
@@ -50,8 +52,9 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
         formats: Sequence[str] = ["hub"]
     else:
         paths = _paths(source, base)
+        _refuse([fault for fault in map(_unrepeatable, paths) if fault is not None])
         formats = _formats(paths, source.format)
-        openers = _openers(paths, formats, fields, source)
+        openers = _openers(paths, formats, [fields], source.columns)
         digests = [digest_file(path) for path in paths]
     key = digest_value(
         {
@@ -71,42 +74,77 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
 
 
 def read_stream(
-    file: Path | IO[str], fields: Sequence[Field], *, format: Format = "auto", columns: dict[str, str] | None = None
+    file: Path | IO[str], *choices: Sequence[Field], format: Format = "auto", columns: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, list[Any]]]:
     """Checked rows in batches of columns, in constant memory: what ``hone predict`` reads.
 
     Args:
-        file: A path or a glob, or an open text stream (standard input: jsonl when its first line begins with ``{``,
-            else one text a line).
+        file: A path or a glob, or an open text stream. A stream or a pipe is jsonl when its first line begins with
+            ``{``, else one text a line.
+        choices: Sets of fields. Each file is read for the first set whose columns its first row has, else the last.
+        columns: Field name -> column name, where they differ.
 
     Raises:
         DataError: A batch holds faulty rows; those of that batch are all named.
     """
-    if isinstance(file, Path):
-        source = Source(path=str(file), columns=columns or {}, format=format)
-        paths = _paths(source, Path())
-        formats: Sequence[str] = _formats(paths, format)
-        openers = _openers(paths, formats, fields, source)
-    else:
-        lines = _lines(file)
-        first = next(lines, "").removeprefix("\ufeff")
-        kind = format if format != "auto" else ("jsonl" if first.lstrip().startswith("{") else "text")
-        rows = TEXT_FORMATS[kind](itertools.chain([first], lines), STDIN)
-        formats, openers = [kind], [(STDIN, lambda: rows)]
-    for number, (shown, opened) in enumerate(openers):
-        checker = RowChecker(fields, columns=columns or {}, words_in_text=formats[number] in ("csv", "tsv"))
-        for values, faults, _ in _checked(opened(), checker, shown):
-            _refuse(faults)
-            yield {field.name: [row[field.name] for row in values] for field in fields}
+    columns = dict(columns or {})
+    shown = str(file) if isinstance(file, Path) else STDIN
+    _refuse_unknown(columns, itertools.chain(*choices), shown=shown)
+    with contextlib.ExitStack() as stack:
+        if isinstance(file, Path) and not _is_pipe(file):
+            source = Source(path=str(file), format=format)
+            paths = _paths(source, Path())
+            formats: Sequence[str] = _formats(paths, format)
+            openers = _openers(paths, formats, choices, columns)
+        else:
+            suffix = SUFFIXES.get(file.suffix.lower(), "") if isinstance(file, Path) else ""
+            stated = format if format != "auto" else suffix
+            stream = stack.enter_context(file.open("rb")) if isinstance(file, Path) else file
+            kind, rows = _stream_rows(stream, stated, shown=shown)
+            formats, openers = [kind], [(shown, lambda: rows)]
+        for kind, (name, opened) in zip(formats, openers, strict=True):
+            fields, raw = _chosen(opened(), choices, columns)
+            checker = RowChecker(fields, columns=columns, words_in_text=kind in ("csv", "tsv"))
+            for values, faults, _ in _checked(raw, checker, name):
+                _refuse(faults)
+                yield {field.name: [row[field.name] for row in values] for field in fields}
 
 
-def _lines(stream: IO[str]) -> Iterator[str]:
+def _stream_rows(stream: IO[Any], stated: str, *, shown: str) -> tuple[str, Raw]:
+    """The format of a stream and its raw rows; the first line tells where none is stated."""
+    lines = _lines(stream, shown)
+    begin = list(itertools.islice(lines, 1))
+    if begin:
+        begin[0] = begin[0].removeprefix("\ufeff")
+    objects = bool(begin) and begin[0].lstrip().startswith("{")
+    kind = stated if stated in TEXT_FORMATS else ("jsonl" if objects else "text")
+    return kind, TEXT_FORMATS[kind](itertools.chain(begin, lines), shown)
+
+
+def _chosen(
+    rows: Raw, choices: Sequence[Sequence[Field]], columns: Mapping[str, str]
+) -> tuple[Sequence[Field], Iterator[RawRow | Fault]]:
+    """The first of ``choices`` whose columns the first whole row has, else the last; and the rows, that one too."""
+    if len(choices) == 1:
+        return choices[0], rows
+    seen: list[RawRow | Fault] = []
+    there: set[str] = set()
+    for raw in itertools.islice(rows, ROWS_AT_ONCE):
+        seen.append(raw)
+        if not isinstance(raw, Fault):
+            there = set(raw[1])
+            break
+    fit = (fields for fields in choices if {columns.get(f.name, f.name) for f in fields if f.required} <= there)
+    return next(fit, choices[-1]), itertools.chain(seen, rows)
+
+
+def _lines(stream: IO[Any], shown: str) -> Iterator[str]:
     """The lines of a stream; of one over bytes as UTF-8, so that a line in another encoding is told exactly."""
     for number, line in enumerate(getattr(stream, "buffer", stream), start=1):
         try:
             yield line if isinstance(line, str) else line.decode("utf-8")
         except UnicodeDecodeError as error:
-            fault = Fault("data.encoding", f"bytes that are not UTF-8 ({error.reason})", "UTF-8", file=STDIN,
+            fault = Fault("data.encoding", f"bytes that are not UTF-8 ({error.reason})", "UTF-8", file=shown,
                           line=number, fix="Convert it to UTF-8.")  # fmt: skip
             raise _error([fault], 1) from error
 
@@ -141,7 +179,7 @@ def _batches(
 
 
 def _checked(
-    rows: Raw, checker: RowChecker, file: str
+    rows: Iterable[RawRow | Fault], checker: RowChecker, file: str
 ) -> Iterator[tuple[list[dict[str, Any]], list[Fault], list[int]]]:
     """Good rows, faults and lines of the good rows, a batch at a time; a column that no row had yet is missed once."""
     values: list[dict[str, Any]] = []
@@ -198,7 +236,8 @@ def _paths(source: Source, base: Path) -> list[Path]:
     if not globbed and not paths[0].exists():
         parent = paths[0].parent
         near = difflib.get_close_matches(paths[0].name, os.listdir(parent) if parent.is_dir() else [], n=3)
-        fix = f"Did you mean {', '.join(near)}?" if near else "Relative paths start at the recipe's folder."
+        start = "" if pattern.is_absolute() else f"Relative paths start at {base.absolute()}."
+        fix = f"Did you mean {', '.join(near)}?" if near else start
         raise _error([Fault("data.missing", "no such file", "a data file", file=source.path, fix=fix)], 1)
     _refuse([fault for fault in map(_unusable, paths) if fault is not None])
     return paths
@@ -209,9 +248,34 @@ def _unusable(path: Path) -> Fault | None:
         return Fault("data.folder", "a folder", "a file", file=str(path), fix="Name its files: FOLDER/*.jsonl")
     if not os.access(path, os.R_OK):
         return Fault("data.unreadable", "a file that may not be read", "read permission", file=str(path))
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         return Fault("data.empty", "an empty file", "at least one row", file=str(path))
     return None
+
+
+def _is_pipe(path: Path) -> bool:
+    """Whether it is there and can be read only once: a pipe, a terminal, a socket."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _unrepeatable(path: Path) -> Fault | None:
+    if not _is_pipe(path):
+        return None
+    return Fault("data.pipe", "a pipe or a device", "a regular file, for it is read more than once", file=str(path),
+                 fix="Write it to a file first.")  # fmt: skip
+
+
+def _refuse_unknown(columns: Mapping[str, str], fields: Iterable[Field], *, shown: str) -> None:
+    """Refuse columns that are named for fields which nobody reads."""
+    known = {field.name for field in fields}
+    _refuse(
+        [
+            Fault("data.unknown-field", f"a column for the unknown field {name!r}", "a field of the task", file=shown,
+                  field=name, fix=did_you_mean(name, known))
+            for name in columns
+            if name not in known
+        ]
+    )  # fmt: skip
 
 
 def _formats(paths: Sequence[Path], stated: Format) -> list[Format]:
@@ -238,7 +302,7 @@ def _formats(paths: Sequence[Path], stated: Format) -> list[Format]:
 
 
 def _openers(
-    paths: Sequence[Path], formats: Sequence[str], fields: Sequence[Field], source: Source
+    paths: Sequence[Path], formats: Sequence[str], choices: Sequence[Sequence[Field]], columns: Mapping[str, str]
 ) -> list[tuple[str, Callable[[], Raw]]]:
     """For each file its name and a function that streams its raw rows.
 
@@ -247,11 +311,11 @@ def _openers(
     """
     openers: list[tuple[str, Callable[[], Raw]]] = []
     faults: list[Fault] = []
-    wanted = [source.columns.get(field.name, field.name) for field in fields if field.required]
+    wanted = [[columns.get(field.name, field.name) for field in fields if field.required] for fields in choices]
     for path, kind in zip(paths, formats, strict=True):
         shown = str(path)
         if kind == "parquet":
-            openers.append((shown, partial(parquet, path, shown, wanted)))
+            openers.append((shown, partial(parquet, path, shown, *wanted)))
             continue
         codec, wrong = detect(path, shown=shown)
         faults += wrong

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from hone.core.errors import HoneError
 from hone.data.cache import default_cache, stored
 
 SCHEMA = pa.schema([("text", pa.large_string()), ("count", pa.int64())])
@@ -114,3 +115,12 @@ def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache() == tmp_path / ".cache" / "hone"
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named_with_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(HoneError) as caught:
+        stored(tmp_path / "file" / "data", "key", SCHEMA, Maker())
+    assert (caught.value.code, caught.value.exit_code) == ("cache.not-writable", 1)
+    assert str(tmp_path / "file" / "data") in str(caught.value)
+    assert "HONE_CACHE" in caught.value.fix

@@ -115,12 +115,32 @@ def test_a_conll_line_of_another_width_is_a_fault() -> None:
     ]
 
 
-def test_conll_without_tags_is_a_fault_a_line() -> None:
-    assert rows("conll", "a\nb\n") == [("data.ragged-row", 1, ""), ("data.ragged-row", 2, "")]
+def test_conll_of_one_column_has_tokens_and_no_tags() -> None:
+    assert rows("conll", "a\nb\n\nc\n") == [(1, {"tokens": ["a", "b"]}), (4, {"tokens": ["c"]})]
 
 
 def test_plain_text_is_a_text_a_line_with_its_own_spaces() -> None:
-    assert rows("text", " a \r\n\nb\x0bc\n") == [(1, {"text": " a "}), (3, {"text": "b\x0bc"})]
+    assert rows("text", " a \r\nb\x0bc\n") == [(1, {"text": " a "}), (2, {"text": "b\x0bc"})]
+
+
+def test_a_blank_line_of_plain_text_is_a_blank_text() -> None:
+    assert rows("text", "\na\n\r\n") == [(1, {"text": ""}), (2, {"text": "a"}), (3, {"text": ""})]
+
+
+@pytest.mark.parametrize(
+    "content", ['[{"text": "a"}, {"text": "b"}]', '\n[\n  {"text": "a"},\n  {"text": "b"}\n]\n', ' [ {"text":\n"a"}]']
+)
+def test_one_json_array_is_one_fault(content: str) -> None:
+    ((code, line, _),) = rows("jsonl", content)
+    assert (code, content.splitlines()[line - 1].strip()[0]) == ("data.json-array", "[")
+
+
+def test_an_array_after_the_first_row_is_a_fault_of_its_line() -> None:
+    assert rows("jsonl", '{"text": "a"}\n[{"text": "b"}]\n{"text": "c"}\n') == [
+        (1, {"text": "a"}),
+        ("data.not-an-object", 2, ""),
+        (3, {"text": "c"}),
+    ]
 
 
 def written(folder: Path, columns: dict[str, list[Any]]) -> Path:

@@ -71,8 +71,8 @@ def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
 
 def test_plain_text_files_give_a_text_a_line(tmp_path: Path) -> None:
     dataset = opened(tmp_path, write(tmp_path, "a.txt", "one\n\ntwo\n"), FIELDS[:1])
-    assert dataset.column("text") == ["one", "two"]
-    assert dataset.place(1)[1] == 3
+    assert dataset.column("text") == ["one", "", "two"]
+    assert dataset.place(2)[1] == 3
 
 
 def test_conll_and_csv_give_the_same_tagging_rows(tmp_path: Path) -> None:
@@ -96,6 +96,32 @@ def test_a_stated_format_goes_before_the_suffix(tmp_path: Path) -> None:
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     name = write(tmp_path, "a.csv", "body,intent\na,x\n")
     assert opened(tmp_path, name, columns={"text": "body", "label": "intent"}).row(0) == {"text": "a", "label": "x"}
+
+
+def test_a_column_for_a_field_that_nobody_reads_is_refused(tmp_path: Path) -> None:
+    name = write(tmp_path, "a.csv", "body,label\na,x\n")
+    error = refused(tmp_path, name, columns={"txt": "body", "label": "label"})
+    assert [(f.code, f.file, f.field) for f in error.faults] == [("data.unknown-field", "a.csv", "txt")]
+    assert "'text'" in error.faults[0].fix
+
+
+def test_training_rows_from_a_pipe_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    error = refused(tmp_path, "pipe")
+    assert [(f.code, f.file) for f in error.faults] == [("data.pipe", str(tmp_path / "pipe"))]
+
+
+def test_conll_without_tags_is_refused_where_tags_are_learned(tmp_path: Path) -> None:
+    error = refused(tmp_path, write(tmp_path, "a.bio", "Ada\nis\n\nNo\n"), TAGGING)
+    assert [(f.code, f.line, f.field) for f in error.faults] == [("data.column-missing", 1, "tags")]
+
+
+def test_a_missing_file_says_where_relative_paths_start(tmp_path: Path) -> None:
+    assert str(tmp_path) in refused(tmp_path, "no.jsonl").faults[0].fix
+
+
+def test_a_missing_file_at_an_absolute_path_says_no_start(tmp_path: Path) -> None:
+    assert refused(tmp_path, str(tmp_path / "no" / "no.jsonl")).faults[0].fix == ""
 
 
 def test_a_glob_reads_all_files_in_the_order_of_their_names(tmp_path: Path) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import hone.data.read as reading
@@ -95,7 +99,82 @@ def test_standard_input_of_objects_is_jsonl() -> None:
 
 
 def test_standard_input_of_anything_else_is_a_text_a_line() -> None:
-    assert texts(read_stream(stdin("你好\r\n\nb\n".encode()), TEXT)) == [["你好", "b"]]
+    assert texts(read_stream(stdin("你好\r\n\nb\n".encode()), TEXT)) == [["你好", "", "b"]]
+
+
+def test_standard_input_may_begin_with_a_blank_line() -> None:
+    assert texts(read_stream(stdin(b"\nb\n"), TEXT)) == [["", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"tokens": ["a"]}\n', {"tokens": [["a"]]}),
+        (b'{"text": "a"}\n', {"text": ["a"]}),
+        (b'{"text": "a", "tokens": ["b"]}\n', {"tokens": [["b"]]}),
+        (b"a\n", {"text": ["a"]}),
+    ],
+)
+def test_standard_input_is_read_for_the_first_set_of_fields_it_has(
+    content: bytes, expected: dict[str, list[object]]
+) -> None:
+    assert list(read_stream(stdin(content), TOKENS, TEXT)) == [expected]
+
+
+def test_each_file_is_read_for_the_first_set_of_fields_it_has(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"tokens": ["a"]}\n{"tokens": ["b"]}\n', encoding="utf-8")
+    (tmp_path / "b.csv").write_text("text\nc d\n", encoding="utf-8")
+    (tmp_path / "c.bio").write_text("e\nf\n", encoding="utf-8")
+    pq.write_table(pa.table({"n": [1], "text": ["g"]}), tmp_path / "d.parquet")
+    pq.write_table(pa.table({"text": ["g"], "tokens": [["h"]]}), tmp_path / "e.parquet")
+    assert list(read_stream(tmp_path / "*.*", TOKENS, TEXT)) == [
+        {"tokens": [["a"], ["b"]]},
+        {"text": ["c d"]},
+        {"tokens": [["e", "f"]]},
+        {"text": ["g"]},
+        {"tokens": [["h"]]},
+    ]
+
+
+def test_the_set_of_fields_is_chosen_by_the_names_that_columns_have(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"words": ["a"], "text": "b"}\n', encoding="utf-8")
+    assert list(read_stream(tmp_path / "a.jsonl", TOKENS, TEXT, columns={"tokens": "words"})) == [{"tokens": [["a"]]}]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_a_file_with_no_set_of_fields_misses_the_last_one(tmp_path: Path, name: str) -> None:
+    if name == "a.parquet":
+        pq.write_table(pa.table({"body": ["x"]}), tmp_path / name)
+    else:
+        (tmp_path / name).write_text('{"body": "x"}\n', encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        list(read_stream(tmp_path / name, TOKENS, TEXT))
+    assert [(fault.code, fault.field) for fault in caught.value.faults] == [("data.column-missing", "text")]
+
+
+def test_a_broken_first_line_does_not_decide_the_set_of_fields() -> None:
+    with pytest.raises(DataError) as caught:
+        list(read_stream(stdin(b'{"tokens"\n{"tokens": ["a"]}\n'), TOKENS, TEXT))
+    assert [(fault.code, fault.line) for fault in caught.value.faults] == [("data.broken-json", 1)]
+
+
+def test_a_column_for_a_field_of_no_set_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        list(read_stream(stdin(b"a\n"), TOKENS, TEXT, columns={"token": "words"}))
+    assert [(fault.code, fault.field) for fault in caught.value.faults] == [("data.unknown-field", "token")]
+    assert "'tokens'" in caught.value.faults[0].fix
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [("pipe", b'{"text": "a"}\n', ["a"]), ("pipe", b"a\n\n", ["a", ""]), ("pipe.csv", b"text,n\nb,1\n", ["b"])],
+)
+def test_a_pipe_is_read_once(tmp_path: Path, name: str, content: bytes, expected: list[object]) -> None:
+    os.mkfifo(tmp_path / name)
+    writer = threading.Thread(target=(tmp_path / name).write_bytes, args=(content,), daemon=True)
+    writer.start()
+    assert texts(read_stream(tmp_path / name, TEXT)) == [expected]
+    writer.join()
 
 
 def test_standard_input_may_begin_with_a_bom() -> None:
