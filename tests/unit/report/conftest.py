@@ -24,7 +24,7 @@ def _grids() -> dict[str, Grid]:
         "per_class": Grid(columns=["label", "f1", "support"], rows=shared, show="bars"),
         "token_lengths": Grid(columns=["tokens", "count"], rows=[["0-8", 3], ["8-16", 0]], show="histogram"),
         "confusion": Grid(columns=["gold", *labels], rows=[[label, 3, 0, 1] for label in labels], show="matrix"),
-        "validation_curve": Grid(columns=["epoch", "loss"], rows=[[1, 0.9], [2, None], [3, 0.5]], show="line"),
+        "validation_curve": Grid(columns=["epoch", "accuracy"], rows=[[1, 0.9], [2, None], [3, 0.5]], show="line"),
         "reliability": Grid(
             columns=["confidence", "accuracy", "count"], rows=[[0.5, 0.4, 10], [0.9, 0.95, 30]], show="reliability"
         ),
@@ -48,5 +48,5 @@ def report() -> Report:
         ],
         tables=_grids(),
         warnings=[f"3 texts leak: {HOSTILE}"],
-        facts={"rows": 3080, "data_file": HOSTILE, "seconds": 12.34, "stopped_early": False, "best_step": None},
+        facts={"rows": 3080, "data": HOSTILE, "seconds": 12.34, "stopped_early": False, "best_step": None},
     )

@@ -23,7 +23,7 @@ from hone.report.numbers import Cell, column, number
         (1.25e9, "bytes", "1.25 GB"),
         (999, "bytes", "999 B"),
         (12.34, "ms", "12.3 ms"),
-        (5120.0, "tokens_per_second", "5,120 tokens/s"),
+        (5120.0, "MB", "5,120 MB"),
         (3.0, "widgets", "3 widgets"),
     ],
 )
