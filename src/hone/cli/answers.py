@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from hone.core.errors import DataError
+from hone.core.errors import RecipeError
 from hone.data.read import read_stream
-from hone.predict.predictor import Predictor, load
+from hone.predict.predictor import load
 
 
-def predict_file(bundle: Path, file: str, *, out: Path | None, device: str) -> None:
-    """Answer every row of ``file`` (``-``: standard input)."""
+def predict_file(bundle: Path, file: str, *, out: Path | None, device: str, columns: Mapping[str, str]) -> None:
+    """Answer every row of ``file`` (``-``: standard input), whose fields stand in ``columns``."""
+    if out is not None and out.is_dir():
+        raise RecipeError(f"found a folder at {out}", expected="a file for the answers", code="predict.out")
     predictor = load(bundle, device=device)
-    parts = _parts(predictor, file)
+    source = sys.stdin if file in ("-", "/dev/stdin") else Path(file)
+    parts = read_stream(source, *predictor.input_choices, columns=columns)
     with _target(out) as target:
         for answers in predictor.stream(parts):
             for answer in answers:
                 target.write(json.dumps(answer, ensure_ascii=False) + "\n")
             target.flush()
-
-
-def _parts(predictor: Predictor, file: str) -> Iterator[dict[str, list[object]]]:
-    """Columns of the first set of input fields that the file has."""
-    choices = predictor.input_choices
-    if file == "-":
-        return read_stream(sys.stdin, choices[-1])
-    for fields in choices[:-1]:
-        try:
-            stream = read_stream(Path(file), fields)
-            return itertools.chain([next(stream)], stream)
-        except StopIteration:
-            return iter(())
-        except DataError as error:
-            if error.code != "data.column-missing":
-                raise
-    return read_stream(Path(file), choices[-1])
 
 
 @contextlib.contextmanager
@@ -51,6 +36,7 @@ def _target(out: Path | None) -> Iterator[IO[str]]:
     if out is None:
         yield sys.stdout
         return
+    out.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

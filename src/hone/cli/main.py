@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hone import __version__
+from hone.cli.columns import parse_columns
 from hone.core.errors import HoneError
 
 INTERRUPTED = 130
@@ -27,14 +29,27 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings: key=value, dotted keys.", metavar="[KEY=VALUE]...")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for what is made.")]
+ColumnNames = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="FIELD=NAME", help="What a field's column is called in the files; repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hone {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def root(
     verbose: Annotated[int, typer.Option("-v", count=True, help="Say more; twice: everything.")] = 0,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log lines as JSON.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Configure logging; the library itself never does."""
     from hone.cli.logs import configure_logging
@@ -58,13 +73,14 @@ def inspect(
     files: Annotated[list[Path], typer.Argument(help="Data files; the first is train, a second one test.")],
     task: Annotated[str, typer.Option("--task", help="The task the data is for.")] = "text-classification",
     base: Annotated[str, typer.Option("--base", help="The base whose tokenizer reads it.")] = "minilm",
+    column: ColumnNames = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """What is in the data, and what training on it would cost."""
     from hone.cli.single import inspect_files
 
-    inspect_files(files, task=task, base=base, out=out, as_json=as_json)
+    inspect_files(files, task=task, base=base, out=out, columns=parse_columns(column or []), as_json=as_json)
 
 
 @app.command()
@@ -76,6 +92,7 @@ def finetune(
     base: Annotated[str, typer.Option("--base", help="minilm, a folder, a bundle or a hub id.")] = "minilm",
     validation: Annotated[str | None, typer.Option("--validation", help="A file, or none; else carved.")] = None,
     seed: Annotated[int, typer.Option("--seed")] = 13,
+    column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
     """Train a base on labeled rows; writes a new bundle."""
@@ -88,6 +105,7 @@ def finetune(
         base=base,
         validation=validation,
         seed=seed,
+        columns=parse_columns(column or []),
         overrides=overrides or [],
         as_json=as_json,
     )
@@ -98,13 +116,15 @@ def evaluate(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Labeled rows that the bundle did not learn from.")],
     overrides: Overrides = None,
+    column: ColumnNames = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Measure a bundle on labeled rows, with intervals."""
     from hone.cli.single import evaluate_file
 
-    evaluate_file(bundle, file, overrides=overrides or [], out=out, as_json=as_json)
+    columns = parse_columns(column or [])
+    evaluate_file(bundle, file, columns=columns, overrides=overrides or [], out=out, as_json=as_json)
 
 
 @app.command()
@@ -113,11 +133,12 @@ def predict(
     file: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")] = "-",
     out: Annotated[Path | None, typer.Option("--out", help="File for the answers; stdout when left out.")] = None,
     device: DeviceName = "auto",
+    column: ColumnNames = None,
 ) -> None:
     """Answer every row: one JSON line a row, in input order."""
     from hone.cli.answers import predict_file
 
-    predict_file(bundle, file, out=out, device=device)
+    predict_file(bundle, file, out=out, device=device, columns=parse_columns(column or []))
 
 
 @app.command()
@@ -216,5 +237,5 @@ def _unexpected(error: Exception) -> int:
 
 
 def _interrupted() -> int:
-    typer.echo("hone: interrupted; the same command goes on from the last checkpoint", err=True)
+    typer.echo("hone: interrupted", err=True)
     return INTERRUPTED

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from hone.bundle.bundle import Bundle, write_atomically
+from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.cli.console import make_progress
 from hone.cli.show import show_report
 from hone.core.errors import BundleError, RecipeError
@@ -20,12 +20,17 @@ from hone.report.html import to_html
 from hone.report.report import Report
 
 
-def inspect_files(files: Sequence[Path], *, task: str, base: str, out: Path | None, as_json: bool) -> None:
+def inspect_files(
+    files: Sequence[Path], *, task: str, base: str, out: Path | None, columns: Mapping[str, str], as_json: bool
+) -> None:
     """``hone inspect``: the training that it prices has the default settings."""
     names = ["train", "test", *(f"data{i}" for i in range(3, len(files) + 1))]
     values = {
         **_head(task, base),
-        "data": {**{name: str(file) for name, file in zip(names, files, strict=False)}, "validation": "none"},
+        "data": {
+            **{name: _source(file, columns) for name, file in zip(names, files, strict=False)},
+            "validation": "none",
+        },
         "stages": ["inspect", "finetune"],
     }
     recipe = make_recipe(values, folder=Path())
@@ -42,23 +47,36 @@ def finetune_file(
     base: str,
     validation: str | None,
     seed: int,
+    columns: Mapping[str, str],
     overrides: Sequence[str],
     as_json: bool,
 ) -> None:
     """``hone finetune``: the bundle goes to ``out``, the reports and logs beside it."""
-    data = {"train": str(train), **({"validation": validation} if validation else {})}
+    target = out.resolve()  # "." and "x/.." have a name then
+    require_free(target)
+    data: dict[str, Any] = {"train": _source(train, columns)}
+    if validation:
+        data["validation"] = validation if validation == "none" else _source(validation, columns)
     chosen, settings = _split(overrides)
     values = {**_head(task, base), "seed": seed, "data": data, "stages": [{"kind": "finetune", **settings}]}
     values["task"] = {"name": task, **chosen}
     recipe = make_recipe(values, folder=Path())
-    side = out.with_name(out.name + ".run")
-    result = run_stages(recipe, out=side, progress=make_progress(), bundle_to=out)
+    side = target.with_name(target.name + ".run")
+    result = run_stages(recipe, out=side, progress=make_progress(), bundle_to=target)
     _show(result, "finetune", as_json=as_json)
     if not as_json:
         typer.echo(f"bundle   {out}")
 
 
-def evaluate_file(bundle: Path, file: Path, *, overrides: Sequence[str], out: Path | None, as_json: bool) -> None:
+def evaluate_file(
+    bundle: Path,
+    file: Path,
+    *,
+    columns: Mapping[str, str],
+    overrides: Sequence[str],
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """``hone evaluate``."""
     opened = Bundle.open(bundle)
     record = opened.manifest.task
@@ -75,7 +93,7 @@ def evaluate_file(bundle: Path, file: Path, *, overrides: Sequence[str], out: Pa
     values = {
         "version": 1,
         "task": {"name": record.name, **record.settings},
-        "data": {"test": str(file)},
+        "data": {"test": _source(file, columns)},
         "stages": [{"kind": "evaluate", **settings}],
     }
     recipe = make_recipe(values, folder=Path())
@@ -86,6 +104,10 @@ def evaluate_file(bundle: Path, file: Path, *, overrides: Sequence[str], out: Pa
 
 def _head(task: str, base: str) -> dict[str, Any]:
     return {"version": 1, "task": task, "base": base}
+
+
+def _source(file: Path | str, columns: Mapping[str, str]) -> dict[str, Any]:
+    return {"path": str(file), "columns": dict(columns)}
 
 
 def _split(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
