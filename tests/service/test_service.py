@@ -182,3 +182,18 @@ def test_a_damaged_bundle_is_not_served(text_bundle: Path, tmp_path: Path) -> No
     )
     assert out.returncode == 2
     assert "model.safetensors" in out.stderr
+
+
+def test_an_address_in_use_is_told_before_anything_serves(text_bundle: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        out = subprocess.run(
+            [sys.executable, "-m", "hone", "serve", str(text_bundle), "--port", str(taken.getsockname()[1])],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert out.returncode == 1
+    assert "cannot listen" in out.stderr
+    assert "serving" not in out.stderr

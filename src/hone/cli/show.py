@@ -7,7 +7,7 @@ import json
 import typer
 
 from hone.pipeline.run import Result
-from hone.report.catalog import Language, word
+from hone.report.catalog import Language, slice_name, word
 from hone.report.console import to_text
 from hone.report.report import Report
 
@@ -30,7 +30,9 @@ def show_result(result: Result, *, as_json: bool) -> None:
     language = result.language
     for report in result.reports.values():
         found = to_text(report, language=language, tables="none").rstrip()
-        typer.echo(f"{word(report.stage, language)}\n" + "".join(f"  {line}\n" for line in found.split("\n")))
+        on = f" ({slice_name(str(report.facts['data']), language)})" if "data" in report.facts else ""
+        lines = "".join(f"  {line}\n" for line in found.split("\n")) if found else ""
+        typer.echo(f"{word(report.stage, language)}{on}\n{lines}")
     if result.bundle is not None:
         typer.echo(f"bundle   {result.bundle.path}")
     for page in result.pages:

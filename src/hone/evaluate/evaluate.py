@@ -47,7 +47,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     run.progress.finish()
     columns = data.slice(0, len(data))
     predictions = task.join(columns, rows, scores, constants=predictor.engine.constants)
-    lengths = np.bincount(rows.example, weights=rows.lengths, minlength=len(data)).astype(np.int64)
+    lengths = rows.text_tokens()
     tally = task.tally(predictions, columns)
     scored = task.scored(predictions, columns)
     _write_predictions(run.folder, columns, predictions, scored)

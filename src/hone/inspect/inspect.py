@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from hone.models.cost import (
     size_of,
     training_seconds,
 )
-from hone.report.catalog import Language, word
+from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
 from hone.tasks.make import make_task
@@ -76,6 +75,10 @@ class Warnings:
         self.said: list[str] = []
         self._language: Language = language
 
+    def split(self, name: str) -> str:
+        """A split's name in the reader's language."""
+        return slice_name(name, self._language)
+
     def __call__(self, key: str, **values: object) -> None:
         """Say the catalog's sentence ``warn.KEY`` with its places filled."""
         self.said.append(word(f"warn.{key}", self._language, **values))
@@ -111,7 +114,7 @@ def _repeats(
         count = len(checks.leaking(data[one], data[other], field))
         leaks.append([f"{one} -> {other}", count, count / len(data[other])])
         if count:
-            warn("leaked", count=f"{count:,}", one=one, other=other)
+            warn("leaked", count=f"{count:,}", one=warn.split(one), other=warn.split(other))
     tables["leakage"] = Grid(columns=["splits", "count", "share"], rows=leaks)
     found: list[list[Cell]] = []
     total = 0
@@ -143,7 +146,7 @@ def _oddities(data: Mapping[str, Dataset], field: str, tables: dict[str, Grid], 
     )
     for name, found in counts.items():
         if found["empty"]:
-            warn("empty", count=f"{found['empty']:,}", split=name)
+            warn("empty", count=f"{found['empty']:,}", split=warn.split(name))
 
 
 def _illegal(data: Mapping[str, Dataset], target: str, warn: Warnings) -> None:
@@ -152,7 +155,7 @@ def _illegal(data: Mapping[str, Dataset], target: str, warn: Warnings) -> None:
         if found:
             row, _, tag = found[0]
             line = dataset.place(row)[1] or row + 1
-            warn("illegal_bio", count=f"{len(found):,}", split=name, tag=tag, line=line)
+            warn("illegal_bio", count=f"{len(found):,}", split=warn.split(name), tag=tag, line=line)
 
 
 def _tokens(
@@ -164,41 +167,44 @@ def _tokens(
     settings: InspectSettings,
 ) -> list[Measure]:
     measures: list[Measure] = []
-    lengths = {name: np.bincount(part.example, weights=part.lengths).astype(int) for name, part in rows.items()}
-    longest = max(int(values.max()) for values in lengths.values())
-    shortest = min(int(values.min()) for values in lengths.values())
-    width = -(-(longest + 1 - shortest) // HISTOGRAM_BINS)
-    edges = np.arange(shortest, longest + width + 1, width)
-    counts = {name: np.histogram(values, edges)[0] for name, values in lengths.items()}
-    tables["token_lengths"] = Grid(
-        columns=["tokens", *counts],
-        rows=[
-            [f"{low}-{high - 1}" if width > 1 else f"{low}", *(int(counts[name][i]) for name in counts)]
-            for i, (low, high) in enumerate(itertools.pairwise(edges.tolist()))
-        ],
-        show="histogram",
+    lengths = {name: part.text_tokens() for name, part in rows.items()}
+    tables["text_lengths"] = Grid(
+        columns=["split", "median", "p95", "longest"],
+        rows=[[name, *map(int, np.quantile(values, (0.5, 0.95, 1.0)))] for name, values in lengths.items()],
+        names="words",
     )
+    tables["token_lengths"] = _histogram(lengths)
     strange: dict[str, float] = {}
     for name, part in rows.items():
-        cut = float(np.mean(_of_examples(part, part.scalar("truncated"))))
-        measures.append(Measure(name="truncated_share", value=cut, n=len(lengths[name]), better="lower", slice=name))
-        if cut:
-            warn("long", share=f"{cut:.1%}", split=name, limit=task.max_tokens)
+        long = float(np.mean(lengths[name] > task.max_tokens))
+        measures.append(Measure(name="over_length_share", value=long, n=len(lengths[name]), better="lower", slice=name))
+        if long and task.settings.long_text == "truncate":
+            warn("long", share=f"{long:.1%}", split=warn.split(name), limit=task.max_tokens)
         ids, _ = part.ragged("input_ids")
-        unknown = float(np.mean(ids == task.tokenizer.unk_id)) if task.tokenizer.unk_id is not None else 0.0
-        measures.append(Measure(name="unknown_share", value=unknown, n=len(ids), better="lower", slice=name))
+        count = max(1, len(ids) - len(part) * (len(task.tokenizer.prefix) + len(task.tokenizer.suffix)))
+        unknown = int(np.sum(ids == task.tokenizer.unk_id)) / count if task.tokenizer.unk_id is not None else 0.0
+        measures.append(Measure(name="unknown_share", value=unknown, n=count, better="lower", slice=name))
         if unknown >= settings.unknown_share:
             strange[name] = unknown
     if strange and inputs.base is not None:
-        shares = ", ".join(f"{share:.1%} ({name})" for name, share in strange.items())
+        shares = ", ".join(f"{share:.1%} ({warn.split(name)})" for name, share in strange.items())
         warn("unknown", base=repr(inputs.base.name), shares=shares)
     return measures
 
 
-def _of_examples(rows: Rows, values: IntArray) -> IntArray:
-    out = np.zeros(int(rows.example.max()) + 1, dtype=np.int64)
-    np.maximum.at(out, rows.example, values)
-    return out
+def _histogram(lengths: Mapping[str, IntArray]) -> Grid:
+    """How many texts have how many tokens; the longest hundredth share the last bin, so that none stretches it."""
+    every = np.concatenate(list(lengths.values()))
+    shortest, longest, most = int(every.min()), int(every.max()), int(np.quantile(every, 0.99))
+    width = -(-(most + 1 - shortest) // HISTOGRAM_BINS)
+    edges = np.arange(shortest, most + width + 1, width)
+    names = [f"{low}-{low + width - 1}" if width > 1 else f"{low}" for low in edges[:-1].tolist()]
+    if longest >= edges[-1]:
+        names[-1] = f"{edges[-2]}+"
+        edges[-1] = longest + 1
+    counts = {name: np.histogram(values, edges)[0].tolist() for name, values in lengths.items()}
+    rows: list[list[Cell]] = [[name, *(counts[split][i] for split in counts)] for i, name in enumerate(names)]
+    return Grid(columns=["tokens", *counts], rows=rows, show="histogram")
 
 
 def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
@@ -207,14 +213,13 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
     plan: Any = inputs.plan["finetune"]
     size = size_of(inputs.base.folder)
     batch = plan.per_device_train_batch_size
-    steps = math.ceil(math.ceil(len(rows) / batch) / plan.gradient_accumulation_steps * plan.num_train_epochs)
-    steps = min(steps, plan.max_steps or steps)
-    tokens = int(rows.lengths.sum() * plan.num_train_epochs)
+    per_epoch, steps = plan.steps(len(rows))
+    tokens = int(rows.lengths.sum() * (steps / per_epoch))
     longest = int(rows.lengths.max())
     mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
     seconds = training_seconds(size, tokens=tokens, length=mean, steps=steps)
     kept = BYTES_OF_BEST if plan.keep == "best" and plan.eval_strategy != "no" else 0
-    states = size.parameters * (BYTES_A_WEIGHT + kept)
+    states = size.parameters * (BYTES_A_WEIGHT[plan.optim] + kept)
     activations = activation_bytes(size, tokens=batch * longest, length=longest)
     memory = held_bytes() + states + activations
     tables["cost"] = Grid(

@@ -60,11 +60,6 @@ def span_tally(gold: Texts, predicted: Texts, kinds: Sequence[str]) -> IntArray:
     return _by_text(text, (hit_kind, said_kind, true_kind), texts=len(sizes), labels=len(kinds))
 
 
-def span_counts(gold: Sequence[str], predicted: Sequence[str], kinds: Sequence[str]) -> IntArray:
-    """`span_tally` of one text, int64 [3 x kinds]."""
-    return span_tally([gold], [predicted], kinds).ravel()
-
-
 def token_tally(gold: Texts, predicted: Texts, tags: Sequence[str]) -> IntArray:
     """Counts of each text by tag, each word on its own, int64 [texts, 3 x tags].
 
@@ -76,11 +71,6 @@ def token_tally(gold: Texts, predicted: Texts, tags: Sequence[str]) -> IntArray:
     index = {tag: (i, False) for i, tag in enumerate(tags)}
     true, said = _looked_up(gold, index)[:, 0], _looked_up(predicted, index)[:, 0]
     return _by_text(text, (np.where(true == said, true, -1), said, true), texts=len(sizes), labels=len(tags))
-
-
-def token_counts(gold: Sequence[str], predicted: Sequence[str], tags: Sequence[str]) -> IntArray:
-    """`token_tally` of one text, int64 [3 x tags]."""
-    return token_tally([gold], [predicted], tags).ravel()
 
 
 def per_label(counts: FloatArray | IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -14,7 +14,8 @@ import torch
 
 from hone.models.model import HEAD_FILE
 
-BYTES_A_WEIGHT = 16  # float32 weight, gradient and two moments
+# Float32 weight and gradient; two moments beside them, or factors of one that take next to nothing.
+BYTES_A_WEIGHT = {"adamw": 16, "adafactor": 8}
 BYTES_OF_BEST = 4  # the copy of the best weights so far
 REACHED = 0.55  # share of the matrix-product rate that a training step reached where this was measured (two cores)
 UPDATE_BYTES_A_WEIGHT = 36  # moved a step by gradient fill, clipping and AdamW

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +40,7 @@ class Result:
     Attributes:
         out: Its folder: ``bundle/``, ``reports/``, ``recipe.yaml``.
         bundle: The last bundle made, or the one it was given.
-        reports: Kind -> report; of a kind that ran twice, the last.
+        reports: Kind -> report, in the order of the stages; a kind's second run is ``evaluate-2``.
         pages: The reports of this run as HTML, in the order of the stages.
         language: Of what people read in them.
     """
@@ -100,8 +102,11 @@ def run_stages(
         require_free(bundle_to or out / "bundle")  # not after hours of training
     base = resolve_base(recipe.base, relative_to=recipe.folder) if makers else None
     digest = recipe.digest(data={name: d.digest for name, d in data.items()}, base=base.digest if base else "")
+    logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
     _write(out / "recipe.yaml", recipe.to_yaml())
-    reports: dict[str, Report] = {}
+    for stale in (out / "reports").glob("[0-9][0-9]-*.*"):  # of an earlier run into this folder
+        stale.unlink()
+    given, reports = bundle, dict[str, Report]()
     pages: list[Path] = []
     for i, choice in enumerate(stages):
         final = not makers or i >= makers[-1]
@@ -117,13 +122,25 @@ def run_stages(
             progress=progress,
             language=recipe.language,
         )
+        began = time.perf_counter()
         outcome = choice.stage.run(choice.settings, inputs, run)
+        logger.info("%s took %.1f s", choice.stage.kind, time.perf_counter() - began)
         bundle = outcome.bundle or bundle
-        reports[choice.stage.kind] = outcome.report
-        pages.append(_keep(outcome, bundle, out=out, number=i, language=recipe.language))
+        name = _free_name(choice.stage.kind, reports)
+        reports[name] = outcome.report
+        page = out / "reports" / f"{i:02d}-{name}.html"
+        pages.append(page)
+        # A bundle that was given is somebody else's: a judge leaves no trace in it.
+        _keep(outcome, bundle if bundle is not given else None, page=page, name=name, language=recipe.language)
         if choice.stage.kind == until:
             break
     return Result(out, bundle, reports, tuple(pages), recipe.language)
+
+
+def _free_name(kind: str, reports: Mapping[str, Report]) -> str:
+    """``kind``, or ``kind-2`` and so on where a stage of this kind has run before."""
+    names = (kind if number == 1 else f"{kind}-{number}" for number in itertools.count(1))
+    return next(name for name in names if name not in reports)
 
 
 def _with_inspect(stages: Sequence[StageChoice]) -> tuple[StageChoice, ...]:
@@ -224,18 +241,16 @@ def _dropped(recipe: Recipe, data: Mapping[str, Dataset], field: str, progress: 
     return train.take(np.flatnonzero(~gone))
 
 
-def _keep(outcome: Outcome, bundle: Bundle | None, *, out: Path, number: int, language: Language) -> Path:
-    """Write a stage's report beside the others, attach it to the bundle it speaks of; returns the page's path."""
+def _keep(outcome: Outcome, bundle: Bundle | None, *, page: Path, name: str, language: Language) -> None:
+    """Write a stage's report as JSON and as a page, and attach both to the bundle it speaks of."""
     report = outcome.report
-    page = to_html(report, language=language)
-    path = out / "reports" / f"{number:02d}-{report.stage}.html"
-    _write(path.with_suffix(".json"), report.to_json())
-    _write(path, page)
+    texts = {".json": report.to_json(), ".html": to_html(report, language=language)}
+    for suffix, text in texts.items():
+        _write(page.with_suffix(suffix), text)
     if bundle is not None and report.bundle == bundle.digest:
-        attachments: dict[str, str | bytes] = {f"{report.stage}.json": report.to_json(), f"{report.stage}.html": page}
-        for name, content in {**attachments, **outcome.attachments}.items():
-            bundle.attach(name, content)
-    return path
+        attachments = {f"{name}{suffix}": text for suffix, text in texts.items()}
+        for file, content in {**attachments, **outcome.attachments}.items():
+            bundle.attach(file, content)
 
 
 def _write(path: Path, text: str) -> None:

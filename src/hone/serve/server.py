@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
-from hone.core.errors import MissingExtra
+from hone.core.errors import HoneError, MissingExtra
 from hone.predict.predictor import load
 
 
@@ -15,6 +16,7 @@ def serve_bundle(path: Path, *, host: str, port: int, device: str) -> None:
     Raises:
         BundleError: The bundle is damaged or has no task.
         MissingExtra: The serving packages are not installed.
+        HoneError: The address cannot be had.
     """
     try:
         import uvicorn
@@ -23,10 +25,32 @@ def serve_bundle(path: Path, *, host: str, port: int, device: str) -> None:
     except ImportError as error:
         raise MissingExtra(str(error.name), extra="serve", needed_for="hone serve") from error
     predictor = load(path, device=device)
+    listening = _listen(host, port)
     print(
         f"serving {path} ({predictor.task.name}, bundle {predictor.bundle.digest[:12]}) "
         f"on http://{host}:{port}; try http://{host}:{port}/docs",
         file=sys.stderr,
         flush=True,
     )
-    uvicorn.run(make_app(predictor), host=host, port=port, log_level="warning", access_log=False)
+    config = uvicorn.Config(make_app(predictor), log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; said before anything claims to serve.
+
+    Raises:
+        HoneError: The address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except (OSError, OverflowError) as error:
+        raise HoneError(
+            f"cannot listen on {host}:{port}: {error}",
+            fix="Stop what listens there, or name another: --host HOST --port PORT.",
+            code="serve.address",
+        ) from error
+    return listening

@@ -83,18 +83,14 @@ class TextClassification:
         return {**ROWS_SCHEMA, "label": pa.int64()}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
-        pieces, left_out = self._tokens(columns["text"], start)
-        room = self._room
-        out: dict[str, list[Any]] = {"example": [], "truncated": [], "input_ids": []}
-        for i, ids in enumerate(pieces):
-            windows = (
-                spans(len(ids), room=room, stride=self.settings.stride)
-                if self.settings.long_text == "window"
-                else [(0, min(room, len(ids)))]
-            )
-            for begin, end in windows:
+        out: dict[str, list[Any]] = {name: [] for name in ROWS_SCHEMA}
+        for i, ids in enumerate(self._tokens(columns["text"], purpose=purpose, start=start)):
+            windows = spans(len(ids), room=self._room, stride=self.settings.stride)
+            cut = self.settings.long_text == "truncate" and len(windows) > 1
+            for begin, end in windows[:1] if cut else windows:
                 out["example"].append(start + i)
-                out["truncated"].append(left_out[i])
+                out["truncated"].append(cut)
+                out["text_tokens"].append(len(self.tokenizer.prefix) + len(ids) + len(self.tokenizer.suffix))
                 out["input_ids"].append([*self.tokenizer.prefix, *ids[begin:end], *self.tokenizer.suffix])
         if purpose == "predict":
             return rows_of(out, ROWS_SCHEMA)
@@ -105,23 +101,20 @@ class TextClassification:
     def _room(self) -> int:
         return self.max_tokens - len(self.tokenizer.prefix) - len(self.tokenizer.suffix)
 
-    def _tokens(self, texts: Sequence[str], start: int) -> tuple[list[list[int]], list[bool]]:
-        """Token ids of each text, cut to the row under ``truncate``; and whether any were cut off."""
-        if self.settings.long_text == "truncate":
+    def _tokens(self, texts: Sequence[str], *, purpose: Purpose, start: int) -> list[list[int]]:
+        """Token ids of each text; when predicting, of a very long one that will be cut just more than a row."""
+        if self.settings.long_text == "truncate" and purpose == "predict":
             far = [len(text) > 50_000 for text in texts]
             ids = self.tokenizer.encode(["" if skip else text for text, skip in zip(texts, far, strict=True)])
-            pairs = [
-                encode_beginning(self.tokenizer, text, room=self._room)
-                if skip
-                else (row[: self._room], len(row) > self._room)
+            return [
+                encode_beginning(self.tokenizer, text, room=self._room) if skip else row
                 for text, row, skip in zip(texts, ids, far, strict=True)
             ]
-            return [row for row, _ in pairs], [cut for _, cut in pairs]
         ids = self.tokenizer.encode(texts)
         if self.settings.long_text == "refuse":
             over = [i for i, row in enumerate(ids) if len(row) > self._room]
             refuse_long([start + i for i in over], [len(ids[i]) for i in over], room=self._room)
-        return ids, [False] * len(ids)
+        return ids
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:
         batch = text_inputs(rows, index, pad_id=self.tokenizer.pad_id)

@@ -13,7 +13,7 @@ from hone.data.dataset import Dataset
 from hone.tasks.protocol import Task
 from hone.tasks.rows import Rows
 
-ENCODING_VERSION = 2  # raised whenever a task's encoding changes
+ENCODING_VERSION = 3  # raised whenever a task's encoding changes
 EXAMPLES_AT_ONCE = 4096
 
 

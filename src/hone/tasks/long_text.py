@@ -47,14 +47,13 @@ def refuse_long(indices: Sequence[int], lengths: Sequence[int], *, room: int) ->
     )
 
 
-def encode_beginning(tokenizer: Tokenizer, text: str, *, room: int) -> tuple[list[int], bool]:
-    """The first ``room`` tokens of ``text``, and whether there are more, without tokenizing far more than that."""
+def encode_beginning(tokenizer: Tokenizer, text: str, *, room: int) -> list[int]:
+    """The first tokens of ``text``, more than ``room`` if it has more, without tokenizing far more than that."""
     size = PART_CHARACTERS
     while size < len(text):
         cut = max(text.rfind(mark, size // 2, size) for mark in (" ", "\n", "。", ","))
         ids = tokenizer.encode([text[: cut if cut > 0 else size]])[0]
         if len(ids) > room + 8:  # a cut can change the last tokens alone; those are past what is kept
-            return ids[:room], True
+            return ids[: room + 1]
         size *= 4
-    ids = tokenizer.encode([text])[0]
-    return ids[:room], len(ids) > room
+    return tokenizer.encode([text])[0]

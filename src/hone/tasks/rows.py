@@ -13,14 +13,20 @@ from torch import Tensor
 Batch = dict[str, Tensor]
 IntArray = NDArray[np.int64]
 
-ROWS_SCHEMA = {"example": pa.int64(), "truncated": pa.bool_(), "input_ids": pa.list_(pa.int32())}
+ROWS_SCHEMA = {
+    "example": pa.int64(),
+    "truncated": pa.bool_(),
+    "text_tokens": pa.int64(),
+    "input_ids": pa.list_(pa.int32()),
+}
 
 
 class Rows:
     """Encoded rows over Arrow columns. One example gives one row, or several windows.
 
     Columns common to all tasks: ``example`` (index of the example each row comes from), ``truncated`` (whether text
-    of the example was left out), ``input_ids`` (special tokens included); a task adds its own.
+    of the example was left out), ``text_tokens`` (tokens of the whole example, special ones included, cut or not; when
+    predicting possibly only those that were looked at), ``input_ids`` (special tokens included); a task adds its own.
     """
 
     def __init__(self, table: pa.Table | pa.RecordBatch) -> None:
@@ -31,6 +37,12 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    def text_tokens(self) -> IntArray:
+        """Tokens of each example's whole text, special ones included, int64 [examples]; 0 for one without rows."""
+        out = np.zeros(int(self.example.max(initial=-1)) + 1, dtype=np.int64)
+        out[self.example] = self.scalar("text_tokens")
+        return out
 
     def scalar(self, name: str) -> IntArray:
         """A scalar column as int64 [rows]."""

@@ -100,7 +100,7 @@ class TokenClassification:
         out: dict[str, list[Any]] = {name: [] for name in schema}
         long: list[tuple[int, int]] = []
         for i, words in enumerate(self._words(columns)):
-            if self.settings.long_text == "truncate":
+            if self.settings.long_text == "truncate" and purpose == "predict":
                 words = words[: self._room + 1]  # each has a piece at least, so that whatever follows is cut off
             pieces, cut = self._pieces(words)
             sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
@@ -118,6 +118,7 @@ class TokenClassification:
                     ids.extend(piece)
                 out["example"].append(start + i)
                 out["truncated"].append(cut)
+                out["text_tokens"].append(len(self.tokenizer.prefix) + int(sizes.sum()) + len(self.tokenizer.suffix))
                 out["input_ids"].append(ids + self.tokenizer.suffix)
                 out["first_word"].append(first)
                 out["word_positions"].append(positions)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from hone.core.measures import MeasureSpec
-from hone.metrics.entities import averages, per_label, span_counts, spans, token_counts
+from hone.metrics.entities import averages, per_label, span_tally, spans, token_tally
 from hone.report.report import Cell, Grid
 from hone.tasks.protocol import FloatArray, Scored
 
@@ -35,11 +35,10 @@ def types_of(tags: Sequence[str]) -> tuple[str, ...]:
 def tally(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, tags: tuple[str, ...]) -> FloatArray:
     """Float64 [examples, 3 x types + 3 x tags]: true positives, predicted and gold, of entities, then of tokens."""
     kinds = types_of(tags)
-    entity = [span_counts(g, p, kinds) for g, p in zip(gold, predicted, strict=True)]
-    token = [token_counts(g, p, tags) for g, p in zip(gold, predicted, strict=True)]
-    if not entity:
+    if not gold:
         return np.zeros((0, 3 * (len(kinds) + len(tags))))
-    return np.concatenate([np.stack(entity), np.stack(token)], axis=1).astype(np.float64)
+    counts = [span_tally(gold, predicted, kinds), token_tally(gold, predicted, tags)]
+    return np.concatenate(counts, axis=1).astype(np.float64)
 
 
 def measures(counts: FloatArray, *, tags: tuple[str, ...]) -> dict[str, float | None]:

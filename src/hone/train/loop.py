@@ -77,10 +77,7 @@ class Loop:
         self.prepared, self.optimizer = accelerator.prepare(model, make_optimizer(model, setup.settings))
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
-        per_epoch = math.ceil(len(rows) / self.settings.per_device_train_batch_size)
-        self.steps_per_epoch = math.ceil(per_epoch / self.settings.gradient_accumulation_steps)
-        total = math.ceil(self.steps_per_epoch * self.settings.num_train_epochs)
-        self.total = min(total, self.settings.max_steps or total)
+        self.steps_per_epoch, self.total = self.settings.steps(len(rows))
         self.warmup = int(self.settings.warmup_ratio * self.total)
 
     def resume(self) -> int | None:
@@ -112,18 +109,22 @@ class Loop:
         """Every step still to do; returns whether validation ended them early."""
         began, before = time.perf_counter(), self.position.seconds
         self.model.train()
+        if self._stale():  # a checkpoint of a run that had stopped early
+            return True
         with asked_to_stop() as stop:
             for batches in self._remaining():
                 loss, tokens = self._step(batches)
                 self.position.seconds = before + time.perf_counter() - began
                 self._report(loss, tokens, log=log, progress=progress)
-                if self._measure(log, progress):
-                    return True
+                self._measure(log, progress)
                 stopping = stop()  # asked once: what is asked for in between waits for the next step
-                if stopping or self._due(self.settings.save_steps):
+                if stopping or self._due(self.settings.save_steps) or (self._stale() and self.settings.save_steps):
                     self._save()
                 if stopping:
+                    progress.say(f"step {self.position.step} is saved; the same command goes on from there")
                     raise KeyboardInterrupt
+                if self._stale():
+                    return True
         return False
 
     def _remaining(self) -> Iterator[list[IntArray]]:
@@ -195,12 +196,17 @@ class Loop:
     def _due(self, every: int | None) -> bool:
         return bool(every) and (self.position.step % (every or 1) == 0 or self.position.step == self.total)
 
-    def _measure(self, log: RunLog, progress: Progress) -> bool:
-        """Measure on validation where due; returns whether training should stop early."""
+    def _stale(self) -> bool:
+        """Whether validation has not improved for so long that training ends early."""
+        patience = self.settings.early_stopping_patience
+        return patience is not None and self.position.stale >= patience
+
+    def _measure(self, log: RunLog, progress: Progress) -> None:
+        """Measure on validation where due."""
         settings, position, validate = self.settings, self.position, self.setup.validate
         every = self.steps_per_epoch if settings.eval_strategy == "epoch" else settings.eval_steps
         if validate is None or settings.eval_strategy == "no" or not self._due(every):
-            return False
+            return
         values = validate(self.model)
         self.model.train()
         value = values[self.setup.watched]
@@ -208,7 +214,7 @@ class Loop:
         log.write(position.step, record)
         position.history.append({"step": position.step, "epoch": position.step / self.steps_per_epoch, **values})
         if value is None:
-            return False
+            return
         progress.say(f"step {position.step}: validation {self.setup.watched} {value:.4f}")
         sign = 1 if self.setup.higher_is_better else -1
         if position.best is None or sign * value > sign * position.best:
@@ -217,7 +223,6 @@ class Loop:
                 self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         else:
             position.stale += 1
-        return settings.early_stopping_patience is not None and position.stale >= settings.early_stopping_patience
 
     def _save(self) -> None:
         save_checkpoint(

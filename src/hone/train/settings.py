@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -73,6 +74,13 @@ class FinetuneSettings(Settings):
     save_steps: Count | None = 500
     logging_steps: Count = 10
     report_to: list[Tracker] = []
+
+    def steps(self, rows: int) -> tuple[int, int]:
+        """Optimizer steps of an epoch over so many rows, and of the whole training."""
+        batches = math.ceil(rows / self.per_device_train_batch_size)
+        per_epoch = math.ceil(batches / self.gradient_accumulation_steps)
+        total = math.ceil(per_epoch * self.num_train_epochs)
+        return per_epoch, min(total, self.max_steps or total)
 
     @model_validator(mode="after")
     def _consistent(self) -> FinetuneSettings:

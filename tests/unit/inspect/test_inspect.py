@@ -190,33 +190,34 @@ def test_tags_are_counted_one_by_one(look: Looker) -> None:
     assert report.facts["labels"] == 5
 
 
-@pytest.mark.parametrize(("long_text", "share"), [("truncate", 0.25), ("window", 0.0)])
-def test_the_share_that_is_cut_follows_the_recipe(look: Looker, long_text: Any, share: float) -> None:
+@pytest.mark.parametrize(("long_text", "warned"), [("truncate", 1), ("window", 0)])
+def test_long_texts_are_counted_whole_whatever_becomes_of_them(look: Looker, long_text: Any, warned: int) -> None:
     settings = TextClassificationSettings(max_length=8, long_text=long_text, stride=2)
-    report = look({"train": [*GOOD[:3], ("the " * 7, "b")]}, with_base=True, task_settings=settings)
-    assert measure(report, "truncated_share", "train") == share
-    assert len([words for words in report.warnings if "long_text" in words]) == bool(share)
+    report = look({"train": [*GOOD[:3], ("the " * 20, "b")]}, with_base=True, task_settings=settings)
+    assert measure(report, "over_length_share", "train") == 0.25
+    assert rows_of(report, "text_lengths")[0][-1] == 22
+    assert len([words for words in report.warnings if "long_text" in words]) == warned
 
 
-CHINESE = [("银行卡丢失", "a"), ("信用额度", "b")]
+CHINESE = [("银行卡丢失", "a"), ("信用额度 card", "b")]
 
 
 def test_a_base_that_does_not_know_the_language_is_told_once(look: Looker) -> None:
     report = look({"train": CHINESE, "test": [("卡丢失", "a")]}, with_base=True)
-    assert measure(report, "unknown_share", "train") == pytest.approx(9 / 13)  # each row has two special tokens
-    assert measure(report, "unknown_share", "test") == pytest.approx(3 / 5)
+    assert measure(report, "unknown_share", "train") == pytest.approx(9 / 10)
+    assert measure(report, "unknown_share", "test") == 1.0
     [warning] = report.warnings[-1:]
-    assert all(part in warning for part in (str(look.base), "69.2% (train)", "60.0% (test)"))
-    assert sum("69.2%" in words for words in report.warnings) == 1
+    assert all(part in warning for part in (str(look.base), "90.0% (train)", "100.0% (test)"))
+    assert sum("90.0%" in words for words in report.warnings) == 1
 
 
-@pytest.mark.parametrize(("limit", "warned"), [(0.69, True), (0.7, False)])
+@pytest.mark.parametrize(("limit", "warned"), [(0.9, True), (0.91, False)])
 def test_the_share_of_unknown_tokens_that_is_warned_of_is_a_setting(look: Looker, limit: float, warned: bool) -> None:
     assert bool(look({"train": CHINESE}, with_base=True, unknown_share=limit).warnings) is warned
 
 
 def test_warnings_are_in_the_language_of_the_recipe(look: Looker) -> None:
-    splits = {"train": [*CHINESE, ("", "a"), ("银行卡丢失", "b")], "test": [("信用额度", "b")]}
+    splits = {"train": [*CHINESE, ("", "a"), ("银行卡丢失", "b")], "test": [("信用额度 card", "b")]}
     said = look(splits, with_base=True, language="zh").warnings
     assert len(said) == len(look(splits, with_base=True).warnings) == 4
     assert all(any("\u4e00" <= c <= "\u9fff" for c in words) for words in said)

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from hone.metrics.entities import averages, per_label, span_counts, span_tally, spans, token_counts, token_tally
+from hone.metrics.entities import averages, per_label, span_tally, spans, token_tally
 
 KINDS = ("LOC", "PER")
 TAGS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
@@ -32,8 +32,8 @@ def test_spans_read_tags_as_conlleval_does(tags: str, found: list[tuple[str, int
 def test_a_hit_needs_type_and_both_ends() -> None:
     gold = ["B-PER", "I-PER", "O", "B-LOC", "O", "B-PER"]
     predicted = ["B-PER", "I-PER", "O", "B-PER", "O", "B-PER"]
-    assert span_counts(gold, predicted, KINDS).reshape(3, 2).tolist() == [[0, 2], [0, 3], [1, 2]]
-    assert span_counts(gold, ["B-PER", "O", "O", "B-LOC", "I-LOC", "O"], KINDS)[:2].tolist() == [0, 0]
+    assert span_tally([gold], [predicted], KINDS).reshape(3, 2).tolist() == [[0, 2], [0, 3], [1, 2]]
+    assert span_tally([gold], [["B-PER", "O", "O", "B-LOC", "I-LOC", "O"]], KINDS)[0, :2].tolist() == [0, 0]
 
 
 def test_many_texts_at_once_count_as_each_alone() -> None:
@@ -45,7 +45,7 @@ def test_many_texts_at_once_count_as_each_alone() -> None:
         true, said = set(spans(one)), set(spans(other))
         for i, members in enumerate((true & said, said, true)):
             assert row[i].tolist() == [sum(kind == name for kind, _, _ in members) for name in KINDS]
-    assert (tally == [span_counts(g, p, KINDS) for g, p in zip(gold, predicted, strict=True)]).all()
+    assert (tally == [span_tally([g], [p], KINDS)[0] for g, p in zip(gold, predicted, strict=True)]).all()
 
 
 def test_an_entity_ends_with_its_text() -> None:
@@ -54,7 +54,7 @@ def test_an_entity_ends_with_its_text() -> None:
 
 
 def test_tokens_are_counted_each_on_its_own() -> None:
-    counts = token_counts(["O", "B-PER", "I-PER"], ["O", "B-PER", "O"], TAGS).reshape(3, 5)
+    counts = token_tally([["O", "B-PER", "I-PER"]], [["O", "B-PER", "O"]], TAGS).reshape(3, 5)
     assert counts.tolist() == [[1, 0, 0, 1, 0], [2, 0, 0, 1, 0], [1, 0, 0, 1, 1]]
 
 

@@ -267,12 +267,33 @@ def test_a_stage_is_given_the_reports_before_it_and_the_settings_after_it(
     assert [run.folder.name for run in CALLS] == ["00-peek", "02-peek"]
 
 
-def test_attachments_go_to_the_bundle_the_report_speaks_of(
+def test_a_judge_leaves_no_trace_in_a_bundle_it_was_given(
     texts: dict[str, Path], tmp_path: Path, trained: tuple[Result, Said]
 ) -> None:
     bundle = empty_copy(trained, tmp_path / "bundle")
     run_peek(values(texts), tmp_path / "out", peek("test"), bundle=bundle)
-    assert sorted(p.name for p in (bundle.path / "attachments").iterdir()) == ["peek.html", "peek.json", "peek.txt"]
+    assert list(bundle.path.iterdir()) == []
+
+
+def test_two_stages_of_one_kind_keep_two_reports(texts: dict[str, Path], tmp_path: Path, tiny_base: Path) -> None:
+    stages = [
+        {"kind": "finetune", "max_steps": 1, "eval_strategy": "no", "save_steps": None},
+        "evaluate",
+        {"kind": "evaluate", "on": "validation"},
+    ]
+    result = hone.run(values(texts, base=str(tiny_base), stages=stages), out=tmp_path / "out")
+    assert list(result.reports) == ["inspect", "finetune", "evaluate", "evaluate-2"]
+    assert [result.reports[name].facts["data"] for name in ("evaluate", "evaluate-2")] == ["test", "validation"]
+    assert result.bundle is not None
+    attached = {path.name for path in (result.bundle.path / "attachments").iterdir()}
+    assert {"evaluate.json", "evaluate.html", "evaluate-2.json", "evaluate-2.html"} <= attached
+
+
+def test_reports_of_an_earlier_run_into_the_folder_do_not_stay(texts: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_peek(values(texts), out, INSPECT, peek("test"))
+    run_peek(values(texts), out, INSPECT)
+    assert sorted(path.name for path in (out / "reports").iterdir()) == ["00-inspect.html", "00-inspect.json"]
 
 
 def test_the_run_stops_after_the_stage_that_until_names(texts: dict[str, Path], tmp_path: Path) -> None:

@@ -12,7 +12,12 @@ IDS = [[2, 7, 3], [2, 3], [2, 8, 9, 9, 3]]
 
 
 def batch(ids: list[list[int]], *, start: int = 0) -> pa.RecordBatch:
-    columns = {"example": list(range(start, start + len(ids))), "truncated": [False] * len(ids), "input_ids": ids}
+    columns = {
+        "example": list(range(start, start + len(ids))),
+        "truncated": [False] * len(ids),
+        "text_tokens": [len(row) for row in ids],
+        "input_ids": ids,
+    }
     return rows_of(columns, ROWS_SCHEMA)
 
 

@@ -64,6 +64,17 @@ def test_early_stopping_restores_the_best_state_by_the_watched_measure(bench: Be
     assert not same(seen[1], seen[3])
 
 
+def test_a_run_that_had_stopped_early_is_over_when_taken_up_again(bench: Bench) -> None:
+    settings = {"early_stopping_patience": 1, "num_train_epochs": 5.0, "save_steps": 100}
+    first = bench.loop(validate=scripted([0.5, 0.4]), **settings)
+    bench.run(first)
+    again = bench.loop(validate=scripted([]), **settings)
+    assert again.resume() == first.position.step == 18
+    trained = bench.run(again)
+    assert trained.stopped_early
+    assert same(state_of(again.model), state_of(first.model))
+
+
 def test_an_improvement_resets_the_patience(bench: Bench) -> None:
     validate = scripted([0.5, 0.4, 0.6, 0.5, 0.7, 0.6, 0.6, 0.9])
     trained = bench.run(bench.loop(validate=validate, early_stopping_patience=2, num_train_epochs=8.0))
