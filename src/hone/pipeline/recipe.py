@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from hone.bundle.stage import Device, Stage, TaskChoice
 from hone.core.errors import Fault, RecipeError, did_you_mean
@@ -32,11 +32,18 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _folder_name(value: str) -> str:
+    """``value``, unless a folder of that name would lie elsewhere than in ``runs/``."""
+    if value.strip() in ("", ".", "..") or any(mark in value for mark in "/\\\0"):
+        raise ValueError("a name for a folder: no slashes, and not '..'")
+    return value
+
+
 class Top(Settings):
     """The recipe's plain keys; ``task``, ``data`` and ``stages`` are checked by what they name."""
 
     version: Annotated[Literal[1], BeforeValidator(_whole)]
-    name: str = "recipe"
+    name: Annotated[str, AfterValidator(_folder_name)] = "recipe"
     base: str = "minilm"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
     device: Device = "auto"
@@ -129,12 +136,13 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file.
 
     Args:
+        path: A file, or a pipe such as ``/dev/stdin``: relative paths in it start at the current folder then.
         overrides: ``key=value`` with a dotted key, such as ``stages.0.num_train_epochs=2``.
 
     Raises:
         RecipeError: Anything is wrong with it; all faults are named, with file, line and key.
     """
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise RecipeError(f"found no recipe at {path}", expected="a YAML file", fix="`hone init TASK` writes one.",
                           code="recipe.missing")  # fmt: skip
     try:
@@ -143,7 +151,8 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path} is not UTF-8 text", code="recipe.not-yaml") from error
     values, lines = parse_yaml(text, file=str(path))
     apply_overrides(values, overrides)
-    return make_recipe(values, folder=path.parent, file=str(path), lines=lines)
+    piped = not path.is_file() or path.is_relative_to("/dev") or path.is_relative_to("/proc")
+    return make_recipe(values, folder=Path() if piped else path.parent, file=str(path), lines=lines)
 
 
 def make_recipe(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +212,36 @@ def test_a_recipe_that_is_not_there_is_told(tmp_path: Path, kind: str) -> None:
         load_recipe(path)
     assert caught.value.code == "recipe.missing"
     assert str(path) in str(caught.value)
+
+
+def test_a_recipe_may_come_through_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    text = recipe().to_yaml()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(text,), daemon=True)
+    writer.start()
+    piped = load_recipe(tmp_path / "pipe")
+    writer.join()
+    assert piped.to_yaml() == text
+    assert piped.folder == Path()
+
+
+def test_relative_paths_of_a_recipe_on_a_descriptor_start_at_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(recipe().to_yaml())
+    with (tmp_path / "r.yaml").open() as file:
+        assert load_recipe(Path(f"/dev/fd/{file.fileno()}")).folder == Path()
+    assert load_recipe(tmp_path / "r.yaml").folder == tmp_path
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "/root", "..", ".", "", "a\\b", "a\0b"])
+def test_a_name_that_leads_out_of_the_runs_is_refused(name: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe(name=name)
+    assert [fault.field for fault in caught.value.faults] == ["name"]
+
+
+@pytest.mark.parametrize("name", ["a..b", "客服 v1.2", "-x_"])
+def test_any_other_name_is_taken(name: str) -> None:
+    assert recipe(name=name).name == name
 
 
 def test_a_recipe_that_is_no_utf8_is_told(tmp_path: Path) -> None:
