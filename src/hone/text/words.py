@@ -15,15 +15,15 @@ _UNSPACED = re.compile(rf"[{UNSPACED}]")
 
 
 @functools.cache
-def _marked() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """A combining mark, which is no ``\\w``; and `_WORD` where marks stay with what they combine with: café, हिन्दी."""
+def _marked() -> tuple[frozenset[str], re.Pattern[str]]:
+    """The combining marks, which are no ``\\w``; and `_WORD` where marks stay with what they combine with: café, हिन्दी."""
     codes = (*range(0x20000), *range(0xE0100, 0xE01F0))
     marks = {code for code in codes if unicodedata.category(chr(code)).startswith("M")}
     begins, ends = (sorted(code for code in marks if code + step not in marks) for step in (-1, 1))
     mark = "".join(f"{chr(begin)}-{chr(end)}" for begin, end in zip(begins, ends, strict=True))
     run = rf"[^\W{UNSPACED}]+(?:[{mark}]+[^\W{UNSPACED}]*)*"
     word = rf"[{UNSPACED}][{mark}]*|{run}(?:['’.\-]{run})*|[^\w\s][{mark}]*"
-    return re.compile(f"[{mark}]"), re.compile(word)
+    return frozenset(map(chr, marks)), re.compile(word)
 
 
 def split_words(text: str) -> list[tuple[int, int]]:
@@ -35,8 +35,8 @@ def split_words(text: str) -> list[tuple[int, int]]:
     """
     word = _WORD
     if not text.isascii():
-        mark, marked = _marked()
-        word = marked if mark.search(text) else word  # the plain one is twice as fast
+        marks, marked = _marked()
+        word = word if marks.isdisjoint(text) else marked  # which takes twice as long
     return [match.span() for match in word.finditer(text) if not match.group().isspace()]
 
 
