@@ -16,7 +16,7 @@ _UNSPACED = re.compile(rf"[{UNSPACED}]")
 
 @functools.cache
 def _marked() -> tuple[frozenset[str], re.Pattern[str]]:
-    """The combining marks, which are no ``\\w``; and `_WORD` where marks stay with what they combine with: café, हिन्दी."""
+    """The combining marks, which are no ``\\w``; and `_WORD` where a mark stays with its letter, as in हिन्दी."""
     codes = (*range(0x20000), *range(0xE0100, 0xE01F0))
     marks = {code for code in codes if unicodedata.category(chr(code)).startswith("M")}
     begins, ends = (sorted(code for code in marks if code + step not in marks) for step in (-1, 1))
