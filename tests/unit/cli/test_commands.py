@@ -88,13 +88,16 @@ def test_finetune_in_words_names_the_bundle(run: Hone, texts: dict[str, Path], t
     assert str(tmp_path / "b") in ended.out.splitlines()[-1]
 
 
-def test_evaluate_prints_one_object_and_attaches_it(run: Hone, copy: Path, texts: dict[str, Path]) -> None:
+def test_evaluate_prints_one_object_and_leaves_the_bundle_as_it_is(
+    run: Hone, copy: Path, texts: dict[str, Path]
+) -> None:
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     ended = run("evaluate", copy, texts["test"], "worst=1", "--json")
     assert ended.code == 0
     report = Report.model_validate(ended.object())
     assert report.bundle == Bundle.open(copy).digest
     assert {m.name for m in report.measures} >= {"accuracy", "macro_f1"}
-    assert Report.read(copy / "attachments" / "evaluate.json") == report
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
 def test_evaluate_keeps_predictions_where_out_says(
