@@ -25,6 +25,16 @@ def expected_calibration_error(confidence: FloatArray, correct: BoolArray, *, bi
     return _error(place, confidence, np.asarray(correct, dtype=np.float64), bins)
 
 
+def calibration_gaps(confidence: FloatArray, correct: BoolArray, *, bins: int = BINS) -> FloatArray:
+    """What `expected_calibration_error` sums, float64 [bins]; adds up over examples.
+
+    The error is its absolute sum over n. Arguments and errors as of that function, but no examples give zeros.
+    """
+    if not len(confidence):
+        return np.zeros(bins)
+    return _gaps(_bins(confidence, bins), confidence, np.asarray(correct, dtype=np.float64), bins)
+
+
 def reliability(confidence: FloatArray, correct: BoolArray, bins: int = BINS) -> list[tuple[float, float, int]]:
     """Mean confidence, accuracy and count of each bin that holds any example, by rising confidence.
 
@@ -76,5 +86,9 @@ def _bins(confidence: FloatArray, bins: int) -> NDArray[np.int64]:
 
 
 def _error(place: NDArray[np.int64], confidence: FloatArray, right: FloatArray, bins: int) -> float:
-    gaps = np.bincount(place, weights=right - confidence, minlength=bins)  # [bins], accuracy - confidence times count
-    return float(np.abs(gaps).sum() / len(confidence))
+    return float(np.abs(_gaps(place, confidence, right, bins)).sum() / len(confidence))
+
+
+def _gaps(place: NDArray[np.int64], confidence: FloatArray, right: FloatArray, bins: int) -> FloatArray:
+    """Accuracy less confidence, times the count, of each bin: float64 [bins]."""
+    return np.bincount(place, weights=right - confidence, minlength=bins).astype(np.float64)

@@ -20,11 +20,12 @@ from torch.nn import functional
 from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
 from hone.data.fields import Field
-from hone.metrics.calibration import ece_of_perfect, expected_calibration_error, reliability
+from hone.metrics.calibration import expected_calibration_error
 from hone.metrics.classification import accuracy, confusion, f1_averages, per_class
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
+from hone.tasks.calibration_tables import calibration_tables
 from hone.tasks.long_text import encode_beginning, refuse_long, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
 from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of, text_inputs
@@ -202,12 +203,7 @@ class TextClassification:
                 show="matrix",
             ),
             "most_confused": self._most_confused(counts),
-            "reliability": Grid(
-                columns=["confidence", "accuracy", "count"],
-                rows=[[float(c), float(a), int(n)] for c, a, n in reliability(tally[:, 2], gold == predicted)],
-                show="reliability",
-            ),
-            "ece_perfect": self._ece(tally[:, 2], gold == predicted),
+            **calibration_tables(tally[:, 2], gold == predicted),
         }
         # How sure it was of a wrong answer, beyond what it gave the right one.
         badness = np.array(
@@ -238,10 +234,3 @@ class TextClassification:
             if wrong[g, p]
         ]
         return Grid(columns=["gold", "predicted", "count", "share"], rows=rows)
-
-    def _ece(self, confidence: FloatArray, correct: NDArray[np.bool_]) -> Grid:
-        perfect, (low, high) = ece_of_perfect(confidence)
-        return Grid(
-            columns=["ece", "perfect", "low", "high"],
-            rows=[[expected_calibration_error(confidence, correct), perfect, low, high]],
-        )

@@ -232,14 +232,19 @@ class TokenClassification:
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
         """Entity and token counts (`hone.tasks.tagging_scores.tally`), float64 [examples, k]; additive."""
-        return tagging_scores.tally(columns["tags"], [p["tags"] for p in predictions], tags=self.labels)
+        return tagging_scores.tally(columns["tags"], *_said(predictions), tags=self.labels)
 
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
         return tagging_scores.measures(tally, tags=self.labels)
 
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
-        predicted = [p["tags"] for p in predictions]
-        return tagging_scores.scored(columns["tokens"], columns["tags"], predicted, tags=self.labels, join=self._join)
+        said = _said(predictions)
+        return tagging_scores.scored(columns["tokens"], columns["tags"], *said, tags=self.labels, join=self._join)
+
+
+def _said(predictions: Sequence[Prediction]) -> tuple[list[list[str]], list[list[float]]]:
+    """The tags of each prediction, and the scores of its entities."""
+    return [p["tags"] for p in predictions], [[entity["score"] for entity in p["entities"]] for p in predictions]
 
 
 def _best(scores: Sequence[NDArray[np.float32]], chain: crf.Chain | None) -> Iterator[NDArray[np.float32]]:
