@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from hone.tasks.rows import IntArray, Rows
 from hone.tasks.table import TASKS
 
 HISTOGRAM_BINS = 24
+PLACES = 5  # rows that a finding names
 SHOWN = 160  # characters of a text that a finding shows
 
 
@@ -106,16 +108,17 @@ def _repeats(
     """Duplicates within splits, leaks across them, contradictory labels."""
     rows: list[list[Cell]] = []
     for name, dataset in data.items():
-        count = len(checks.duplicates(dataset, field))
-        rows.append([name, count, count / len(dataset)])
-    tables["duplicates"] = Grid(columns=["split", "count", "share"], rows=rows, names="words")
+        again = checks.duplicates(dataset, field)
+        rows.append([name, len(again), len(again) / len(dataset), _places(dataset, again)])
+    tables["duplicates"] = Grid(columns=["split", "count", "share", "lines"], rows=rows, names="words")
     leaks: list[list[Cell]] = []
     for one, other in itertools.combinations(data, 2):
-        count = len(checks.leaking(data[one], data[other], field))
-        leaks.append([f"{one} -> {other}", count, count / len(data[other])])
+        shared = checks.leaking(data[one], data[other], field)
+        count, places = len(shared), _places(data[other], shared)
+        leaks.append([f"{warn.split(one)} → {warn.split(other)}", count, count / len(data[other]), places])
         if count:
             warn("leaked", count=f"{count:,}", one=warn.split(one), other=warn.split(other))
-    tables["leakage"] = Grid(columns=["splits", "count", "share"], rows=leaks)
+    tables["leakage"] = Grid(columns=["splits", "count", "share", "lines"], rows=leaks)
     found: list[list[Cell]] = []
     total = 0
     for name, dataset in data.items():
@@ -124,11 +127,18 @@ def _repeats(
         for group in groups[: settings.examples]:
             first = dataset.row(group[0])
             answers = sorted({_short(dataset.row(i)[target]) for i in group})
-            places = ", ".join(str(dataset.place(i)[1]) for i in group[:5])
-            found.append([_short(first[field]), name, places, " | ".join(answers)])
+            found.append([_short(first[field]), warn.split(name), _places(dataset, group), " | ".join(answers)])
     if total:
         warn("contradictions", count=f"{total:,}")
     tables["contradictions"] = Grid(columns=["text", "split", "lines", "label"], rows=found)
+
+
+def _places(dataset: Dataset, rows: Sequence[int] | IntArray) -> str:
+    """Lines of the first few rows, with their files where there are several."""
+    places = [dataset.place(int(row)) for row in rows[:PLACES]]
+    named = len(dataset.files) > 1
+    lines = [f"{Path(file).name}:{line}" if named else f"{line}" for file, line in places if line is not None]
+    return ", ".join(lines) + (", …" if len(rows) > len(lines) > 0 else "")
 
 
 def _short(value: Any) -> str:

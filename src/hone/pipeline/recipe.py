@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from hone.report.catalog import Language
 from hone.tasks.table import SETTINGS
 
 DATA_OPTIONS = ("drop", "validation_share")
+SPLITS = ("train", "validation", "test")
 
 
 def _whole(value: Any) -> Any:
@@ -173,7 +175,7 @@ def make_recipe(
     stages, more = _stages(values.get("stages"))
     faults += more
     if isinstance(data, dict) and not more:
-        faults += _needs(stages, data)
+        faults += _needs(stages, data) + _mistyped(stages, data)
     if faults or top is None or task is None or options is None:
         raise RecipeError(
             f"the recipe{' ' + file if file else ''} cannot be used: "
@@ -291,6 +293,18 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
     """
     for text in overrides:
         _override(values, text)
+
+
+def _mistyped(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
+    """Faults where a name of ``data`` is all but that of a usual split, and no stage reads it."""
+    read = {getattr(choice.settings, "on", None) for choice in stages} | set(DATA_OPTIONS) | set(SPLITS)
+    faults = []
+    for name in sorted({str(name) for name in data} - read):
+        near = difflib.get_close_matches(name, [*SPLITS, *DATA_OPTIONS], n=1, cutoff=0.8)
+        if near:
+            found = f"data named {name!r}, which no stage reads"
+            faults.append(Fault("recipe.unknown-key", found, field=f"data.{name}", fix=f"Did you mean {near[0]!r}?"))
+    return faults
 
 
 def _override(values: dict[str, Any], text: str) -> None:

@@ -102,7 +102,7 @@ def test_labels_are_counted_in_every_split_the_commonest_first(look: Looker) -> 
 
 def test_duplicates_are_the_rows_that_stood_there_before(look: Looker) -> None:
     report = look({"train": [("x", "a"), ("y", "b"), ("x", "a"), ("x", "a")], "test": [("z", "a")]})
-    assert rows_of(report, "duplicates") == [["train", 2, 0.5], ["test", 0, 0.0]]
+    assert rows_of(report, "duplicates") == [["train", 2, 0.5, "3, 4"], ["test", 0, 0.0, ""]]
 
 
 def test_leaked_rows_are_counted_for_every_pair_of_splits(look: Looker) -> None:
@@ -114,9 +114,9 @@ def test_leaked_rows_are_counted_for_every_pair_of_splits(look: Looker) -> None:
         }
     )
     assert rows_of(report, "leakage") == [
-        ["train -> validation", 1, 0.5],
-        ["train -> test", 3, 0.75],
-        ["validation -> test", 2, 0.5],
+        ["train → validation", 1, 0.5, "1"],
+        ["train → test", 3, 0.75, "1, 2, 3"],
+        ["validation → test", 2, 0.5, "1, 3"],
     ]
     assert len([words for words in report.warnings if "leaked" in words]) == 3
 

@@ -320,3 +320,15 @@ def test_an_override_that_leads_nowhere_is_told(override: str) -> None:
         recipe(override)
     assert caught.value.code == "recipe.override"
     assert override.partition("=")[0] in str(caught.value)
+
+
+def test_a_mistyped_split_that_no_stage_reads_is_told() -> None:
+    [fault] = faults(data={"train": "a.jsonl", "test": "b.jsonl", "validaton": "c.jsonl"})
+    assert (fault.code, fault.field) == ("recipe.unknown-key", "data.validaton")
+    assert "'validation'" in fault.fix
+
+
+def test_data_of_another_name_and_data_that_a_stage_reads_stand() -> None:
+    stages = ["finetune", {"kind": "evaluate", "on": "tests"}]
+    decided = recipe(data={"train": "a.jsonl", "tests": "b.jsonl", "unlabeled": "c.jsonl"}, stages=stages)
+    assert set(decided.sources) == {"train", "tests", "unlabeled"}
