@@ -33,7 +33,8 @@ def _tables() -> dict[str, list[str]]:
             if isinstance(value, Table):
                 found.setdefault(info.name, []).extend(target.partition(":")[0] for target in value.targets().values())
             if isinstance(value, Stage):
-                found.setdefault(info.name, []).append(value.work.partition(":")[0])
+                strings = [string for string in (value.work, value.check) if string]
+                found.setdefault(info.name, []).extend(string.partition(":")[0] for string in strings)
     return found
 
 
@@ -97,8 +98,9 @@ def test_the_lean_service_reaches_no_maker_through_tables_either(graph: grimp.Im
 def test_every_table_string_resolves() -> None:
     for kind in STAGES:
         stage = STAGES[kind]
-        module, _, name = stage.work.partition(":")
-        assert callable(getattr(importlib.import_module(module), name))
+        for string in filter(None, (stage.work, stage.check)):
+            module, _, name = string.partition(":")
+            assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_a_stage_that_changes_the_model_may_not_read_test() -> None:

@@ -6,9 +6,10 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hone.bundle.bundle import Bundle
+from hone.core.errors import Fault
 from hone.core.progress import Progress, Silent
 from hone.core.settings import Settings
 from hone.data.dataset import Dataset
@@ -88,6 +89,9 @@ class Stage:
         reads: Splits it reads.
         changes: What it changes; one that changes the model or fits a decision may not read ``test``.
         work: ``module:function`` that does it, imported when it runs.
+        check: ``module:function`` that finds what of its settings cannot be had with this task and data; called before
+            any stage of the recipe runs. Empty where there is nothing to check.
+        needs_bundle: Whether it can do nothing without a bundle, given or made before it.
     """
 
     kind: str
@@ -95,6 +99,8 @@ class Stage:
     reads: tuple[str, ...]
     changes: Literal["nothing", "model", "decision"]
     work: str
+    check: str = ""
+    needs_bundle: bool = False
 
     def __post_init__(self) -> None:
         if self.changes != "nothing" and "test" in self.reads:
@@ -102,6 +108,17 @@ class Stage:
 
     def run(self, settings: Settings, inputs: Inputs, run: Run) -> Outcome:
         """Do it."""
-        module, _, name = self.work.partition(":")
-        work: Callable[[Settings, Inputs, Run], Outcome] = getattr(importlib.import_module(module), name)
+        work: Callable[[Settings, Inputs, Run], Outcome] = _named(self.work)
         return work(settings, inputs, run)
+
+    def faults(self, settings: Settings, inputs: Inputs) -> list[Fault]:
+        """What `check` finds; a fault's field is a key of the settings."""
+        if not self.check:
+            return []
+        check: Callable[[Settings, Inputs], list[Fault]] = _named(self.check)
+        return check(settings, inputs)
+
+
+def _named(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -38,4 +38,5 @@ EVALUATE = Stage(
     reads=("train", "validation", "test"),
     changes="nothing",
     work="hone.evaluate.evaluate:evaluate",
+    needs_bundle=True,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import logging
 import time
@@ -15,7 +16,7 @@ import numpy as np
 
 from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.core.errors import DataError, HoneError
+from hone.core.errors import DataError, Fault, HoneError, RecipeError
 from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked
@@ -102,6 +103,7 @@ def run_stages(
         require_free(bundle_to or out / "bundle")  # not after hours of training
     base = resolve_base(recipe.base, relative_to=recipe.folder) if makers else None
     digest = recipe.digest(data={name: d.digest for name, d in data.items()}, base=base.digest if base else "")
+    _require_doable(recipe, stages, data, base=base, bundle=bundle)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
     _write(out / "recipe.yaml", recipe.to_yaml())
     for stale in (out / "reports").glob("[0-9][0-9]-*.*"):  # of an earlier run into this folder
@@ -135,6 +137,30 @@ def run_stages(
         if choice.stage.kind == until:
             break
     return Result(out, bundle, reports, tuple(pages), recipe.language)
+
+
+def _require_doable(
+    recipe: Recipe,
+    stages: Sequence[StageChoice],
+    data: Mapping[str, Dataset],
+    *,
+    base: Base | None,
+    bundle: Bundle | None,
+) -> None:
+    """Raise for whatever the stages ask that data, task or their order cannot give: before any of them runs."""
+    faults: list[Fault] = []
+    has_bundle = bundle is not None
+    for i, choice in enumerate(stages):
+        at = f"stages.{i - len(stages) + len(recipe.stages)}"  # inspect may stand before the recipe's own
+        if choice.stage.needs_bundle and not has_bundle:
+            found = f"{choice.stage.kind}, with no bundle given and none made before it"
+            faults.append(Fault("recipe.no-bundle", found, "a stage before it that makes one", field=at))
+        inputs = _inputs(recipe, stages[i:], data, base=base, bundle=bundle, reports={}, digest="")
+        wrong = choice.stage.faults(choice.settings, inputs)
+        faults += [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong]
+        has_bundle |= choice.stage.changes != "nothing"
+    if faults:
+        raise RecipeError.of(faults, what="the recipe")
 
 
 def _free_name(kind: str, reports: Mapping[str, Report]) -> str:

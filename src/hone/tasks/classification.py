@@ -73,6 +73,11 @@ class TextClassification:
         return settings
 
     @staticmethod
+    def weighs_labels(settings: TextClassificationSettings) -> bool:
+        """Always."""
+        return True
+
+    @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """The labels a training set teaches, sorted; numbers in their own order."""
         seen = set(columns["label"])

@@ -87,6 +87,11 @@ class Task(Protocol):
         """The task's settings with whatever they leave to the training data decided."""
         ...
 
+    @staticmethod
+    def weighs_labels(settings: Any) -> bool:
+        """Whether the loss takes label smoothing and class weights; one over whole sequences does not."""
+        ...
+
     @property
     def max_tokens(self) -> int:
         """Most tokens of a row, special ones included."""

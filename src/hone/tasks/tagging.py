@@ -81,6 +81,11 @@ class TokenClassification:
         return settings.model_copy(update={"split": "characters" if train.longest("tokens") == 1 else "words"})
 
     @staticmethod
+    def weighs_labels(settings: TokenClassificationSettings) -> bool:
+        """With a linear head."""
+        return settings.head == "linear"
+
+    @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """``O`` and both tags of every type that a training set teaches."""
         return tag_set({tag for tags in columns["tags"] for tag in tags})
@@ -160,7 +165,7 @@ class TokenClassification:
         if self.settings.head == "crf":
             if options.label_smoothing or options.class_weights is not None:
                 raise RecipeError(
-                    "found label_smoothing or class_weights with a crf head, whose loss scores whole sequences",
+                    "found label smoothing or class weights with a crf head, whose loss scores whole sequences",
                     expected="neither of them, or head: linear",
                     code="recipe.loss-options",
                 )

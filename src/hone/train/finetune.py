@@ -15,7 +15,7 @@ import hone
 from hone.bundle.bundle import MANIFEST, Bundle, write_bundle
 from hone.bundle.manifest import DataRecord, Lineage, Manifest, Part, Plain, TaskRecord
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.core.errors import DeviceError, RecipeError, did_you_mean
+from hone.core.errors import DeviceError, RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure
 from hone.data.checks import label_counts, require_known_labels, require_two_classes
@@ -30,6 +30,7 @@ from hone.tasks.encoded import encoded
 from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.table import TASKS
+from hone.train.faults import find_faults
 from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.settings import FinetuneSettings
 from hone.train.trackers import RunLog, require_trackers
@@ -38,6 +39,9 @@ from hone.train.trackers import RunLog, require_trackers
 def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     """Train on ``train``, choose by ``validation``, write a bundle to ``run.target``."""
     train = inputs.data["train"]
+    faults = find_faults(settings, inputs)
+    if faults:
+        raise RecipeError.of(faults, what="finetune")
     base, before = _start(inputs)
     require_trackers(settings.report_to)
     device = pick_device(run.device)
@@ -54,7 +58,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     data = {name: dataset.digest for name, dataset in inputs.data.items()}
     identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type})
     validation = inputs.data.get("validation")
-    watched = _watched(settings, task, validation=validation)
+    watched = settings.metric_for_best_model or task.main_measure
     setup = Setup(
         settings=settings,
         seed=run.seed,
@@ -142,38 +146,12 @@ def _require_precision(precision: str, device: torch.device) -> None:
         )
 
 
-def _watched(settings: FinetuneSettings, task: Task, *, validation: Dataset | None) -> str:
-    for key in ("metric_for_best_model", "early_stopping_patience"):
-        if validation is None and getattr(settings, key) is not None:
-            raise RecipeError(
-                f"found {key}, and no validation split to measure",
-                expected=f"a validation split, or no {key}",
-                fix="Name one under data, or leave `validation: none` out: then one is carved from train.",
-                code="recipe.no-validation",
-            )
-    name = settings.metric_for_best_model or task.main_measure
-    if name not in task.measure_specs:
-        raise RecipeError(
-            f"found metric_for_best_model {name!r}, which {task.name} does not measure",
-            fix=did_you_mean(name, task.measure_specs),
-            code="recipe.unknown-measure",
-        )
-    return name
-
-
 def _loss_options(settings: FinetuneSettings, task: Task, *, rows_labels: Dataset, device: torch.device) -> LossOptions:
     """Label weights from the recipe, in the order of the task's labels."""
     chosen = settings.class_weights
     if chosen == "none":
         return LossOptions(settings.label_smoothing_factor)
     if isinstance(chosen, dict):
-        unknown = sorted(set(chosen) - set(task.labels))
-        if unknown:
-            raise RecipeError(
-                f"found class_weights for {', '.join(map(repr, unknown))}, which no training row has",
-                fix=did_you_mean(unknown[0], task.labels),
-                code="recipe.unknown-label",
-            )
         weights = [chosen.get(label, 1.0) for label in task.labels]
     else:
         seen = label_counts(rows_labels, task.targets[0].name)

@@ -99,4 +99,5 @@ FINETUNE = Stage(
     reads=("train", "validation"),
     changes="model",
     work="hone.train.finetune:finetune",
+    check="hone.train.faults:find_faults",
 )

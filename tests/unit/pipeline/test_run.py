@@ -371,3 +371,28 @@ def test_a_run_needs_no_torch_to_be_checked(texts: dict[str, Path]) -> None:
     code = f"import sys, pathlib\nfrom hone.pipeline.recipe import make_recipe\nmake_recipe({values(texts)!r}, folder=pathlib.Path())\nprint('torch' in sys.modules)"  # noqa: E501
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
+
+
+def test_what_no_stage_could_do_is_told_together_before_anything_runs(texts: dict[str, Path], tmp_path: Path) -> None:
+    recipe = values(
+        texts, stages=["evaluate", {"kind": "finetune", "metric_for_best_model": "f2", "class_weights": {"no": 2.0}}]
+    )
+    recipe["data"]["validation"] = "none"
+    with pytest.raises(RecipeError) as caught:
+        hone.run(recipe, out=tmp_path / "out")
+    assert [(fault.code, fault.field) for fault in caught.value.faults] == [
+        ("recipe.no-bundle", "stages.0"),
+        ("recipe.no-validation", "stages.1.metric_for_best_model"),
+        ("recipe.unknown-measure", "stages.1.metric_for_best_model"),
+        ("recipe.unknown-label", "stages.1.class_weights.no"),
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("setting", [{"label_smoothing_factor": 0.1}, {"class_weights": "balanced"}])
+def test_a_crf_takes_no_weights_of_labels(tagged: dict[str, Path], tmp_path: Path, setting: dict[str, Any]) -> None:
+    task = {"name": "token-classification", "head": "crf"}
+    with pytest.raises(RecipeError) as caught:
+        hone.run(values(tagged, task=task, stages=[{"kind": "finetune", **setting}]), out=tmp_path / "out")
+    assert [fault.field for fault in caught.value.faults] == [f"stages.0.{next(iter(setting))}"]
+    assert caught.value.code == "recipe.loss-options"

@@ -162,7 +162,7 @@ def test_a_weight_for_a_label_that_no_row_has_is_refused(train: Train) -> None:
         train(class_weights={"refunds": 2.0})
     assert error.value.code == "recipe.unknown-label"
     assert "'refunds'" in str(error.value)
-    assert "'refund'" in error.value.fix
+    assert "'refund'" in error.value.faults[0].fix
 
 
 @pytest.mark.parametrize("settings", [{"label_smoothing_factor": 0.1}, {"class_weights": {"O": 2.0}}])
@@ -301,7 +301,7 @@ def test_an_unknown_measure_to_watch_is_refused_with_the_nearest(train: Train) -
     with pytest.raises(RecipeError) as error:
         train(metric_for_best_model="acuracy", data={"train": dataset(), "validation": dataset("validation")})
     assert error.value.code == "recipe.unknown-measure"
-    assert "'accuracy'" in error.value.fix
+    assert "'accuracy'" in error.value.faults[0].fix
 
 
 @pytest.mark.parametrize("settings", [{"early_stopping_patience": 2}, {"metric_for_best_model": "accuracy"}])

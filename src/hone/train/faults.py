@@ -1,0 +1,63 @@
+"""What of a finetune's settings cannot be had with its task and data; found before anything runs, all together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hone.bundle.stage import Inputs
+from hone.core.errors import Fault, did_you_mean
+from hone.tasks.table import TASKS
+from hone.train.settings import FinetuneSettings
+
+
+def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
+    """Every fault, its field a key of the settings."""
+    kind = TASKS[inputs.task.name]
+    return [*_validation(settings, inputs), *_measure(settings, kind), *_loss(settings, inputs, kind)]
+
+
+def _validation(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
+    if "validation" in inputs.data:
+        return []
+    return [
+        Fault(
+            "recipe.no-validation",
+            f"{key}, and no validation split to measure",
+            f"a validation split, or no {key}",
+            field=key,
+            fix="Name one under data, or leave `validation: none` out: then one is carved from train.",
+        )
+        for key in ("metric_for_best_model", "early_stopping_patience")
+        if getattr(settings, key) is not None
+    ]
+
+
+def _measure(settings: FinetuneSettings, kind: Any) -> list[Fault]:
+    name = settings.metric_for_best_model
+    if name is None or name in kind.measure_specs:
+        return []
+    found = f"the measure {name!r}, which {kind.name} does not have"
+    fix = did_you_mean(name, kind.measure_specs)
+    return [Fault("recipe.unknown-measure", found, field="metric_for_best_model", fix=fix)]
+
+
+def _loss(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:
+    """Label smoothing and class weights where the loss takes none, or weights of labels that no row has."""
+    weighs, smooths = settings.class_weights != "none", settings.label_smoothing_factor > 0
+    if not kind.weighs_labels(inputs.task.settings):
+        keys = [*(["class_weights"] if weighs else []), *(["label_smoothing_factor"] if smooths else [])]
+        found, expected = "a loss over whole sequences, which takes no weights of labels", "neither, or head: linear"
+        return [Fault("recipe.loss-options", found, expected, field=key) for key in keys]
+    if not isinstance(settings.class_weights, dict):
+        return []
+    target = kind.targets[0].name
+    labels = kind.labels_in({target: inputs.data["train"].column(target)})
+    return [
+        Fault(
+            "recipe.unknown-label",
+            f"the label {label!r}, which no training row has",
+            field=f"class_weights.{label}",
+            fix=did_you_mean(label, labels),
+        )
+        for label in sorted(set(settings.class_weights) - set(labels))
+    ]
