@@ -55,12 +55,15 @@ class Predictor:
 
     def stream(self, parts: Iterable[Columns]) -> Iterator[list[Prediction]]:
         """Predictions of each part in turn; memory holds one part."""
+        done = 0
         for columns in parts:
-            yield self.predict_columns(columns)
+            answers = self.predict_columns(columns, start=done)
+            done += len(answers)
+            yield answers
 
-    def predict_columns(self, columns: Columns) -> list[Prediction]:
-        """Predictions of examples given as columns of the task's input fields."""
-        rows = Rows(self.task.encode(columns, purpose="predict"))
+    def predict_columns(self, columns: Columns, *, start: int = 0) -> list[Prediction]:
+        """Predictions of examples given as columns of the task's input fields; ``start``: examples before them."""
+        rows = Rows(self.task.encode(columns, purpose="predict", start=start))
         return self.task.join(columns, rows, score_rows(self.task, self.engine, rows), constants=self.engine.constants)
 
     @property

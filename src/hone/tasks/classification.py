@@ -118,8 +118,7 @@ class TextClassification:
             ]
         ids = self.tokenizer.encode(texts)
         if self.settings.long_text == "refuse":
-            over = [i for i, row in enumerate(ids) if len(row) > self._room]
-            refuse_long([start + i for i in over], [len(ids[i]) for i in over], room=self._room)
+            refuse_long({start + i: len(row) for i, row in enumerate(ids) if len(row) > self._room}, room=self._room)
         return ids
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from hone.core.lineage import digest_value
 from hone.data.cache import stored
 from hone.data.dataset import Dataset
+from hone.tasks.long_text import TextTooLong
 from hone.tasks.protocol import Task
 from hone.tasks.rows import Rows
 
@@ -33,6 +34,10 @@ def encoded(task: Task, dataset: Dataset, *, cache: Path) -> Rows:
 
     def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, len(dataset), EXAMPLES_AT_ONCE):
-            yield task.encode(dataset.slice(start, start + EXAMPLES_AT_ONCE), purpose="learn", start=start)
+            try:
+                yield task.encode(dataset.slice(start, start + EXAMPLES_AT_ONCE), purpose="learn", start=start)
+            except TextTooLong as error:
+                places = {index: dataset.place(index) for index in error.lengths}
+                raise TextTooLong(error.lengths, room=error.room, places=places) from None
 
     return Rows(stored(cache / "rows", key, pa.schema(list(task.row_schema.items())), batches))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from hone.core.errors import DataError, Fault
 from hone.models.tokenizer import Tokenizer
@@ -10,6 +10,7 @@ from hone.tasks.settings import TextSettings
 
 # A text is first tokenized in part when it is this long and only its beginning is wanted: 5 MB cost what 50 kB do.
 PART_CHARACTERS = 20_000
+FAULTS_NAMED = 50
 
 
 def spans(length: int, *, room: int, stride: int) -> list[tuple[int, int]]:
@@ -31,20 +32,36 @@ def row_limit(settings: TextSettings, tokenizer: Tokenizer, *, model_limit: int)
     return min(settings.max_length, allowed) if settings.max_length else allowed
 
 
-def refuse_long(indices: Sequence[int], lengths: Sequence[int], *, room: int) -> None:
-    """Raise for the examples ``indices``, which have ``lengths`` tokens where ``room`` are allowed."""
-    if not indices:
-        return
-    faults = [
-        Fault("data.text-too-long", f"{length} tokens in row {index + 1}", f"at most {room}", field="text")
-        for index, length in zip(indices, lengths, strict=True)
-    ][:50]
-    raise DataError(
-        f"{len(indices)} texts are longer than a row, and long_text is 'refuse'",
-        faults=faults,
-        fix="Shorten them, or set long_text to window or truncate.",
-        code="data.text-too-long",
-    )
+class TextTooLong(DataError):
+    """Examples that are longer than a row, where ``long_text`` is ``refuse``.
+
+    Args:
+        lengths: Index of the example -> its tokens.
+        room: Tokens allowed.
+        places: File and line of each of them, where they are known.
+    """
+
+    def __init__(
+        self, lengths: Mapping[int, int], *, room: int, places: Mapping[int, tuple[str, int | None]] | None = None
+    ) -> None:
+        self.lengths, self.room = lengths, room
+        faults = []
+        for index, length in list(lengths.items())[:FAULTS_NAMED]:
+            file, line = (places or {}).get(index, ("", None))
+            found = f"{length} tokens" + ("" if line is not None else f" in row {index + 1}")
+            faults.append(Fault("data.text-too-long", found, f"at most {room}", file=file, line=line))
+        super().__init__(
+            f"{len(lengths)} texts are longer than a row, and long_text is 'refuse'",
+            faults=faults,
+            fix="Shorten them, or set long_text to window or truncate.",
+            code="data.text-too-long",
+        )
+
+
+def refuse_long(lengths: Mapping[int, int], *, room: int) -> None:
+    """Raise `TextTooLong` for the examples in ``lengths``, where there are any."""
+    if lengths:
+        raise TextTooLong(lengths, room=room)
 
 
 def encode_beginning(tokenizer: Tokenizer, text: str, *, room: int) -> list[int]:

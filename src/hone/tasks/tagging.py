@@ -103,7 +103,7 @@ class TokenClassification:
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
         schema = self._input_schema if purpose == "predict" else self.row_schema
         out: dict[str, list[Any]] = {name: [] for name in schema}
-        long: list[tuple[int, int]] = []
+        long: dict[int, int] = {}
         for i, words in enumerate(self._words(columns)):
             if self.settings.long_text == "truncate" and purpose == "predict":
                 words = words[: self._room + 1]  # each has a piece at least, so that whatever follows is cut off
@@ -111,7 +111,7 @@ class TokenClassification:
             sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
             windows = word_windows(sizes, room=self._room, stride=self.settings.stride)
             if len(windows) > 1 and self.settings.long_text == "refuse":
-                long.append((start + i, int(sizes.sum())))
+                long[start + i] = int(sizes.sum())
             if len(windows) > 1 and self.settings.long_text == "truncate":
                 windows, cut = windows[:1], True
             tags = columns["tags"][i] if purpose == "learn" else None
@@ -131,7 +131,7 @@ class TokenClassification:
                     out["shapes"].append(shapes[first:end].ravel())
                 if tags is not None:
                     out["tags"].append(self._tag_ids(tags[first:end]))
-        refuse_long([i for i, _ in long], [size for _, size in long], room=self._room)
+        refuse_long(long, room=self._room)
         return rows_of(out, schema)
 
     def _words(self, columns: Columns) -> list[Sequence[str]]:

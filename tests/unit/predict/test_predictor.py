@@ -23,6 +23,8 @@ from hone.predict import predictor as module
 from hone.predict.batching import budgeted
 from hone.predict.device import pick_device
 from hone.predict.predictor import Predictor, load, open_bundle
+from hone.tasks.make import make_task
+from hone.tasks.settings import TextClassificationSettings
 
 MIXED = [
     "refund please",
@@ -254,3 +256,12 @@ def test_a_head_of_other_labels_is_told(text_bundle: Path, tmp_path: Path) -> No
     with pytest.raises(BundleError) as caught:
         load(bundle.path)
     assert caught.value.code == "bundle.head"
+
+
+def test_a_refused_text_of_a_stream_is_named_by_its_row_in_the_stream(classify: Predictor) -> None:
+    settings = TextClassificationSettings(long_text="refuse", max_length=8)
+    task = make_task("text-classification", settings, labels=classify.task.labels, folder=classify.bundle.path)
+    parts = [{"text": ["a", "b"]}, {"text": ["c", "a " * 20]}]
+    with pytest.raises(DataError) as caught:
+        list(Predictor(classify.bundle, task, classify.engine).stream(parts))
+    assert "row 4" in caught.value.faults[0].found

@@ -105,3 +105,11 @@ def test_a_refused_text_in_a_later_part_is_named_by_its_row_and_leaves_no_file(
         encoded(make(max_length=8, long_text="refuse"), dataset(), cache=tmp_path)
     assert "row 4" in str(raised.value)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_refused_text_is_named_by_its_place_in_the_file(make: Make, tmp_path: Path) -> None:
+    table = dataset().table.append_column("_line", [[2, 3, 5, 9]]).append_column("_file", [[0, 0, 1, 1]])
+    split = Dataset("train", table, digest="d", origin="*.jsonl", files=("one.jsonl", "two.jsonl"))
+    with pytest.raises(DataError) as raised:
+        encoded(make(long_text="refuse", max_length=8), split, cache=tmp_path)
+    assert [(fault.file, fault.line) for fault in raised.value.faults] == [("two.jsonl", 9)]

@@ -45,20 +45,20 @@ def test_a_row_holds_what_setting_tokenizer_and_model_all_allow(
 
 def test_refused_texts_are_named_by_row_and_length() -> None:
     with pytest.raises(DataError) as raised:
-        refuse_long([4, 9], [70, 65], room=62)
+        refuse_long({4: 70, 9: 65}, room=62)
     assert raised.value.code == "data.text-too-long"
     assert [fault.found for fault in raised.value.faults] == ["70 tokens in row 5", "65 tokens in row 10"]
 
 
 def test_many_refused_texts_are_counted_and_fifty_are_named() -> None:
     with pytest.raises(DataError) as raised:
-        refuse_long(range(200), [99] * 200, room=62)
+        refuse_long(dict.fromkeys(range(200), 99), room=62)
     assert len(raised.value.faults) == 50
     assert "200" in raised.value.found
 
 
 def test_nothing_long_is_nothing_to_refuse() -> None:
-    refuse_long([], [], room=1)
+    refuse_long({}, room=1)
 
 
 @pytest.mark.parametrize(
