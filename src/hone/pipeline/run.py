@@ -154,7 +154,7 @@ def _require_doable(
         at = f"stages.{i - len(stages) + len(recipe.stages)}"  # inspect may stand before the recipe's own
         if choice.stage.needs_bundle and not has_bundle:
             found = f"{choice.stage.kind}, with no bundle given and none made before it"
-            faults.append(Fault("recipe.no-bundle", found, "a stage before it that makes one", field=at))
+            faults.append(Fault("recipe.no-bundle", found, field=at, fix="Put finetune before it."))
         inputs = _inputs(recipe, stages[i:], data, base=base, bundle=bundle, reports={}, digest="")
         wrong = choice.stage.faults(choice.settings, inputs)
         faults += [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong]
