@@ -8,11 +8,15 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from hone.cli.logs import json_line, logs_json
+
 LINE_EVERY_SECONDS = 10.0
 
 
 def make_progress() -> Bar | Lines:
-    """A bar where stderr is a terminal, plain lines where it is not."""
+    """A bar where stderr is a terminal, plain lines where it is not, JSON lines where the log is in JSON."""
+    if logs_json():
+        return JsonLines()
     return Bar() if sys.stderr.isatty() else Lines()
 
 
@@ -76,6 +80,13 @@ class Lines:
 
     def finish(self) -> None:
         self._total = 0
+
+
+class JsonLines(Lines):
+    """The same lines, one JSON object each."""
+
+    def say(self, words: str) -> None:
+        print(json_line("info", "hone.progress", words), file=sys.stderr, flush=True)
 
 
 def _figures(figures: dict[str, float]) -> str:

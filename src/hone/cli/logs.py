@@ -12,10 +12,17 @@ class JsonLines(logging.Formatter):
     """One JSON object a record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(
-            {"level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()},
-            ensure_ascii=False,
-        )
+        return json_line(record.levelname.lower(), record.name, record.getMessage())
+
+
+def json_line(level: str, logger: str, message: str) -> str:
+    """One record of a log in JSON."""
+    return json.dumps({"level": level, "logger": logger, "message": message}, ensure_ascii=False)
+
+
+def logs_json() -> bool:
+    """Whether the command was told to log in JSON."""
+    return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger("hone").handlers)
 
 
 def configure_logging(verbose: int, *, as_json: bool) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from hone.core.settings import Settings
 
@@ -29,8 +29,3 @@ class Source(Settings):
     path: str
     columns: dict[str, str] = Field(default_factory=dict)
     format: Format = "auto"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_path(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value

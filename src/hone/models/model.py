@@ -39,12 +39,6 @@ class Model(nn.Module):
         scores: Outputs = self.head(states, batch)
         return scores
 
-    @property
-    def max_tokens(self) -> int:
-        """Most tokens one row may have, special ones included."""
-        config: Any = self.backbone.config
-        return position_limit(config)
-
 
 def position_limit(config: Any) -> int:
     """Most positions a backbone with this configuration reads. RoBERTa's first usable position is pad + 1."""

@@ -8,7 +8,7 @@ from hone.core.measures import Measure
 from hone.report.catalog import Language, word
 
 Cell = str | int | float | bool | None
-UNGROUPED = {"line", "other_line", "seed", "id", "year"}
+UNGROUPED = {"line", "seed"}
 NOTHING = "–"
 
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 
 import pytest
 
 from hone.cli import console
 from hone.cli.console import Bar, Lines, make_progress
+from hone.cli.logs import configure_logging
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, Bar), (False, Lines)])
 def test_a_bar_is_drawn_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch, terminal: bool, kind: type) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     assert type(make_progress()) is kind
+
+
+def test_with_a_log_in_json_every_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(0, as_json=True)
+    try:
+        progress = make_progress()
+        progress.say('no "validation" split')
+    finally:
+        logging.getLogger("hone").handlers.clear()
+    [line] = capsys.readouterr().err.splitlines()
+    assert json.loads(line) == {"level": "info", "logger": "hone.progress", "message": 'no "validation" split'}
 
 
 class Clock:

@@ -231,8 +231,8 @@ def test_the_limit_is_what_the_positions_hold(config: Any, limit: int) -> None:
     assert position_limit(config) == limit
 
 
-def test_a_model_knows_its_limit(tiny_base: Path) -> None:
-    assert built(tiny_base, SPECS["sequence-mean"]).max_tokens == read_limit(tiny_base) == 64
+def test_the_limit_is_read_from_the_folder(tiny_base: Path) -> None:
+    assert read_limit(tiny_base) == 64
 
 
 def test_the_limit_of_an_unknown_architecture_is_refused(copy: Path) -> None:
