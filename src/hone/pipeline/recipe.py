@@ -122,16 +122,22 @@ class Recipe:
             values["base"] = str(base)
         return to_yaml(values)
 
-    def digest(self, *, data: Mapping[str, str], base: str) -> str:
-        """sha256 over settings, data and base: paths and names do not enter.
+    def digest(self, stages: Sequence[StageChoice], *, data: Mapping[str, str], base: str) -> str:
+        """sha256 over what a bundle is made from: paths and names do not enter, nor what judges are told.
 
         Args:
+            stages: Those run so far, of which the ones that change something count.
             data: Split -> digest of its rows.
             base: Digest of the base.
         """
         decided = self.decided()
-        kept = {key: decided[key] for key in ("version", "task", "seed", "stages")}
-        return digest_value({**kept, "data": dict(data), "base": base})
+        kept = {key: decided[key] for key in ("version", "task", "seed")}
+        makers = [
+            {"kind": choice.stage.kind, **choice.settings.model_dump(mode="json")}
+            for choice in stages
+            if choice.stage.changes != "nothing"
+        ]
+        return digest_value({**kept, "stages": makers, "data": dict(data), "base": base})
 
 
 def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:

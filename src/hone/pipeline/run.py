@@ -102,7 +102,6 @@ def run_stages(
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
     base = resolve_base(recipe.base, relative_to=recipe.folder) if makers else None
-    digest = recipe.digest(data={name: d.digest for name, d in data.items()}, base=base.digest if base else "")
     _require_doable(recipe, stages, data, base=base, bundle=bundle)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
     _write(out / "recipe.yaml", recipe.to_yaml())
@@ -113,7 +112,7 @@ def run_stages(
     for i, choice in enumerate(stages):
         final = not makers or i >= makers[-1]
         target = (bundle_to or out / "bundle") if final else out / "stages" / f"{i:02d}-{choice.stage.kind}" / "bundle"
-        inputs = _inputs(recipe, stages[i:], data, base=base, bundle=bundle, reports=reports, digest=digest)
+        inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports=reports)
         progress.say(f"{choice.stage.kind} ...")
         run = Run(
             seed=recipe.seed,
@@ -155,7 +154,7 @@ def _require_doable(
         if choice.stage.needs_bundle and not has_bundle:
             found = f"{choice.stage.kind}, with no bundle given and none made before it"
             faults.append(Fault("recipe.no-bundle", found, field=at, fix="Put finetune before it."))
-        inputs = _inputs(recipe, stages[i:], data, base=base, bundle=bundle, reports={}, digest="")
+        inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports={})
         wrong = choice.stage.faults(choice.settings, inputs)
         faults += [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong]
         has_bundle |= choice.stage.changes != "nothing"
@@ -181,26 +180,31 @@ def _with_inspect(stages: Sequence[StageChoice]) -> tuple[StageChoice, ...]:
 def _inputs(
     recipe: Recipe,
     stages: Sequence[StageChoice],
-    data: Mapping[str, Dataset],
+    at: int,
     *,
+    data: Mapping[str, Dataset],
     base: Base | None,
     bundle: Bundle | None,
     reports: Mapping[str, Report],
-    digest: str,
 ) -> Inputs:
-    """What the first of ``stages`` is given: of the data only what it may read."""
-    stage = stages[0].stage
+    """What the stage at this place is given: of the data only what it may read."""
+    stage = stages[at].stage
     reads = set(stage.reads)
     if stage.changes == "nothing":  # a judge may be pointed at data of any other name
         reads |= set(data) - {"train", "validation", "test"}
+    readable = {name: dataset for name, dataset in data.items() if name in reads}
     return Inputs(
         task=recipe.task,
         base=base,
-        data={name: dataset for name, dataset in data.items() if name in reads},
+        data=readable,
         bundle=bundle,
         reports=dict(reports),
-        plan={choice.stage.kind: choice.settings for choice in stages},
-        recipe_digest=digest,
+        plan={choice.stage.kind: choice.settings for choice in stages[at:]},
+        recipe_digest=recipe.digest(
+            stages[: at + 1],
+            data={name: dataset.digest for name, dataset in readable.items()},
+            base=base.digest if base else "",
+        ),
     )
 
 

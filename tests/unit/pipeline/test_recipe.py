@@ -35,7 +35,7 @@ def faults(*overrides: str, **values: Any) -> list[Fault]:
 
 
 def digest(decided: Recipe, *, data: str = "d", base: str = "b") -> str:
-    return decided.digest(data={"train": data}, base=base)
+    return decided.digest(decided.stages, data={"train": data}, base=base)
 
 
 def test_defaults_are_filled_in() -> None:
@@ -82,10 +82,20 @@ def test_names_places_and_devices_do_not_enter_the_digest() -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["seed=14", "task.pooling=cls", "task=token-classification", "stages.0.num_train_epochs=4", "stages=[finetune]"],
+    [
+        "seed=14",
+        "task.pooling=cls",
+        "task=token-classification",
+        "stages.0.num_train_epochs=4",
+        "stages=[finetune, finetune]",
+    ],
 )
 def test_task_seed_and_stages_enter_the_digest(override: str) -> None:
     assert digest(recipe(override)) != digest(recipe())
+
+
+def test_what_only_judges_are_told_does_not_enter_the_digest() -> None:
+    assert digest(recipe("stages.1.worst=3")) == digest(recipe(stages=["finetune"])) == digest(recipe())
 
 
 def test_data_and_base_enter_the_digest() -> None:

@@ -396,3 +396,14 @@ def test_a_crf_takes_no_weights_of_labels(tagged: dict[str, Path], tmp_path: Pat
         hone.run(values(tagged, task=task, stages=[{"kind": "finetune", **setting}]), out=tmp_path / "out")
     assert [fault.field for fault in caught.value.faults] == [f"stages.0.{next(iter(setting))}"]
     assert caught.value.code == "recipe.loss-options"
+
+
+def test_a_bundle_is_the_same_whatever_it_is_judged_on(texts: dict[str, Path], tmp_path: Path, tiny_base: Path) -> None:
+    finetune = {"kind": "finetune", "max_steps": 1, "eval_strategy": "no", "save_steps": None}
+    other = rows(tmp_path / "other.jsonl", [("refund", "refund"), ("new password", "password")])
+    made = [
+        hone.run(values({**texts, "test": test}, base=str(tiny_base), stages=[finetune, judge]), out=tmp_path / name)
+        for name, test, judge in [("a", texts["test"], "evaluate"), ("b", other, {"kind": "evaluate", "worst": 1})]
+    ]
+    digests = {result.bundle.digest for result in made if result.bundle is not None}
+    assert len(digests) == 1
