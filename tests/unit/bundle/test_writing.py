@@ -140,8 +140,11 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
 
 
 def test_a_bundle_or_nothing_is_not_in_the_way(folder: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     require_free(folder)
     require_free(tmp_path / "nothing")
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "nothing").exists()
 
 
 @pytest.mark.parametrize("content", ["é", "é".encode()])

@@ -57,8 +57,14 @@ def test_many_refused_texts_are_counted_and_fifty_are_named() -> None:
     assert "200" in raised.value.found
 
 
-def test_nothing_long_is_nothing_to_refuse() -> None:
-    refuse_long({}, room=1)
+@pytest.mark.parametrize(("lengths", "refused"), [({}, False), ({0: 2}, True)])
+def test_only_long_texts_are_refused(lengths: dict[int, int], refused: bool) -> None:
+    try:
+        refuse_long(lengths, room=1)
+        raised = False
+    except DataError:
+        raised = True
+    assert raised is refused
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,9 @@ def test_a_tracker_that_is_not_installed_is_named_with_what_installs_it(
 
 
 def test_trackers_that_are_installed_are_fine() -> None:
+    before = set(sys.modules)
     require_trackers(["tensorboard", "mlflow", "wandb"])
+    assert not {"tensorboard", "mlflow", "wandb"} & (set(sys.modules) - before)  # looked for, not imported
 
 
 def reopened(folder: Path, *, resumed_at: int | None) -> list[int]:
