@@ -47,10 +47,12 @@ class HeadSpec:
 
 
 class Head(nn.Module):
-    """Base of all heads. ``auto_class`` names the transformers class that carries the backbone."""
+    """Base of all heads. ``auto_class`` names the transformers class that carries the backbone, ``reads`` which of the
+    tokens' last states are used."""
 
     auto_class: ClassVar[str] = "AutoModel"
     gives: ClassVar[Gives] = "hidden"
+    reads: ClassVar[Literal["tokens", "first"]] = "tokens"
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         """``states``: the backbone's hidden states [batch, tokens, width], or its logits. Returns named scores."""
@@ -66,6 +68,7 @@ class SequenceLogits(Head):
 
     auto_class = "AutoModelForSequenceClassification"
     gives: ClassVar[Gives] = "logits"
+    reads: ClassVar[Literal["tokens", "first"]] = "first"
 
     def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hone.core.errors import BundleError
+from hone.models.encoder import quicken
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
 from hone.models.quiet import quiet_loading
 
@@ -25,13 +26,14 @@ class Model(nn.Module):
     """A backbone and one head.
 
     ``forward(batch)`` takes ``input_ids`` and ``attention_mask``, int64 [batch, tokens], and whatever the head reads;
-    it returns the head's named scores.
+    it returns the head's named scores. ``noise`` draws the masks of the backbone's dropout.
     """
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.noise = quicken(backbone, reads=head.reads)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Outputs:
         out = self.backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])

@@ -7,10 +7,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -22,7 +23,8 @@ from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.rows import IntArray, Rows
 from hone.train.batches import epoch_batches, step_batches
 from hone.train.checkpoint import Position, latest_checkpoint, load_checkpoint, save_checkpoint
-from hone.train.optimizer import make_optimizer
+from hone.train.lazy_rows import LazyRows
+from hone.train.optimizer import lazy_table, make_optimizer
 from hone.train.schedule import rate_factor
 from hone.train.settings import FinetuneSettings
 from hone.train.trackers import RunLog
@@ -74,11 +76,26 @@ class Loop:
         self.setup, self.settings, self.task, self.rows = setup, setup.settings, task, rows
         self.accelerator = accelerator
         self.model = model
-        self.prepared, self.optimizer = accelerator.prepare(model, make_optimizer(model, setup.settings))
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
         self.steps_per_epoch, self.total = self.settings.steps(len(rows))
         self.warmup = int(self.settings.warmup_ratio * self.total)
+        optimizer = make_optimizer(model, setup.settings)
+        self.lazy = self._lazy_rows(optimizer)
+        self.prepared, self.optimizer = accelerator.prepare(model, optimizer)
+
+    def _lazy_rows(self, optimizer: torch.optim.Optimizer) -> LazyRows | None:
+        """What updates the embedding table by the rows read, where that pays: on a CPU. A GPU moves the whole table
+        sooner than it finds a batch's distinct rows."""
+        table = lazy_table(self.model, self.settings) if self.accelerator.device.type == "cpu" else None
+        if table is None:
+            return None
+        assert isinstance(optimizer, torch.optim.AdamW)
+        read = np.union1d(self.rows.ragged("input_ids")[0], [self.task.tokenizer.pad_id])
+        return LazyRows(optimizer, table, rows=torch.from_numpy(read.astype(np.int64)), factor=self._factor)
+
+    def _factor(self, step: int) -> float:
+        return rate_factor(step, total=self.total, warmup=self.warmup, shape=self.settings.lr_scheduler_type)
 
     def resume(self) -> int | None:
         """Take up the newest checkpoint of this very run; returns its step, or None when there is none."""
@@ -98,7 +115,8 @@ class Loop:
         progress.begin("training", total=self.total, unit="step")
         progress.advance(self.position.step)
         try:
-            stopped_early = self._steps(log, progress)
+            with self.lazy.standing_in(self.model) if self.lazy is not None else nullcontext():
+                stopped_early = self._steps(log, progress)
         finally:
             progress.finish()
         if self.settings.keep == "best" and self.best is not None:
@@ -145,6 +163,7 @@ class Loop:
     def _step(self, batches: list[IntArray]) -> tuple[float, int]:
         """One optimizer step over the union of ``batches``; returns the mean loss and the number of tokens."""
         total, weight, tokens, reference = 0.0, 0.0, 0, 0.0
+        self.model.noise.start(seed=self.setup.seed, step=self.position.step)
         for index in batches:
             batch = {k: v.to(self.accelerator.device) for k, v in self.task.collate(self.rows, index).items()}
             with self.accelerator.autocast():
@@ -163,15 +182,13 @@ class Loop:
                 code="train.loss-not-finite",
             )
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        parameters += self.lazy.gathered() if self.lazy is not None else []
         if weight != reference:  # several batches: make the sum of their gradients the mean over their union
             torch._foreach_mul_([p.grad for p in parameters], reference / weight)
         if self.settings.max_grad_norm is not None:
             self.accelerator.clip_grad_norm_(parameters, self.settings.max_grad_norm)
-        factor = rate_factor(
-            self.position.step, total=self.total, warmup=self.warmup, shape=self.settings.lr_scheduler_type
-        )
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
+            group["lr"] = group["peak"] * self._factor(self.position.step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.position.step += 1
@@ -203,12 +220,17 @@ class Loop:
 
     def _measure(self, log: RunLog, progress: Progress) -> None:
         """Measure on validation where due."""
-        settings, position, validate = self.settings, self.position, self.setup.validate
+        settings, validate = self.settings, self.setup.validate
         every = self.steps_per_epoch if settings.eval_strategy == "epoch" else settings.eval_steps
         if validate is None or settings.eval_strategy == "no" or not self._due(every):
             return
-        values = validate(self.model)
+        with self.lazy.settled() if self.lazy is not None else nullcontext():
+            self._judge(validate(self.model), log=log, progress=progress)
         self.model.train()
+
+    def _judge(self, values: dict[str, float | None], *, log: RunLog, progress: Progress) -> None:
+        """Record what validation gave, and keep the weights where they are the best so far."""
+        settings, position = self.settings, self.position
         value = values[self.setup.watched]
         record = {f"validation_{name}": number for name, number in values.items() if number is not None}
         log.write(position.step, record)

@@ -19,15 +19,28 @@ def parameter_groups(model: Model, settings: FinetuneSettings) -> list[dict[str,
         body = getattr(backbone, backbone.base_model_prefix)
         old = {id(parameter) for parameter in body.parameters()}
         new = {id(parameter) for parameter in model.backbone.parameters()} - old
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    table = lazy_table(model, settings)
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            groups.setdefault((id(parameter) in new, parameter.ndim > 1), []).append(parameter)
+            alone = table is not None and parameter is table.weight
+            groups.setdefault((id(parameter) in new, parameter.ndim > 1, alone), []).append(parameter)
     rates = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
     return [
         {"params": members, "lr": rates[fresh], "peak": rates[fresh], "weight_decay": settings.weight_decay * decays}
-        for (fresh, decays), members in sorted(groups.items())
+        for (fresh, decays, _), members in sorted(groups.items())
     ]
+
+
+def lazy_table(model: Model, settings: FinetuneSettings) -> nn.Embedding | None:
+    """The word-embedding table, where AdamW can update its rows as they are read: a plain one that nothing shares."""
+    backbone: Any = model.backbone
+    table = backbone.get_input_embeddings()
+    if settings.optim != "adamw" or type(table) is not nn.Embedding:
+        return None
+    owners = sum(parameter is table.weight for module in model.modules() for parameter in module._parameters.values())
+    plain = owners == 1 and table.weight.requires_grad and table.max_norm is None and not table.scale_grad_by_freq
+    return table if plain else None
 
 
 def make_optimizer(model: Model, settings: FinetuneSettings) -> torch.optim.Optimizer:

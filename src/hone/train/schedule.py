@@ -9,12 +9,12 @@ from typing import Literal
 def rate_factor(step: int, *, total: int, warmup: int, shape: Literal["linear", "cosine", "constant"]) -> float:
     """Factor for the optimizer step ``step`` (0-based) of ``total``, the first ``warmup`` of them rising linearly.
 
-    ``linear`` falls to zero at ``total``, ``cosine`` follows half a cosine there (Loshchilov and Hutter 2017),
-    ``constant`` stays at one.
+    ``linear`` falls to zero at ``total`` and stays there, ``cosine`` follows half a cosine there (Loshchilov and Hutter
+    2017), ``constant`` stays at one.
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)
     if shape == "constant":
         return 1.0
-    done = (step - warmup) / max(1, total - warmup)
+    done = min(1.0, (step - warmup) / max(1, total - warmup))
     return 1.0 - done if shape == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -22,6 +23,7 @@ from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.rows import Rows
 from hone.tasks.settings import TextClassificationSettings
+from hone.train.lazy_rows import LazyRows
 from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.settings import FinetuneSettings
 from hone.train.trackers import RunLog
@@ -135,13 +137,21 @@ def scripted(
 def recorded_gradients() -> Iterator[list[Tensor]]:
     """The gradient of every optimizer step within, as the optimizer is given it, one flat tensor a step."""
     steps: list[Tensor] = []
+    gathered = LazyRows.gathered
+    rows: list[Tensor] = []
+
+    def gather(lazy: LazyRows) -> list[Tensor]:
+        rows[:] = gathered(lazy)
+        return list(rows)
 
     def keep(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        steps.append(torch.cat([grad.detach().flatten().clone() for grad in grads]))
+        read = [*(p for group in optimizer.param_groups for p in group["params"]), *rows]
+        steps.append(torch.cat([p.grad.detach().flatten().clone() for p in read if p.grad is not None]))
 
     handle = register_optimizer_step_pre_hook(keep)
     try:
-        yield steps
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LazyRows, "gathered", gather)
+            yield steps
     finally:
         handle.remove()

@@ -1,0 +1,138 @@
+"""The quick encoder is transformers' own: the same states and gradients, padded or not, and sound derivatives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
+from hone.models.encoder import FAMILIES, Encoder, Reads, quicken
+from hone.models.tiny import write_tiny_base
+
+SIZES = {"vocab_size": 64, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 40}
+ROWS, TOKENS, WIDTH = 5, 9, 24
+LENGTHS = {"padded": [9, 1, 4, 7, 2], "even": [9] * 5}
+
+
+def backbone(family: str, **changes: Any) -> Any:
+    """A random model in evaluation mode with weights large enough for every part to count."""
+    torch.manual_seed(3)
+    config = transformers.AutoConfig.for_model(family, **SIZES, pad_token_id=1, **changes)
+    model = transformers.AutoModel.from_config(config).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def inputs(lengths: list[int]) -> dict[str, Tensor]:
+    ids = torch.randint(2, 64, (ROWS, TOKENS), generator=torch.Generator().manual_seed(4))
+    mask = (torch.arange(TOKENS) < torch.tensor(lengths)[:, None]).long()
+    return {"input_ids": torch.where(mask.bool(), ids, 1), "attention_mask": mask}
+
+
+def states_and_gradients(model: Any, batch: dict[str, Tensor], *, reads: Reads) -> tuple[Tensor, dict[str, Tensor]]:
+    """The states that are read, zeros elsewhere, and the gradients of a fixed weighing of them."""
+    asked = 1 if reads == "first" else TOKENS
+    states = model(**batch).last_hidden_state[:, :asked] * batch["attention_mask"][:, :asked, None]
+    weighing = torch.randn(ROWS, TOKENS, WIDTH, generator=torch.Generator().manual_seed(5))[:, :asked]
+    (states * weighing).sum().backward()
+    return states.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("reads", ["tokens", "first"])
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_states_and_gradients_are_those_of_transformers(family: str, reads: Reads, lengths: str) -> None:
+    batch = inputs(LENGTHS[lengths])
+    theirs = states_and_gradients(backbone(family), batch, reads=reads)
+    model = backbone(family)
+    quicken(model, reads=reads)
+    assert isinstance(model.encoder, Encoder)
+    ours = states_and_gradients(model, batch, reads=reads)
+    torch.testing.assert_close(ours[0], theirs[0], rtol=1e-4, atol=1e-5)
+    assert ours[1].keys() == theirs[1].keys()
+    for name, gradient in theirs[1].items():
+        torch.testing.assert_close(
+            ours[1][name], gradient, rtol=1e-3, atol=1e-4, msg=lambda text, n=name: f"{n}: {text}"
+        )
+
+
+def test_the_parameters_keep_their_names() -> None:
+    model = backbone("bert")
+    names = list(model.state_dict())
+    quicken(model, reads="tokens")
+    assert list(model.state_dict()) == names
+
+
+@pytest.mark.parametrize("changes", [{"hidden_act": "relu"}, {"is_decoder": True}])
+def test_what_it_does_not_know_stays_as_it_is(changes: dict[str, Any]) -> None:
+    model = backbone("bert", **changes)
+    quicken(model, reads="tokens")
+    assert not isinstance(model.encoder, Encoder)
+
+
+def test_other_precisions_go_through_transformers_own_encoder() -> None:
+    plain, quick = backbone("bert").double(), backbone("bert").double()
+    quicken(quick, reads="tokens")
+    batch = inputs(LENGTHS["padded"])
+    assert torch.equal(plain(**batch).last_hidden_state, quick(**batch).last_hidden_state)
+
+
+def layout(lengths: list[int]) -> Layout:
+    real = torch.arange(TOKENS) < torch.tensor(lengths)[:, None]
+    counts = real.sum(1)
+    bias = torch.zeros(ROWS, 1, TOKENS, dtype=torch.float64).masked_fill_(~real[:, None], -1e9)
+    return Layout(ROWS, TOKENS, real.flatten().nonzero().squeeze(1), counts.cumsum(0) - counts, bias)
+
+
+def draw(*shape: int, seed: int) -> Tensor:
+    made = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return (made * 0.4).requires_grad_()
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("dropped", [False, True])
+def test_attention_derives_as_its_numeric_differences(first: bool, dropped: bool) -> None:
+    width, heads, where = 4, 2, layout(LENGTHS["padded"])
+    count = sum(LENGTHS["padded"])
+    asked, out = (1, ROWS) if first else (TOKENS, count)
+    assert where.bias is not None
+    plan = AttentionPlan(
+        layout=where, heads=heads, eps=1e-5, bias=where.bias.repeat_interleave(heads, dim=0), first=first,
+        keep=(draw(ROWS * heads, asked, TOKENS, seed=90) > 0).double() * 2 if dropped else None,
+        keep_out=(draw(out, width, seed=91) > 0).double() * 2 if dropped else None,
+    )  # fmt: skip
+    shapes = [(count, width), *[(width, width), (width,)] * 4, (width,), (width,)]
+    given = [draw(*shape, seed=i) for i, shape in enumerate(shapes)]
+    assert torch.autograd.gradcheck(lambda *given: AttentionBlock.apply(*given, plan), given, fast_mode=True)
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_feed_forward_derives_as_its_numeric_differences(dropped: bool) -> None:
+    keep = (draw(6, 4, seed=92) > 0).double() * 2 if dropped else None
+    shapes = [(6, 4), (7, 4), (7,), (4, 7), (4,), (4,), (4,)]
+    given = [draw(*shape, seed=i) for i, shape in enumerate(shapes)]
+    assert torch.autograd.gradcheck(lambda *given: FeedForwardBlock.apply(*given, 1e-5, keep), given, fast_mode=True)
+
+
+def test_dropout_is_the_same_for_the_same_seed_and_step_and_no_other(tmp_path: Path) -> None:
+    write_tiny_base(tmp_path / "base")
+    model: Any = transformers.AutoModel.from_pretrained(tmp_path / "base")
+    noise = quicken(model, reads="tokens")
+    model.train()
+    batch = {"input_ids": torch.arange(5, 25).view(4, 5), "attention_mask": torch.ones(4, 5, dtype=torch.int64)}
+
+    def states(*, seed: int, step: int) -> Tensor:
+        noise.start(seed=seed, step=step)
+        out: Tensor = model(**batch).last_hidden_state.detach()
+        return out
+
+    once = states(seed=1, step=7)
+    assert torch.equal(once, states(seed=1, step=7))
+    assert not torch.equal(once, states(seed=1, step=8))
+    assert not torch.equal(once, states(seed=2, step=7))

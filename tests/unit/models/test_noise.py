@@ -1,0 +1,45 @@
+"""Dropout's masks: the share asked for, the mean kept, no pattern, a function of seed and step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hone.models.noise import Dropout, Noise
+
+
+@pytest.mark.parametrize("drop", [0.1, 0.5, 0.003])
+def test_the_share_dropped_is_the_one_asked_for_and_the_mean_is_kept(drop: float) -> None:
+    mask = Noise().mask((1000, 1001), drop=drop)
+    spread = (drop * (1 - drop) / mask.numel()) ** 0.5
+    assert float((mask == 0).double().mean()) == pytest.approx(drop, abs=5 * spread + 1 / 65536)
+    assert float(mask.double().mean()) == pytest.approx(1.0, abs=5 * spread / (1 - drop) + 1e-4)
+    assert len(mask.unique()) == 2
+
+
+def test_neighbors_are_dropped_independently() -> None:
+    dropped = (Noise().mask((1 << 20,), drop=0.3) == 0).double()
+    for apart in (1, 2, 3, 4, 384):
+        both = float((dropped[:-apart] * dropped[apart:]).mean())
+        assert both == pytest.approx(0.09, abs=0.002)
+
+
+def test_masks_follow_seed_and_step() -> None:
+    noise = Noise()
+
+    def drawn(*, seed: int, step: int) -> list[torch.Tensor]:
+        noise.start(seed=seed, step=step)
+        return [noise.mask((40, 7), drop=0.5), noise.mask((40, 7), drop=0.5)]
+
+    one, again, later = drawn(seed=3, step=5), drawn(seed=3, step=5), drawn(seed=3, step=6)
+    assert torch.equal(one[0], again[0])
+    assert torch.equal(one[1], again[1])
+    assert not torch.equal(one[0], one[1])
+    assert not torch.equal(one[0], later[0])
+    assert not torch.equal(one[0], drawn(seed=4, step=5)[0])
+
+
+def test_dropout_does_nothing_in_evaluation_and_scales_in_training() -> None:
+    dropout, ones = Dropout(0.25, Noise()), torch.ones(50, 50)
+    assert dropout(ones).unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert torch.equal(dropout.eval()(ones), ones)
