@@ -51,7 +51,7 @@ def with_hone(rows: list[dict[str, str]], folder: Path) -> tuple[float, float]:
     return float(outcome.report.facts["seconds"] or 0), json.loads(log[-1])["loss"]
 
 
-def with_trainer(rows: list[dict[str, str]], folder: Path) -> tuple[float, float]:
+def with_trainer(rows: list[dict[str, str]], folder: Path, *, sampling: str = "group_by_length") -> tuple[float, float]:
     """Seconds of Trainer.train(), and its mean loss."""
     base = resolve_base("minilm").folder
     tokenizer = transformers.AutoTokenizer.from_pretrained(base)
@@ -65,7 +65,7 @@ def with_trainer(rows: list[dict[str, str]], folder: Path) -> tuple[float, float
     ]
     arguments = transformers.TrainingArguments(
         output_dir=str(folder), num_train_epochs=1, learning_rate=RATE, per_device_train_batch_size=BATCH,
-        train_sampling_strategy="group_by_length", save_strategy="no", logging_strategy="no", report_to="none",
+        train_sampling_strategy=sampling, save_strategy="no", logging_strategy="no", report_to="none",
         use_cpu=True, disable_tqdm=True, seed=1, max_grad_norm=1.0,
     )  # fmt: skip
     trainer = transformers.Trainer(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
 from hone.models.encoder import FAMILIES, Encoder, Reads, quicken
+from hone.models.noise import Noise
 from hone.models.tiny import write_tiny_base
 
 SIZES = {"vocab_size": 64, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 40}
@@ -51,7 +52,7 @@ def test_states_and_gradients_are_those_of_transformers(family: str, reads: Read
     batch = inputs(LENGTHS[lengths])
     theirs = states_and_gradients(backbone(family), batch, reads=reads)
     model = backbone(family)
-    quicken(model, reads=reads)
+    quicken(model, reads=reads, noise=Noise())
     assert isinstance(model.encoder, Encoder)
     ours = states_and_gradients(model, batch, reads=reads)
     torch.testing.assert_close(ours[0], theirs[0], rtol=1e-4, atol=1e-5)
@@ -65,20 +66,20 @@ def test_states_and_gradients_are_those_of_transformers(family: str, reads: Read
 def test_the_parameters_keep_their_names() -> None:
     model = backbone("bert")
     names = list(model.state_dict())
-    quicken(model, reads="tokens")
+    quicken(model, reads="tokens", noise=Noise())
     assert list(model.state_dict()) == names
 
 
 @pytest.mark.parametrize("changes", [{"hidden_act": "relu"}, {"is_decoder": True}])
 def test_what_it_does_not_know_stays_as_it_is(changes: dict[str, Any]) -> None:
     model = backbone("bert", **changes)
-    quicken(model, reads="tokens")
+    quicken(model, reads="tokens", noise=Noise())
     assert not isinstance(model.encoder, Encoder)
 
 
 def test_other_precisions_go_through_transformers_own_encoder() -> None:
     plain, quick = backbone("bert").double(), backbone("bert").double()
-    quicken(quick, reads="tokens")
+    quicken(quick, reads="tokens", noise=Noise())
     batch = inputs(LENGTHS["padded"])
     assert torch.equal(plain(**batch).last_hidden_state, quick(**batch).last_hidden_state)
 
@@ -123,7 +124,8 @@ def test_feed_forward_derives_as_its_numeric_differences(dropped: bool) -> None:
 def test_dropout_is_the_same_for_the_same_seed_and_step_and_no_other(tmp_path: Path) -> None:
     write_tiny_base(tmp_path / "base")
     model: Any = transformers.AutoModel.from_pretrained(tmp_path / "base")
-    noise = quicken(model, reads="tokens")
+    noise = Noise()
+    quicken(model, reads="tokens", noise=noise)
     model.train()
     batch = {"input_ids": torch.arange(5, 25).view(4, 5), "attention_mask": torch.ones(4, 5, dtype=torch.int64)}
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
@@ -13,6 +14,8 @@ from hone.models.noise import Dropout, Noise
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
 HIDDEN = -1e9  # score of a padded position: its probability is exactly 0 in float32
+
+aten = torch.ops.aten
 
 Reads = Literal["tokens", "first"]
 
@@ -38,6 +41,9 @@ class Encoder(nn.Module):
         self._heads: int = config.num_attention_heads
         self._drop, self._drop_chances = float(config.hidden_dropout_prob), float(config.attention_probs_dropout_prob)
         self._noise, self._reads = noise, reads
+        self._joints: dict[int, tuple[Any, tuple[Tensor, Tensor]]] = {}
+        self.frozen = 0  # layers
+        self.given: Tensor | None = None  # states after the frozen layers, in place of making them
         self.train(original.training)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, **options: Any) -> Any:
@@ -46,17 +52,52 @@ class Encoder(nn.Module):
             return self._original[0](hidden_states, attention_mask=attention_mask, **options)
         layout = _layout(hidden_states, attention_mask)
         bias = None if layout.bias is None else layout.bias.repeat_interleave(self._heads, dim=0)
-        states = layout.flat(hidden_states.flatten(0, 1))
-        for i, layer in enumerate(self.layer):
-            first = self._reads == "first" and i == len(self.layer) - 1
-            states = self._layer(layer, states, layout=layout, bias=bias, first=first)
+        states = self._lower(hidden_states, layout) if self.given is None else self.given
+        for i, layer in enumerate(self.layer[self.frozen :], start=self.frozen):
+            first = self._first(i)
+            if torch.is_grad_enabled() or self.training:
+                states = self._learn(layer, states, layout=layout, bias=bias, first=first)
+            else:
+                states = self._answer(layer, states, layout=layout, first=first)
         if self._reads == "tokens":
             states = layout.padded(states)
+        elif self.frozen == len(self.layer):
+            states = states.index_select(0, layout.starts)
         return BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=states.view(layout.rows, -1, states.shape[1])
         )
 
-    def _layer(self, layer: Any, states: Tensor, *, layout: Layout, bias: Tensor | None, first: bool) -> Tensor:
+    def train(self, mode: bool = True) -> Encoder:
+        super().train(mode)
+        for layer in self.layer[: self.frozen]:
+            layer.eval()
+        return self
+
+    def freeze(self, layers: int) -> None:
+        """Let the first ``layers`` layers learn nothing; they then run without dropout."""
+        self.frozen = layers
+        self.train(self.training)
+        for layer in self.layer[:layers]:
+            layer.requires_grad_(False)
+
+    def lower(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+        """States after the frozen layers, flat [n, width], of embeddings [rows, tokens, width] under a mask int64
+        [rows, tokens]; what ``given`` takes."""
+        with torch.no_grad():
+            return self._lower(hidden_states, _layout(hidden_states, attention_mask[:, None, None].bool()))
+
+    def _lower(self, hidden_states: Tensor, layout: Layout) -> Tensor:
+        states = layout.flat(hidden_states.flatten(0, 1))
+        if self.frozen:
+            with torch.no_grad():
+                for layer in self.layer[: self.frozen]:
+                    states = self._answer(layer, states, layout=layout, first=False)
+        return states
+
+    def _first(self, i: int) -> bool:
+        return self._reads == "first" and i == len(self.layer) - 1
+
+    def _learn(self, layer: Any, states: Tensor, *, layout: Layout, bias: Tensor | None, first: bool) -> Tensor:
         asked = 1 if first else layout.tokens
         size = (layout.rows if first else len(states), states.shape[1])
         own, out, inner, outer = layer.attention.self, layer.attention.output, layer.intermediate, layer.output
@@ -74,6 +115,42 @@ class Encoder(nn.Module):
             outer.LayerNorm.weight, outer.LayerNorm.bias, outer.LayerNorm.eps, self._mask(size, drop=self._drop),
         )  # fmt: skip
         return done
+
+    def _answer(self, layer: Any, states: Tensor, *, layout: Layout, first: bool) -> Tensor:
+        """One layer without derivatives, which keeps nothing."""
+        out, inner, outer = layer.attention.output, layer.intermediate, layer.output
+        asked = states.index_select(0, layout.starts) if first else states
+        q, k, v = self._projected(layer.attention.self, asked, states, layout=layout, first=first)
+        bias = None if layout.bias is None else layout.bias.unsqueeze(1)
+        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2).flatten(0, 1)
+        middle = out.LayerNorm(out.dense(seen if first else layout.flat(seen)).add_(asked))
+        done: Tensor = outer.LayerNorm(outer.dense(aten.gelu_(inner.dense(middle))).add_(middle))
+        return done
+
+    def _projected(
+        self, own: Any, asked: Tensor, states: Tensor, *, layout: Layout, first: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """``q``, ``k`` and ``v``, each [rows, heads, asked or tokens, size]."""
+        if first:
+            parts = [own.query(asked).unsqueeze(1)]
+            joint = self._joint((own.key, own.value))
+        else:
+            parts = []
+            joint = self._joint((own.query, own.key, own.value))
+        count = 3 - len(parts)
+        rest = layout.padded(functional.linear(states, *joint)).view(layout.rows, layout.tokens, count, -1)
+        q, k, v = (part.unflatten(2, (self._heads, -1)).transpose(1, 2) for part in (*parts, *rest.unbind(2)))
+        return q, k, v
+
+    def _joint(self, layers: tuple[nn.Linear, ...]) -> tuple[Tensor, Tensor]:
+        """Weights and biases of ``layers`` as of one layer, made again whenever one of them was written to."""
+        parameters = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
+        state = tuple((parameter.data_ptr(), parameter._version) for parameter in parameters)
+        made = self._joints.get(id(layers[0]))
+        if made is None or made[0] != state:
+            made = (state, (torch.cat(parameters[::2]), torch.cat(parameters[1::2])))
+            self._joints[id(layers[0])] = made
+        return made[1]
 
     def _mask(self, shape: tuple[int, ...], *, drop: float) -> Tensor | None:
         return self._noise.mask(shape, drop=drop) if self.training and drop else None
@@ -93,16 +170,12 @@ def _layout(states: Tensor, mask: Tensor | None) -> Layout:
     return Layout(rows, tokens, places, counts.cumsum(0) - counts, bias)
 
 
-def quicken(backbone: Any, *, reads: Reads) -> Noise:
-    """Give a transformers model of the `FAMILIES` the encoder above; leave another as it is.
-
-    Returns:
-        What draws its dropout's masks.
-    """
-    noise = Noise()
+def quicken(backbone: Any, *, reads: Reads, noise: Noise) -> Encoder | None:
+    """Give a transformers model of the `FAMILIES` the encoder above and return it; leave another as it is."""
     body = getattr(backbone, backbone.base_model_prefix, backbone)
     config = backbone.config
-    if config.model_type in FAMILIES and config.hidden_act == "gelu" and not config.is_decoder:
-        body.encoder = Encoder(body.encoder, config, noise=noise, reads=reads)
-        body.embeddings.dropout = Dropout(float(config.hidden_dropout_prob), noise).train(body.training)
-    return noise
+    if config.model_type not in FAMILIES or config.hidden_act != "gelu" or config.is_decoder:
+        return None
+    encoder = body.encoder = Encoder(body.encoder, config, noise=noise, reads=reads)
+    body.embeddings.dropout = Dropout(float(config.hidden_dropout_prob), noise).train(body.training)
+    return encoder

@@ -11,9 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hone.core.errors import BundleError
-from hone.models.encoder import quicken
+from hone.core.errors import BundleError, RecipeError
+from hone.models.encoder import FAMILIES, Encoder, quicken
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
+from hone.models.noise import Noise
 from hone.models.quiet import quiet_loading
 
 HEAD_FILE = "head.safetensors"
@@ -26,20 +27,59 @@ class Model(nn.Module):
     """A backbone and one head.
 
     ``forward(batch)`` takes ``input_ids`` and ``attention_mask``, int64 [batch, tokens], and whatever the head reads;
-    it returns the head's named scores. ``noise`` draws the masks of the backbone's dropout.
+    it returns the head's named scores. ``noise`` draws the masks of the backbone's dropout. A batch may hold
+    ``lower_states`` (see `lower_states`) in place of what the frozen layers would give.
     """
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
-        self.noise = quicken(backbone, reads=head.reads)
+        self.noise = Noise()
+        self._encoder = (quicken(backbone, reads=head.reads, noise=self.noise),)  # registered in the backbone already
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The backbone's encoder where it is ours."""
+        return self._encoder[0]
 
     def forward(self, batch: Mapping[str, Tensor]) -> Outputs:
+        if self.encoder is not None:
+            self.encoder.given = batch.get("lower_states")
         out = self.backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
         states = out.logits if self.head.gives == "logits" else out.last_hidden_state
         scores: Outputs = self.head(states, batch)
         return scores
+
+    def freeze(self, layers: int) -> None:
+        """Let the embeddings and the first ``layers`` layers learn nothing, and run without dropout.
+
+        Raises:
+            RecipeError: The backbone is none whose layers are known here.
+        """
+        if self.encoder is None:
+            kind = getattr(self.backbone.config, "model_type", "?")
+            raise RecipeError(
+                f"freeze_layers on a base of type {kind!r}",
+                expected=f"one of {', '.join(sorted(FAMILIES))}, with GELU",
+                code="recipe.freeze-layers",
+            )
+        self.encoder.freeze(layers)
+        embeddings = self._embeddings
+        embeddings.requires_grad_(False)
+        embeddings.dropout.p = 0.0
+
+    def lower_states(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """States after the frozen layers, float32 [n, width]: the batch's tokens row after row, without padding."""
+        assert self.encoder is not None
+        with torch.no_grad():
+            embedded: Tensor = self._embeddings(input_ids=batch["input_ids"])
+        return self.encoder.lower(embedded, batch["attention_mask"])
+
+    @property
+    def _embeddings(self) -> Any:
+        backbone: Any = self.backbone
+        return getattr(backbone, backbone.base_model_prefix, backbone).embeddings
 
 
 def position_limit(config: Any) -> int:

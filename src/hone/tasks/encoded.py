@@ -18,9 +18,9 @@ ENCODING_VERSION = 3  # raised whenever a task's encoding changes
 EXAMPLES_AT_ONCE = 4096
 
 
-def encoded(task: Task, dataset: Dataset, *, cache: Path) -> Rows:
-    """Encoded rows, targets included, from the cache or made now."""
-    key = digest_value(
+def encoding_key(task: Task, dataset: Dataset) -> str:
+    """Digest of all that a dataset's encoded rows depend on."""
+    return digest_value(
         {
             "version": ENCODING_VERSION,
             "data": dataset.digest,
@@ -32,6 +32,10 @@ def encoded(task: Task, dataset: Dataset, *, cache: Path) -> Rows:
         }
     )
 
+
+def encoded(task: Task, dataset: Dataset, *, cache: Path) -> Rows:
+    """Encoded rows, targets included, from the cache or made now."""
+
     def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, len(dataset), EXAMPLES_AT_ONCE):
             try:
@@ -40,4 +44,4 @@ def encoded(task: Task, dataset: Dataset, *, cache: Path) -> Rows:
                 places = {index: dataset.place(index) for index in error.lengths}
                 raise TextTooLong(error.lengths, room=error.room, places=places) from None
 
-    return Rows(stored(cache / "rows", key, pa.schema(list(task.row_schema.items())), batches))
+    return Rows(stored(cache / "rows", encoding_key(task, dataset), pa.schema(list(task.row_schema.items())), batches))

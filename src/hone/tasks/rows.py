@@ -59,6 +59,14 @@ class Rows:
             self._ragged[name] = (values, offsets)
         return self._ragged[name]
 
+    def flat(self, name: str, index: IntArray) -> IntArray:
+        """Where the values of the rows ``index`` stand in the flat values of a list column, row after row."""
+        _, offsets = self.ragged(name)
+        counts = offsets[index + 1] - offsets[index]
+        ends = np.cumsum(counts)
+        places: IntArray = np.arange(ends[-1]) + np.repeat(offsets[index] - ends + counts, counts)
+        return places
+
     def row(self, name: str, index: int) -> NDArray[np.int32]:
         """One row of a list column."""
         values, offsets = self.ragged(name)
@@ -82,12 +90,11 @@ def padded(rows: Rows, name: str, index: IntArray, *, fill: int, per_item: int =
         values int64 [batch, longest] (or [batch, longest, per_item]) and a bool mask [batch, longest].
     """
     values, offsets = rows.ragged(name)
-    starts, lengths = offsets[index], (offsets[index + 1] - offsets[index]) // per_item
+    lengths = (offsets[index + 1] - offsets[index]) // per_item
     longest = max(1, int(lengths.max()))  # a column even where no row has an item: models cannot read none
     mask = np.arange(longest) < lengths[:, None]
     out = np.full((len(index), longest, per_item), fill, dtype=np.int64)
-    flat = np.concatenate([np.arange(s, s + n * per_item) for s, n in zip(starts, lengths, strict=True)])
-    out[mask] = values[flat].reshape(-1, per_item)
+    out[mask] = values[rows.flat(name, index)].reshape(-1, per_item)
     tensor = torch.from_numpy(out if per_item > 1 else out[:, :, 0])
     return tensor, torch.from_numpy(mask)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault, did_you_mean
+from hone.models.encoder import FAMILIES
 from hone.tasks.table import TASKS
 from hone.train.settings import FinetuneSettings
 
@@ -13,7 +15,12 @@ from hone.train.settings import FinetuneSettings
 def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     """Every fault, its field a key of the settings."""
     kind = TASKS[inputs.task.name]
-    return [*_validation(settings, inputs), *_measure(settings, kind), *_loss(settings, inputs, kind)]
+    return [
+        *_validation(settings, inputs),
+        *_measure(settings, kind),
+        *_loss(settings, inputs, kind),
+        *_frozen(settings, inputs),
+    ]
 
 
 def _validation(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
@@ -30,6 +37,21 @@ def _validation(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         for key in ("metric_for_best_model", "early_stopping_patience")
         if getattr(settings, key) is not None
     ]
+
+
+def _frozen(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
+    """Layers to freeze in a base whose layers are not known here, or more of them than it has."""
+    if not settings.freeze_layers or inputs.base is None:
+        return []
+    config = json.loads((inputs.base.folder / "config.json").read_text(encoding="utf-8"))
+    kind, layers = config.get("model_type"), config.get("num_hidden_layers", 0)
+    if kind not in FAMILIES:
+        found, expected = f"a base of type {kind!r}", f"one of {', '.join(sorted(FAMILIES))}, or freeze_layers 0"
+    elif settings.freeze_layers > layers:
+        found, expected = f"{settings.freeze_layers}, and a base of {layers} layers", f"at most {layers}"
+    else:
+        return []
+    return [Fault("recipe.freeze-layers", found, expected, field="freeze_layers")]
 
 
 def _measure(settings: FinetuneSettings, kind: Any) -> list[Fault]:

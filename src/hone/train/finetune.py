@@ -26,11 +26,13 @@ from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
 from hone.report.report import Cell, Grid, Report
-from hone.tasks.encoded import encoded
+from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.rows import Rows
 from hone.tasks.table import TASKS
 from hone.train.faults import find_faults
+from hone.train.frozen import FrozenStates, frozen_states
 from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.settings import FinetuneSettings
 from hone.train.trackers import RunLog, require_trackers
@@ -60,6 +62,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     validation = inputs.data.get("validation")
     watched = settings.metric_for_best_model or task.main_measure
     setup = Setup(
+        frozen=_frozen(settings, inputs, base=base, model=model, task=task, rows=rows, run=run, device=device),
         settings=settings,
         seed=run.seed,
         identity=identity,
@@ -75,6 +78,29 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         build=lambda folder: _fill(folder, model, task, _lineage(inputs, run, base, settings=recipe)),
     )
     return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs), bundle)
+
+
+def _frozen(
+    settings: FinetuneSettings,
+    inputs: Inputs,
+    *,
+    base: Base,
+    model: Model,
+    task: Task,
+    rows: Rows,
+    run: Run,
+    device: torch.device,
+) -> FrozenStates | None:
+    """Freeze the layers that ``settings`` name; on a CPU, what they give for the training rows."""
+    if not settings.freeze_layers:
+        return None
+    model.freeze(settings.freeze_layers)
+    if device.type != "cpu" or settings.mixed_precision != "no":
+        return None
+    key = digest_value(
+        {"base": base.digest, "rows": encoding_key(task, inputs.data["train"]), "layers": settings.freeze_layers}
+    )
+    return frozen_states(model, task, rows, cache=run.cache, key=key, progress=run.progress)
 
 
 def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
@@ -172,7 +198,7 @@ def _validator(task: Task, validation: Dataset, cache: Path, device: torch.devic
     return validate
 
 
-def _train(model: Model, task: Task, rows: Any, *, setup: Setup, run: Run, device: torch.device) -> Trained:
+def _train(model: Model, task: Task, rows: Rows, *, setup: Setup, run: Run, device: torch.device) -> Trained:
     AcceleratorState._reset_state(reset_partial_state=True)  # a process may train twice, with other settings
     settings = setup.settings
     accelerator = Accelerator(

@@ -23,6 +23,7 @@ from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.rows import IntArray, Rows
 from hone.train.batches import epoch_batches, step_batches
 from hone.train.checkpoint import Position, latest_checkpoint, load_checkpoint, save_checkpoint
+from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
 from hone.train.schedule import rate_factor
@@ -40,6 +41,7 @@ class Setup:
         identity: Digest of recipe, data and base; a checkpoint of another identity is not resumed.
         checkpoints: Folder of checkpoints.
         validate: Measures the model on the validation split; None when there is none.
+        frozen: What the frozen layers give for the training rows, where it was made beforehand.
         watched: Name of the measure that decides which state is best, and whether more of it is better.
     """
 
@@ -51,6 +53,7 @@ class Setup:
     validate: Validate | None
     watched: str
     higher_is_better: bool
+    frozen: FrozenStates | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,8 @@ class Loop:
         self.model.noise.start(seed=self.setup.seed, step=self.position.step)
         for index in batches:
             batch = {k: v.to(self.accelerator.device) for k, v in self.task.collate(self.rows, index).items()}
+            if self.setup.frozen is not None:
+                batch["lower_states"] = self.setup.frozen.of(index)
             with self.accelerator.autocast():
                 outputs = self.prepared(batch)
             loss = self.task.loss(outputs, batch, options=self.setup.options)

@@ -21,6 +21,8 @@ class FinetuneSettings(Settings):
 
     Attributes:
         method: ``full`` updates every weight.
+        freeze_layers: The embeddings and so many of the lowest layers learn nothing and run without dropout; on a CPU
+            their states are made once and kept on disk, so that an epoch pays for the upper layers alone.
         num_train_epochs: Passes over the training rows.
         max_steps: Stop after so many optimizer steps; None: by epochs alone.
         per_device_train_batch_size: Rows of one forward pass.
@@ -47,6 +49,7 @@ class FinetuneSettings(Settings):
     """
 
     method: Literal["full"] = "full"
+    freeze_layers: Annotated[int, Field(ge=0)] = 0
     num_train_epochs: Positive = 3.0
     max_steps: Count | None = None
     per_device_train_batch_size: Count = 32

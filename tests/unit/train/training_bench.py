@@ -23,6 +23,7 @@ from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.rows import Rows
 from hone.tasks.settings import TextClassificationSettings
+from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
 from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.settings import FinetuneSettings
@@ -73,6 +74,7 @@ class Bench:
         better: str = "higher",
         dropout: float = 0.0,
         folder: str = "run",
+        frozen: FrozenStates | None = None,
         **settings: Any,
     ) -> Loop:
         plain = {"per_device_train_batch_size": 4, "lr_scheduler_type": "constant", "warmup_ratio": 0.0}
@@ -86,6 +88,7 @@ class Bench:
             validate=validate,
             watched="accuracy",
             higher_is_better=better == "higher",
+            frozen=frozen,
         )
         AcceleratorState._reset_state(reset_partial_state=True)
         accelerator = Accelerator(mixed_precision="no", cpu=True)

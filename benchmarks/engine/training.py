@@ -1,0 +1,102 @@
+"""How much sooner does hone fine-tune than what people use today? Same base, rows, batch size, dropout and optimizer.
+
+python benchmarks/engine/training.py --rows 640 --repeats 5
+Alternates four systems in one process and writes benchmarks/engine/training.json. HONE_DATA names the datasets.
+trainer_grouped: transformers Trainer, train_sampling_strategy="group_by_length"; trainer: as it comes, random batches;
+padded_loop: the loop of the tutorials, every text padded to 128 tokens. All: batch 32, max length 256, float32, AdamW.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+import transformers
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "finetune")]
+
+from machine import machine  # noqa: E402
+from speed import BATCH, RATE, SETS, with_hone, with_trainer  # noqa: E402
+
+from hone.models.base import resolve_base  # noqa: E402
+
+PADDED = 128
+Rows = list[dict[str, str]]
+System = Callable[[Rows, Path], tuple[float, float]]
+
+
+def padded_loop(rows: Rows, folder: Path) -> tuple[float, float]:
+    """Seconds of one epoch of the loop that tutorials show, and its mean loss."""
+    base = resolve_base("minilm").folder
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    labels = sorted({str(row["label"]) for row in rows})
+    torch.manual_seed(1)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(labels))
+    encoded = tokenizer(
+        [row["text"] for row in rows], truncation=True, padding="max_length", max_length=PADDED, return_tensors="pt"
+    )
+    gold = torch.tensor([labels.index(str(row["label"])) for row in rows])
+    data = torch.utils.data.TensorDataset(encoded["input_ids"], encoded["attention_mask"], gold)
+    batches = torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
+    model.train()
+    losses = []
+    began = time.perf_counter()
+    for ids, mask, wanted in batches:
+        loss = model(input_ids=ids, attention_mask=mask, labels=wanted).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    return time.perf_counter() - began, statistics.mean(losses)
+
+
+SYSTEMS: dict[str, System] = {
+    "hone": with_hone,
+    "trainer_grouped": with_trainer,
+    "trainer": partial(with_trainer, sampling="random"),
+    "padded_loop": padded_loop,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=640)
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    torch.set_num_threads(os.cpu_count() or 1)
+    transformers.logging.set_verbosity_error()
+    record: dict[str, object] = {"rows": given.rows, "repeats": given.repeats, "machine": machine()}
+    for name, path in SETS.items():
+        lines = (Path(os.environ["HONE_DATA"]) / path).read_text().splitlines()
+        rows = [json.loads(line) for line in lines[:: max(1, len(lines) // given.rows)][: given.rows]]
+        seconds: dict[str, list[float]] = {system: [] for system in SYSTEMS}
+        for repeat in range(given.repeats + 1):
+            for system, work in SYSTEMS.items():
+                with tempfile.TemporaryDirectory() as folder:
+                    taken, loss = work(rows if repeat else rows[: BATCH * 4], Path(folder))
+                if repeat:  # the first, short, is the warm-up
+                    seconds[system].append(taken)
+                    print(name, system, round(taken, 2), round(loss, 4), flush=True)
+        ratios = {
+            system: [other / ours for ours, other in zip(seconds["hone"], taken, strict=True)]
+            for system, taken in seconds.items()
+        }
+        medians = {system: round(statistics.median(each), 3) for system, each in ratios.items()}
+        record[name] = {"seconds": seconds, "ratios": ratios, "ratio_median": medians}
+        print(name, "hone is so many times as fast:", medians, flush=True)
+    (HERE / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
