@@ -10,6 +10,8 @@ import torch
 import transformers
 from torch import Tensor
 
+from hone.models import attention
+from hone.models.attention import HIDDEN, Attention, spans
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
 from hone.models.encoder import FAMILIES, Encoder, Reads, quicken
 from hone.models.noise import Noise
@@ -63,6 +65,28 @@ def test_states_and_gradients_are_those_of_transformers(family: str, reads: Read
         )
 
 
+def test_answers_follow_weights_that_change_until_they_are_fixed() -> None:
+    """Fused optimizers do not count their writes, so that nothing may be kept of weights that learn."""
+    model, batch = backbone("bert"), inputs(LENGTHS["padded"])
+    encoder = quicken(model, reads="tokens", noise=Noise())
+    assert encoder is not None
+
+    def answer() -> Tensor:
+        with torch.inference_mode():
+            states: Tensor = model(**batch).last_hidden_state.clone()
+        return states
+
+    before = answer()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
+    model(**batch).last_hidden_state.sum().backward()
+    optimizer.step()
+    learned = answer()
+    assert not torch.allclose(before, learned)
+    encoder.fixed = True
+    torch.testing.assert_close(answer(), learned, rtol=0, atol=0)
+    torch.testing.assert_close(answer(), learned, rtol=0, atol=0)
+
+
 def test_the_parameters_keep_their_names() -> None:
     model = backbone("bert")
     names = list(model.state_dict())
@@ -87,8 +111,9 @@ def test_other_precisions_go_through_transformers_own_encoder() -> None:
 def layout(lengths: list[int]) -> Layout:
     real = torch.arange(TOKENS) < torch.tensor(lengths)[:, None]
     counts = real.sum(1)
-    bias = torch.zeros(ROWS, 1, TOKENS, dtype=torch.float64).masked_fill_(~real[:, None], -1e9)
-    return Layout(ROWS, TOKENS, real.flatten().nonzero().squeeze(1), counts.cumsum(0) - counts, bias)
+    bias = torch.zeros(ROWS, 1, TOKENS, dtype=torch.float64).masked_fill_(~real[:, None], HIDDEN)
+    places = real.flatten().nonzero().squeeze(1)
+    return Layout(ROWS, TOKENS, places, counts.cumsum(0) - counts, tuple(lengths), bias)
 
 
 def draw(*shape: int, seed: int) -> Tensor:
@@ -96,21 +121,43 @@ def draw(*shape: int, seed: int) -> Tensor:
     return (made * 0.4).requires_grad_()
 
 
+SIZED = {"at-once": {}, "in-parts": {"PART_BYTES": 700}, "by-heads": {"PART_BYTES": 1}, "made-again": {"KEPT_BYTES": 0}}
+
+
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("dropped", [False, True])
-def test_attention_derives_as_its_numeric_differences(first: bool, dropped: bool) -> None:
+@pytest.mark.parametrize("sized", SIZED)
+def test_attention_derives_as_its_numeric_differences(
+    first: bool, dropped: bool, sized: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SIZED[sized].items():
+        monkeypatch.setattr(attention, name, value)
     width, heads, where = 4, 2, layout(LENGTHS["padded"])
     count = sum(LENGTHS["padded"])
-    asked, out = (1, ROWS) if first else (TOKENS, count)
     assert where.bias is not None
     plan = AttentionPlan(
-        layout=where, heads=heads, eps=1e-5, bias=where.bias.repeat_interleave(heads, dim=0), first=first,
-        keep=(draw(ROWS * heads, asked, TOKENS, seed=90) > 0).double() * 2 if dropped else None,
-        keep_out=(draw(out, width, seed=91) > 0).double() * 2 if dropped else None,
+        layout=where,
+        attention=Attention(
+            spans(where.lengths, heads=heads), where.bias.repeat_interleave(heads, dim=0),
+            drop=0.4, ticket=(1, 2, 3) if dropped else None,
+        ),
+        heads=heads, eps=1e-5, first=first,
+        keep=(draw(ROWS if first else count, width, seed=91) > 0).double() * 2 if dropped else None,
     )  # fmt: skip
     shapes = [(count, width), *[(width, width), (width,)] * 4, (width,), (width,)]
     given = [draw(*shape, seed=i) for i, shape in enumerate(shapes)]
     assert torch.autograd.gradcheck(lambda *given: AttentionBlock.apply(*given, plan), given, fast_mode=True)
+
+
+@pytest.mark.parametrize("lengths", [[17] * 32, [512, 510, 90, 3], [1], [3000, 2]])
+def test_spans_cover_every_head_once_and_reach_as_far_as_its_row(lengths: list[int]) -> None:
+    heads = 12
+    parts = spans(lengths, heads=heads)
+    covered = [at for part in parts for at in range(part.begin, part.end)]
+    assert covered == list(range(len(lengths) * heads))
+    assert all(part.length == max(lengths[at // heads] for at in range(part.begin, part.end)) for part in parts)
+    alone = [part for part in parts if part.end - part.begin > 1]
+    assert all((part.end - part.begin) * part.length**2 * 4 <= attention.PART_BYTES for part in alone)
 
 
 @pytest.mark.parametrize("dropped", [False, True])

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hone.models.attention import Attention
+
 aten = torch.ops.aten
 NORM_PARTS = [True, True, True]  # of a layer norm's backward: input, weight, bias
 
@@ -27,6 +29,7 @@ class Layout:
         rows, tokens: Of the padded batch.
         places: int64 [n], each token's index in the padded batch, ascending; None where nothing is padded.
         starts: int64 [rows], the index in [n] of each row's first token.
+        lengths: Of each row, up to its last token.
         bias: float32 [rows, 1, tokens], added to attention's scores: 0 for tokens, very low for padding; or None.
     """
 
@@ -34,6 +37,7 @@ class Layout:
     tokens: int
     places: Tensor | None
     starts: Tensor
+    lengths: tuple[int, ...]
     bias: Tensor | None
 
     def padded(self, states: Tensor) -> Tensor:
@@ -49,24 +53,21 @@ class Layout:
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """What attention needs beside states and weights.
+    """What an attention block needs beside states and weights.
 
     Attributes:
         heads: How many.
         eps: Of the layer norm.
-        bias: The layout's, for each head: [rows * heads, 1, tokens].
         first: Only the first token of each row is asked for.
-        keep: Dropout's mask of the probabilities [rows * heads, asked, tokens], or None.
-        keep_out: Its mask of the output [n or rows, width], or None.
+        keep: Dropout's mask of the output [n or rows, width], or None.
     """
 
     layout: Layout
+    attention: Attention
     heads: int
     eps: float
-    bias: Tensor | None
     first: bool
     keep: Tensor | None
-    keep_out: Tensor | None
 
     def split(self, padded: Tensor, *, parts: int) -> Tensor:
         """[rows * m, parts * width] to [parts, rows * heads, m, width / heads]."""
@@ -81,16 +82,6 @@ class AttentionPlan:
         for i, part in enumerate(parts):
             out[:, :, i] = part.view(rows, self.heads, m, size).transpose(1, 2)
         return out.view(rows * m, -1)
-
-
-def _scores(plan: AttentionPlan, q: Tensor, k: Tensor) -> Tensor:
-    """Attention probabilities [rows * heads, asked, tokens]."""
-    scale = q.shape[2] ** -0.5
-    if plan.bias is None:
-        raw = torch.baddbmm(q.new_zeros(1, 1, 1), q, k.transpose(1, 2), beta=0, alpha=scale)
-    else:
-        raw = torch.baddbmm(plan.bias, q, k.transpose(1, 2), alpha=scale)
-    return torch.softmax(raw, dim=-1)
 
 
 class AttentionBlock(torch.autograd.Function):
@@ -111,38 +102,31 @@ class AttentionBlock(torch.autograd.Function):
         else:
             asked, joint = x, torch.cat([wq, wk, wv])
             q, k, v = plan.split(layout.padded(torch.addmm(torch.cat([bq, bk, bv]), x, joint.t())), parts=3)
-        chances = _scores(plan, q, k)
-        used = chances if plan.keep is None else chances * plan.keep
-        context = plan.joined([torch.bmm(used, v)])
+        context, kept = plan.attention.forward(q, k, v)
+        context = plan.joined([context])
         context = context if plan.first else layout.flat(context)
         summed = torch.addmm(bo, context, wo.t())
-        if plan.keep_out is not None:
-            summed.mul_(plan.keep_out)
+        if plan.keep is not None:
+            summed.mul_(plan.keep)
         summed.add_(asked)
         out: Tensor
         out, mean, spread = aten.native_layer_norm(summed, [width], gain, shift, plan.eps)
-        ctx.plan = plan
-        ctx.save_for_backward(x, asked, wq, joint, wo, gain, shift, q, k, v, chances, context, summed, mean, spread)
+        ctx.plan, ctx.kept = plan, kept
+        ctx.save_for_backward(x, asked, wq, joint, wo, gain, shift, q, k, v, context, summed, mean, spread)
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, asked, wq, joint, wo, gain, shift, q, k, v, chances, context, summed, mean, spread = ctx.saved_tensors
+        x, asked, wq, joint, wo, gain, shift, q, k, v, context, summed, mean, spread = ctx.saved_tensors
         plan, layout, width = ctx.plan, ctx.plan.layout, x.shape[1]
         to_sum, to_gain, to_shift = aten.native_layer_norm_backward(
             gradients[0].contiguous(), summed, [width], mean, spread, gain, shift, NORM_PARTS
         )
-        to_out = to_sum if plan.keep_out is None else to_sum * plan.keep_out
+        to_out = to_sum if plan.keep is None else to_sum * plan.keep
         to_wo, to_bo = to_out.t() @ context, to_out.sum(0)
         to_context = to_out @ wo
         (to_context,) = plan.split(to_context if plan.first else layout.padded(to_context), parts=1)
-        used = chances if plan.keep is None else chances * plan.keep
-        to_chances = torch.bmm(to_context, v.transpose(1, 2))
-        if plan.keep is not None:
-            to_chances.mul_(plan.keep)
-        to_scores = aten._softmax_backward_data(to_chances, chances, -1, chances.dtype).mul_(q.shape[2] ** -0.5)
-        to_q, to_k = torch.bmm(to_scores, k), torch.bmm(to_scores.transpose(1, 2), q)
-        to_v = torch.bmm(used.transpose(1, 2), to_context)
+        to_q, to_k, to_v = plan.attention.backward(to_context, q, k, v, kept=ctx.kept)
         if plan.first:
             to_queries, to_joint = plan.joined([to_q]), layout.flat(plan.joined([to_k, to_v]))
             to_x = None

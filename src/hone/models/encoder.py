@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from hone.models.attention import HIDDEN, Attention, spans
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
 from hone.models.noise import Dropout, Noise
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
-HIDDEN = -1e9  # score of a padded position: its probability is exactly 0 in float32
 
 aten = torch.ops.aten
 
@@ -41,7 +42,8 @@ class Encoder(nn.Module):
         self._heads: int = config.num_attention_heads
         self._drop, self._drop_chances = float(config.hidden_dropout_prob), float(config.attention_probs_dropout_prob)
         self._noise, self._reads = noise, reads
-        self._joints: dict[int, tuple[Any, tuple[Tensor, Tensor]]] = {}
+        self._joints: dict[int, tuple[Tensor, Tensor]] = {}
+        self.fixed = False  # whether no weight changes any more, so that what is made of them can be kept
         self.frozen = 0  # layers
         self.given: Tensor | None = None  # states after the frozen layers, in place of making them
         self.train(original.training)
@@ -51,12 +53,13 @@ class Encoder(nn.Module):
         if not plain or torch.is_autocast_enabled("cpu"):
             return self._original[0](hidden_states, attention_mask=attention_mask, **options)
         layout = _layout(hidden_states, attention_mask)
-        bias = None if layout.bias is None else layout.bias.repeat_interleave(self._heads, dim=0)
+        learns = torch.is_grad_enabled() or self.training
+        attention = self._attention(layout) if learns else None
         states = self._lower(hidden_states, layout) if self.given is None else self.given
         for i, layer in enumerate(self.layer[self.frozen :], start=self.frozen):
             first = self._first(i)
-            if torch.is_grad_enabled() or self.training:
-                states = self._learn(layer, states, layout=layout, bias=bias, first=first)
+            if attention is not None:
+                states = self._learn(layer, states, layout=layout, attention=attention, first=first)
             else:
                 states = self._answer(layer, states, layout=layout, first=first)
         if self._reads == "tokens":
@@ -97,22 +100,30 @@ class Encoder(nn.Module):
     def _first(self, i: int) -> bool:
         return self._reads == "first" and i == len(self.layer) - 1
 
-    def _learn(self, layer: Any, states: Tensor, *, layout: Layout, bias: Tensor | None, first: bool) -> Tensor:
-        asked = 1 if first else layout.tokens
+    def _attention(self, layout: Layout) -> Attention:
+        bias = None if layout.bias is None else layout.bias.repeat_interleave(self._heads, dim=0)
+        return Attention(spans(layout.lengths, heads=self._heads), bias, drop=self._drop_chances)
+
+    def _learn(self, layer: Any, states: Tensor, *, layout: Layout, attention: Attention, first: bool) -> Tensor:
         size = (layout.rows if first else len(states), states.shape[1])
         own, out, inner, outer = layer.attention.self, layer.attention.output, layer.intermediate, layer.output
+        if self.training and self._drop_chances:
+            attention = replace(attention, ticket=self._noise.ticket())
         plan = AttentionPlan(
-            layout=layout, heads=self._heads, eps=out.LayerNorm.eps, bias=bias, first=first,
-            keep=self._mask((layout.rows * self._heads, asked, layout.tokens), drop=self._drop_chances),
-            keep_out=self._mask(size, drop=self._drop),
-        )  # fmt: skip
+            layout=layout,
+            attention=attention,
+            heads=self._heads,
+            eps=out.LayerNorm.eps,
+            first=first,
+            keep=self._mask(size),
+        )
         middle: Tensor = AttentionBlock.apply(  # type: ignore[no-untyped-call]
             states, own.query.weight, own.query.bias, own.key.weight, own.key.bias, own.value.weight, own.value.bias,
             out.dense.weight, out.dense.bias, out.LayerNorm.weight, out.LayerNorm.bias, plan,
         )  # fmt: skip
         done: Tensor = FeedForwardBlock.apply(  # type: ignore[no-untyped-call]
             middle, inner.dense.weight, inner.dense.bias, outer.dense.weight, outer.dense.bias,
-            outer.LayerNorm.weight, outer.LayerNorm.bias, outer.LayerNorm.eps, self._mask(size, drop=self._drop),
+            outer.LayerNorm.weight, outer.LayerNorm.bias, outer.LayerNorm.eps, self._mask(size),
         )  # fmt: skip
         return done
 
@@ -143,17 +154,17 @@ class Encoder(nn.Module):
         return q, k, v
 
     def _joint(self, layers: tuple[nn.Linear, ...]) -> tuple[Tensor, Tensor]:
-        """Weights and biases of ``layers`` as of one layer, made again whenever one of them was written to."""
-        parameters = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
-        state = tuple((parameter.data_ptr(), parameter._version) for parameter in parameters)
+        """Weights and biases of ``layers`` as of one layer."""
         made = self._joints.get(id(layers[0]))
-        if made is None or made[0] != state:
-            made = (state, (torch.cat(parameters[::2]), torch.cat(parameters[1::2])))
-            self._joints[id(layers[0])] = made
-        return made[1]
+        if made is None:
+            made = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+            if self.fixed:
+                self._joints[id(layers[0])] = made
+        return made
 
-    def _mask(self, shape: tuple[int, ...], *, drop: float) -> Tensor | None:
-        return self._noise.mask(shape, drop=drop) if self.training and drop else None
+    def _mask(self, shape: tuple[int, int]) -> Tensor | None:
+        """Dropout's mask of hidden states."""
+        return Noise.mask(self._noise.ticket(), shape, drop=self._drop) if self.training and self._drop else None
 
 
 def _layout(states: Tensor, mask: Tensor | None) -> Layout:
@@ -161,13 +172,14 @@ def _layout(states: Tensor, mask: Tensor | None) -> Layout:
     [rows or 1, 1, queries, tokens], alike for every query; None where nothing is padded."""
     rows, tokens, _ = states.shape
     if mask is None:
-        return Layout(rows, tokens, None, torch.arange(0, rows * tokens, tokens), None)
+        return Layout(rows, tokens, None, torch.arange(0, rows * tokens, tokens), (tokens,) * rows, None)
     seen = mask[:, 0, :1].expand(rows, 1, tokens)
     real = seen if seen.dtype == torch.bool else seen > HIDDEN
     places = real.flatten().nonzero().squeeze(1)
     counts = real.sum((1, 2))
+    ends = (real * torch.arange(1, tokens + 1)).amax((1, 2))
     bias = torch.zeros(rows, 1, tokens).masked_fill_(~real, HIDDEN)
-    return Layout(rows, tokens, places, counts.cumsum(0) - counts, bias)
+    return Layout(rows, tokens, places, counts.cumsum(0) - counts, tuple(ends.tolist()), bias)
 
 
 def quicken(backbone: Any, *, reads: Reads, noise: Noise) -> Encoder | None:

@@ -51,6 +51,13 @@ class Model(nn.Module):
         scores: Outputs = self.head(states, batch)
         return scores
 
+    def fix(self) -> Model:
+        """Promise that no weight changes any more: what answering makes of them is then made once."""
+        self.requires_grad_(False)
+        if self.encoder is not None:
+            self.encoder.fixed = True
+        return self
+
     def freeze(self, layers: int) -> None:
         """Let the embeddings and the first ``layers`` layers learn nothing, and run without dropout.
 

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 LEVELS = 1 << 16  # a draw has 16 bits: the share dropped is the one asked for to within 1/131072
 
 
-class Noise:
-    """Draws the masks of one training step after another.
+Ticket = tuple[int, int, int]  # seed, step, and how many were given out before in that step
 
-    A mask depends on seed, step and how many were drawn before it in that step, so that a resumed run draws what the
-    killed one would have drawn, and nothing of it needs to be saved.
+
+class Noise:
+    """Gives out tickets for masks, training step after training step.
+
+    A mask follows from its ticket: a resumed run draws what the killed one would have drawn, nothing of it is saved,
+    and one that is needed again on the way back can be drawn again.
     """
 
     def __init__(self) -> None:
@@ -23,12 +26,20 @@ class Noise:
 
     def start(self, *, seed: int, step: int) -> None:
         """Begin the masks of ``step``."""
-        self._generator = np.random.Generator(np.random.SFC64([seed, step]))
+        self._seed, self._step, self._given = seed, step, 0
 
-    def mask(self, shape: tuple[int, ...], *, drop: float) -> Tensor:
-        """A float32 mask on the CPU: 0 with probability ``drop``, else ``1 / (1 - drop)``."""
+    def ticket(self) -> Ticket:
+        """One for the next mask of this step."""
+        self._given += 1
+        return self._seed, self._step, self._given
+
+    @staticmethod
+    def mask(ticket: Ticket, shape: tuple[int, ...], *, drop: float, part: int = 0) -> Tensor:
+        """A float32 mask on the CPU: 0 with probability ``drop``, else ``1 / (1 - drop)``. ``part`` tells the parts of
+        one mask apart."""
         count, below = math.prod(shape), round(drop * LEVELS)
-        words = self._generator.integers(0, 1 << 64, size=-(-count // 4), dtype=np.uint64)
+        generator = np.random.Generator(np.random.SFC64([*ticket, part]))
+        words = generator.integers(0, 1 << 64, size=-(-count // 4), dtype=np.uint64)
         kept = torch.from_numpy(words.view(np.int16)[:count]) >= below - LEVELS // 2
         return kept.to(torch.float32).mul_(LEVELS / (LEVELS - below)).view(shape)
 
@@ -43,4 +54,4 @@ class Dropout(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and self.p):
             return input
-        return input * self._noise.mask(tuple(input.shape), drop=self.p)
+        return input * Noise.mask(self._noise.ticket(), tuple(input.shape), drop=self.p)

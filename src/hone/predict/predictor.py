@@ -101,7 +101,7 @@ def open_bundle(bundle: Bundle, *, device: str = "auto") -> Predictor:
         raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")
     task = make_task(record.name, settings, labels=record.labels, folder=bundle.path)
     model = build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE)
-    return Predictor(bundle, task, TorchEngine(model, pick_device(device)))
+    return Predictor(bundle, task, TorchEngine(model.fix(), pick_device(device)))
 
 
 def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ from hone.models.noise import Dropout, Noise
 
 @pytest.mark.parametrize("drop", [0.1, 0.5, 0.003])
 def test_the_share_dropped_is_the_one_asked_for_and_the_mean_is_kept(drop: float) -> None:
-    mask = Noise().mask((1000, 1001), drop=drop)
+    mask = Noise.mask((1, 2, 3), (1000, 1001), drop=drop)
     spread = (drop * (1 - drop) / mask.numel()) ** 0.5
     assert float((mask == 0).double().mean()) == pytest.approx(drop, abs=5 * spread + 1 / 65536)
     assert float(mask.double().mean()) == pytest.approx(1.0, abs=5 * spread / (1 - drop) + 1e-4)
@@ -18,25 +18,25 @@ def test_the_share_dropped_is_the_one_asked_for_and_the_mean_is_kept(drop: float
 
 
 def test_neighbors_are_dropped_independently() -> None:
-    dropped = (Noise().mask((1 << 20,), drop=0.3) == 0).double()
+    dropped = (Noise.mask((0, 0, 1), (1 << 20,), drop=0.3) == 0).double()
     for apart in (1, 2, 3, 4, 384):
         both = float((dropped[:-apart] * dropped[apart:]).mean())
         assert both == pytest.approx(0.09, abs=0.002)
 
 
-def test_masks_follow_seed_and_step() -> None:
+def test_masks_follow_seed_step_order_and_part() -> None:
     noise = Noise()
 
-    def drawn(*, seed: int, step: int) -> list[torch.Tensor]:
+    def drawn(*, seed: int, step: int, part: int = 0) -> list[torch.Tensor]:
         noise.start(seed=seed, step=step)
-        return [noise.mask((40, 7), drop=0.5), noise.mask((40, 7), drop=0.5)]
+        return [Noise.mask(noise.ticket(), (40, 7), drop=0.5, part=part) for _ in range(2)]
 
-    one, again, later = drawn(seed=3, step=5), drawn(seed=3, step=5), drawn(seed=3, step=6)
+    one = drawn(seed=3, step=5)
+    again = drawn(seed=3, step=5)
     assert torch.equal(one[0], again[0])
     assert torch.equal(one[1], again[1])
-    assert not torch.equal(one[0], one[1])
-    assert not torch.equal(one[0], later[0])
-    assert not torch.equal(one[0], drawn(seed=4, step=5)[0])
+    others = [one[1], drawn(seed=3, step=6)[0], drawn(seed=4, step=5)[0], drawn(seed=3, step=5, part=1)[0]]
+    assert not any(torch.equal(one[0], other) for other in others)
 
 
 def test_dropout_does_nothing_in_evaluation_and_scales_in_training() -> None:
