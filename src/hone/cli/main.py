@@ -155,6 +155,24 @@ def serve(
 
 
 @app.command()
+def bench(
+    bundle: Path,
+    file: Annotated[Path, typer.Argument(help="Texts to answer, labeled or not.")],
+    texts: Annotated[int, typer.Option("--texts", min=1, help="Most texts that are read from it.")] = 1000,
+    repeats: Annotated[int, typer.Option("--repeats", min=2, help="Timings of each figure.")] = 6,
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Time a bundle on this machine and these texts, beside the transformers pipeline."""
+    from hone.cli.timing import bench_file
+
+    columns = parse_columns(column or [])
+    bench_file(bundle, file, texts=texts, repeats=repeats, device=device, columns=columns, out=out, as_json=as_json)
+
+
+@app.command()
 def verify(bundle: Path, as_json: Json = False) -> None:
     """Check every byte of a bundle against its manifest."""
     from hone.bundle.bundle import Bundle

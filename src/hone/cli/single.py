@@ -36,7 +36,7 @@ def inspect_files(
     recipe = make_recipe(values, folder=Path())
     with tempfile.TemporaryDirectory() as folder:
         result = run_stages(recipe, out=Path(folder), progress=make_progress(), until="inspect")
-    _finish(result.reports["inspect"], out=out, as_json=as_json)
+    show_and_keep(result.reports["inspect"], out=out, as_json=as_json)
 
 
 def finetune_file(
@@ -127,7 +127,8 @@ def _show(result: Result, kind: str, *, as_json: bool) -> None:
     show_report(reports[kind], as_json=as_json)
 
 
-def _finish(report: Report, *, out: Path | None, as_json: bool) -> None:
+def show_and_keep(report: Report, *, out: Path | None, as_json: bool) -> None:
+    """Show a report, and write it into ``out`` as JSON and as a page where that is named."""
     show_report(report, as_json=as_json)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

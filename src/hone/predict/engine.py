@@ -21,6 +21,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def computes_padding(self) -> bool:
+        """Whether a batch's padding goes through the layers like tokens."""
+        ...
+
+    @property
     def constants(self) -> Mapping[str, Tensor]:
         """What decoding needs besides the scores, on the CPU."""
         ...
@@ -37,6 +42,10 @@ class TorchEngine:
         with torch.inference_mode():
             outputs: Outputs = self.model({name: value.to(self.device) for name, value in batch.items()})
         return outputs
+
+    @property
+    def computes_padding(self) -> bool:
+        return self.model.encoder is None or self.device.type != "cpu"
 
     @property
     def constants(self) -> Mapping[str, Tensor]:

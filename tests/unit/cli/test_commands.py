@@ -122,6 +122,17 @@ def test_an_argument_that_is_no_setting_is_told(run: Hone, copy: Path, texts: di
     assert ended.out == ""
 
 
+def test_bench_prints_one_object_and_writes_its_page(
+    run: Hone, text_bundle: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    ended = run("bench", text_bundle, texts["test"], "--texts", 12, "--repeats", 2, "--out", tmp_path / "out", "--json")
+    assert ended.code == 0
+    report = Report.model_validate(ended.object())
+    assert report.facts["texts"] == 12
+    assert [row[0] for row in report.tables["speed"].rows] == ["hone", "transformers"]
+    assert "hone" in (tmp_path / "out" / "bench.html").read_text()
+
+
 def test_verify_prints_one_object(run: Hone, text_bundle: Path) -> None:
     bundle = Bundle.open(text_bundle)
     ended = run("verify", text_bundle, "--json")

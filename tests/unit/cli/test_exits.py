@@ -26,8 +26,8 @@ def test_arguments_that_make_no_command_end_with_2(run: Hone, arguments: list[st
 def test_help_names_every_command(run: Hone) -> None:
     ended = run("--help")
     assert ended.code == 0
-    assert all(name in ended.out for name in ("run", "inspect", "finetune", "evaluate", "predict", "serve", "verify",
-                                              "init", "env"))  # fmt: skip
+    assert all(name in ended.out for name in ("run", "inspect", "finetune", "evaluate", "predict", "serve", "bench",
+                                              "verify", "init", "env"))  # fmt: skip
 
 
 def test_no_arguments_show_the_help(run: Hone) -> None:

@@ -1,0 +1,43 @@
+"""``hone bench``: a bundle and the transformers pipeline, timed in alternation on the user's own texts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+
+from hone.bench.bench import bench
+from hone.bench.systems import Hone, Pipeline
+from hone.cli.console import make_progress
+from hone.cli.single import show_and_keep
+from hone.data.read import read_stream
+from hone.predict.predictor import Predictor, load
+
+
+def bench_file(
+    bundle: Path,
+    file: Path,
+    *,
+    texts: int,
+    repeats: int,
+    device: str,
+    columns: Mapping[str, str],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Time the bundle on the first ``texts`` texts of ``file``."""
+    predictor = load(bundle, device=device)
+    given = _texts(predictor, file, columns=columns, most=texts)
+    report = bench(predictor, (Hone(predictor), Pipeline(predictor)), given, repeats=repeats, progress=make_progress())
+    show_and_keep(report, out=out, as_json=as_json)
+
+
+def _texts(predictor: Predictor, file: Path, *, columns: Mapping[str, str], most: int) -> list[str]:
+    """The first texts of a file; words of a tagger's rows are joined by spaces."""
+    found: list[str] = []
+    for part in read_stream(file, *predictor.input_choices, columns=columns):
+        values = next(iter(part.values()))
+        found += [value if isinstance(value, str) else " ".join(value) for value in values]
+        if len(found) >= most:
+            break
+    return list(itertools.islice(found, most))
