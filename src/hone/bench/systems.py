@@ -37,10 +37,8 @@ class System(Protocol):
 class Hone:
     """hone's predictor, handed ``batch`` texts a call."""
 
-    name = "hone"
-
-    def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
+    def __init__(self, predictor: Predictor, *, name: str = "hone") -> None:
+        self._predictor, self.name = predictor, name
 
     def answer(self, texts: Sequence[str], *, batch: int) -> None:
         for at in range(0, len(texts), batch):

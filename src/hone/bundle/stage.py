@@ -106,6 +106,11 @@ class Stage:
         if self.changes != "nothing" and "test" in self.reads:
             raise ValueError(f"stage {self.kind!r} changes the {self.changes} and may not read test")
 
+    @property
+    def trains(self) -> bool:
+        """Whether it makes a model out of a base and labeled rows, rather than out of a bundle."""
+        return self.changes == "model" and not self.needs_bundle
+
     def run(self, settings: Settings, inputs: Inputs, run: Run) -> Outcome:
         """Do it."""
         work: Callable[[Settings, Inputs, Run], Outcome] = _named(self.work)

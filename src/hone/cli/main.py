@@ -128,6 +128,34 @@ def evaluate(
 
 
 @app.command()
+def compress(
+    bundle: Path,
+    train: Annotated[Path, typer.Argument(help="Rows the method may read; a tenth is held out to compare on.")],
+    method: Annotated[str, typer.Option("--method", help="How: vocabulary.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    overrides: Overrides = None,
+    unlabeled: Annotated[str | None, typer.Option("--unlabeled", help="More texts of the domain.")] = None,
+    validation: Annotated[str | None, typer.Option("--validation", help="A file to compare on; else carved.")] = None,
+    column: ColumnNames = None,
+    as_json: Json = False,
+) -> None:
+    """Make a smaller or faster bundle of a bundle."""
+    from hone.cli.single import compress_bundle
+
+    compress_bundle(
+        bundle,
+        train,
+        out=out,
+        method=method,
+        unlabeled=unlabeled,
+        validation=validation,
+        columns=parse_columns(column or []),
+        overrides=overrides or [],
+        as_json=as_json,
+    )
+
+
+@app.command()
 def predict(
     bundle: Path,
     file: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")] = "-",

@@ -79,27 +79,77 @@ def evaluate_file(
 ) -> None:
     """``hone evaluate``."""
     opened = Bundle.open(bundle)
-    record = opened.manifest.task
-    if record is None:
-        raise BundleError(f"the bundle {bundle} has no task: it is a base model", code="bundle.no-task")
-    chosen, settings = _split(overrides)
-    if chosen:
-        raise RecipeError(
-            f"found settings of the task: {', '.join(chosen)}",
-            expected="settings of evaluate alone",
-            fix="A bundle's task is settled; fine-tune another one.",
-            code="recipe.override",
-        )
     values = {
         "version": 1,
-        "task": {"name": record.name, **record.settings},
+        "task": _task_of(opened),
         "data": {"test": _source(file, columns)},
-        "stages": [{"kind": "evaluate", **settings}],
+        "stages": [{"kind": "evaluate", **_settings(overrides, "evaluate")}],
     }
     recipe = make_recipe(values, folder=Path())
     with tempfile.TemporaryDirectory() as folder:
         result = run_stages(recipe, out=out or Path(folder), progress=make_progress(), bundle=opened)
     _show(result, "evaluate", as_json=as_json)
+
+
+def compress_bundle(
+    bundle: Path,
+    train: Path,
+    *,
+    out: Path,
+    method: str,
+    unlabeled: str | None,
+    validation: str | None,
+    columns: Mapping[str, str],
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """``hone compress``: the new bundle goes to ``out``, its report beside it."""
+    target = out.resolve()
+    require_free(target)
+    opened = Bundle.open(bundle)
+    data: dict[str, Any] = {"train": _source(train, columns)}
+    if validation:
+        data["validation"] = _source(validation, columns)
+    if unlabeled:
+        data["unlabeled"] = _source(unlabeled, columns)
+    own, settings = {"name": method}, dict[str, Any]()
+    for key, value in _settings(overrides, "compress").items():
+        if key.startswith("method."):
+            own[key.removeprefix("method.")] = value
+        else:
+            settings[key] = value
+    values = {
+        "version": 1,
+        "task": _task_of(opened),
+        "data": data,
+        "stages": [{"kind": "compress", "method": own, **settings}],
+    }
+    side = target.with_name(target.name + ".run")
+    recipe = make_recipe(values, folder=Path())
+    result = run_stages(recipe, out=side, progress=make_progress(), bundle=opened, bundle_to=target)
+    _show(result, "compress", as_json=as_json)
+    if not as_json:
+        typer.echo(f"bundle   {out}")
+
+
+def _task_of(bundle: Bundle) -> dict[str, Any]:
+    record = bundle.manifest.task
+    if record is None:
+        raise BundleError(f"the bundle {bundle.path} has no task: it is a base model", code="bundle.no-task")
+    return {"name": record.name, **record.settings}
+
+
+def _settings(overrides: Sequence[str], stage: str) -> dict[str, Any]:
+    """Settings of ``stage`` from ``key=value`` arguments; a bundle's task is settled."""
+    chosen, settings = _split(overrides)
+    if chosen:
+        raise RecipeError(
+            f"found settings of the task: {', '.join(chosen)}",
+            expected=f"settings of {stage} alone",
+            fix="A bundle's task is settled; fine-tune another one.",
+            code="recipe.override",
+        )
+    return settings
 
 
 def _head(task: str, base: str) -> dict[str, Any]:

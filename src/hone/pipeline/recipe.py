@@ -271,7 +271,7 @@ def _needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault
     if "train" in known and not none:
         known.add("validation")  # carved where it is not named
     for i, choice in enumerate(stages):
-        wanted = ["train"] if choice.stage.changes == "model" else []
+        wanted = ["train"] if choice.stage.trains else []
         on = getattr(choice.settings, "on", None)
         wanted += [on] if on else []
         if not wanted and not known:

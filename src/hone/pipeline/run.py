@@ -31,6 +31,8 @@ from hone.report.html import to_html
 from hone.report.report import Report
 from hone.tasks.table import TASKS
 
+UNLABELED = "unlabeled"  # the one name of data without targets
+
 logger = logging.getLogger("hone.pipeline")
 
 
@@ -101,7 +103,8 @@ def run_stages(
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
-    base = resolve_base(recipe.base, relative_to=recipe.folder) if makers else None
+    trains = any(choice.stage.trains for choice in stages)
+    base = resolve_base(recipe.base, relative_to=recipe.folder) if trains else None
     _require_doable(recipe, stages, data, base=base, bundle=bundle)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
     _write(out / "recipe.yaml", recipe.to_yaml())
@@ -170,7 +173,7 @@ def _free_name(kind: str, reports: Mapping[str, Report]) -> str:
 
 def _with_inspect(stages: Sequence[StageChoice]) -> tuple[StageChoice, ...]:
     """``inspect`` stands first wherever something is trained."""
-    trains = any(choice.stage.changes == "model" for choice in stages)
+    trains = any(choice.stage.trains for choice in stages)
     if not trains or stages[0].stage.kind == "inspect":
         return tuple(stages)
     inspect = STAGES["inspect"]
@@ -191,7 +194,7 @@ def _inputs(
     stage = stages[at].stage
     reads = set(stage.reads)
     if stage.changes == "nothing":  # a judge may be pointed at data of any other name
-        reads |= set(data) - {"train", "validation", "test"}
+        reads |= set(data) - {"train", "validation", "test", UNLABELED}
     readable = {name: dataset for name, dataset in data.items() if name in reads}
     return Inputs(
         task=recipe.task,
@@ -211,12 +214,13 @@ def _inputs(
 def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
     """Every source, read and checked; a missing validation split is carved from train, and said."""
     kind = TASKS[recipe.task.name]
-    fields = (*kind.inputs, *kind.targets)
+    labeled = (*kind.inputs, *kind.targets)
     data: dict[str, Dataset] = {}
     errors: list[DataError] = []
     for name, source in recipe.sources.items():
         if source is not None:
             try:
+                fields = kind.inputs if name == UNLABELED else labeled
                 data[name] = read(source, fields, name=name, base=recipe.folder, cache=default_cache())
             except DataError as error:
                 errors.append(error)

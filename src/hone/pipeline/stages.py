@@ -8,6 +8,7 @@ STAGES = Table(
     "stage",
     {
         "inspect": "hone.inspect.settings:INSPECT",
+        "compress": "hone.compress.settings:COMPRESS",
         "finetune": "hone.train.settings:FINETUNE",
         "evaluate": "hone.evaluate.settings:EVALUATE",
     },

@@ -10,7 +10,7 @@ from hone.bundle.bundle import Bundle
 from hone.core.errors import BundleError, DataError
 from hone.core.settings import check_settings
 from hone.data.fields import Field
-from hone.models.model import HEAD_FILE, build_model
+from hone.models.model import HEAD_FILE, Model, build_model
 from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import Engine, TorchEngine
@@ -88,6 +88,12 @@ def load(path: Path | str, *, device: str = "auto") -> Predictor:
 
 def open_bundle(bundle: Bundle, *, device: str = "auto") -> Predictor:
     """A predictor for a bundle that is verified already."""
+    model, task = open_model(bundle)
+    return Predictor(bundle, task, TorchEngine(model.fix(), pick_device(device)))
+
+
+def open_model(bundle: Bundle) -> tuple[Model, Task]:
+    """The model of a bundle that is verified already, and its task."""
     record = bundle.manifest.task
     if record is None:
         raise BundleError(
@@ -100,8 +106,7 @@ def open_bundle(bundle: Bundle, *, device: str = "auto") -> Predictor:
     if settings is None:
         raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")
     task = make_task(record.name, settings, labels=record.labels, folder=bundle.path)
-    model = build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE)
-    return Predictor(bundle, task, TorchEngine(model.fix(), pick_device(device)))
+    return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task
 
 
 def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:

@@ -12,8 +12,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 
 import hone
-from hone.bundle.bundle import MANIFEST, Bundle, write_bundle
-from hone.bundle.manifest import DataRecord, Lineage, Manifest, Part, Plain, TaskRecord
+from hone.bundle.bundle import MANIFEST, Bundle
+from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import DeviceError, RecipeError
 from hone.core.lineage import digest_value
@@ -21,10 +21,11 @@ from hone.core.measures import Measure
 from hone.data.checks import label_counts, require_known_labels, require_two_classes
 from hone.data.dataset import Dataset
 from hone.models.base import Base
-from hone.models.model import HEAD_FILE, Model, build_model, save_model
+from hone.models.model import HEAD_FILE, Model, build_model
 from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
+from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.make import make_task
@@ -73,10 +74,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
     trained = _train(model, task, rows, setup=setup, run=run, device=device)
-    bundle = write_bundle(
-        run.target,
-        build=lambda folder: _fill(folder, model, task, _lineage(inputs, run, base, settings=recipe)),
-    )
+    bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, base, settings=recipe))
     return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs), bundle)
 
 
@@ -236,37 +234,6 @@ def _lineage(inputs: Inputs, run: Run, base: Base, *, settings: Mapping[str, Any
         ),
         seed=run.seed,
         hone=hone.__version__,
-    )
-
-
-def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
-    model = model.to("cpu")
-    written = save_model(model, folder)
-    task.tokenizer.save(folder)
-    processor = sorted(path.name for path in folder.iterdir() if path.name not in written)
-    weights = tuple(name for name in written if name != HEAD_FILE)
-    head_files = (HEAD_FILE,) if HEAD_FILE in written else ()
-    return Manifest(
-        task=TaskRecord(
-            name=task.name,
-            settings=task.settings.model_dump(mode="json"),
-            labels=task.labels,
-            inputs=tuple(field.name for field in task.inputs),
-        ),
-        parts=(
-            Part(role="weights", name="backbone", format="safetensors", files=weights),
-            Part(role="processor", name="tokenizer", format="tokenizers", files=tuple(processor)),
-            Part(
-                role="head",
-                name=task.head.kind,
-                format="safetensors",
-                files=head_files,
-                settings=dict(task.head.settings),
-            ),
-        ),
-        default=("backbone", "tokenizer", task.head.kind),
-        plain=Plain(auto_class=model.head.auto_class, gives=model.head.gives),
-        lineage=lineage,
     )
 
 

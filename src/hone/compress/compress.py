@@ -1,0 +1,192 @@
+"""The stage ``compress``: a bundle becomes a smaller or faster one, and what that cost is told beside its parent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import hone
+from hone.bench.bench import bench
+from hone.bench.systems import Hone
+from hone.bundle.bundle import Bundle
+from hone.bundle.manifest import DataRecord, Lineage
+from hone.bundle.stage import Inputs, Outcome, Run
+from hone.compress.settings import METHODS, CompressSettings
+from hone.compress.start import Made, Start
+from hone.core.errors import GateNotMet, RecipeError, did_you_mean
+from hone.core.measures import Measure
+from hone.core.settings import check_settings
+from hone.data.dataset import Dataset
+from hone.metrics.intervals import wilson, with_intervals
+from hone.predict.device import pick_device
+from hone.predict.engine import TorchEngine
+from hone.predict.predictor import Predictor, open_bundle, open_model
+from hone.predict.write import write_model
+from hone.report.report import Cell, Grid, Report
+from hone.tasks.protocol import Prediction, Task
+
+TIMED_TEXTS = 500
+TIMINGS = 6
+RESAMPLES = 1000
+
+
+def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
+    """Compress ``inputs.bundle`` by the method of ``settings`` into a new bundle at ``run.target``.
+
+    Raises:
+        RecipeError: There is no such split, or the method cannot be had with this bundle.
+        GateNotMet: The result lost more than ``max_drop``; nothing is written then.
+    """
+    bundle, compared = _given(settings, inputs)
+    parent = open_bundle(bundle, device=run.device)
+    made = _made(settings, bundle, inputs, run)
+    child = Predictor(bundle, made.task, TorchEngine(made.model.eval(), pick_device(run.device)))
+    columns = compared.slice(0, len(compared))
+    before, after = _answers(parent, columns), _answers(child, columns)
+    _refuse_loss(settings, parent.task, before, after, columns)
+    written = write_model(run.target, made.model, made.task, lineage=_lineage(settings, inputs, run, bundle))
+    child = open_bundle(written, device=run.device)
+    measures = _measures(parent.task, before, after, columns)
+    return Outcome(
+        Report(
+            stage="compress",
+            bundle=written.digest,
+            measures=measures["after"] + [_agreement(before, after)],
+            tables={
+                "beside_parent": _beside(parent, child, columns),
+                "measures_beside_parent": _both(measures["before"], measures["after"]),
+            },
+            facts={"method": settings.method["name"], "data": settings.on, "rows": len(compared), **made.facts},
+        ),
+        written,
+    )
+
+
+def _given(settings: CompressSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:
+    assert inputs.bundle is not None
+    if settings.on not in inputs.data:
+        raise RecipeError(
+            f"compress compares on the split {settings.on!r}, which data does not name",
+            fix=did_you_mean(settings.on, inputs.data),
+            code="recipe.no-split",
+        )
+    return inputs.bundle, inputs.data[settings.on]
+
+
+def _made(settings: CompressSettings, bundle: Bundle, inputs: Inputs, run: Run) -> Made:
+    name, rest = settings.method["name"], {k: v for k, v in settings.method.items() if k != "name"}
+    method = METHODS[name]
+    chosen, _ = check_settings(method.settings, rest)
+    assert chosen is not None  # `CompressSettings` has checked them
+    model, task = open_model(bundle)
+    made: Made = method.run(chosen, Start(bundle, model, task, inputs.data, run))
+    return made
+
+
+def _answers(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -> list[Prediction]:
+    inputs = {field.name: columns[field.name] for field in predictor.task.inputs}
+    return predictor.predict_columns(inputs)
+
+
+def _values(
+    task: Task, predictions: Sequence[Prediction], columns: Mapping[str, Sequence[Any]]
+) -> dict[str, float | None]:
+    return task.measures(task.tally(predictions, columns))
+
+
+def _refuse_loss(
+    settings: CompressSettings,
+    task: Task,
+    before: Sequence[Prediction],
+    after: Sequence[Prediction],
+    columns: Mapping[str, Sequence[Any]],
+) -> None:
+    if settings.max_drop is None:
+        return
+    name = task.main_measure
+    had, has = _values(task, before, columns)[name], _values(task, after, columns)[name]
+    if had is not None and (has is None or had - has > settings.max_drop):
+        now = "nothing" if has is None else f"{has:.4f}"
+        raise GateNotMet(
+            f"{settings.method['name']} brought {name} on {settings.on} from {had:.4f} to {now}",
+            expected=f"a drop of at most {settings.max_drop:g}",
+            fix="Compress less, or raise max_drop. No bundle was written.",
+            code="compress.lost",
+        )
+
+
+def _measures(
+    task: Task, before: Sequence[Prediction], after: Sequence[Prediction], columns: Mapping[str, Sequence[Any]]
+) -> dict[str, list[Measure]]:
+    return {
+        name: with_intervals(
+            task.tally(predictions, columns), task.measures, specs=task.measure_specs, additive=task.additive,
+            resamples=RESAMPLES,
+        )
+        for name, predictions in (("before", before), ("after", after))
+    }  # fmt: skip
+
+
+def _agreement(before: Sequence[Prediction], after: Sequence[Prediction]) -> Measure:
+    """Share of the examples on which both say the same."""
+    same = sum(_said(one) == _said(other) for one, other in zip(before, after, strict=True))
+    low, high = wilson(same, len(before))
+    return Measure(name="agreement", value=same / len(before), low=low, high=high, n=len(before))
+
+
+def _said(prediction: Prediction) -> Any:
+    """What an answer says, without how sure it is."""
+    if "entities" in prediction:
+        return [(entity["label"], entity["start"], entity["end"]) for entity in prediction["entities"]]
+    return prediction["label"]
+
+
+def _beside(parent: Predictor, child: Predictor, columns: Mapping[str, Sequence[Any]]) -> Grid:
+    """Size and speed of both, the speed timed in alternation."""
+    values = columns[parent.task.inputs[0].name][:TIMED_TEXTS]
+    texts = [value if isinstance(value, str) else " ".join(value) for value in values]
+    systems = (Hone(parent, name="parent"), Hone(child, name="compressed"))
+    speed = bench(child, systems, texts, repeats=TIMINGS).tables["speed"]
+    timed = {"texts_per_s": "texts_per_s", "latency_p50": "p50_ms", "latency_p99": "p99_ms"}
+    rows: list[list[Cell]] = [
+        ["disk_mb", *(_disk(one.bundle) / 1e6 for one in (parent, child))],
+        ["weights_mb", *(_weights(one) / 1e6 for one in (parent, child))],
+        *([name, *(row[speed.columns.index(column)] for row in speed.rows)] for name, column in timed.items()),
+    ]
+    for row in rows:
+        had, has = row[1], row[2]
+        assert isinstance(had, float)
+        assert isinstance(has, float)
+        row.append(has / had)
+    return Grid(columns=["what", "parent", "compressed", "ratio"], rows=rows, names="words")
+
+
+def _disk(bundle: Bundle) -> int:
+    return sum(file.bytes for file in bundle.manifest.files.values())
+
+
+def _weights(predictor: Predictor) -> int:
+    """Bytes of the weights in memory."""
+    assert isinstance(predictor.engine, TorchEngine)
+    return sum(value.nbytes for value in predictor.engine.model.state_dict().values())
+
+
+def _both(before: Sequence[Measure], after: Sequence[Measure]) -> Grid:
+    rows: list[list[Cell]] = [
+        [one.name, one.value, one.low, one.high, other.value, other.low, other.high]
+        for one, other in zip(before, after, strict=True)
+    ]
+    columns = ["measure", "parent", "parent_low", "parent_high", "compressed", "low", "high"]
+    return Grid(columns=columns, rows=rows, names="words")
+
+
+def _lineage(settings: CompressSettings, inputs: Inputs, run: Run, bundle: Bundle) -> Lineage:
+    return Lineage(
+        parents=(bundle.digest,),
+        stage="compress",
+        recipe={"stage": "compress", "settings": settings.model_dump(mode="json"), "seed": run.seed},
+        recipe_digest=inputs.recipe_digest,
+        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
+        seed=run.seed,
+        hone=hone.__version__,
+    )

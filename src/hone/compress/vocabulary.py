@@ -1,0 +1,210 @@
+"""``vocabulary``: drop the tokens that a domain's texts never use, exactly.
+
+On the texts that are given, tokens and answers stay what they were. WordPiece takes the longest piece that its
+vocabulary has, Unigram the likeliest split: taking pieces away that no split used changes none. BPE keeps the merges
+that lead to the kept tokens, in their order; none of those that are gone ever applied.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import string
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hone.compress.settings import VocabularySettings
+from hone.compress.start import Made, Start
+from hone.core.errors import RecipeError
+from hone.models.model import save_model
+from hone.models.tokenizer import Tokenizer
+from hone.tasks.make import make_task
+from hone.tasks.protocol import Task
+
+EXAMPLES_AT_ONCE = 4096
+ID_KEYS = (
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "cls_token_id",
+    "sep_token_id",
+    "mask_token_id",
+    "unk_token_id",
+)
+
+
+def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
+    """Keep the tokens of every text of ``start.data``, special tokens, and single characters where asked for.
+
+    Raises:
+        RecipeError: The tokenizer is of a kind whose vocabulary cannot be cut exactly.
+    """
+    tokenizer = start.task.tokenizer
+    form = json.loads(tokenizer.pretrained.backend_tokenizer.to_str())
+    pieces = _pieces(form)
+    kept = _used(start) | {int(token["id"]) for token in form["added_tokens"]} | {tokenizer.pad_id}
+    kept |= {tokenizer.unk_id} if tokenizer.unk_id is not None else set()
+    if settings.characters:
+        marked = form["model"].get("continuing_subword_prefix") or ""
+        seen = set(string.printable) | _characters(start)
+        kept |= {i for piece, i in pieces.items() if piece.removeprefix(marked) in seen or len(piece) == 1}
+    if form["model"]["type"] == "BPE":
+        kept |= _parts(form, pieces, kept)
+    order = sorted(kept)
+    renumbered = {old: new for new, old in enumerate(order)}
+    _shrink_table(start.model.backbone, order, renumbered)
+    task = _task(start, _renumber(form, renumbered))
+    return Made(start.model, task, {"tokens_before": tokenizer.vocab_size, "tokens_kept": len(order)})
+
+
+def _tokens(tokenizer: Tokenizer, values: Sequence[Any]) -> list[list[int]]:
+    """Token ids of texts, or of rows of words; whole, whatever a row of the model holds."""
+    if values and not isinstance(values[0], str):
+        return [ids for ids, _ in tokenizer.encode_words(values)]
+    return tokenizer.encode(values)
+
+
+def _parts_of(start: Start) -> Iterator[Sequence[Any]]:
+    """The inputs of all data, some thousand at a time."""
+    name = start.task.inputs[0].name
+    for dataset in start.data.values():
+        for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
+            yield dataset.slice(at, at + EXAMPLES_AT_ONCE)[name]
+
+
+def _used(start: Start) -> set[int]:
+    """Ids of every token of every text, special ones included."""
+    tokenizer = start.task.tokenizer
+    used = {*tokenizer.prefix, *tokenizer.suffix}
+    for values in _parts_of(start):
+        used.update(*_tokens(tokenizer, values))
+    return used
+
+
+def _characters(start: Start) -> set[str]:
+    found: set[str] = set()
+    for values in _parts_of(start):
+        for value in values:
+            found.update(value if isinstance(value, str) else "".join(value))
+    return found | {character.lower() for character in found}
+
+
+def _pieces(form: Mapping[str, Any]) -> dict[str, int]:
+    """Token -> id of the model's own vocabulary."""
+    kind, vocabulary = form["model"]["type"], form["model"]["vocab"]
+    if kind in ("WordPiece", "BPE"):
+        return {str(piece): int(i) for piece, i in vocabulary.items()}
+    if kind == "Unigram":
+        return {str(piece): i for i, (piece, _) in enumerate(vocabulary)}
+    raise RecipeError(
+        f"a tokenizer of kind {kind}",
+        expected="WordPiece, Unigram or BPE",
+        fix="Compress this bundle by another method.",
+        code="compress.tokenizer",
+    )
+
+
+def _parts(form: Mapping[str, Any], pieces: Mapping[str, int], kept: Iterable[int]) -> set[int]:
+    """Of a BPE vocabulary: whatever merging makes on its way to the kept tokens, their characters included; and of
+    ``form`` only the merges that make something kept."""
+    merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in form["model"]["merges"]]
+    rank = {merge: i for i, merge in enumerate(merges)}
+    names = {i: piece for piece, i in pieces.items()}
+    needed: set[str] = {piece for piece in pieces if len(piece) == 1}
+    used: set[tuple[str, ...]] = set()
+    for i in kept:
+        symbols = list(names.get(i, ""))
+        needed.update(symbols)
+        while True:
+            pairs = [(rank[pair], at) for at, pair in enumerate(itertools.pairwise(symbols)) if pair in rank]
+            if not pairs:
+                break
+            _, at = min(pairs)
+            used.add((symbols[at], symbols[at + 1]))
+            symbols[at : at + 2] = [symbols[at] + symbols[at + 1]]
+            needed.add(symbols[at])
+    form["model"]["merges"] = [list(merge) for merge in merges if merge in used]
+    return {pieces[piece] for piece in needed if piece in pieces}
+
+
+def _shrink_table(backbone: Any, order: list[int], renumbered: Mapping[int, int]) -> None:
+    """Keep the rows ``order`` of the word embeddings, and renumber the ids that the configuration names."""
+    table = backbone.get_input_embeddings()
+    config = backbone.config
+    padding = renumbered.get(table.padding_idx) if table.padding_idx is not None else None
+    rows = table.weight.detach()[torch.tensor(order)].clone()
+    backbone.set_input_embeddings(nn.Embedding(len(order), rows.shape[1], padding_idx=padding, _weight=rows))
+    config.vocab_size = len(order)
+    for key in ID_KEYS:
+        if getattr(config, key, None) is not None:
+            setattr(config, key, renumbered.get(getattr(config, key)))
+
+
+def _renumber(form: dict[str, Any], renumbered: Mapping[int, int]) -> dict[str, Any]:
+    """A tokenizer's serialized form with the kept ids alone, under their new numbers."""
+    model = form["model"]
+    if model["type"] == "Unigram":
+        model["vocab"] = [entry for i, entry in enumerate(model["vocab"]) if i in renumbered]
+        model["unk_id"] = renumbered.get(model["unk_id"])
+    else:
+        model["vocab"] = {piece: renumbered[i] for piece, i in model["vocab"].items() if i in renumbered}
+    for token in form["added_tokens"]:
+        token["id"] = renumbered[token["id"]]
+    if form.get("padding"):
+        form["padding"]["pad_id"] = renumbered[form["padding"]["pad_id"]]
+    _renumber_processor(form.get("post_processor"), renumbered)
+    return form
+
+
+def _renumber_processor(processor: Any, renumbered: Mapping[int, int]) -> None:
+    """The special tokens that a post-processor adds, wherever they stand in it."""
+    if processor is None:
+        return
+    for inner in processor.get("processors", ()):
+        _renumber_processor(inner, renumbered)
+    for token in processor.get("special_tokens", {}).values():
+        token["ids"] = [renumbered[i] for i in token["ids"]]
+    for name in ("sep", "cls"):
+        if name in processor:
+            processor[name] = [processor[name][0], renumbered[processor[name][1]]]
+
+
+def _task(start: Start, form: Mapping[str, Any]) -> Task:
+    """The task over the model's folder with the tokenizer ``form``."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        start.task.tokenizer.save(folder)
+        for vocabulary in ("vocab.txt", "vocab.json", "merges.txt"):  # of another size; tokenizer.json is what is read
+            (folder / vocabulary).unlink(missing_ok=True)
+        (folder / "tokenizer.json").write_text(json.dumps(form, ensure_ascii=False), encoding="utf-8")
+        _drop_ids(folder / "tokenizer_config.json")
+        save_model(start.model, folder)
+        task = make_task(start.task.name, start.task.settings, labels=start.task.labels, folder=folder)
+    _require_same(start.task.tokenizer, task.tokenizer, start)
+    return task
+
+
+def _drop_ids(file: Path) -> None:
+    """Take the added tokens' old ids out of a tokenizer's configuration; tokenizer.json has the new ones."""
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config.pop("added_tokens_decoder", None)
+    file.write_text(json.dumps(config, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+def _require_same(before: Tokenizer, after: Tokenizer, start: Start) -> None:
+    """Raise unless the new tokenizer splits the given texts as the old one did: the promise of this method."""
+    for values in _parts_of(start):
+        old = [before.pretrained.convert_ids_to_tokens(row) for row in _tokens(before, values)]
+        new = [after.pretrained.convert_ids_to_tokens(row) for row in _tokens(after, values)]
+        if old != new:
+            odd = next(value for value, one, other in zip(values, old, new, strict=True) if one != other)
+            raise RecipeError(
+                f"the tokenizer without its unused tokens splits {odd!r:.60} otherwise",
+                fix="Please report it with `hone env`; compress this bundle by another method meanwhile.",
+                code="compress.vocabulary-differs",
+            )
