@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,10 +92,9 @@ def test_mlflow_keeps_figures_and_settings_in_a_store_of_the_stage(
     assert not (other / "mlflow.db").exists()
 
 
-def test_wandb_writes_offline_unless_told_otherwise(written: Callable[..., Path]) -> None:
+def wandb_history(file: Path) -> list[dict[str, object]]:
     from wandb.proto.wandb_internal_pb2 import Record
 
-    [file] = written("wandb").glob("wandb/offline-run-*/run-*.wandb")
     history = []
     for data in leveldb_records(file.read_bytes()):
         record = Record()
@@ -102,6 +102,14 @@ def test_wandb_writes_offline_unless_told_otherwise(written: Callable[..., Path]
         if record.history.item:
             items = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
             history.append({key: value for key, value in items.items() if not key.startswith("_") or key == "_step"})
+    return history
+
+
+def test_wandb_writes_offline_unless_told_otherwise(written: Callable[..., Path]) -> None:
+    [file] = written("wandb").glob("wandb/offline-run-*/run-*.wandb")
+    until = time.monotonic() + 20
+    while len(history := wandb_history(file)) < 2 and time.monotonic() < until:
+        time.sleep(0.1)  # a process of wandb's own writes the file; on a busy machine it lags behind finish()
     assert history == [{"_step": 10, **FIGURES[0]}, {"_step": 20, **FIGURES[1]}]
 
 
