@@ -15,11 +15,10 @@ from hone.data import checks
 from hone.data.dataset import Dataset
 from hone.inspect.settings import InspectSettings
 from hone.models.cost import (
-    BYTES_A_WEIGHT,
-    BYTES_OF_BEST,
     activation_bytes,
     held_bytes,
     size_of,
+    state_bytes,
     training_seconds,
 )
 from hone.report.catalog import Language, slice_name, word
@@ -227,10 +226,16 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
     tokens = int(rows.lengths.sum() * (steps / per_epoch))
     longest = int(rows.lengths.max())
     mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
-    seconds = training_seconds(size, tokens=tokens, length=mean, steps=steps)
-    kept = BYTES_OF_BEST if plan.keep == "best" and plan.eval_strategy != "no" else 0
-    states = size.parameters * (BYTES_A_WEIGHT[plan.optim] + kept)
-    activations = activation_bytes(size, tokens=batch * longest, length=longest)
+    frozen, once = min(plan.freeze_layers, size.layers), int(rows.lengths.sum())
+    seconds = training_seconds(size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once)
+    states = state_bytes(
+        size,
+        optim=plan.optim,
+        rows=len(np.unique(rows.ragged("input_ids")[0])),
+        frozen=frozen,
+        keeps_best=plan.keep == "best" and plan.eval_strategy != "no",
+    )
+    activations = activation_bytes(size, tokens=batch * longest, length=longest, frozen=frozen)
     memory = held_bytes() + states + activations
     tables["cost"] = Grid(
         columns=["what", "value"],

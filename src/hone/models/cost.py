@@ -12,12 +12,13 @@ from pathlib import Path
 
 import torch
 
+from hone.models.attention import KEPT_BYTES
+from hone.models.encoder import FAMILIES
 from hone.models.model import HEAD_FILE
 
-# Float32 weight and gradient; two moments beside them, or factors of one that take next to nothing.
-BYTES_A_WEIGHT = {"adamw": 16, "adafactor": 8}
-BYTES_OF_BEST = 4  # the copy of the best weights so far
-REACHED = 0.55  # share of the matrix-product rate that a training step reached where this was measured (two cores)
+WEIGHT_BYTES = 4
+# Of a weight that learns, beside itself: its gradient and two moments, or factors of one that take next to nothing.
+BYTES_OF_LEARNING = {"adamw": 12, "adafactor": 4}
 UPDATE_BYTES_A_WEIGHT = 36  # moved a step by gradient fill, clipping and AdamW
 SECONDS_A_LAYER = 1.5e-3  # of a step's calls and small operations, whatever its size
 PROBE_SIZE = 768
@@ -25,8 +26,34 @@ PROBE_SECONDS = 0.15
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How an encoder trains on a CPU; measured on two AVX2 cores with MiniLM.
+
+    Attributes:
+        reached: Share of the matrix-product rate of a step's products and all that goes on around them.
+        pair_seconds: Of attention's elementwise work, a pair of tokens, a head, a layer.
+        widths, inners, pairs: Floats kept for the backward pass a token and layer: so many times the width, the inner
+            width, and heads times length.
+    """
+
+    reached: float
+    pair_seconds: float
+    widths: int
+    inners: int
+    pairs: int
+
+
+OURS = Pace(reached=0.75, pair_seconds=1e-8, widths=10, inners=2, pairs=1)  # hone.models.encoder
+OTHERS = Pace(reached=0.55, pair_seconds=0.0, widths=17, inners=3, pairs=3)  # as transformers runs them
+
+
+@dataclass(frozen=True)
 class Size:
-    """Sizes of a backbone, read from its files without loading it."""
+    """Sizes of a backbone, read from its files without loading it.
+
+    Attributes:
+        ours: Whether it trains through hone's own encoder on a CPU.
+    """
 
     parameters: int
     embedding: int
@@ -34,6 +61,16 @@ class Size:
     width: int
     heads: int
     inner: int
+    ours: bool = False
+
+    @property
+    def pace(self) -> Pace:
+        """How it trains."""
+        return OURS if self.ours else OTHERS
+
+    def learning(self, *, frozen: int) -> int:
+        """Weights outside the embedding that learn while the lowest ``frozen`` layers do not."""
+        return round((self.parameters - self.embedding) * (1 - frozen / max(1, self.layers)))
 
 
 def size_of(folder: Path) -> Size:
@@ -58,19 +95,45 @@ def size_of(folder: Path) -> Size:
         width=width,
         heads=int(config.get("num_attention_heads") or config.get("n_heads") or 12),
         inner=int(config.get("intermediate_size") or config.get("hidden_dim") or 4 * width),
+        ours=config.get("model_type") in FAMILIES and config.get("hidden_act") == "gelu",
     )
 
 
-def training_flops(size: Size, *, tokens: int, length: float) -> float:
+def training_flops(size: Size, *, tokens: int, length: float, frozen: int = 0) -> float:
     """Floating-point operations of training on ``tokens`` tokens in rows of mean ``length`` (Kaplan et al. 2020):
-    six a weight a token, and attention's twelve a width a position a layer."""
-    return tokens * (6.0 * (size.parameters - size.embedding) + 12.0 * size.layers * size.width * length)
+    six a weight a token, and attention's twelve a width a position a layer; of the layers that learn."""
+    return tokens * (6.0 * size.learning(frozen=frozen) + 12.0 * (size.layers - frozen) * size.width * length)
 
 
-def activation_bytes(size: Size, *, tokens: int, length: int) -> int:
+def frozen_flops(size: Size, *, tokens: int, length: float, frozen: int) -> float:
+    """Those of one forward pass of ``tokens`` tokens through the frozen layers."""
+    weights = size.parameters - size.embedding - size.learning(frozen=frozen)
+    return tokens * (2.0 * weights + 4.0 * frozen * size.width * length)
+
+
+def state_bytes(size: Size, *, optim: str, rows: int | None, frozen: int, keeps_best: bool) -> int:
+    """Bytes of weights, gradients and optimizer state.
+
+    Args:
+        rows: Rows of the embedding table that training reads, where they alone have moments and gradients; None: all.
+    """
+    copies = WEIGHT_BYTES * (2 if keeps_best else 1)
+    if frozen:
+        table = 0
+    elif rows is not None and optim == "adamw":
+        table = 8 * rows * size.width
+    else:
+        table = BYTES_OF_LEARNING[optim] * size.embedding
+    return copies * size.parameters + BYTES_OF_LEARNING[optim] * size.learning(frozen=frozen) + table
+
+
+def activation_bytes(size: Size, *, tokens: int, length: int, frozen: int = 0) -> int:
     """Bytes of float32 activations kept for the backward pass of a batch of ``tokens`` padded tokens."""
-    a_token = size.layers * (17 * size.width + 3 * size.inner + 3 * size.heads * length)
-    return 4 * tokens * a_token
+    pace, pairs = size.pace, tokens * size.heads * length
+    if size.ours and pairs * 4 > KEPT_BYTES:
+        pairs = 0  # made again on the way back
+    a_layer = tokens * (pace.widths * size.width + pace.inners * size.inner) + pace.pairs * pairs
+    return 4 * (size.layers - frozen) * a_layer
 
 
 def matrix_rate() -> tuple[float, float]:
@@ -100,9 +163,15 @@ def _timed(work: object) -> float:
     return best
 
 
-def training_seconds(size: Size, *, tokens: int, length: float, steps: int) -> float:
-    """Estimated seconds of training on this CPU."""
+def training_seconds(
+    size: Size, *, tokens: int, length: float, steps: int, frozen: int = 0, first: int | None = None
+) -> float:
+    """Estimated seconds of training on this CPU; ``first``: tokens that go through the frozen layers, all when None."""
     rate, bandwidth = matrix_rate()
-    moved = steps * size.parameters * UPDATE_BYTES_A_WEIGHT
-    called = steps * size.layers * SECONDS_A_LAYER
-    return training_flops(size, tokens=tokens, length=length) / (rate * REACHED) + moved / bandwidth + called
+    pace, layers = size.pace, size.layers - frozen
+    products = training_flops(size, tokens=tokens, length=length, frozen=frozen)
+    products += frozen_flops(size, tokens=tokens if first is None else first, length=length, frozen=frozen)
+    pairs = tokens * length * size.heads * layers * pace.pair_seconds
+    moved = size.learning(frozen=frozen) + (0 if size.ours or frozen else size.embedding)
+    updates = steps * moved * UPDATE_BYTES_A_WEIGHT / bandwidth
+    return products / (rate * pace.reached) + pairs + updates + steps * layers * SECONDS_A_LAYER

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,17 @@ from safetensors.torch import save_file
 from transformers import AutoModel, BertConfig, BertModel
 
 from hone.models import cost
-from hone.models.cost import Size, activation_bytes, held_bytes, matrix_rate, size_of, training_flops, training_seconds
+from hone.models.cost import (
+    Size,
+    activation_bytes,
+    frozen_flops,
+    held_bytes,
+    matrix_rate,
+    size_of,
+    state_bytes,
+    training_flops,
+    training_seconds,
+)
 from hone.models.model import HEAD_FILE
 
 SIZE = Size(parameters=1000, embedding=400, layers=2, width=8, heads=4, inner=16)
@@ -58,23 +69,56 @@ def test_sizes_are_read_under_the_names_that_architectures_use(tmp_path: Path, c
     assert size_of(tmp_path) == Size(parameters=168, embedding=120, layers=3, width=24, heads=6, inner=96)
 
 
+OURS = replace(SIZE, ours=True)
+
+
+def test_what_trains_through_our_encoder_is_known_by_its_files(tiny_base: Path, tmp_path: Path) -> None:
+    assert size_of(tiny_base).ours
+    config = json.loads((tiny_base / "config.json").read_text())
+    (tmp_path / "model.safetensors").write_bytes((tiny_base / "model.safetensors").read_bytes())
+    for change in ({"model_type": "electra"}, {"hidden_act": "relu"}):
+        (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+        assert not size_of(tmp_path).ours
+
+
 def test_flops_are_six_a_weight_a_token_and_attention_on_top() -> None:
     # 50 tokens x (6 x 600 weights outside the embedding + 12 x 2 layers x 8 wide x 10 positions)
     assert training_flops(SIZE, tokens=50, length=10.0) == 50 * (3600 + 1920)
 
 
+def test_frozen_layers_cost_one_forward_pass() -> None:
+    assert training_flops(SIZE, tokens=50, length=10.0, frozen=1) == 50 * (1800 + 960)
+    assert frozen_flops(SIZE, tokens=50, length=10.0, frozen=1) == 50 * (2 * 300 + 4 * 8 * 10)
+    assert frozen_flops(SIZE, tokens=50, length=10.0, frozen=0) == 0
+
+
 def test_activations_count_what_the_backward_pass_reads() -> None:
     # a token: 2 layers x (17 x 8 wide + 3 x 16 inner + 3 x 4 heads x 5 positions) floats of 4 bytes
     assert activation_bytes(SIZE, tokens=10, length=5) == 4 * 10 * 2 * (136 + 48 + 60)
+    assert activation_bytes(OURS, tokens=10, length=5) == 4 * 10 * 2 * (80 + 32 + 20)
+    assert activation_bytes(OURS, tokens=10, length=5, frozen=1) == 4 * 10 * (80 + 32 + 20)
 
 
-def test_seconds_are_products_updates_and_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probabilities_that_are_made_again_take_no_memory() -> None:
+    assert activation_bytes(OURS, tokens=4096, length=512) == 4 * 4096 * 2 * (80 + 32)
+
+
+def test_states_are_weights_gradients_and_moments_of_what_learns() -> None:
+    every = {"frozen": 0, "keeps_best": False}
+    assert state_bytes(SIZE, optim="adamw", rows=None, **every) == 16 * 1000
+    assert state_bytes(SIZE, optim="adamw", rows=10, **every) == 4 * 1000 + 12 * 600 + 8 * 10 * 8
+    assert state_bytes(SIZE, optim="adafactor", rows=10, **every) == 8 * 1000
+    assert state_bytes(SIZE, optim="adamw", rows=10, frozen=1, keeps_best=True) == 8 * 1000 + 12 * 300
+
+
+@pytest.mark.parametrize(("size", "moved"), [(SIZE, 1000), (OURS, 600)])
+def test_seconds_are_products_pairs_updates_and_calls(size: Size, moved: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "matrix_rate", lambda: (1e6, 1e7))  # a machine of known speed
-    seconds = training_seconds(SIZE, tokens=50, length=10.0, steps=7)
-    products = 50 * 5520 / (1e6 * cost.REACHED)
-    updates = 7 * 1000 * cost.UPDATE_BYTES_A_WEIGHT / 1e7
-    calls = 7 * 2 * cost.SECONDS_A_LAYER
-    assert seconds == pytest.approx(products + updates + calls)
+    seconds = training_seconds(size, tokens=50, length=10.0, steps=7)
+    products = 50 * 5520 / (1e6 * size.pace.reached)
+    pairs = 50 * 10 * 4 * 2 * size.pace.pair_seconds
+    updates = 7 * moved * cost.UPDATE_BYTES_A_WEIGHT / 1e7
+    assert seconds == pytest.approx(products + pairs + updates + 7 * 2 * cost.SECONDS_A_LAYER)
 
 
 def test_this_machine_is_timed_within_reason() -> None:
