@@ -14,7 +14,11 @@ from hone.core.errors import did_you_mean
 from hone.core.settings import Settings, check_settings
 from hone.core.tables import Table
 
-METHODS = Table("compression method", {"vocabulary": "hone.compress.settings:VOCABULARY"}, group="hone.compressors")
+METHODS = Table(
+    "compression method",
+    {"int8": "hone.compress.settings:INT8", "vocabulary": "hone.compress.settings:VOCABULARY"},
+    group="hone.compressors",
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,13 @@ class VocabularySettings(Settings):
 
 
 VOCABULARY = Method("vocabulary", VocabularySettings, "hone.compress.vocabulary:prune_vocabulary")
+
+
+class Int8Settings(Settings):
+    """Settings of the method ``int8``: weights of eight bits, activations brought to integers at each call."""
+
+
+INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights")
 
 
 class CompressSettings(Settings):

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hone.compress.int8 import require_float
 from hone.compress.settings import VocabularySettings
 from hone.compress.start import Made, Start
 from hone.core.errors import RecipeError
@@ -44,6 +45,7 @@ def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
     Raises:
         RecipeError: The tokenizer is of a kind whose vocabulary cannot be cut exactly.
     """
+    require_float(start)
     tokenizer = start.task.tokenizer
     form = json.loads(tokenizer.pretrained.backend_tokenizer.to_str())
     pieces = _pieces(form)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -12,6 +14,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from hone.models.attention import HIDDEN, Attention, spans
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
+from hone.models.int8 import Int8Linear
 from hone.models.noise import Dropout, Noise
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
@@ -42,7 +45,7 @@ class Encoder(nn.Module):
         self._heads: int = config.num_attention_heads
         self._drop, self._drop_chances = float(config.hidden_dropout_prob), float(config.attention_probs_dropout_prob)
         self._noise, self._reads = noise, reads
-        self._joints: dict[int, tuple[Tensor, Tensor]] = {}
+        self._joints: dict[int, Callable[[Tensor], Tensor]] = {}
         self.fixed = False  # whether no weight changes any more, so that what is made of them can be kept
         self.frozen = 0  # layers
         self.given: Tensor | None = None  # states after the frozen layers, in place of making them
@@ -149,15 +152,15 @@ class Encoder(nn.Module):
             parts = []
             joint = self._joint((own.query, own.key, own.value))
         count = 3 - len(parts)
-        rest = layout.padded(functional.linear(states, *joint)).view(layout.rows, layout.tokens, count, -1)
+        rest = layout.padded(joint(states)).view(layout.rows, layout.tokens, count, -1)
         q, k, v = (part.unflatten(2, (self._heads, -1)).transpose(1, 2) for part in (*parts, *rest.unbind(2)))
         return q, k, v
 
-    def _joint(self, layers: tuple[nn.Linear, ...]) -> tuple[Tensor, Tensor]:
-        """Weights and biases of ``layers`` as of one layer."""
+    def _joint(self, layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
+        """``layers`` as one layer, their outputs side by side."""
         made = self._joints.get(id(layers[0]))
         if made is None:
-            made = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+            made = joined(layers)
             if self.fixed:
                 self._joints[id(layers[0])] = made
         return made
@@ -165,6 +168,14 @@ class Encoder(nn.Module):
     def _mask(self, shape: tuple[int, int]) -> Tensor | None:
         """Dropout's mask of hidden states."""
         return Noise.mask(self._noise.ticket(), shape, drop=self._drop) if self.training and self._drop else None
+
+
+def joined(layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
+    """Linear layers over one input as one, their outputs side by side."""
+    if isinstance(layers[0], Int8Linear):
+        return Int8Linear.joined(layers)
+    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+    return partial(functional.linear, weight=weight, bias=bias)
 
 
 def _layout(states: Tensor, mask: Tensor | None) -> Layout:

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from hone.core.errors import BundleError, RecipeError
 from hone.models.encoder import FAMILIES, Encoder, quicken
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
+from hone.models.int8 import is_int8, to_int8
 from hone.models.noise import Noise
 from hone.models.quiet import quiet_loading
 
 HEAD_FILE = "head.safetensors"
+INT8_FILE = "model.int8.safetensors"
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what libraries raise for damaged files
 DROPOUT_KEYS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout",
                 "attention_dropout", "seq_classif_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop")  # fmt: skip
@@ -179,11 +181,43 @@ def _load_head(head: Head, file: Path) -> None:
         raise BundleError(f"the head in {file} does not fit: {error}", code="bundle.head") from error
 
 
+def build_int8(folder: Path, spec: HeadSpec) -> Model:
+    """The model that `save_model` wrote into ``folder`` with int8 layers.
+
+    Raises:
+        BundleError: The files are damaged, or of another model.
+    """
+    import transformers
+
+    kind: type[Head] = HEADS[spec.kind]
+    try:
+        with quiet_loading():
+            config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            _configure(config, spec, dropout=0.0, own=kind.gives == "logits")
+            backbone = getattr(transformers, kind.auto_class).from_config(config, dtype=torch.float32)
+        if kind.gives == "hidden" and getattr(backbone, "pooler", None) is not None:
+            backbone.pooler = None
+        head = kind(spec.labels, width=int(config.hidden_size), dropout=0.0, **spec.settings)
+        model = Model(backbone, head)
+        to_int8(model.backbone)
+        model.backbone.load_state_dict(load_file(folder / INT8_FILE))
+    except UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+    if any(True for _ in head.parameters()):
+        _load_head(head, folder / HEAD_FILE)
+    return model
+
+
 def save_model(model: Model, folder: Path) -> list[str]:
-    """Write the model into ``folder`` in the Hugging Face layout; returns the names of the files written."""
+    """Write the model into ``folder``, in the Hugging Face layout unless its layers are int8; returns the names of the
+    files written."""
     backbone: Any = model.backbone
     with quiet_loading():
-        backbone.save_pretrained(folder, max_shard_size="2GB")
+        if is_int8(backbone):
+            backbone.config.save_pretrained(folder)
+            save_file({name: value.contiguous() for name, value in backbone.state_dict().items()}, folder / INT8_FILE)
+        else:
+            backbone.save_pretrained(folder, max_shard_size="2GB")
     if any(True for _ in model.head.parameters()):
         save_file({name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / HEAD_FILE)
     return sorted(path.name for path in folder.iterdir())

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hone.bundle.bundle import Bundle
-from hone.core.errors import BundleError, DataError
+from hone.core.errors import BundleError, DataError, DeviceError
 from hone.core.settings import check_settings
 from hone.data.fields import Field
-from hone.models.model import HEAD_FILE, Model, build_model
+from hone.models.model import HEAD_FILE, Model, build_int8, build_model
 from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import Engine, TorchEngine
+from hone.predict.formats import INT8, SAFETENSORS
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Prediction, Task
 from hone.tasks.rows import Rows
@@ -89,7 +90,32 @@ def load(path: Path | str, *, device: str = "auto") -> Predictor:
 def open_bundle(bundle: Bundle, *, device: str = "auto") -> Predictor:
     """A predictor for a bundle that is verified already."""
     model, task = open_model(bundle)
-    return Predictor(bundle, task, TorchEngine(model.fix(), pick_device(device)))
+    chosen = pick_device("cpu" if device == "auto" and weights_format(bundle) == INT8 else device)
+    if chosen.type != "cpu" and weights_format(bundle) == INT8:
+        raise DeviceError(
+            f"the int8 weights of {bundle.path} on {chosen.type}",
+            expected="the CPU, which their kernels are for",
+            fix="Set device to cpu, or take the bundle it was made from.",
+            code="device.int8",
+        )
+    return Predictor(bundle, task, TorchEngine(model.fix(), chosen))
+
+
+def weights_format(bundle: Bundle) -> str:
+    """How the weights of a bundle are written.
+
+    Raises:
+        BundleError: In a way that this hone does not know.
+    """
+    found = next((part.format for part in bundle.manifest.parts if part.role == "weights"), "nothing")
+    if found not in (SAFETENSORS, INT8):
+        raise BundleError(
+            f"the weights of {bundle.path} are written as {found!r}",
+            expected=f"{SAFETENSORS} or {INT8}",
+            fix="Open it with the hone that made it, or a newer one.",
+            code="bundle.weights-format",
+        )
+    return found
 
 
 def open_model(bundle: Bundle) -> tuple[Model, Task]:
@@ -106,6 +132,8 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
     if settings is None:
         raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")
     task = make_task(record.name, settings, labels=record.labels, folder=bundle.path)
+    if weights_format(bundle) == INT8:
+        return build_int8(bundle.path, task.head), task
     return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from hone.bundle.bundle import Bundle, write_bundle
 from hone.bundle.manifest import Lineage, Manifest, Part, Plain, TaskRecord
+from hone.models.int8 import is_int8
 from hone.models.model import HEAD_FILE, Model, save_model
+from hone.predict.formats import INT8, SAFETENSORS
 from hone.tasks.protocol import Task
 
 
@@ -21,7 +23,7 @@ def write_model(target: Path, model: Model, task: Task, *, lineage: Lineage) -> 
 
 def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
     model = model.to("cpu")
-    written = save_model(model, folder)
+    written, small = save_model(model, folder), is_int8(model.backbone)
     task.tokenizer.save(folder)
     processor = sorted(path.name for path in folder.iterdir() if path.name not in written)
     weights = tuple(name for name in written if name != HEAD_FILE)
@@ -34,7 +36,7 @@ def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
             inputs=tuple(field.name for field in task.inputs),
         ),
         parts=(
-            Part(role="weights", name="backbone", format="safetensors", files=weights),
+            Part(role="weights", name="backbone", format=INT8 if small else SAFETENSORS, files=weights),
             Part(role="processor", name="tokenizer", format="tokenizers", files=tuple(processor)),
             Part(
                 role="head",
@@ -45,6 +47,6 @@ def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
             ),
         ),
         default=("backbone", "tokenizer", task.head.kind),
-        plain=Plain(auto_class=model.head.auto_class, gives=model.head.gives),
+        plain=Plain(auto_class=model.head.auto_class, gives="nothing" if small else model.head.gives),
         lineage=lineage,
     )

@@ -15,7 +15,7 @@ import hone
 from hone.bundle.bundle import MANIFEST, Bundle
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.core.errors import DeviceError, RecipeError
+from hone.core.errors import BundleError, DeviceError, RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure
 from hone.data.checks import label_counts, require_known_labels, require_two_classes
@@ -25,6 +25,8 @@ from hone.models.model import HEAD_FILE, Model, build_model
 from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
+from hone.predict.formats import SAFETENSORS
+from hone.predict.predictor import weights_format
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded, encoding_key
@@ -119,6 +121,13 @@ def _start(inputs: Inputs) -> tuple[Base, Bundle | None]:
         raise RecipeError("finetune was given no base model", fix="Name one: base: minilm", code="recipe.no-base")
     if before is None and inputs.base is not None and (inputs.base.folder / MANIFEST).is_file():
         before = Bundle.open(inputs.base.folder)
+    if before is not None and weights_format(before) != SAFETENSORS:
+        raise BundleError(
+            f"the bundle {before.path} has weights written as {weights_format(before)}, which cannot learn",
+            expected="a bundle with float32 weights",
+            fix="Fine-tune the bundle it was made from, then compress again.",
+            code="bundle.weights-format",
+        )
     if before is not None:
         return Base(before.path.name, before.path, before.digest), before
     assert inputs.base is not None

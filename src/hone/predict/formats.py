@@ -1,0 +1,6 @@
+"""The formats of a bundle's weights that this hone opens."""
+
+from __future__ import annotations
+
+SAFETENSORS = "safetensors"  # float32, as transformers reads them
+INT8 = "safetensors-int8"  # hone.models.int8

@@ -1,0 +1,130 @@
+"""The method int8: a bundle of eight-bit weights that answers as its parent does, and what cannot be done with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import hone
+from hone.bundle.bundle import MANIFEST, Bundle
+from hone.cli.main import main
+from hone.core.errors import BundleError, DeviceError, HoneError, RecipeError
+from hone.models.model import INT8_FILE
+from hone.predict import predictor
+from hone.predict.predictor import load, open_bundle
+
+TEXTS = ["my card is lost", "please reset the password now", "the screen is broken", "i want my money back please"]
+
+
+def compressed(bundle: Path, train: Path, out: Path, *more: str, method: str = "int8") -> Path:
+    with pytest.raises(SystemExit) as ended:
+        main(["compress", str(bundle), str(train), "--method", method, "--out", str(out), *more])
+    assert ended.value.code == 0
+    return out
+
+
+def test_it_answers_as_its_parent_and_is_a_quarter_of_it(
+    text_bundle: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    small = compressed(text_bundle, texts["train"], tmp_path / "small")
+    ours, theirs = (load(path, device="cpu").predict(TEXTS) for path in (small, text_bundle))
+    assert [answer["label"] for answer in ours] == [answer["label"] for answer in theirs]
+    assert [answer["score"] for answer in ours] == pytest.approx([answer["score"] for answer in theirs], abs=0.05)
+    kinds = {name: value.dtype for name, value in load_file(small / INT8_FILE).items()}
+    weights = {name for name in kinds if name.endswith(".weight") and "LayerNorm" not in name}
+    assert {kinds[name] for name in weights} == {torch.int8}
+    assert (small / INT8_FILE).stat().st_size < 0.45 * (text_bundle / "model.safetensors").stat().st_size
+    manifest = Bundle.open(small).manifest
+    assert manifest.plain.gives == "nothing"
+    assert manifest.lineage.parents == (Bundle.open(text_bundle).digest,)
+
+
+def test_a_tagger_and_a_cls_head_can_be_int8_too(
+    tag_bundle: Path, tagged: dict[str, Path], texts: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    small = compressed(tag_bundle, tagged["train"], tmp_path / "tags")
+    tokens = [["Ada", "is", "in", "rome", "."]]
+    ours, theirs = (load(path, device="cpu").predict(tokens)[0]["entities"] for path in (small, tag_bundle))
+    assert [entity["label"] for entity in ours] == [entity["label"] for entity in theirs]
+    recipe: dict[str, Any] = {
+        "version": 1, "task": {"name": "text-classification", "pooling": "cls"}, "base": str(tiny_base),
+        "data": {"train": str(texts["train"])},
+        "stages": [
+            {"kind": "finetune", "num_train_epochs": 8, "learning_rate": 5e-3, "save_steps": None},
+            {"kind": "compress", "method": "vocabulary"}, {"kind": "compress", "method": "int8", "max_drop": 0.2},
+        ],
+    }  # fmt: skip
+    result = hone.run(recipe, out=tmp_path / "run")
+    assert list(result.reports) == ["inspect", "finetune", "compress", "compress-2"]
+    assert result.bundle is not None
+    assert load(result.bundle.path, device="cpu").predict(TEXTS[:1])[0]["label"]
+
+
+def test_the_same_bundle_comes_of_the_same_work(text_bundle: Path, texts: dict[str, Path], tmp_path: Path) -> None:
+    digests = {Bundle.open(compressed(text_bundle, texts["train"], tmp_path / name)).digest for name in ("a", "b")}
+    assert len(digests) == 1
+
+
+def test_what_is_int8_is_not_compressed_again_nor_trained(
+    text_bundle: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    small = compressed(text_bundle, texts["train"], tmp_path / "small")
+    recipe: dict[str, Any] = {"version": 1, "task": "text-classification", "base": str(small),
+                              "data": {"train": str(texts["train"])}, "stages": ["finetune"]}  # fmt: skip
+    with pytest.raises(HoneError, match=r"weights written as safetensors-int8|expected config.json and weights"):
+        hone.run(recipe, out=tmp_path / "run")
+    for method in ("int8", "vocabulary"):
+        with pytest.raises(SystemExit) as ended:
+            main(["compress", str(small), str(texts["train"]), "--method", method, "--out", str(tmp_path / "again")])
+        assert ended.value.code == RecipeError.exit_code
+        assert not (tmp_path / "again").exists()
+
+
+def test_it_is_timed_without_transformers_which_cannot_open_it(
+    text_bundle: Path, texts: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = compressed(text_bundle, texts["train"], tmp_path / "small")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["bench", str(small), str(texts["test"]), "--texts", "6", "--repeats", "2", "--json"])
+    assert [row[0] for row in json.loads(capsys.readouterr().out)["tables"]["speed"]["rows"]] == ["hone"]
+
+
+def test_its_kernels_are_for_the_cpu(
+    text_bundle: Path, texts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Bundle.open(compressed(text_bundle, texts["train"], tmp_path / "small"))
+    monkeypatch.setattr(predictor, "pick_device", lambda name: torch.device("cpu" if name == "cpu" else "cuda"))
+    assert open_bundle(small, device="auto").predict(TEXTS[:1])
+    with pytest.raises(DeviceError, match="int8 weights"):
+        open_bundle(small, device="cuda")
+
+
+def test_weights_of_an_unknown_format_are_refused(text_bundle: Path) -> None:
+    bundle = Bundle.open(text_bundle)
+    parts = tuple(
+        part.model_copy(update={"format": "ternary"}) if part.role == "weights" else part
+        for part in bundle.manifest.parts
+    )
+    odd = Bundle(bundle.path, bundle.manifest.model_copy(update={"parts": parts}))
+    with pytest.raises(BundleError, match="written as 'ternary'"):
+        open_bundle(odd, device="cpu")
+
+
+def test_a_damaged_int8_file_is_told(text_bundle: Path, texts: dict[str, Path], tmp_path: Path) -> None:
+    small = compressed(text_bundle, texts["train"], tmp_path / "small")
+    opened = Bundle.open(small)
+    raw = bytearray((small / INT8_FILE).read_bytes())
+    raw[-1] ^= 1
+    (small / INT8_FILE).write_bytes(raw)
+    with pytest.raises(BundleError, match=INT8_FILE):
+        Bundle.open(small)
+    (small / INT8_FILE).write_bytes(b"no safetensors at all")
+    with pytest.raises(BundleError, match="transformers cannot open"):
+        open_bundle(opened, device="cpu")
+    assert (small / MANIFEST).is_file()

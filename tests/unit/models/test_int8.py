@@ -1,0 +1,87 @@
+"""Int8 layers: the kernel does exact integer arithmetic, rounding stays within half a step, joining is side by side."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from hone.models.int8 import HIGHEST_INPUT, ZERO, Int8Embedding, Int8Linear, is_int8, rounded, to_int8
+
+
+def layer(inputs: int = 40, outputs: int = 24) -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(inputs, outputs)
+
+
+def test_weights_are_rounded_within_half_a_step_of_their_row() -> None:
+    weight = layer().weight.detach() * torch.logspace(-3, 3, 24)[:, None]
+    whole, scale = rounded(weight)
+    assert whole.dtype == torch.int8
+    assert bool(((whole * scale[:, None] - weight).abs() <= 0.5001 * scale[:, None]).all())
+    assert bool((whole.abs().amax(1) == 127).all())
+
+
+def test_a_row_of_zeros_stays_zeros() -> None:
+    whole, scale = rounded(torch.zeros(2, 3))
+    assert not whole.any()
+    assert bool((scale > 0).all())
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e3])
+@pytest.mark.parametrize("rows", [1, 13, 200])
+def test_the_product_is_exact_in_integers(rows: int, size: float) -> None:
+    """No sum of products overflows, whatever the weights: all the error is that of rounding."""
+    plain = layer()
+    whole = Int8Linear.of(plain)
+    x = size * torch.randn(rows, 40, generator=torch.Generator().manual_seed(1))
+    step = float(x.abs().max()) / HIGHEST_INPUT
+    rounded_x = torch.add(torch.tensor(ZERO + 0.5), x, alpha=1 / step).floor() - ZERO
+    exact = (rounded_x.double() @ whole.weight.double().t()) * step * whole.scale.double() + whole.bias.double()
+    torch.testing.assert_close(whole(x).double(), exact, rtol=1e-5, atol=1e-5 * size)
+    wanted = plain(x).detach()
+    assert float((wanted - whole(x)).norm() / wanted.norm()) < 0.03
+
+
+def test_extreme_inputs_and_weights_do_not_overflow() -> None:
+    plain = nn.Linear(64, 8, bias=False)
+    nn.init.ones_(plain.weight)
+    x = torch.ones(4, 64)
+    torch.testing.assert_close(Int8Linear.of(plain)(x), plain(x), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(Int8Linear.of(plain)(-x), plain(-x), rtol=1e-5, atol=1e-5)
+    assert not Int8Linear.of(plain)(0 * x).any()
+
+
+def test_leading_dimensions_are_kept() -> None:
+    whole = Int8Linear.of(layer())
+    x = torch.randn(2, 3, 40)
+    assert whole(x).shape == (2, 3, 24)
+    torch.testing.assert_close(whole(x).flatten(0, 1), whole(x.flatten(0, 1)))
+
+
+def test_joined_layers_give_their_outputs_side_by_side() -> None:
+    one, other = Int8Linear.of(layer()), Int8Linear.of(layer(40, 7))
+    x = torch.randn(5, 40)
+    torch.testing.assert_close(Int8Linear.joined([one, other])(x), torch.cat([one(x), other(x)], dim=1))
+
+
+def test_a_table_gives_its_rows_back() -> None:
+    table = nn.Embedding(10, 6)
+    ids = torch.tensor([[1, 9], [1, 0]])
+    found = Int8Embedding.of(table)(ids)
+    assert found.shape == (2, 2, 6)
+    assert bool(((found - table(ids)).abs() <= table.weight.abs().amax() / 250).all())
+
+
+def test_every_layer_of_a_module_is_replaced_and_what_is_loaded_is_what_answers() -> None:
+    torch.manual_seed(1)
+    first = nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 8), nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 2)))
+    second = nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 8), nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 2)))
+    assert not is_int8(first)
+    to_int8(first)
+    to_int8(second)
+    assert is_int8(first)
+    ids = torch.tensor([[3, 4]])
+    assert not torch.equal(first(ids), second(ids))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(ids), second(ids))
