@@ -14,9 +14,16 @@ from hone.core.errors import did_you_mean
 from hone.core.settings import Settings, check_settings
 from hone.core.tables import Table
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
 METHODS = Table(
     "compression method",
-    {"int8": "hone.compress.settings:INT8", "vocabulary": "hone.compress.settings:VOCABULARY"},
+    {
+        "distill": "hone.compress.settings:DISTILL",
+        "int8": "hone.compress.settings:INT8",
+        "vocabulary": "hone.compress.settings:VOCABULARY",
+    },
     group="hone.compressors",
 )
 
@@ -61,6 +68,30 @@ class Int8Settings(Settings):
 
 
 INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights")
+
+
+class DistillSettings(Settings):
+    """Settings of the method ``distill``: a student with fewer layers learns what the bundle says of every text.
+
+    Attributes:
+        layers: How many the student keeps, evenly spread; 0: token embeddings alone, each set to what the teacher says
+            of that token on its own.
+        own: Weight of the task's own loss on labeled rows; the rest is the distance to the teacher.
+        temperature: What both sides' scores are divided by; above 1 unlikely labels count for more.
+        num_train_epochs, per_device_train_batch_size, learning_rate, head_learning_rate, save_steps: As in finetune.
+    """
+
+    layers: Annotated[int, Field(ge=0)] = 3
+    own: Annotated[float, Field(ge=0, le=1)] = 0.3
+    temperature: Positive = 2.0
+    num_train_epochs: Positive = 6.0
+    per_device_train_batch_size: Count = 32
+    learning_rate: Positive = 3e-4
+    head_learning_rate: Positive | None = None
+    save_steps: Count | None = 500
+
+
+DISTILL = Method("distill", DistillSettings, "hone.compress.distill:distill")
 
 
 class CompressSettings(Settings):

@@ -86,6 +86,11 @@ class Encoder(nn.Module):
         for layer in self.layer[:layers]:
             layer.requires_grad_(False)
 
+    def keep(self, layers: Sequence[int]) -> None:
+        """Go on with these layers alone, in this order."""
+        self.layer = self._original[0].layer = nn.ModuleList(self.layer[i] for i in layers)
+        self._joints.clear()
+
     def lower(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """States after the frozen layers, flat [n, width], of embeddings [rows, tokens, width] under a mask int64
         [rows, tokens]; what ``given`` takes."""

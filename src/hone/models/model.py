@@ -74,7 +74,7 @@ class Model(nn.Module):
                 code="recipe.freeze-layers",
             )
         self.encoder.freeze(layers)
-        embeddings = self._embeddings
+        embeddings = self.embeddings
         embeddings.requires_grad_(False)
         embeddings.dropout.p = 0.0
 
@@ -82,11 +82,12 @@ class Model(nn.Module):
         """States after the frozen layers, float32 [n, width]: the batch's tokens row after row, without padding."""
         assert self.encoder is not None
         with torch.no_grad():
-            embedded: Tensor = self._embeddings(input_ids=batch["input_ids"])
+            embedded: Tensor = self.embeddings(input_ids=batch["input_ids"])
         return self.encoder.lower(embedded, batch["attention_mask"])
 
     @property
-    def _embeddings(self) -> Any:
+    def embeddings(self) -> Any:
+        """The backbone's embeddings module: words, positions, token types, their norm."""
         backbone: Any = self.backbone
         return getattr(backbone, backbone.base_model_prefix, backbone).embeddings
 

@@ -123,6 +123,8 @@ WORDS: dict[str, str] = {
     "ratio": "Ratio",
     "disk_mb": "On disk (MB)",
     "weights_mb": "Weights in memory (MB)",
+    "rows_taught": "Rows taught",
+    "layers": "Layers",
     "tokens_before": "Tokens before",
     "tokens_kept": "Tokens kept",
     "what": "What",

@@ -121,6 +121,8 @@ WORDS: dict[str, str] = {
     "ratio": "比值",
     "disk_mb": "磁盘占用（MB）",
     "weights_mb": "内存中的权重（MB）",
+    "rows_taught": "教学行数",
+    "layers": "层数",
     "tokens_before": "原有 token 数",
     "tokens_kept": "保留 token 数",
     "what": "项目",

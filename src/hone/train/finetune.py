@@ -75,7 +75,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
-    trained = _train(model, task, rows, setup=setup, run=run, device=device)
+    trained = run_loop(model, task, rows, setup=setup, run=run, device=device)
     bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, base, settings=recipe))
     return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs), bundle)
 
@@ -205,7 +205,8 @@ def _validator(task: Task, validation: Dataset, cache: Path, device: torch.devic
     return validate
 
 
-def _train(model: Model, task: Task, rows: Rows, *, setup: Setup, run: Run, device: torch.device) -> Trained:
+def run_loop(model: Model, task: Task, rows: Rows, *, setup: Setup, run: Run, device: torch.device) -> Trained:
+    """Train ``model`` on ``rows``, from a checkpoint of this very work where there is one, with log and trackers."""
     AcceleratorState._reset_state(reset_partial_state=True)  # a process may train twice, with other settings
     settings = setup.settings
     accelerator = Accelerator(

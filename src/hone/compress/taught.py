@@ -1,0 +1,71 @@
+"""A task whose loss also follows what a teacher says of each row (Hinton et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hone.models.heads import Outputs
+from hone.tasks.protocol import Loss, LossOptions, Task
+from hone.tasks.rows import Batch, IntArray, Rows
+
+
+class Taught:
+    """``task`` with the loss ``own * loss + (1 - own) * T^2 KL(teacher / T, student / T)``.
+
+    In all else it is the task. The teacher's scores are made once, so that an epoch costs the student alone.
+
+    Args:
+        scores: The teacher's scores of every row, as the task decodes them: [labels], or [words, labels].
+        labeled: bool [rows]; rows without labels follow the teacher alone.
+        temperature: ``T``; above 1 the teacher's less likely labels count for more.
+        own: Weight of the task's own loss, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        scores: Sequence[NDArray[np.float32]],
+        *,
+        labeled: NDArray[np.bool_],
+        temperature: float,
+        own: float,
+    ) -> None:
+        self._task, self._scores, self._labeled = task, scores, labeled
+        self._temperature, self._own = temperature, own
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        """The task's batch, with ``taught`` float32 [batch, labels] or [batch, words, labels], ``taught_mask`` bool of
+        that shape without labels, and ``labeled`` bool [batch]."""
+        batch = self._task.collate(rows, index)
+        parts = [torch.from_numpy(np.array(self._scores[i])) for i in index]
+        batch["taught"] = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
+        shape = batch["taught"].shape[:-1]
+        lengths = torch.tensor([len(part) if part.ndim > 1 else 1 for part in parts])
+        mask = torch.ones(shape, dtype=torch.bool)
+        batch["taught_mask"] = mask if len(shape) == 1 else torch.arange(shape[1]) < lengths[:, None]
+        batch["labeled"] = torch.from_numpy(self._labeled[index])
+        return batch
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        """See the class; the weight is the number of answers, labeled or not."""
+        mask = batch["taught_mask"]
+        student = functional.log_softmax(outputs["logits"].float()[mask] / self._temperature, dim=-1)
+        teacher = functional.log_softmax(batch["taught"][mask] / self._temperature, dim=-1)
+        apart = functional.kl_div(student, teacher, log_target=True, reduction="sum") * self._temperature**2
+        total: Tensor = (1 - self._own) * apart
+        chosen = batch["labeled"]
+        if self._own and bool(chosen.any()):
+            known = {name: value[chosen] for name, value in batch.items()}
+            said = {**outputs, "logits": outputs["logits"][chosen]}
+            total = total + self._own * self._task.loss(said, known, options=options).total
+        return Loss(total, float(mask.sum()))
