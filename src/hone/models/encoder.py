@@ -52,10 +52,25 @@ class Encoder(nn.Module):
         self.train(original.training)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, **options: Any) -> Any:
-        plain = hidden_states.device.type == "cpu" and hidden_states.dtype == torch.float32
-        if not plain or torch.is_autocast_enabled("cpu"):
+        """As transformers calls it."""
+        if not self.takes(hidden_states):
             return self._original[0](hidden_states, attention_mask=attention_mask, **options)
-        layout = _layout(hidden_states, attention_mask)
+        rows, tokens, _ = hidden_states.shape
+        states = self._run(hidden_states, _layout(rows, tokens, _real(attention_mask)))
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
+
+    def takes(self, states: Tensor) -> bool:
+        """Whether it goes its own way with states of this device and type."""
+        plain = states.device.type == "cpu" and states.dtype == torch.float32
+        return plain and not torch.is_autocast_enabled("cpu")
+
+    def states(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+        """Last states [rows, tokens, width], zeros where padded, or [rows, 1, width], of embeddings that it `takes`
+        under a mask int64 [rows, tokens]: without the way through transformers."""
+        rows, tokens = attention_mask.shape
+        return self._run(hidden_states, _layout(rows, tokens, attention_mask.bool()))
+
+    def _run(self, hidden_states: Tensor, layout: Layout) -> Tensor:
         learns = torch.is_grad_enabled() or self.training
         attention = self._attention(layout) if learns else None
         states = self._lower(hidden_states, layout) if self.given is None else self.given
@@ -69,9 +84,7 @@ class Encoder(nn.Module):
             states = layout.padded(states)
         elif self.frozen == len(self.layer):
             states = states.index_select(0, layout.starts)
-        return BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=states.view(layout.rows, -1, states.shape[1])
-        )
+        return states.view(layout.rows, -1, states.shape[1])
 
     def train(self, mode: bool = True) -> Encoder:
         super().train(mode)
@@ -95,7 +108,8 @@ class Encoder(nn.Module):
         """States after the frozen layers, flat [n, width], of embeddings [rows, tokens, width] under a mask int64
         [rows, tokens]; what ``given`` takes."""
         with torch.no_grad():
-            return self._lower(hidden_states, _layout(hidden_states, attention_mask[:, None, None].bool()))
+            rows, tokens = attention_mask.shape
+            return self._lower(hidden_states, _layout(rows, tokens, attention_mask.bool()))
 
     def _lower(self, hidden_states: Tensor, layout: Layout) -> Tensor:
         states = layout.flat(hidden_states.flatten(0, 1))
@@ -183,18 +197,24 @@ def joined(layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
     return partial(functional.linear, weight=weight, bias=bias)
 
 
-def _layout(states: Tensor, mask: Tensor | None) -> Layout:
-    """Where tokens lie in states [rows, tokens, width] under transformers' mask, bool or float
-    [rows or 1, 1, queries, tokens], alike for every query; None where nothing is padded."""
-    rows, tokens, _ = states.shape
+def _real(mask: Tensor | None) -> Tensor | None:
+    """Which positions are tokens, bool [rows or 1, tokens], by transformers' mask, bool or float
+    [rows or 1, 1, queries, tokens], alike for every query; None: all."""
     if mask is None:
+        return None
+    seen = mask[:, 0, 0]
+    return seen if seen.dtype == torch.bool else seen > HIDDEN
+
+
+def _layout(rows: int, tokens: int, real: Tensor | None) -> Layout:
+    """Where tokens lie in a padded batch; ``real``: bool [rows or 1, tokens], or None where nothing is padded."""
+    if real is None or bool(real.all()):
         return Layout(rows, tokens, None, torch.arange(0, rows * tokens, tokens), (tokens,) * rows, None)
-    seen = mask[:, 0, :1].expand(rows, 1, tokens)
-    real = seen if seen.dtype == torch.bool else seen > HIDDEN
+    real = real.expand(rows, tokens)
     places = real.flatten().nonzero().squeeze(1)
-    counts = real.sum((1, 2))
-    ends = (real * torch.arange(1, tokens + 1)).amax((1, 2))
-    bias = torch.zeros(rows, 1, tokens).masked_fill_(~real, HIDDEN)
+    counts = real.sum(1)
+    ends = (real * torch.arange(1, tokens + 1)).amax(1)
+    bias = torch.zeros(rows, 1, tokens).masked_fill_(~real[:, None], HIDDEN)
     return Layout(rows, tokens, places, counts.cumsum(0) - counts, tuple(ends.tolist()), bias)
 
 

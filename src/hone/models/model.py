@@ -48,6 +48,10 @@ class Model(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> Outputs:
         if self.encoder is not None:
             self.encoder.given = batch.get("lower_states")
+            if self.head.gives == "hidden" and self.encoder.takes(self.embeddings.LayerNorm.weight):
+                embedded = self.embeddings(input_ids=batch["input_ids"])
+                found: Outputs = self.head(self.encoder.states(embedded, batch["attention_mask"]), batch)
+                return found
         out = self.backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
         states = out.logits if self.head.gives == "logits" else out.last_hidden_state
         scores: Outputs = self.head(states, batch)
