@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hone.bundle.bundle import Bundle
-from hone.core.errors import Fault
+from hone.core.errors import Fault, RecipeError, did_you_mean
 from hone.core.progress import Progress, Silent
 from hone.core.settings import Settings
 from hone.data.dataset import Dataset
@@ -48,6 +48,20 @@ class Inputs:
     reports: Mapping[str, Report] = field(default_factory=dict)
     plan: Mapping[str, Settings] = field(default_factory=dict)
     recipe_digest: str = ""
+
+    def split(self, name: str, *, stage: str) -> Dataset:
+        """The data called ``name``.
+
+        Raises:
+            RecipeError: There is none that ``stage`` may read.
+        """
+        if name not in self.data:
+            raise RecipeError(
+                f"{stage} reads the split {name!r}, which data does not name",
+                fix=did_you_mean(name, self.data),
+                code="recipe.no-split",
+            )
+        return self.data[name]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.compress.settings import METHODS, CompressSettings
 from hone.compress.start import Made, Start
-from hone.core.errors import GateNotMet, RecipeError, did_you_mean
+from hone.core.errors import GateNotMet
 from hone.core.measures import Measure
 from hone.core.settings import check_settings
 from hone.data.dataset import Dataset
@@ -64,13 +64,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
 
 def _given(settings: CompressSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:
     assert inputs.bundle is not None
-    if settings.on not in inputs.data:
-        raise RecipeError(
-            f"compress compares on the split {settings.on!r}, which data does not name",
-            fix=did_you_mean(settings.on, inputs.data),
-            code="recipe.no-split",
-        )
-    return inputs.bundle, inputs.data[settings.on]
+    return inputs.bundle, inputs.split(settings.on, stage="compress")
 
 
 def _made(settings: CompressSettings, bundle: Bundle, inputs: Inputs, run: Run) -> Made:

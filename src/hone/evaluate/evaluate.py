@@ -11,7 +11,7 @@ import numpy as np
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.core.errors import RecipeError, did_you_mean
+from hone.core.errors import RecipeError
 from hone.data.checks import require_known_labels
 from hone.data.dataset import Dataset
 from hone.evaluate.settings import EvaluateSettings
@@ -77,13 +77,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
 def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:
     if inputs.bundle is None:
         raise RecipeError("evaluate was given no bundle", fix="Put finetune before it.", code="recipe.no-bundle")
-    if settings.on not in inputs.data:
-        raise RecipeError(
-            f"evaluate reads the split {settings.on!r}, which data does not name",
-            fix=did_you_mean(settings.on, inputs.data),
-            code="recipe.no-split",
-        )
-    return inputs.bundle, inputs.data[settings.on]
+    return inputs.bundle, inputs.split(settings.on, stage="evaluate")
 
 
 def _facts(predictor: Predictor, *, data_name: str, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
