@@ -13,9 +13,9 @@ from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.compress.settings import METHODS, CompressSettings
 from hone.compress.start import Made, Start
+from hone.core.choice import opened
 from hone.core.errors import GateNotMet
 from hone.core.measures import Measure
-from hone.core.settings import check_settings
 from hone.data.dataset import Dataset
 from hone.metrics.intervals import wilson, with_intervals
 from hone.predict.device import pick_device
@@ -68,10 +68,7 @@ def _given(settings: CompressSettings, inputs: Inputs) -> tuple[Bundle, Dataset]
 
 
 def _made(settings: CompressSettings, bundle: Bundle, inputs: Inputs, run: Run) -> Made:
-    name, rest = settings.method["name"], {k: v for k, v in settings.method.items() if k != "name"}
-    method = METHODS[name]
-    chosen, _ = check_settings(method.settings, rest)
-    assert chosen is not None  # `CompressSettings` has checked them
+    method, chosen = opened(settings.method, METHODS)
     model, task = open_model(bundle)
     made: Made = method.run(chosen, Start(bundle, model, task, inputs.data, run))
     return made

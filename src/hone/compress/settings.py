@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from hone.bundle.stage import Stage
-from hone.core.errors import did_you_mean
-from hone.core.settings import Settings, check_settings
+from hone.core.choice import decided
+from hone.core.settings import Settings
 from hone.core.tables import Table
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -111,16 +111,7 @@ class CompressSettings(Settings):
     @classmethod
     def _chosen(cls, value: Any) -> dict[str, Any]:
         """The method's name and all its settings."""
-        named = {"name": value} if isinstance(value, str) else value
-        if not isinstance(named, dict) or not isinstance(named.get("name"), str):
-            raise ValueError("a method's name, or {name: ..., ...} with its settings")
-        name = named["name"]
-        if name not in METHODS:
-            raise ValueError(f"a method of compress. {did_you_mean(name, METHODS)}")
-        settings, faults = check_settings(METHODS[name].settings, {k: v for k, v in named.items() if k != "name"})
-        if settings is None:
-            raise ValueError("; ".join(str(fault) for fault in faults))
-        return {"name": name, **settings.model_dump(mode="json")}
+        return decided(value, METHODS)
 
     @field_validator("on")
     @classmethod

@@ -56,6 +56,7 @@ def save_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     best: dict[str, Tensor] | None,
+    techniques: dict[str, Tensor],
 ) -> None:
     """Write the checkpoint of ``position.step`` into ``folder`` and remove every other one.
 
@@ -67,7 +68,7 @@ def save_checkpoint(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=folder))
-        _fill(partial, position=position, model=model, optimizer=optimizer, best=best)
+        _fill(partial, position=position, model=model, optimizer=optimizer, best=best, techniques=techniques)
         if target.exists():
             _remove(target)
         os.replace(partial, target)
@@ -94,6 +95,7 @@ def _fill(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     best: dict[str, Tensor] | None,
+    techniques: dict[str, Tensor],
 ) -> None:
     tensors, plain = _flatten(optimizer.state_dict())
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
@@ -101,8 +103,10 @@ def _fill(
     save_file(_random_tensors(), folder / "random.safetensors")
     if best is not None:
         save_file(best, folder / "best.safetensors")
+    if techniques:
+        save_file(techniques, folder / "techniques.safetensors")
     state = {"position": asdict(position), "optimizer": plain, "python_random": _python_random(),
-             "has_best": best is not None}  # fmt: skip
+             "has_best": best is not None, "has_techniques": bool(techniques)}  # fmt: skip
     (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for file in folder.iterdir():
         with file.open("rb") as handle:
@@ -136,8 +140,9 @@ def latest_checkpoint(folder: Path, *, identity: str) -> Path | None:
 
 def load_checkpoint(
     path: Path, *, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Position, dict[str, Tensor] | None]:
-    """Restore model, optimizer and random generators in place; returns the position and the best weights so far.
+) -> tuple[Position, dict[str, Tensor] | None, dict[str, Tensor]]:
+    """Restore model, optimizer and random generators in place; returns the position, the best weights so far, and what
+    the techniques kept.
 
     Raises:
         HoneError: The checkpoint is damaged.
@@ -148,7 +153,8 @@ def load_checkpoint(
         optimizer.load_state_dict(_unflatten(load_file(path / "optimizer.safetensors"), state["optimizer"]))
         _restore_random(load_file(path / "random.safetensors"), state["python_random"])
         best = load_file(path / "best.safetensors") if state["has_best"] else None
-        return Position(**state["position"]), best
+        techniques = load_file(path / "techniques.safetensors") if state["has_techniques"] else {}
+        return Position(**state["position"]), best, techniques
     except _DAMAGE as error:
         raise _damaged(path, error) from error
 

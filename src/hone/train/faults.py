@@ -20,6 +20,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_measure(settings, kind),
         *_loss(settings, inputs, kind),
         *_frozen(settings, inputs),
+        *_probe(settings, kind),
     ]
 
 
@@ -52,6 +53,14 @@ def _frozen(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     else:
         return []
     return [Fault("recipe.freeze-layers", found, expected, field="freeze_layers")]
+
+
+def _probe(settings: FinetuneSettings, kind: Any) -> list[Fault]:
+    """A head to fit to features of whole texts, where the task reads words."""
+    if settings.head_init != "probe" or kind.targets[0].kind == "label":
+        return []
+    found, expected = f"probe, and {kind.name} has no features of whole texts", "random"
+    return [Fault("recipe.head-init", found, expected, field="head_init")]
 
 
 def _measure(settings: FinetuneSettings, kind: Any) -> list[Fault]:

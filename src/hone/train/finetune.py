@@ -34,9 +34,11 @@ from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.rows import Rows
 from hone.tasks.table import TASKS
+from hone.train.checkpoint import latest_checkpoint
 from hone.train.faults import find_faults
 from hone.train.frozen import FrozenStates, frozen_states
 from hone.train.loop import Loop, Setup, Trained, Validate
+from hone.train.probe import fit_head
 from hone.train.settings import FinetuneSettings
 from hone.train.trackers import RunLog, require_trackers
 
@@ -64,13 +66,17 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type})
     validation = inputs.data.get("validation")
     watched = settings.metric_for_best_model or task.main_measure
+    options = _loss_options(settings, task, rows_labels=train, device=device)
+    begun = latest_checkpoint(run.folder / "checkpoints", identity=identity) is not None
+    if settings.head_init == "probe" and not begun and _head_of(before, task) is None:
+        fit_head(model, task, rows, seed=run.seed, options=options, progress=run.progress, device=device)
     setup = Setup(
         frozen=_frozen(settings, inputs, base=base, model=model, task=task, rows=rows, run=run, device=device),
         settings=settings,
         seed=run.seed,
         identity=identity,
         checkpoints=run.folder / "checkpoints",
-        options=_loss_options(settings, task, rows_labels=train, device=device),
+        options=options,
         validate=_validator(task, validation, run.cache, device) if validation is not None else None,
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",

@@ -28,6 +28,7 @@ from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
 from hone.train.schedule import rate_factor
 from hone.train.settings import FinetuneSettings
+from hone.train.technique import Techniques
 from hone.train.trackers import RunLog
 
 Validate = Callable[[Model], dict[str, float | None]]
@@ -81,6 +82,7 @@ class Loop:
         self.model = model
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
+        self.techniques = Techniques(self.settings.techniques, model)
         self.steps_per_epoch, self.total = self.settings.steps(len(rows))
         self.warmup = int(self.settings.warmup_ratio * self.total)
         optimizer = make_optimizer(model, setup.settings)
@@ -105,7 +107,8 @@ class Loop:
         path = latest_checkpoint(self.setup.checkpoints, identity=self.setup.identity)
         if path is None:
             return None
-        self.position, self.best = load_checkpoint(path, model=self.model, optimizer=self.optimizer)
+        self.position, self.best, kept = load_checkpoint(path, model=self.model, optimizer=self.optimizer)
+        self.techniques.restore(kept)
         return self.position.step
 
     def run(self, *, log: RunLog, progress: Progress, resumed_at: int | None) -> Trained:
@@ -124,6 +127,8 @@ class Loop:
             progress.finish()
         if self.settings.keep == "best" and self.best is not None:
             self.model.load_state_dict(self.best)
+        else:
+            self.techniques.on_end()
         return Trained(self.position, resumed_at, stopped_early, self.position.seconds)
 
     def _steps(self, log: RunLog, progress: Progress) -> bool:
@@ -175,7 +180,7 @@ class Loop:
                 outputs = self.prepared(batch)
             loss = self.task.loss(outputs, batch, options=self.setup.options)
             reference = reference or loss.weight
-            self.accelerator.backward(loss.total / reference)
+            self.accelerator.backward(self.techniques.on_loss(loss.total, batch) / reference)
             total, weight = total + float(loss.total.detach()), weight + loss.weight
             tokens += int(self.rows.lengths[index].sum())
         mean = total / weight
@@ -190,6 +195,7 @@ class Loop:
         parameters += self.lazy.gathered() if self.lazy is not None else []
         if weight != reference:  # several batches: make the sum of their gradients the mean over their union
             torch._foreach_mul_([p.grad for p in parameters], reference / weight)
+        self.techniques.on_backward()
         if self.settings.max_grad_norm is not None:
             self.accelerator.clip_grad_norm_(parameters, self.settings.max_grad_norm)
         for group in self.optimizer.param_groups:
@@ -197,6 +203,7 @@ class Loop:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.position.step += 1
+        self.techniques.on_step(self.position.step)
         return mean, tokens
 
     def _report(self, loss: float, tokens: int, *, log: RunLog, progress: Progress) -> None:
@@ -229,7 +236,8 @@ class Loop:
         every = self.steps_per_epoch if settings.eval_strategy == "epoch" else settings.eval_steps
         if validate is None or settings.eval_strategy == "no" or not self._due(every):
             return
-        with self.lazy.settled() if self.lazy is not None else nullcontext():
+        settled = self.lazy.settled() if self.lazy is not None else nullcontext()
+        with settled, self.techniques.as_it_would_end():
             self._judge(validate(self.model), log=log, progress=progress)
         self.model.train()
 
@@ -258,6 +266,7 @@ class Loop:
             model=self.model,
             optimizer=self.optimizer,
             best=self.best,
+            techniques=self.techniques.state(),
         )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hone.bundle.stage import Stage
+from hone.core.choice import decided
 from hone.core.settings import Settings
+from hone.train.techniques import TECHNIQUES
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -29,6 +31,8 @@ class FinetuneSettings(Settings):
         gradient_accumulation_steps: Forward passes of one optimizer step; the gradient is that of their union.
         learning_rate: Peak rate of the backbone.
         head_learning_rate: Peak rate of the new head; None: the backbone's.
+        head_init: ``probe`` fits a new head to the base's own features before anything else is trained (Kumar et al.
+            2022), ``random`` does not.
         optim: ``adamw`` (Loshchilov and Hutter 2019) or ``adafactor`` (Shazeer and Stern 2018).
         weight_decay: Decoupled decay; biases and norms have none.
         lr_scheduler_type: Shape of the rate after warmup.
@@ -45,6 +49,7 @@ class FinetuneSettings(Settings):
         early_stopping_patience: Measurements without improvement before training stops; None: never.
         save_steps: A checkpoint every so many optimizer steps; None: none.
         logging_steps: A line in the log every so many steps.
+        techniques: Entries of `TECHNIQUES`, each a name, or ``{name: ..., ...}`` with its settings.
         report_to: Trackers that get the log as well.
     """
 
@@ -56,6 +61,7 @@ class FinetuneSettings(Settings):
     gradient_accumulation_steps: Count = 1
     learning_rate: Positive = 2e-4
     head_learning_rate: Positive | None = None
+    head_init: Literal["random", "probe"] = "random"
     optim: Literal["adamw", "adafactor"] = "adamw"
     adam_beta1: Share = 0.9
     adam_beta2: Share = 0.999
@@ -76,7 +82,15 @@ class FinetuneSettings(Settings):
     early_stopping_patience: Count | None = None
     save_steps: Count | None = 500
     logging_steps: Count = 10
+    techniques: list[dict[str, Any]] = []
     report_to: list[Tracker] = []
+
+    @field_validator("techniques", mode="before")
+    @classmethod
+    def _chosen(cls, value: Any) -> list[dict[str, Any]]:
+        if not isinstance(value, list):
+            raise ValueError("a list of techniques")
+        return [decided(one, TECHNIQUES) for one in value]
 
     def steps(self, rows: int) -> tuple[int, int]:
         """Optimizer steps of an epoch over so many rows, and of the whole training."""

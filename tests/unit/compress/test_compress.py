@@ -32,7 +32,7 @@ def recipe(texts: dict[str, Path], base: Path, **compress: Any) -> dict[str, Any
     [
         ({"method": "vocabulari"}, "Did you mean 'vocabulary'"),
         ({"method": {"name": "vocabulary", "character": True}}, "characters"),
-        ({"method": 3}, "a method's name"),
+        ({"method": 3}, "the name of a compression method"),
         ({"on": "test"}, "another split than 'test'"),
         ({"max_drop": -0.1}, "greater than or equal to 0"),
         ({"on": "dev"}, "no data named 'dev'"),

@@ -29,7 +29,7 @@ def trained(bench: Bench, **settings: Any) -> Loop:
 
 
 def save(loop: Loop, folder: Path, *, position: Position, best: dict[str, Tensor] | None = None) -> None:
-    save_checkpoint(folder, position=position, model=loop.model, optimizer=loop.optimizer, best=best)
+    save_checkpoint(folder, position=position, model=loop.model, optimizer=loop.optimizer, best=best, techniques={})
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_position_and_best_weights_come_back(loop: Loop, folder: Path) -> None:
     )  # fmt: skip
     best = {name: value + 1 for name, value in state_of(loop.model).items()}
     save(loop, folder, position=position, best=best)
-    back, weights = load_checkpoint(folder / "step-000000007", model=loop.model, optimizer=loop.optimizer)
+    back, weights, _ = load_checkpoint(folder / "step-000000007", model=loop.model, optimizer=loop.optimizer)
     assert back == position
     assert weights is not None
     assert same(weights, best)
@@ -93,7 +93,7 @@ def test_position_and_best_weights_come_back(loop: Loop, folder: Path) -> None:
 
 def test_without_best_weights_there_are_none(loop: Loop, folder: Path) -> None:
     save(loop, folder, position=Position("a", step=1))
-    _, weights = load_checkpoint(folder / "step-000000001", model=loop.model, optimizer=loop.optimizer)
+    _, weights, _ = load_checkpoint(folder / "step-000000001", model=loop.model, optimizer=loop.optimizer)
     assert weights is None
 
 

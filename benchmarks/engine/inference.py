@@ -1,0 +1,165 @@
+"""How many texts a second, beside the transformers pipeline and the int8 engines people use, and beside the products?
+
+python benchmarks/engine/inference.py BUNDLE --texts 1000 --repeats 7
+BUNDLE: text-classification with mean pooling, float32. HONE_DATA names the datasets (SST-2's dev sentences are timed).
+All systems run in one process, in alternation, tokenization included; each peer at the better of two batch sizes,
+chosen in a warm-up. The floor: the float32 matrix products of the same tokens and layers, nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+from machine import machine  # noqa: E402
+from peers import int8_peers, torch_float  # noqa: E402
+
+from hone.bench.systems import Pipeline  # noqa: E402
+from hone.bundle.bundle import Bundle  # noqa: E402
+from hone.models.int8 import to_int8  # noqa: E402
+from hone.predict.batching import TOKENS_AT_ONCE  # noqa: E402
+from hone.predict.engine import TorchEngine  # noqa: E402
+from hone.predict.predictor import Predictor, open_model  # noqa: E402
+from hone.tasks.rows import Rows  # noqa: E402
+
+TEXTS = "sentiment/sst2/dev.jsonl"
+BATCHES = (32, 128)
+SINGLES = 60
+Work = Callable[[Sequence[str]], object]
+
+
+def predictor(bundle: Bundle, *, int8: bool) -> Predictor:
+    model, task = open_model(bundle)
+    if int8:
+        to_int8(model.backbone)
+    return Predictor(bundle, task, TorchEngine(model.fix(), torch.device("cpu")))
+
+
+def floor(hone: Predictor, texts: Sequence[str]) -> Work:
+    """The matrix products of the layers, in batches of as many tokens as hone's."""
+    rows = Rows(hone.task.encode({"text": list(texts)}, purpose="predict"))
+    tokens, config = int(rows.lengths.sum()), hone.engine.model.backbone.config
+    width, inner = config.hidden_size, config.intermediate_size
+    shapes = [(width, 3 * width), (width, width), (width, inner), (inner, width)]
+    weights = [torch.randn(b, a) for a, b in shapes for _ in range(config.num_hidden_layers)]
+    inputs = {a: torch.randn(TOKENS_AT_ONCE, a) for a in (width, inner)}
+
+    def work(_: Sequence[str]) -> None:
+        with torch.inference_mode():
+            for at in range(0, tokens, TOKENS_AT_ONCE):
+                n = min(TOKENS_AT_ONCE, tokens - at)
+                for weight in weights:
+                    torch.nn.functional.linear(inputs[weight.shape[1]][:n], weight)
+
+    return work
+
+
+def better(made: dict[int, Work], texts: Sequence[str]) -> Work:
+    """Of one system at several batch sizes the one that is soonest done, after a warm-up."""
+    taken = {}
+    for batch, work in made.items():
+        work(texts[:200])
+        began = time.perf_counter()
+        work(texts)
+        taken[batch] = time.perf_counter() - began
+    return made[min(taken, key=lambda batch: taken[batch])]
+
+
+def timed(systems: dict[str, Work], texts: Sequence[str], *, repeats: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in systems}
+    for repeat in range(repeats):
+        for name in systems if repeat % 2 == 0 else reversed(list(systems)):
+            began = time.perf_counter()
+            systems[name](texts)
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def alone(systems: dict[str, Work], texts: Sequence[str]) -> dict[str, float]:
+    """Median milliseconds of one text."""
+    seconds: dict[str, list[float]] = {name: [] for name in systems}
+    for text in texts:
+        for name, work in systems.items():
+            began = time.perf_counter()
+            work([text])
+            seconds[name].append(time.perf_counter() - began)
+    return {name: 1e3 * statistics.median(each) for name, each in seconds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--texts", type=int, default=872)
+    parser.add_argument("--repeats", type=int, default=7)
+    given = parser.parse_args()
+    torch.set_num_threads(os.cpu_count() or 1)
+    transformers.logging.set_verbosity_error()
+    lines = (Path(os.environ["HONE_DATA"]) / TEXTS).read_text().splitlines()[: given.texts]
+    texts = [json.loads(line)["text"] for line in lines]
+    bundle = Bundle.open(given.bundle)
+    ours, small, pipeline = (
+        predictor(bundle, int8=False),
+        predictor(bundle, int8=True),
+        Pipeline(predictor(bundle, int8=False)),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        per_batch = {batch: int8_peers(bundle, batch=batch, work=_made(Path(folder) / str(batch))) for batch in BATCHES}
+        systems: dict[str, Work] = {
+            "hone": ours.predict,
+            "hone_int8": small.predict,
+            "pipeline": better({b: lambda t, b=b: pipeline.answer(t, batch=b) for b in (1, 8, *BATCHES)}, texts),
+            "torch_bucketed": better({b: torch_float(bundle.path, batch=b) for b in BATCHES}, texts),
+            **{name: better({b: per_batch[b][name] for b in BATCHES}, texts) for name in per_batch[BATCHES[0]]},
+            "floor": floor(ours, texts),
+        }
+        for work in systems.values():
+            work(texts[:200])
+        seconds = timed(systems, texts, repeats=given.repeats)
+        del systems["floor"]
+        singles = alone(systems, texts[:SINGLES])
+    record = {
+        "texts": len(texts), "repeats": given.repeats, "machine": machine(), "seconds": seconds,
+        "texts_per_s": {name: round(len(texts) / statistics.median(each), 1) for name, each in seconds.items()},
+        "hone_over": {name: _ratio(each, seconds["hone"]) for name, each in seconds.items()},
+        "hone_int8_over": {name: _ratio(each, seconds["hone_int8"]) for name, each in seconds.items()},
+        "p50_ms": {name: round(value, 2) for name, value in singles.items()},
+        "int8_agreement": _agreement(ours, small),
+    }  # fmt: skip
+    print(json.dumps({name: record[name] for name in record if name not in ("seconds", "machine")}, indent=1))
+    (HERE / "inference.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _ratio(other: Sequence[float], ours: Sequence[float]) -> float:
+    return round(statistics.median(a / b for a, b in zip(other, ours, strict=True)), 3)
+
+
+def _agreement(one: Predictor, other: Predictor) -> float:
+    """Share of Banking77's test texts with the same label, where the bundle has its labels; else of SST-2's."""
+    path = "intent/banking77/test.jsonl" if len(one.task.labels) == 77 else TEXTS
+    lines = (Path(os.environ["HONE_DATA"]) / path).read_text().splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    said = [[answer["label"] for answer in each.predict(texts)] for each in (one, other)]
+    return float(np.mean([a == b for a, b in zip(*said, strict=True)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""A new head fitted to the base's own features before the base learns: linear probing, then fine-tuning (Kumar et al.
+2022). A random head sends the base derivatives that say nothing about the task, and these distort what it knew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hone.core.errors import RecipeError
+from hone.core.progress import Progress
+from hone.models.heads import MeanPooled, SequenceLogits
+from hone.models.model import Model
+from hone.predict.batching import budgeted
+from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.rows import IntArray, Rows
+
+MOST_ROWS = 20_000  # more would hardly move the fit, and reading them costs a third of an epoch over them
+PENALTY = 1e-3  # times the squared weights, beside the mean loss: scikit-learn's C is 1 / (2 * PENALTY * rows)
+ITERATIONS = 100
+
+
+def fit_head(
+    model: Model, task: Task, rows: Rows, *, seed: int, options: LossOptions, progress: Progress, device: torch.device
+) -> None:
+    """Set the head's linear layer to the logistic regression of the labels on what the layer reads.
+
+    Args:
+        rows: Labeled; of more than ``MOST_ROWS`` so many are drawn.
+        seed: Of that draw.
+        options: As training will use them.
+
+    Raises:
+        RecipeError: The model is none whose last layer is known here.
+    """
+    layer = probed(model)
+    chosen = np.arange(len(rows))
+    if len(rows) > MOST_ROWS:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))
+    model.to(device)
+    features = _features(model, layer, task, rows, chosen, progress=progress, device=device)
+    labels = torch.from_numpy(rows.scalar("label")[chosen]).to(device)
+    weight, bias = logistic_regression(features, labels, classes=layer.out_features, options=options)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        assert layer.bias is not None
+        layer.bias.copy_(bias)
+
+
+def probed(model: Model) -> nn.Linear:
+    """The layer that turns the features of a whole text into its logits.
+
+    Raises:
+        RecipeError: There is none that is known here.
+    """
+    backbone: Any = model.backbone
+    found = getattr(model.head, "linear", None) or getattr(backbone, "classifier", None)
+    found = getattr(found, "out_proj", found)  # RoBERTa's classifier is a dense layer, then this one
+    if not isinstance(model.head, MeanPooled | SequenceLogits) or not isinstance(found, nn.Linear):
+        raise RecipeError(
+            f"head_init: probe, and the head {type(model.head).__name__} of a {backbone.config.model_type}",
+            expected="a task over whole texts, and a base whose last layer is called classifier",
+            fix="Set head_init to random.",
+            code="recipe.head-init",
+        )
+    return found
+
+
+def _features(
+    model: Model,
+    layer: nn.Linear,
+    task: Task,
+    rows: Rows,
+    chosen: IntArray,
+    *,
+    progress: Progress,
+    device: torch.device,
+) -> Tensor:
+    """What ``layer`` reads of each chosen row, float32 [rows, width]."""
+    found = torch.empty(len(chosen), layer.in_features, device=device)
+    read: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, given: read.append(given[0].detach().float()))
+    was_learning = model.training
+    model.eval()
+    progress.begin("features for the head", total=len(chosen), unit="row")
+    try:
+        with torch.no_grad():
+            for index in budgeted(rows.lengths[chosen]):
+                batch = {k: v.to(device) for k, v in task.collate(rows, chosen[index]).items()}
+                model(batch)
+                found[torch.from_numpy(index).to(device)] = read.pop()
+                progress.advance(len(index))
+    finally:
+        progress.finish()
+        hook.remove()
+        model.train(was_learning)
+    return found
+
+
+def logistic_regression(
+    features: Tensor, labels: Tensor, *, classes: int, options: LossOptions
+) -> tuple[Tensor, Tensor]:
+    """Weight [classes, width] and bias [classes] of the least mean cross-entropy plus ``PENALTY`` times the squared
+    weights, by L-BFGS from zero.
+
+    Args:
+        features: float32 [rows, width].
+        labels: int64 [rows].
+        options: The weights of the labels and the smoothing that training will use.
+    """
+    center = features.mean(0)
+    weight = torch.zeros(classes, features.shape[1], device=features.device, requires_grad=True)
+    bias = torch.zeros(classes, device=features.device, requires_grad=True)
+    solver = torch.optim.LBFGS(
+        [weight, bias], max_iter=ITERATIONS, tolerance_grad=1e-5, history_size=20, line_search_fn="strong_wolfe"
+    )
+    centered = features - center  # the same model, whose bias does not depend on the weights' every move
+
+    def loss() -> float:
+        solver.zero_grad()
+        value = functional.cross_entropy(
+            functional.linear(centered, weight, bias),
+            labels,
+            weight=options.class_weights,
+            label_smoothing=options.label_smoothing,
+        )
+        value = value + PENALTY * weight.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return float(value.detach())
+
+    solver.step(loss)  # type: ignore[no-untyped-call]
+    weight = weight.detach()
+    return weight, bias.detach() - weight @ center
