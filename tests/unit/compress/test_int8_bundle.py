@@ -14,7 +14,7 @@ import hone
 from hone.bundle.bundle import MANIFEST, Bundle
 from hone.cli.main import main
 from hone.core.errors import BundleError, DeviceError, HoneError, RecipeError
-from hone.models.model import INT8_FILE
+from hone.models.files import INT8_FILE
 from hone.predict import predictor
 from hone.predict.predictor import load, open_bundle
 
