@@ -80,7 +80,7 @@ def importance(model: Model, measured: Measured) -> Importance:
             measured.total(model, batch).backward()  # type: ignore[no-untyped-call]
             for i, layer in enumerate(layers):
                 over_heads, over_inner = (_gradient(masks[part]) for part in (_given(layer)))
-                heads[i] += over_heads.unflatten(1, (-1, size)).sum(2).abs().sum(0)
+                heads[i] += over_heads.view(len(over_heads), -1, size).sum(2).abs().sum(0)
                 inner[i] += over_inner.abs().sum(0)
     for parameter, learned in zip(model.parameters(), learns, strict=True):
         parameter.requires_grad_(learned)

@@ -1,15 +1,15 @@
 """``low-rank``: one weight becomes the product of two narrow ones, the best such product for what goes in.
 
-What a layer gives for its inputs has a mean and a covariance ``C = W cov(x) W^T``. With ``U`` its ``r`` first
-eigenvectors, ``U U^T W`` is the matrix of rank ``r`` whose outputs are nearest (Eckart and Young 1936, in the norm
-that the inputs weigh; Chen et al. 2021), ``U`` and ``U^T W`` are its factors, and the bias takes up the mean of what is
-lost. With ``cov(x) = 1`` that is the singular value decomposition of ``W``. Of an embedding table it is the other side
-that is weighed: every row as often as its token occurs.
+What a layer gives for its inputs has a covariance ``C = W cov(x) W^T``. With ``U`` its ``r`` first eigenvectors,
+``U U^T W`` is the matrix of rank ``r`` whose outputs are nearest (Eckart and Young 1936, in the norm that the inputs
+weigh; Chen et al. 2021). ``U`` and ``U^T W`` are its factors, and the bias takes up the mean of what is lost. With
+``cov(x) = 1`` that is the singular value decomposition of ``W``. Of an embedding table it is the other side that is
+weighed: every row as often as its token occurs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -21,14 +21,15 @@ from hone.compress.int8 import require_float
 from hone.compress.recover import drawn, encoder_of, lesson, linear_layers, parameters, recover, rows_taught
 from hone.compress.recovery import LowRankSettings
 from hone.compress.start import Made, Start
+from hone.core.errors import RecipeError
 from hone.models.encoder import Encoder
 from hone.models.shapes import FactoredEmbedding, FactoredLinear, linear
 from hone.predict.batching import budgeted
 from hone.tasks.rows import IntArray, Rows
 
 
-class Inputs(NamedTuple):
-    """What goes into a linear layer, float64: mean [inputs] and covariance [inputs, inputs]."""
+class Outputs(NamedTuple):
+    """What a linear layer gives, without its bias, float64: mean [outputs] and covariance [outputs, outputs]."""
 
     mean: Tensor
     covariance: Tensor
@@ -49,6 +50,7 @@ def factorize(settings: LowRankSettings, start: Start) -> Made:
     """
     require_float(start)
     model, encoder = start.model, encoder_of(start, "low-rank")
+    _require_whole(start)
     taught = lesson(start) if settings.num_train_epochs else None
     model.to("cpu").eval()
     before, layers = parameters(model), linear_layers(encoder)
@@ -57,16 +59,15 @@ def factorize(settings: LowRankSettings, start: Start) -> Made:
         _factor_table(model.embeddings, settings, counts=_counts(rows, len(model.embeddings.word_embeddings.weight)))
     done = 0
     if settings.linear is not None:
-        inputs = _inputs(start, rows, index, encoder=encoder) if settings.by == "inputs" else {}
+        seen = _outputs(start, rows, index, encoder=encoder) if settings.by == "inputs" else {}
         for module, name, layer in layers:
-            factored = factored_layer(layer, inputs.get(layer), share=settings.linear, of=settings.of)
+            factored = factored_layer(layer, seen.get(layer), share=settings.linear, of=settings.of)
             done += factored is not layer
             setattr(module, name, factored)
+    table = model.embeddings.word_embeddings
     facts: dict[str, Any] = {
-        "factored_layers": f"{done} / {len(layers)}",
-        "embedding_rank": model.embeddings.word_embeddings.second.in_features
-        if isinstance(model.embeddings.word_embeddings, FactoredEmbedding)
-        else 0,
+        "factored_layers": done,
+        "embedding_rank": table.second.in_features if isinstance(table, FactoredEmbedding) else 0,
         "parameters_before": before,
         "parameters": parameters(model),
     }
@@ -74,6 +75,16 @@ def factorize(settings: LowRankSettings, start: Start) -> Made:
         torch.manual_seed(start.run.seed)
         facts["seconds"] = round(recover(model, taught, start, settings=settings, method="low-rank").seconds, 1)
     return Made(model.to("cpu").eval(), start.task, facts)
+
+
+def _require_whole(start: Start) -> None:
+    if any(isinstance(module, FactoredLinear | FactoredEmbedding) for module in start.model.modules()):
+        raise RecipeError(
+            f"the weights of {start.bundle.path} are factored already",
+            expected="a bundle with weights in one piece",
+            fix="Give compress the bundle that this one was made from.",
+            code="compress.low-rank",
+        )
 
 
 def rank_of(energies: Tensor, shape: tuple[int, int], *, share: float, of: str) -> int | None:
@@ -93,12 +104,10 @@ def rank_of(energies: Tensor, shape: tuple[int, int], *, share: float, of: str) 
 
 
 def nearest(weight: Tensor, covariance: Tensor | None, *, share: float, of: str) -> Factors | None:
-    """Factors of ``weight``, float32 [outputs, inputs], for inputs of this covariance; None: of any alike. None where
-    they would be no smaller."""
+    """Factors of ``weight``, float32 [outputs, inputs], whose outputs are nearest where those of ``weight`` have this
+    covariance; None: that of inputs of any kind alike. None where they would be no smaller."""
     wide = weight.detach().double()
-    spread = wide @ wide.t() if covariance is None else wide @ covariance @ wide.t()
-    energies, vectors = torch.linalg.eigh(spread)  # ascending
-    energies, vectors = energies.flip(0).clamp(min=0.0), vectors.flip(1)
+    energies, vectors = _falling(wide @ wide.t() if covariance is None else covariance)
     rank = rank_of(energies, (weight.shape[0], weight.shape[1]), share=share, of=of)
     if rank is None:
         return None
@@ -106,30 +115,34 @@ def nearest(weight: Tensor, covariance: Tensor | None, *, share: float, of: str)
     return Factors((kept.t() @ wide).float(), kept.float())
 
 
-def factored_layer(
-    layer: nn.Linear, inputs: Inputs | None, *, share: float, of: str
-) -> nn.Linear | FactoredLinear:
+def _falling(symmetric: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, none below zero, falling, and their vectors, in columns."""
+    values, vectors = torch.linalg.eigh(symmetric)
+    return values.flip(0).clamp(min=0.0), vectors.flip(1)
+
+
+def factored_layer(layer: nn.Linear, seen: Outputs | None, *, share: float, of: str) -> nn.Linear | FactoredLinear:
     """``layer`` as two, where that is smaller."""
-    found = nearest(layer.weight, inputs.covariance if inputs is not None else None, share=share, of=of)
+    found = nearest(layer.weight, None if seen is None else seen.covariance, share=share, of=of)
     if found is None:
         return layer
-    bias = layer.bias
-    if inputs is not None and bias is not None:
-        lost = layer.weight.detach().double() - found.second.double() @ found.first.double()
-        bias = (bias.detach().double() + lost @ inputs.mean).float()
+    bias: Tensor | None = layer.bias
+    if seen is not None and bias is not None:
+        lost = seen.mean - found.second.double() @ (found.second.double().t() @ seen.mean)
+        bias = (bias.detach().double() + lost).float()
     return FactoredLinear(linear(found.first, None), linear(found.second, bias))
 
 
 def _factor_table(embeddings: Any, settings: LowRankSettings, *, counts: Tensor | None) -> None:
     table = embeddings.word_embeddings
-    if not isinstance(table, nn.Embedding):  # factored already
-        return
     weight = table.weight.detach()
     assert settings.embedding is not None
     weighed = None if counts is None or settings.by == "weights" else counts
     found = nearest_rows(weight, weighed, share=settings.embedding, of=settings.of)
     if found is not None:
-        narrow = nn.Embedding(*found.second.shape, padding_idx=table.padding_idx, _weight=found.second)
+        narrow = nn.Embedding(
+            len(found.second), found.second.shape[1], padding_idx=table.padding_idx, _weight=found.second
+        )
         embeddings.word_embeddings = FactoredEmbedding(narrow, linear(found.first.t(), None))
 
 
@@ -138,8 +151,7 @@ def nearest_rows(table: Tensor, counts: Tensor | None, *, share: float, of: str)
     None: all alike. ``second`` is [tokens, rank]. None where they would be no smaller."""
     wide = table.double()
     weighed = wide if counts is None else wide * counts.unsqueeze(1)
-    energies, vectors = torch.linalg.eigh(wide.t() @ weighed)
-    energies, vectors = energies.flip(0).clamp(min=0.0), vectors.flip(1)
+    energies, vectors = _falling(wide.t() @ weighed)
     rank = rank_of(energies, (table.shape[0], table.shape[1]), share=share, of=of)
     if rank is None:
         return None
@@ -157,11 +169,11 @@ def _counts(rows: Rows, tokens: int) -> Tensor:
     return torch.from_numpy(1.0 + np.bincount(rows.ragged("input_ids")[0], minlength=tokens)).double()
 
 
-def _inputs(start: Start, rows: Rows, index: IntArray, *, encoder: Encoder) -> Mapping[nn.Module, Inputs]:
-    """What the texts ``index`` let into each linear layer."""
+def _outputs(start: Start, rows: Rows, index: IntArray, *, encoder: Encoder) -> dict[nn.Linear, Outputs]:
+    """What each linear layer makes of the texts ``index``."""
     progress = start.run.progress
-    progress.begin("measuring what layers are given", total=len(index), unit="row")
-    with encoder.aside(), torch.inference_mode(), _summed(encoder) as (sums, batch):
+    progress.begin("measuring what layers give", total=len(index), unit="row")
+    with torch.no_grad(), encoder.aside(), _summed(encoder) as (sums, batch):
         for part in budgeted(rows.lengths[index]):
             made = start.task.collate(rows, index[part])
             batch["mask"] = made["attention_mask"].bool()
@@ -171,26 +183,35 @@ def _inputs(start: Start, rows: Rows, index: IntArray, *, encoder: Encoder) -> M
     found = {}
     for layer, (count, total, products) in sums.items():
         mean = total / count
-        found[layer] = Inputs(mean, products / count - torch.outer(mean, mean))
+        covariance = products / count - torch.outer(mean, mean)
+        if not _gives_less(layer):  # of the inputs
+            weight = layer.weight.detach().double()
+            mean, covariance = weight @ mean, weight @ covariance @ weight.t()
+        found[layer] = Outputs(mean, covariance)
     return found
 
 
-Sums = dict[nn.Module, tuple[int, Tensor, Tensor]]
+Sums = dict[nn.Linear, tuple[int, Tensor, Tensor]]
+
+
+def _gives_less(layer: nn.Linear) -> bool:
+    """Whether it has fewer outputs than inputs, so that summing up their products takes less."""
+    return layer.out_features < layer.in_features
 
 
 @contextmanager
 def _summed(encoder: Encoder) -> Iterator[tuple[Sums, dict[str, Tensor]]]:
-    """Within it what goes into each linear layer at the positions of a batch's ``mask``, bool [rows, tokens], is summed
-    up: how many, their sum, and their products, float64."""
+    """Within it what goes into each linear layer, or what it gives without its bias, is summed up at the positions of a
+    batch's ``mask``, bool [rows, tokens]: how many, their sum, and the sum of their products, float64."""
     sums: Sums = {}
     batch: dict[str, Tensor] = {}
 
-    def add(layer: nn.Module, given: tuple[Tensor]) -> None:
-        states = given[0][batch["mask"]]  # [n, inputs]
+    def add(layer: nn.Linear, given: tuple[Tensor], gave: Tensor) -> None:
+        states = (gave - layer.bias if _gives_less(layer) else given[0])[batch["mask"]]  # [n, width]
         count, total, products = sums.get(layer, (0, torch.zeros(()), torch.zeros(())))
         sums[layer] = (count + len(states), total + states.double().sum(0), products + (states.t() @ states).double())
 
-    hooks = [layer.register_forward_pre_hook(add) for _, _, layer in linear_layers(encoder)]
+    hooks = [layer.register_forward_hook(add) for _, _, layer in linear_layers(encoder)]
     try:
         yield sums, batch
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,9 +44,14 @@ def prune(settings: PruneSettings, start: Start) -> Made:
         torch.manual_seed(start.run.seed)
         seconds = recover(model, taught, start, settings=settings, method="prune").seconds
     after = _sizes(model)
-    facts = {name: value for part in ("layers", "heads", "inner_units", "parameters")
-             for name, value in ((f"{part}_before", before[part]), (part, after[part]))}  # fmt: skip
-    return Made(model.to("cpu").eval(), start.task, {**facts, "seconds": round(seconds, 1)}, {"by_layer": _grid(encoder)})
+    facts = {
+        "layers_before": before.layers, "layers": after.layers,
+        "heads_before": before.heads, "heads": after.heads,
+        "inner_units_before": before.inner, "inner_units": after.inner,
+        "parameters_before": before.parameters, "parameters": after.parameters,
+        "seconds": round(seconds, 1),
+    }  # fmt: skip
+    return Made(model.to("cpu").eval(), start.task, facts, {"by_layer": _grid(encoder)})
 
 
 def _require_layers(settings: PruneSettings, encoder: Encoder) -> None:
@@ -89,7 +94,8 @@ def chosen(scores: list[Tensor], share: float) -> list[Tensor]:
     gone = flat.argsort(stable=True)[: min(round(share * len(flat)), len(flat) - len(scores))]
     stays = torch.ones(len(flat), dtype=torch.bool)
     stays[gone] = False
-    return [part.nonzero().squeeze(1) for part in stays.split([len(layer) for layer in scores])]
+    parts = torch.tensor_split(stays, _starts(scores)[1:])
+    return [part.nonzero().squeeze(1) for part in parts]
 
 
 def _starts(scores: list[Tensor]) -> list[int]:
@@ -116,14 +122,21 @@ def _configure(model: Model, layers: int) -> None:
     backbone.config.num_hidden_layers = layers
 
 
-def _sizes(model: Model) -> dict[str, int]:
+class _Sizes(NamedTuple):
+    layers: int
+    heads: int
+    inner: int
+    parameters: int
+
+
+def _sizes(model: Model) -> _Sizes:
     encoder: Any = model.encoder
-    return {
-        "layers": len(encoder.layer),
-        "heads": sum(encoder.heads(layer) for layer in encoder.layer),
-        "inner_units": sum(layer.intermediate.dense.out_features for layer in encoder.layer),
-        "parameters": parameters(model),
-    }
+    return _Sizes(
+        layers=len(encoder.layer),
+        heads=sum(encoder.heads(layer) for layer in encoder.layer),
+        inner=sum(layer.intermediate.dense.out_features for layer in encoder.layer),
+        parameters=parameters(model),
+    )
 
 
 def _grid(encoder: Any) -> Grid:

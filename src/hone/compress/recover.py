@@ -70,9 +70,7 @@ def lesson(start: Start) -> Lesson:
 def recover(model: Model, taught: Lesson, start: Start, *, settings: RecoverySettings, method: str) -> Trained:
     """Train ``model`` in place, interrupted and resumed as `finetune` is; afterwards it lies on the CPU."""
     run, device = start.run, pick_device(start.run.device)
-    task = Taught(
-        start.task, taught.scores, labeled=taught.labeled, temperature=settings.temperature, own=settings.own
-    )
+    task = Taught(start.task, taught.scores, labeled=taught.labeled, temperature=settings.temperature, own=settings.own)
     setup = Setup(
         settings=training(settings),
         seed=run.seed,

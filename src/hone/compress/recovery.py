@@ -90,7 +90,7 @@ class LowRankSettings(RecoverySettings):
     linear: Share | None = 0.6
     of: Literal["weights", "energy"] = "weights"
     by: Literal["inputs", "weights"] = "inputs"
-    measured_rows: Count = 1024
+    measured_rows: Count = 512
 
     @model_validator(mode="after")
     def _something(self) -> LowRankSettings:

@@ -38,8 +38,8 @@ def thin_out(settings: SparseSettings, start: Start) -> Made:
         facts["seconds"] = _gradually(settings, start, encoder)
     else:
         model.to("cpu")
-        for module, name, layer in linear_layers(encoder):
-            setattr(module, name, linear(layer.weight * largest(layer.weight.abs(), settings.sparsity), layer.bias))
+        for module, name, whole in linear_layers(encoder):
+            setattr(module, name, linear(whole.weight * largest(whole.weight.abs(), settings.sparsity), whole.bias))
     weights = [layer.weight for _, _, layer in linear_layers(encoder)]
     zeros = sum(zero_share(weight) * weight.numel() for weight in weights) / sum(w.numel() for w in weights)
     return Made(model.to("cpu").eval(), start.task, {"zero_share": round(zeros, 4), **facts})
@@ -52,6 +52,7 @@ def _gradually(settings: SparseSettings, start: Start, encoder: Encoder) -> floa
     masked = [
         (module, name, Masked(layer, moves=settings.by == "movement")) for module, name, layer in linear_layers(encoder)
     ]
+    layers = [layer for _, _, layer in masked]
     for module, name, layer in masked:
         setattr(module, name, layer)
     _, total = training(settings).steps(len(taught.rows))
@@ -59,7 +60,7 @@ def _gradually(settings: SparseSettings, start: Start, encoder: Encoder) -> floa
     def choose(*_: Any) -> None:
         step = model.noise.step
         if model.training and step % STEPS_BETWEEN == 0:
-            for _, _, layer in masked:
+            for layer in layers:
                 layer.choose(risen(step, total=total, end=settings.sparsity))
 
     hook = model.register_forward_pre_hook(choose)

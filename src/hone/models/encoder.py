@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -92,7 +93,9 @@ class Encoder(nn.Module):
                 heads = self.heads(layer)
                 if heads not in attentions:
                     attentions[heads] = self._attention(layout, heads)
-                states = self._learn(layer, states, layout=layout, attention=attentions[heads], heads=heads, first=first)
+                states = self._learn(
+                    layer, states, layout=layout, attention=attentions[heads], heads=heads, first=first
+                )
             else:
                 states = self._answer(layer, states, layout=layout, first=first)
         if self._reads == "tokens":
@@ -244,11 +247,11 @@ def _joined_factors(layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
     """The same where some are factored: one product for all first factors, and for the layers that are whole."""
     seconds = [layer.second if isinstance(layer, FactoredLinear) else None for layer in layers]
     firsts = [layer if second is None else layer.first for layer, second in zip(layers, seconds, strict=True)]
-    widths = [first.out_features for first in firsts]
+    ends = list(itertools.accumulate(first.out_features for first in firsts))[:-1]
     first = joined(firsts)
 
     def product(states: Tensor) -> Tensor:
-        parts = first(states).split(widths, dim=-1)
+        parts = torch.tensor_split(first(states), ends, dim=-1)
         return torch.cat(
             [part if second is None else second(part) for part, second in zip(parts, seconds, strict=True)], dim=-1
         )

@@ -1,7 +1,8 @@
 """Weights files of hone's own: int8 layers, layers of other shapes than the configuration says, sparse matrices.
 
-All are read alike. The backbone that ``config.json`` names is made without weights, its layers are replaced by ones that
-the file's tensors fit (`hone.models.shapes`), and the tensors are put in; what is written sparse is whole in memory.
+All are read alike. The backbone that ``config.json`` names is made without weights, its layers are replaced by ones
+that the file's tensors fit (`hone.models.shapes`), and the tensors are put in; what is written sparse is whole in
+memory.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hone.models.encoder import FAMILIES
 from hone.models.int8 import Int8Linear, is_int8
 from hone.models.shapes import is_shaped, require_fitting, reshape
-from hone.models.sparse import WORTH, compact, expanded, zero_share
+from hone.models.sparse import PARTS, WORTH, compact, expanded, zero_share
 
 INT8_FILE = "model.int8.safetensors"
 SHAPED_FILE = "model.shaped.safetensors"
@@ -26,6 +28,16 @@ SHAPED_FILE = "model.shaped.safetensors"
 def own_file(folder: Path) -> Path | None:
     """The weights file of hone's own in ``folder``; None where its weights are as transformers reads them."""
     return next((folder / name for name in (INT8_FILE, SHAPED_FILE) if (folder / name).is_file()), None)
+
+
+def shapes_in(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a weights file, of hone's own or transformers', without reading their content."""
+    with safe_open(file, framework="pt") as held:
+        names = list(held.keys())
+        sparse = {name.removesuffix(".high") for name in names if name.endswith(".high")}
+        parts = {f"{name}.{part}" for name in sparse for part in PARTS}
+        shapes = {name: tuple(held.get_slice(name).get_shape()) for name in names if name not in parts}
+        return shapes | {name: tuple(held.get_tensor(f"{name}.shape").tolist()[:2]) for name in sorted(sparse)}
 
 
 def write_own(backbone: Any, folder: Path) -> bool:
@@ -65,10 +77,11 @@ def read_own(file: Path, config: Any, auto_class: Any, *, new_head: bool) -> tup
         backbone = auto_class.from_config(config, dtype=torch.float32)
     state = _renamed(expanded(load_file(file)), backbone, body_alone=new_head)
     reshape(backbone, state)
-    wanting = set(backbone.load_state_dict(state, strict=False, assign=True).missing_keys)
     if config.model_type in FAMILIES:
         body = getattr(backbone, backbone.base_model_prefix, backbone)
-        require_fitting(body.encoder.layer, size=config.hidden_size // config.num_attention_heads)
+        width = config.hidden_size
+        require_fitting(body.encoder.layer, width=width, size=width // config.num_attention_heads)
+    wanting = set(backbone.load_state_dict(state, strict=False, assign=True).missing_keys)
     _fill(backbone)
     return backbone.eval(), wanting
 

@@ -111,7 +111,7 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
         head_from: File the head's weights are read from; None: newly initialized, from torch's global generator.
 
     Raises:
-        BundleError: transformers cannot open the folder, weights are missing in it or have other shapes, or the head
+        BundleError: The folder cannot be opened, weights are missing in it or have other shapes, or the head
             file does not fit the head.
     """
     import transformers
@@ -165,8 +165,8 @@ def _configure(config: Any, spec: HeadSpec, *, dropout: float | None, own: bool)
 
 def _unreadable(folder: Path, error: Exception) -> BundleError:
     return BundleError(
-        f"transformers cannot open the model in {folder}: {error}",
-        expected="a model in the Hugging Face layout with safetensors weights",
+        f"the model in {folder} cannot be opened: {error}",
+        expected="a model in the Hugging Face layout with safetensors weights, or a bundle's",
         code="base.unreadable",
     )
 

@@ -25,6 +25,8 @@ class FactoredLinear(nn.Module):
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
+        if first.out_features != second.in_features:
+            raise ValueError(f"factors of rank {first.out_features} and {second.in_features}")
         self.first, self.second = first, second
 
     @property
@@ -65,6 +67,9 @@ class FactoredEmbedding(nn.Module):
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
+        rank = first.weight.shape[1]  # type: ignore[index]
+        if rank != second.in_features:
+            raise ValueError(f"factors of rank {rank} and {second.in_features}")
         self.first, self.second = first, second
 
     @property
@@ -114,7 +119,7 @@ def whole(layer: FactoredEmbedding | nn.Embedding) -> nn.Embedding:
     if isinstance(layer, nn.Embedding):
         return layer
     weight = layer.weight.detach()
-    return nn.Embedding(*weight.shape, padding_idx=layer.padding_idx, _weight=weight)
+    return nn.Embedding(weight.shape[0], weight.shape[1], padding_idx=layer.padding_idx, _weight=weight)
 
 
 def reshape(module: nn.Module, state: Mapping[str, Tensor], *, prefix: str = "") -> None:
@@ -154,7 +159,7 @@ def _embedding(layer: nn.Embedding, state: Mapping[str, Tensor], prefix: str) ->
         return layer
     if weight.dtype == torch.int8:
         return Int8Embedding(weight, state[f"{prefix}scale"])
-    return nn.Embedding(*weight.shape, padding_idx=layer.padding_idx, device="meta")
+    return nn.Embedding(weight.shape[0], weight.shape[1], padding_idx=layer.padding_idx, device="meta")
 
 
 def is_shaped(backbone: Any) -> bool:
@@ -164,10 +169,14 @@ def is_shaped(backbone: Any) -> bool:
     return any(plain.get(name) != value.shape for name, value in backbone.state_dict().items())
 
 
-def require_fitting(layers: Sequence[Any], *, size: int) -> None:
+def require_fitting(layers: Sequence[Any], *, width: int, size: int) -> None:
     """Raise `ValueError` unless the parts of every layer of an encoder fit each other; ``size``: of a head."""
     for i, layer in enumerate(layers):
         own, out = layer.attention.self, layer.attention.output.dense
+        reading = (own.query, own.key, own.value, layer.intermediate.dense)
+        widths = {part.in_features for part in reading} | {out.out_features, layer.output.dense.out_features}
+        if widths != {width}:
+            raise ValueError(f"layer {i} reads and gives states of widths {sorted(widths)}, not of {width} alone")
         between = {part.out_features for part in (own.query, own.key, own.value)} | {out.in_features}
         if len(between) > 1 or between.pop() % size:
             raise ValueError(f"query, key, value and output of layer {i} do not fit each other in heads of {size}")
