@@ -10,11 +10,14 @@ import torch
 import transformers
 from torch import Tensor
 
+from hone.compress.low_rank import factored_layer
+from hone.compress.prune import cut_heads, cut_inner
 from hone.models import attention
 from hone.models.attention import HIDDEN, Attention, spans
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
 from hone.models.encoder import FAMILIES, Encoder, Reads, quicken
 from hone.models.noise import Noise
+from hone.models.shapes import FactoredLinear
 from hone.models.tiny import write_tiny_base
 
 SIZES = {"vocab_size": 64, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 40}
@@ -63,6 +66,61 @@ def test_states_and_gradients_are_those_of_transformers(family: str, reads: Read
         torch.testing.assert_close(
             ours[1][name], gradient, rtol=1e-3, atol=1e-4, msg=lambda text, n=name: f"{n}: {text}"
         )
+
+
+def shaped(family: str) -> Any:
+    """A model whose layers differ: in heads, in inner units, and in which weights are two factors."""
+    model = backbone(family)
+    layers = model.encoder.layer
+    for layer, heads, units in zip(layers, ([1], [0, 2, 3], [0, 1, 2, 3]), (7, 40, 12), strict=True):
+        cut_heads(layer, torch.tensor(heads), size=6)
+        cut_inner(layer, torch.arange(units))
+    for module, name in [
+        (layers[1].attention.self, "query"), (layers[1].attention.self, "key"), (layers[1].attention.self, "value"),
+        (layers[2].attention.self, "value"), (layers[2].attention.output, "dense"), (layers[0].output, "dense"),
+    ]:  # fmt: skip
+        setattr(module, name, factored_layer(getattr(module, name), None, share=0.8, of="weights"))
+        assert isinstance(getattr(module, name), FactoredLinear)
+    return model
+
+
+@pytest.mark.parametrize("reads", ["tokens", "first"])
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_layers_of_their_own_shapes_do_what_transformers_modules_do(reads: Reads, lengths: str) -> None:
+    batch = inputs(LENGTHS[lengths])
+    model = shaped("bert")
+    encoder = quicken(model, reads=reads, noise=Noise())
+    assert encoder is not None
+    assert [encoder.heads(layer) for layer in encoder.layer] == [1, 3, 4]
+    with encoder.aside():
+        theirs = states_and_gradients(model, batch, reads=reads)
+    theirs = theirs[0], {name: gradient.clone() for name, gradient in theirs[1].items()}
+    model.zero_grad()
+    ours = states_and_gradients(model, batch, reads=reads)
+    torch.testing.assert_close(ours[0], theirs[0], rtol=1e-4, atol=1e-5)
+    assert ours[1].keys() == theirs[1].keys()
+    for name, gradient in theirs[1].items():
+        torch.testing.assert_close(ours[1][name], gradient, rtol=1e-3, atol=2e-4)
+    encoder.fixed = True
+    for _ in range(2):
+        with torch.inference_mode():
+            asked = 1 if reads == "first" else TOKENS
+            answered = model(**batch).last_hidden_state[:, :asked] * batch["attention_mask"][:, :asked, None]
+        torch.testing.assert_close(answered, theirs[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_is_left_out_for_a_while() -> None:
+    model, batch = backbone("bert"), inputs(LENGTHS["padded"])
+    encoder = quicken(model, reads="tokens", noise=Noise())
+    assert encoder is not None
+    with torch.inference_mode():
+        before = model(**batch).last_hidden_state.clone()
+        with encoder.without(1):
+            skipped = model(**batch).last_hidden_state.clone()
+        assert torch.equal(model(**batch).last_hidden_state, before)
+        encoder.keep([0, 2])
+        assert torch.equal(model(**batch).last_hidden_state, skipped)
+    assert not torch.allclose(before, skipped)
 
 
 def test_answers_follow_weights_that_change_until_they_are_fixed() -> None:

@@ -55,6 +55,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
             tables={
                 "beside_parent": _beside(parent, child, columns),
                 "measures_beside_parent": _both(measures["before"], measures["after"]),
+                **made.tables,
             },
             facts={"method": settings.method["name"], "data": settings.on, "rows": len(compared), **made.facts},
         ),

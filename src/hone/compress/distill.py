@@ -6,29 +6,25 @@ import copy
 from collections.abc import Sequence
 from typing import Any, cast
 
-import numpy as np
-import pyarrow as pa
 import torch
 from torch import nn
 
 from hone.compress.int8 import require_float
+from hone.compress.recover import rows_taught, training
 from hone.compress.settings import DistillSettings
 from hone.compress.start import Made, Start
 from hone.compress.taught import Taught
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
-from hone.data.dataset import Dataset
 from hone.models.encoder import FAMILIES
 from hone.models.model import Model
+from hone.models.shapes import whole
 from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
-from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.protocol import LossOptions, Task
-from hone.tasks.rows import Rows
 from hone.train.finetune import run_loop
 from hone.train.loop import Setup
-from hone.train.settings import FinetuneSettings
 
 TOKENS_AT_ONCE = 512  # that are asked of the teacher each alone
 
@@ -46,13 +42,13 @@ def distill(settings: DistillSettings, start: Start) -> Made:
     torch.manual_seed(run.seed)
     student = _student(start, settings.layers)
     teacher = TorchEngine(start.model, device)
-    rows, labeled, keys = _rows(start)
+    rows, labeled, keys = rows_taught(start)
     run.progress.begin("asking the teacher", total=len(rows), unit="row")
     scores = score_rows(task, teacher, rows, done=run.progress.advance)
     run.progress.finish()
     taught = Taught(task, scores, labeled=labeled, temperature=settings.temperature, own=settings.own)
     setup = Setup(
-        settings=_training(settings),
+        settings=training(settings),
         seed=run.seed,
         identity=digest_value(
             {"stage": "distill", "settings": settings.model_dump(mode="json"), "seed": run.seed,
@@ -67,18 +63,6 @@ def distill(settings: DistillSettings, start: Start) -> Made:
     trained = run_loop(student, cast(Task, taught), rows, setup=setup, run=run, device=device)
     facts = {"layers": settings.layers, "rows_taught": len(rows), "seconds": round(trained.seconds, 1)}
     return Made(student.to("cpu").eval(), task, facts)
-
-
-def _training(settings: DistillSettings) -> FinetuneSettings:
-    return FinetuneSettings(
-        num_train_epochs=settings.num_train_epochs,
-        per_device_train_batch_size=settings.per_device_train_batch_size,
-        learning_rate=settings.learning_rate,
-        head_learning_rate=settings.head_learning_rate,
-        eval_strategy="no",
-        keep="last",
-        save_steps=settings.save_steps,
-    )
 
 
 def _student(start: Start, count: int) -> Model:
@@ -127,6 +111,7 @@ def _speak_alone(student: Model, start: Start) -> None:
     assert teacher.encoder is not None
     last: Any = teacher.encoder.layer[-1]
     norm, embeddings = last.output.LayerNorm, student.embeddings
+    embeddings.word_embeddings = whole(embeddings.word_embeddings)
     table = embeddings.word_embeddings.weight
     before, after = tokenizer.prefix, tokenizer.suffix
     teacher.eval()
@@ -141,28 +126,3 @@ def _speak_alone(student: Model, start: Start) -> None:
     for other in (embeddings.position_embeddings, embeddings.token_type_embeddings):
         nn.init.zeros_(other.weight)
     embeddings.LayerNorm.load_state_dict(norm.state_dict())
-
-
-def _rows(start: Start) -> tuple[Rows, np.ndarray[Any, np.dtype[np.bool_]], list[str]]:
-    """Encoded rows of ``train`` and ``unlabeled``, which of them have labels, and the keys of both."""
-    task, cache = start.task, start.run.cache
-    sets = [start.data["train"]] if "train" in start.data else []
-    if "unlabeled" in start.data:
-        sets.append(_with_any_target(start.data["unlabeled"], task))
-    if not sets:
-        raise RecipeError(
-            "distill was given no texts", fix="Name train or unlabeled under data.", code="recipe.no-split"
-        )
-    parts = [encoded(task, data, cache=cache) for data in sets]
-    known = [np.full(len(part), data.name != "unlabeled") for part, data in zip(parts, sets, strict=True)]
-    rows = Rows(pa.concat_tables([part.table for part in parts]))
-    return rows, np.concatenate(known), [encoding_key(task, data) for data in sets]
-
-
-def _with_any_target(data: Dataset, task: Task) -> Dataset:
-    """``data`` with a target in every row, for the encoding asks for one; the loss never looks at it."""
-    columns = dict(data.slice(0, len(data)))
-    (target,) = task.targets
-    first = columns[task.inputs[0].name]
-    columns[target.name] = [task.labels[0] if target.kind == "label" else ["O"] * len(value) for value in first]
-    return Dataset.from_columns("unlabeled", columns)

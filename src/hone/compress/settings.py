@@ -22,6 +22,9 @@ METHODS = Table(
     {
         "distill": "hone.compress.settings:DISTILL",
         "int8": "hone.compress.settings:INT8",
+        "low-rank": "hone.compress.recovery:LOW_RANK",
+        "prune": "hone.compress.recovery:PRUNE",
+        "sparse": "hone.compress.recovery:SPARSE",
         "vocabulary": "hone.compress.settings:VOCABULARY",
     },
     group="hone.compressors",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Run
 from hone.data.dataset import Dataset
 from hone.models.model import Model
+from hone.report.report import Grid
 from hone.tasks.protocol import Task
 
 
@@ -30,8 +31,9 @@ class Start:
 
 @dataclass(frozen=True)
 class Made:
-    """The compressed model and its task (with its tokenizer), and facts for the report."""
+    """The compressed model and its task (with its tokenizer), and facts and tables for the report."""
 
     model: Model
     task: Task
     facts: Mapping[str, int | float | str]
+    tables: Mapping[str, Grid] = field(default_factory=dict)

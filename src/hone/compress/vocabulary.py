@@ -23,6 +23,7 @@ from hone.compress.settings import VocabularySettings
 from hone.compress.start import Made, Start
 from hone.core.errors import RecipeError
 from hone.models.model import save_model
+from hone.models.shapes import FactoredEmbedding
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Task
@@ -139,8 +140,10 @@ def _shrink_table(backbone: Any, order: list[int], renumbered: Mapping[int, int]
     table = backbone.get_input_embeddings()
     config = backbone.config
     padding = renumbered.get(table.padding_idx) if table.padding_idx is not None else None
-    rows = table.weight.detach()[torch.tensor(order)].clone()
-    backbone.set_input_embeddings(nn.Embedding(len(order), rows.shape[1], padding_idx=padding, _weight=rows))
+    factored = isinstance(table, FactoredEmbedding)
+    rows = (table.first if factored else table).weight.detach()[torch.tensor(order)].clone()
+    shrunk = nn.Embedding(len(order), rows.shape[1], padding_idx=padding, _weight=rows)
+    backbone.set_input_embeddings(FactoredEmbedding(shrunk, table.second) if factored else shrunk)
     config.vocab_size = len(order)
     for key in ID_KEYS:
         if getattr(config, key, None) is not None:

@@ -14,6 +14,7 @@ import torch
 
 from hone.models.attention import KEPT_BYTES
 from hone.models.encoder import FAMILIES
+from hone.models.files import shapes_in
 from hone.models.model import HEAD_FILE
 
 WEIGHT_BYTES = 4
@@ -80,13 +81,9 @@ def size_of(folder: Path) -> Size:
     for file in sorted(folder.glob("*.safetensors")):
         if file.name == HEAD_FILE:
             continue
-        with file.open("rb") as handle:
-            header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
-        for name, entry in header.items():
-            if name != "__metadata__":
-                count = math.prod(entry["shape"])
-                total += count
-                embedding += count if "embedding" in name or "embed_tokens" in name else 0
+        for name, shape in shapes_in(file).items():
+            total += math.prod(shape)
+            embedding += math.prod(shape) if "embedding" in name or "embed_tokens" in name else 0
     width = int(config.get("hidden_size") or config.get("dim") or config.get("d_model") or 768)
     return Size(
         parameters=total,

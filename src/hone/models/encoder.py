@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -16,6 +18,7 @@ from hone.models.attention import HIDDEN, Attention, spans
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
 from hone.models.int8 import Int8Linear
 from hone.models.noise import Dropout, Noise
+from hone.models.shapes import FactoredLinear
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
 
@@ -42,13 +45,14 @@ class Encoder(nn.Module):
         super().__init__()
         self.layer = original.layer
         self._original = (original,)  # in a tuple: its parameters are registered above, and not twice
-        self._heads: int = config.num_attention_heads
+        self._size: int = config.hidden_size // config.num_attention_heads
         self._drop, self._drop_chances = float(config.hidden_dropout_prob), float(config.attention_probs_dropout_prob)
         self._noise, self._reads = noise, reads
         self._joints: dict[int, Callable[[Tensor], Tensor]] = {}
         self.fixed = False  # whether no weight changes any more, so that what is made of them can be kept
         self.frozen = 0  # layers
         self.given: Tensor | None = None  # states after the frozen layers, in place of making them
+        self._aside = False
         self.train(original.training)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, **options: Any) -> Any:
@@ -61,8 +65,17 @@ class Encoder(nn.Module):
 
     def takes(self, states: Tensor) -> bool:
         """Whether it goes its own way with states of this device and type."""
-        plain = states.device.type == "cpu" and states.dtype == torch.float32
+        plain = states.device.type == "cpu" and states.dtype == torch.float32 and not self._aside
         return plain and not torch.is_autocast_enabled("cpu")
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Within it transformers' encoder runs, module by module: hooks on its parts are called."""
+        self._aside = True
+        try:
+            yield
+        finally:
+            self._aside = False
 
     def states(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """Last states [rows, tokens, width], zeros where padded, or [rows, 1, width], of embeddings that it `takes`
@@ -72,12 +85,17 @@ class Encoder(nn.Module):
 
     def _run(self, hidden_states: Tensor, layout: Layout) -> Tensor:
         learns = torch.is_grad_enabled() or self.training
-        attention = self._attention(layout) if learns else None
+        attentions: dict[int, Attention] = {}  # by heads: those of the layers may differ
         states = self._lower(hidden_states, layout) if self.given is None else self.given
         for i, layer in enumerate(self.layer[self.frozen :], start=self.frozen):
             first = self._first(i)
-            if attention is not None:
-                states = self._learn(layer, states, layout=layout, attention=attention, first=first)
+            if learns:
+                heads = self.heads(layer)
+                if heads not in attentions:
+                    attentions[heads] = self._attention(layout, heads)
+                states = self._learn(
+                    layer, states, layout=layout, attention=attentions[heads], heads=heads, first=first
+                )
             else:
                 states = self._answer(layer, states, layout=layout, first=first)
         if self._reads == "tokens":
@@ -101,8 +119,31 @@ class Encoder(nn.Module):
 
     def keep(self, layers: Sequence[int]) -> None:
         """Go on with these layers alone, in this order."""
-        self.layer = self._original[0].layer = nn.ModuleList(self.layer[i] for i in layers)
+        self._set(nn.ModuleList(self.layer[i] for i in layers))
+
+    @contextmanager
+    def without(self, layer: int) -> Iterator[None]:
+        """Within it that layer is skipped."""
+        before = self.layer
+        self.keep([i for i in range(len(before)) if i != layer])
+        try:
+            yield
+        finally:
+            self._set(before)
+
+    def _set(self, layers: nn.ModuleList) -> None:
+        self.layer = self._original[0].layer = layers
         self._joints.clear()
+
+    def heads(self, layer: Any) -> int:
+        """Attention heads of one of the layers."""
+        count: int = layer.attention.self.query.out_features // self._size
+        return count
+
+    @property
+    def head_size(self) -> int:
+        """Width of a head."""
+        return self._size
 
     def lower(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """States after the frozen layers, flat [n, width], of embeddings [rows, tokens, width] under a mask int64
@@ -122,11 +163,13 @@ class Encoder(nn.Module):
     def _first(self, i: int) -> bool:
         return self._reads == "first" and i == len(self.layer) - 1
 
-    def _attention(self, layout: Layout) -> Attention:
-        bias = None if layout.bias is None else layout.bias.repeat_interleave(self._heads, dim=0)
-        return Attention(spans(layout.lengths, heads=self._heads), bias, drop=self._drop_chances)
+    def _attention(self, layout: Layout, heads: int) -> Attention:
+        bias = None if layout.bias is None else layout.bias.repeat_interleave(heads, dim=0)
+        return Attention(spans(layout.lengths, heads=heads), bias, drop=self._drop_chances)
 
-    def _learn(self, layer: Any, states: Tensor, *, layout: Layout, attention: Attention, first: bool) -> Tensor:
+    def _learn(
+        self, layer: Any, states: Tensor, *, layout: Layout, attention: Attention, heads: int, first: bool
+    ) -> Tensor:
         size = (layout.rows if first else len(states), states.shape[1])
         own, out, inner, outer = layer.attention.self, layer.attention.output, layer.intermediate, layer.output
         if self.training and self._drop_chances:
@@ -134,7 +177,7 @@ class Encoder(nn.Module):
         plan = AttentionPlan(
             layout=layout,
             attention=attention,
-            heads=self._heads,
+            heads=heads,
             eps=out.LayerNorm.eps,
             first=first,
             keep=self._mask(size),
@@ -172,7 +215,7 @@ class Encoder(nn.Module):
             joint = self._joint((own.query, own.key, own.value))
         count = 3 - len(parts)
         rest = layout.padded(joint(states)).view(layout.rows, layout.tokens, count, -1)
-        q, k, v = (part.unflatten(2, (self._heads, -1)).transpose(1, 2) for part in (*parts, *rest.unbind(2)))
+        q, k, v = (part.unflatten(2, (-1, self._size)).transpose(1, 2) for part in (*parts, *rest.unbind(2)))
         return q, k, v
 
     def _joint(self, layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
@@ -191,10 +234,29 @@ class Encoder(nn.Module):
 
 def joined(layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
     """Linear layers over one input as one, their outputs side by side."""
+    if any(isinstance(layer, FactoredLinear) for layer in layers):
+        return _joined_factors(layers)
     if isinstance(layers[0], Int8Linear):
         return Int8Linear.joined(layers)
-    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
-    return partial(functional.linear, weight=weight, bias=bias)
+    weight = torch.cat([layer.weight for layer in layers])
+    biases = [layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers]
+    return partial(functional.linear, weight=weight, bias=torch.cat(biases))
+
+
+def _joined_factors(layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
+    """The same where some are factored: one product for all first factors, and for the layers that are whole."""
+    seconds = [layer.second if isinstance(layer, FactoredLinear) else None for layer in layers]
+    firsts = [layer if second is None else layer.first for layer, second in zip(layers, seconds, strict=True)]
+    ends = list(itertools.accumulate(first.out_features for first in firsts))[:-1]
+    first = joined(firsts)
+
+    def product(states: Tensor) -> Tensor:
+        parts = torch.tensor_split(first(states), ends, dim=-1)
+        return torch.cat(
+            [part if second is None else second(part) for part, second in zip(parts, seconds, strict=True)], dim=-1
+        )
+
+    return product
 
 
 def _real(mask: Tensor | None) -> Tensor | None:

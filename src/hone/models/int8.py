@@ -61,6 +61,16 @@ class Int8Linear(nn.Module):
         """Several layers over one input as one, their outputs side by side."""
         return cls(*(torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "scale", "bias")))
 
+    @property
+    def in_features(self) -> int:
+        """Inputs."""
+        return self.weight.shape[1]
+
+    @property
+    def out_features(self) -> int:
+        """Outputs."""
+        return len(self.scale)
+
     def forward(self, input: Tensor) -> Tensor:
         if self._packed is None:  # weights as the kernel reads them; made of what was loaded last
             self._packed = torch.ops.onednn.qlinear_prepack(self.weight, None)

@@ -13,13 +13,12 @@ from torch import Tensor, nn
 
 from hone.core.errors import BundleError, RecipeError
 from hone.models.encoder import FAMILIES, Encoder, quicken
+from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
-from hone.models.int8 import is_int8, to_int8
 from hone.models.noise import Noise
 from hone.models.quiet import quiet_loading
 
 HEAD_FILE = "head.safetensors"
-INT8_FILE = "model.int8.safetensors"
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what libraries raise for damaged files
 DROPOUT_KEYS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout",
                 "attention_dropout", "seq_classif_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop")  # fmt: skip
@@ -106,35 +105,30 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
     """Compose a model from the backbone in ``folder`` and a head.
 
     Args:
-        folder: A base model or a bundle, Hugging Face layout, safetensors.
+        folder: A base model or a bundle, Hugging Face layout, safetensors, or with a weights file of hone's own.
         spec: The head.
         dropout: Dropout everywhere in place of the configuration's own; None leaves that.
         head_from: File the head's weights are read from; None: newly initialized, from torch's global generator.
 
     Raises:
-        BundleError: transformers cannot open the folder, weights are missing in it or have other shapes, or the head
+        BundleError: The folder cannot be opened, weights are missing in it or have other shapes, or the head
             file does not fit the head.
     """
     import transformers
 
     kind: type[Head] = HEADS[spec.kind]
     own = kind.gives == "logits"
+    auto_class = getattr(transformers, kind.auto_class)
     try:
         with quiet_loading():
             config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
             _configure(config, spec, dropout=dropout, own=own)
-            backbone, found = getattr(transformers, kind.auto_class).from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=own and head_from is None,  # a bundle with other labels as the base: a new head
-                output_loading_info=True,
-            )
+            file, new_head = own_file(folder), own and head_from is None
+            read = _read_plain if file is None else read_own
+            backbone, wanting = read(file or folder, config, auto_class, new_head=new_head)
     except UNREADABLE as error:
         raise _unreadable(folder, error) from error
-    _require_loaded(folder, backbone, found, gives=kind.gives, new_head=own and head_from is None)
+    _require_loaded(folder, backbone, wanting, gives=kind.gives, new_head=new_head)
     if not own and getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # ours reads token states; an unused pooler would be trained weights that do nothing
     head_dropout = float(getattr(config, "hidden_dropout_prob", 0.1)) if dropout is None else dropout
@@ -142,6 +136,20 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
     if head_from is not None and any(True for _ in head.parameters()):
         _load_head(head, head_from)
     return Model(backbone, head)
+
+
+def _read_plain(folder: Path, config: Any, auto_class: Any, *, new_head: bool) -> tuple[Any, set[str]]:
+    """The backbone that transformers reads from ``folder``, and the names of the weights that it made up."""
+    backbone, found = auto_class.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=new_head,  # a bundle with other labels as the base: a new head
+        output_loading_info=True,
+    )
+    return backbone, {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
 
 
 def _configure(config: Any, spec: HeadSpec, *, dropout: float | None, own: bool) -> None:
@@ -157,15 +165,14 @@ def _configure(config: Any, spec: HeadSpec, *, dropout: float | None, own: bool)
 
 def _unreadable(folder: Path, error: Exception) -> BundleError:
     return BundleError(
-        f"transformers cannot open the model in {folder}: {error}",
-        expected="a model in the Hugging Face layout with safetensors weights",
+        f"the model in {folder} cannot be opened: {error}",
+        expected="a model in the Hugging Face layout with safetensors weights, or a bundle's",
         code="base.unreadable",
     )
 
 
-def _require_loaded(folder: Path, backbone: Any, found: Mapping[str, Any], *, gives: Gives, new_head: bool) -> None:
-    """Raise when transformers made weights up: it draws at random, and only logs, what a folder lacks."""
-    wanting = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+def _require_loaded(folder: Path, backbone: Any, wanting: set[str], *, gives: Gives, new_head: bool) -> None:
+    """Raise when weights were made up: transformers draws at random, and only logs, what a folder lacks."""
     if new_head:
         wanting = {name for name in wanting if name.startswith(f"{backbone.base_model_prefix}.")}
     if new_head or gives == "hidden":
@@ -186,42 +193,12 @@ def _load_head(head: Head, file: Path) -> None:
         raise BundleError(f"the head in {file} does not fit: {error}", code="bundle.head") from error
 
 
-def build_int8(folder: Path, spec: HeadSpec) -> Model:
-    """The model that `save_model` wrote into ``folder`` with int8 layers.
-
-    Raises:
-        BundleError: The files are damaged, or of another model.
-    """
-    import transformers
-
-    kind: type[Head] = HEADS[spec.kind]
-    try:
-        with quiet_loading():
-            config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            _configure(config, spec, dropout=0.0, own=kind.gives == "logits")
-            backbone = getattr(transformers, kind.auto_class).from_config(config, dtype=torch.float32)
-        if kind.gives == "hidden" and getattr(backbone, "pooler", None) is not None:
-            backbone.pooler = None
-        head = kind(spec.labels, width=int(config.hidden_size), dropout=0.0, **spec.settings)
-        model = Model(backbone, head)
-        to_int8(model.backbone)
-        model.backbone.load_state_dict(load_file(folder / INT8_FILE))
-    except UNREADABLE as error:
-        raise _unreadable(folder, error) from error
-    if any(True for _ in head.parameters()):
-        _load_head(head, folder / HEAD_FILE)
-    return model
-
-
 def save_model(model: Model, folder: Path) -> list[str]:
-    """Write the model into ``folder``, in the Hugging Face layout unless its layers are int8; returns the names of the
-    files written."""
+    """Write the model into ``folder``, in the Hugging Face layout unless its layers are of hone's own (see
+    `hone.models.files`); returns the names of the files written."""
     backbone: Any = model.backbone
     with quiet_loading():
-        if is_int8(backbone):
-            backbone.config.save_pretrained(folder)
-            save_file({name: value.contiguous() for name, value in backbone.state_dict().items()}, folder / INT8_FILE)
-        else:
+        if not write_own(backbone, folder):
             backbone.save_pretrained(folder, max_shard_size="2GB")
     if any(True for _ in model.head.parameters()):
         save_file({name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / HEAD_FILE)

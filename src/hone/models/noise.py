@@ -28,6 +28,11 @@ class Noise:
         """Begin the masks of ``step``."""
         self._seed, self._step, self._given = seed, step, 0
 
+    @property
+    def step(self) -> int:
+        """The step that masks are drawn for."""
+        return self._step
+
     def ticket(self) -> Ticket:
         """One for the next mask of this step."""
         self._given += 1

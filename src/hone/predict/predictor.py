@@ -10,11 +10,11 @@ from hone.bundle.bundle import Bundle
 from hone.core.errors import BundleError, DataError, DeviceError
 from hone.core.settings import check_settings
 from hone.data.fields import Field
-from hone.models.model import HEAD_FILE, Model, build_int8, build_model
+from hone.models.model import HEAD_FILE, Model, build_model
 from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import Engine, TorchEngine
-from hone.predict.formats import INT8, SAFETENSORS
+from hone.predict.formats import INT8, SAFETENSORS, SHAPED
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Prediction, Task
 from hone.tasks.rows import Rows
@@ -108,10 +108,10 @@ def weights_format(bundle: Bundle) -> str:
         BundleError: In a way that this hone does not know.
     """
     found = next((part.format for part in bundle.manifest.parts if part.role == "weights"), "nothing")
-    if found not in (SAFETENSORS, INT8):
+    if found not in (SAFETENSORS, INT8, SHAPED):
         raise BundleError(
             f"the weights of {bundle.path} are written as {found!r}",
-            expected=f"{SAFETENSORS} or {INT8}",
+            expected=f"{SAFETENSORS}, {INT8} or {SHAPED}",
             fix="Open it with the hone that made it, or a newer one.",
             code="bundle.weights-format",
         )
@@ -132,8 +132,7 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
     if settings is None:
         raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")
     task = make_task(record.name, settings, labels=record.labels, folder=bundle.path)
-    if weights_format(bundle) == INT8:
-        return build_int8(bundle.path, task.head), task
+    weights_format(bundle)  # raises where it is unknown
     return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from hone.bundle.bundle import Bundle, write_bundle
 from hone.bundle.manifest import Lineage, Manifest, Part, Plain, TaskRecord
-from hone.models.int8 import is_int8
+from hone.models.files import INT8_FILE, SHAPED_FILE
 from hone.models.model import HEAD_FILE, Model, save_model
-from hone.predict.formats import INT8, SAFETENSORS
+from hone.predict.formats import INT8, SAFETENSORS, SHAPED
 from hone.tasks.protocol import Task
+
+OWN = {INT8_FILE: INT8, SHAPED_FILE: SHAPED}  # what transformers alone cannot read
 
 
 def write_model(target: Path, model: Model, task: Task, *, lineage: Lineage) -> Bundle:
@@ -23,7 +25,8 @@ def write_model(target: Path, model: Model, task: Task, *, lineage: Lineage) -> 
 
 def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
     model = model.to("cpu")
-    written, small = save_model(model, folder), is_int8(model.backbone)
+    written = save_model(model, folder)
+    own = next((OWN[name] for name in written if name in OWN), None)
     task.tokenizer.save(folder)
     processor = sorted(path.name for path in folder.iterdir() if path.name not in written)
     weights = tuple(name for name in written if name != HEAD_FILE)
@@ -36,7 +39,7 @@ def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
             inputs=tuple(field.name for field in task.inputs),
         ),
         parts=(
-            Part(role="weights", name="backbone", format=INT8 if small else SAFETENSORS, files=weights),
+            Part(role="weights", name="backbone", format=own or SAFETENSORS, files=weights),
             Part(role="processor", name="tokenizer", format="tokenizers", files=tuple(processor)),
             Part(
                 role="head",
@@ -47,6 +50,6 @@ def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
             ),
         ),
         default=("backbone", "tokenizer", task.head.kind),
-        plain=Plain(auto_class=model.head.auto_class, gives="nothing" if small else model.head.gives),
+        plain=Plain(auto_class=model.head.auto_class, gives="nothing" if own else model.head.gives),
         lineage=lineage,
     )

@@ -25,7 +25,7 @@ from hone.models.model import HEAD_FILE, Model, build_model
 from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
-from hone.predict.formats import SAFETENSORS
+from hone.predict.formats import SAFETENSORS, SHAPED
 from hone.predict.predictor import weights_format
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
@@ -127,7 +127,7 @@ def _start(inputs: Inputs) -> tuple[Base, Bundle | None]:
         raise RecipeError("finetune was given no base model", fix="Name one: base: minilm", code="recipe.no-base")
     if before is None and inputs.base is not None and (inputs.base.folder / MANIFEST).is_file():
         before = Bundle.open(inputs.base.folder)
-    if before is not None and weights_format(before) != SAFETENSORS:
+    if before is not None and weights_format(before) not in (SAFETENSORS, SHAPED):
         raise BundleError(
             f"the bundle {before.path} has weights written as {weights_format(before)}, which cannot learn",
             expected="a bundle with float32 weights",
