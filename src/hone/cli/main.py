@@ -92,6 +92,7 @@ def finetune(
     base: Annotated[str, typer.Option("--base", help="minilm, a folder, a bundle or a hub id.")] = "minilm",
     validation: Annotated[str | None, typer.Option("--validation", help="A file, or none; else carved.")] = None,
     seed: Annotated[int, typer.Option("--seed")] = 13,
+    device: DeviceName = "auto",
     column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
@@ -105,6 +106,7 @@ def finetune(
         base=base,
         validation=validation,
         seed=seed,
+        device=device,
         columns=parse_columns(column or []),
         overrides=overrides or [],
         as_json=as_json,
@@ -116,6 +118,7 @@ def evaluate(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Labeled rows that the bundle did not learn from.")],
     overrides: Overrides = None,
+    device: DeviceName = "auto",
     column: ColumnNames = None,
     out: Out = None,
     as_json: Json = False,
@@ -124,7 +127,7 @@ def evaluate(
     from hone.cli.single import evaluate_file
 
     columns = parse_columns(column or [])
-    evaluate_file(bundle, file, columns=columns, overrides=overrides or [], out=out, as_json=as_json)
+    evaluate_file(bundle, file, device=device, columns=columns, overrides=overrides or [], out=out, as_json=as_json)
 
 
 @app.command()
@@ -136,6 +139,7 @@ def compress(
     overrides: Overrides = None,
     unlabeled: Annotated[str | None, typer.Option("--unlabeled", help="More texts of the domain.")] = None,
     validation: Annotated[str | None, typer.Option("--validation", help="A file to compare on; else carved.")] = None,
+    device: DeviceName = "auto",
     column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
@@ -149,6 +153,7 @@ def compress(
         method=method,
         unlabeled=unlabeled,
         validation=validation,
+        device=device,
         columns=parse_columns(column or []),
         overrides=overrides or [],
         as_json=as_json,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from hone.pipeline.yaml_file import parse_value
 from hone.report.html import to_html
 from hone.report.report import Report
 
+STAGE = re.compile(r"^stages\.\d+\.")
+
 
 def inspect_files(
     files: Sequence[Path], *, task: str, base: str, out: Path | None, columns: Mapping[str, str], as_json: bool
@@ -33,8 +38,8 @@ def inspect_files(
         },
         "stages": ["inspect", "finetune"],
     }
-    recipe = make_recipe(values, folder=Path())
-    with tempfile.TemporaryDirectory() as folder:
+    with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
+        recipe = make_recipe(values, folder=Path())
         result = run_stages(recipe, out=Path(folder), progress=make_progress(), until="inspect")
     show_and_keep(result.reports["inspect"], out=out, as_json=as_json)
 
@@ -47,6 +52,7 @@ def finetune_file(
     base: str,
     validation: str | None,
     seed: int,
+    device: str,
     columns: Mapping[str, str],
     overrides: Sequence[str],
     as_json: bool,
@@ -58,11 +64,13 @@ def finetune_file(
     if validation:
         data["validation"] = validation if validation == "none" else _source(validation, columns)
     chosen, settings = _split(overrides)
-    values = {**_head(task, base), "seed": seed, "data": data, "stages": [{"kind": "finetune", **settings}]}
+    values = {**_head(task, base), "seed": seed, "device": device, "data": data}
+    values["stages"] = [{"kind": "finetune", **settings}]
     values["task"] = {"name": task, **chosen}
-    recipe = make_recipe(values, folder=Path())
     side = target.with_name(target.name + ".run")
-    result = run_stages(recipe, out=side, progress=make_progress(), bundle_to=target)
+    with _told_as_arguments():
+        recipe = make_recipe(values, folder=Path())
+        result = run_stages(recipe, out=side, progress=make_progress(), bundle_to=target)
     _show(result, "finetune", as_json=as_json)
     if not as_json:
         typer.echo(f"bundle   {out}")
@@ -72,6 +80,7 @@ def evaluate_file(
     bundle: Path,
     file: Path,
     *,
+    device: str,
     columns: Mapping[str, str],
     overrides: Sequence[str],
     out: Path | None,
@@ -82,13 +91,17 @@ def evaluate_file(
     values = {
         "version": 1,
         "task": _task_of(opened),
+        "device": device,
         "data": {"test": _source(file, columns)},
         "stages": [{"kind": "evaluate", **_settings(overrides, "evaluate")}],
     }
-    recipe = make_recipe(values, folder=Path())
-    with tempfile.TemporaryDirectory() as folder:
+    with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
+        recipe = make_recipe(values, folder=Path())
         result = run_stages(recipe, out=out or Path(folder), progress=make_progress(), bundle=opened)
     _show(result, "evaluate", as_json=as_json)
+    if out is not None and not as_json:
+        for page in result.pages:
+            typer.echo(f"report   {page}")
 
 
 def compress_bundle(
@@ -99,6 +112,7 @@ def compress_bundle(
     method: str,
     unlabeled: str | None,
     validation: str | None,
+    device: str,
     columns: Mapping[str, str],
     overrides: Sequence[str],
     as_json: bool,
@@ -121,15 +135,35 @@ def compress_bundle(
     values = {
         "version": 1,
         "task": _task_of(opened),
+        "device": device,
         "data": data,
         "stages": [{"kind": "compress", "method": own, **settings}],
     }
     side = target.with_name(target.name + ".run")
-    recipe = make_recipe(values, folder=Path())
-    result = run_stages(recipe, out=side, progress=make_progress(), bundle=opened, bundle_to=target)
+    with _told_as_arguments():
+        recipe = make_recipe(values, folder=Path())
+        result = run_stages(recipe, out=side, progress=make_progress(), bundle=opened, bundle_to=target)
     _show(result, "compress", as_json=as_json)
     if not as_json:
         typer.echo(f"bundle   {out}")
+
+
+@contextmanager
+def _told_as_arguments() -> Iterator[None]:
+    """Within it faults of the stage are told by the key that was given, not by its place in the recipe made of it."""
+    try:
+        yield
+    except RecipeError as error:
+        if not any(STAGE.match(fault.field) for fault in error.faults):
+            raise
+        faults = [replace(fault, field=STAGE.sub("", fault.field)) for fault in error.faults]
+        raise RecipeError(
+            error.found.replace("the recipe", "the command"),
+            expected=error.expected,
+            fix=error.fix,
+            code=error.code,
+            faults=faults,
+        ) from error
 
 
 def _task_of(bundle: Bundle) -> dict[str, Any]:

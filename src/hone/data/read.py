@@ -7,6 +7,7 @@ import difflib
 import glob
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 24  # of the texts of a batch: what bounds memory where they are megabytes long
 FAULTS_NAMED = 50
 STDIN = "standard input"
+ARRAY = re.compile(r"""\s*\[\s*($|[{"])""")  # how a JSON array of objects or strings begins
 
 
 def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cache: Path) -> Dataset:
@@ -116,6 +118,13 @@ def _stream_rows(stream: IO[Any], stated: str, *, shown: str) -> tuple[str, Raw]
     begin = list(itertools.islice(lines, 1))
     if begin:
         begin[0] = begin[0].removeprefix("\ufeff")
+    if begin and stated not in TEXT_FORMATS and ARRAY.match(begin[0]):
+        raise DataError(
+            f"{shown} begins a JSON array",
+            expected="one JSON object a line, or one text a line",
+            fix="Write each element on a line of its own: jq -c '.[]'.",
+            code="data.json-array",
+        )
     objects = bool(begin) and begin[0].lstrip().startswith("{")
     kind = stated if stated in TEXT_FORMATS else ("jsonl" if objects else "text")
     return kind, TEXT_FORMATS[kind](itertools.chain(begin, lines), shown)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from ended import Hone
 
 import hone
@@ -103,9 +104,38 @@ def test_evaluate_prints_one_object_and_leaves_the_bundle_as_it_is(
 def test_evaluate_keeps_predictions_where_out_says(
     run: Hone, copy: Path, texts: dict[str, Path], tmp_path: Path
 ) -> None:
-    assert run("evaluate", copy, texts["test"], "--out", tmp_path / "out").code == 0
+    ended = run("evaluate", copy, texts["test"], "--out", tmp_path / "out")
+    assert ended.code == 0
+    assert str(tmp_path / "out" / "reports" / "00-evaluate.html") in ended.out.splitlines()[-1]
     assert len((tmp_path / "out" / "stages" / "00-evaluate" / "predictions.jsonl").read_text().splitlines()) == 24
     assert (tmp_path / "out" / "reports" / "00-evaluate.html").is_file()
+
+
+def test_faults_of_one_stage_are_told_by_the_key_that_was_given(
+    run: Hone, copy: Path, texts: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    for ended in (
+        run("evaluate", copy, texts["test"], "worts=1"),
+        run("finetune", texts["train"], "--out", tmp_path / "b", "--base", tiny_base, "freeze_layers=9"),
+    ):
+        assert ended.code == 2
+        assert "stages." not in ended.err
+        assert "worts" in ended.err or "freeze_layers" in ended.err
+        assert "recipe" not in ended.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has the device that is asked for")
+def test_every_command_that_computes_takes_a_device(
+    run: Hone, copy: Path, texts: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    for arguments in (
+        ("finetune", texts["train"], "--out", tmp_path / "b", "--base", tiny_base),
+        ("evaluate", copy, texts["test"]),
+        ("compress", copy, texts["train"], "--method", "vocabulary", "--out", tmp_path / "c"),
+    ):
+        ended = run(*arguments, "--device", "cuda")
+        assert ended.code == 2
+        assert "cuda" in ended.err
 
 
 def test_evaluate_refuses_settings_of_the_task(run: Hone, copy: Path, texts: dict[str, Path]) -> None:

@@ -201,3 +201,14 @@ def test_faults_of_standard_input_are_placed_there() -> None:
         list(read_stream(stdin(b'{"text": "a"}\n{"body": "b"}\n'), TEXT))
     (fault,) = caught.value.faults
     assert (fault.code, fault.file, fault.line, fault.field) == ("data.column-missing", "standard input", 2, "text")
+
+
+@pytest.mark.parametrize("content", [b'[{"text": "a"}]\n', b' [\n{"text": "a"}]\n', b'["a", "b"]'])
+def test_a_json_array_is_not_taken_for_texts(content: bytes) -> None:
+    with pytest.raises(DataError, match="JSON array") as caught:
+        list(read_stream(stdin(content), TEXT))
+    assert caught.value.code == "data.json-array"
+
+
+def test_a_text_may_begin_with_a_bracket() -> None:
+    assert texts(read_stream(stdin(b"[laughs] hi\n[1] see above\n"), TEXT)) == [["[laughs] hi", "[1] see above"]]
