@@ -115,6 +115,15 @@ def to_int8(module: nn.Module) -> None:
             to_int8(child)
 
 
+def round_tables(module: nn.Module) -> None:
+    """Replace every embedding table of ``module`` by its rounded one, in place."""
+    for name, child in module.named_children():
+        if type(child) is nn.Embedding:
+            setattr(module, name, Int8Embedding.of(child))
+        else:
+            round_tables(child)
+
+
 def is_int8(module: nn.Module) -> bool:
     """Whether it holds such layers."""
     return any(isinstance(child, Int8Linear | Int8Embedding) for child in module.modules())

@@ -4,3 +4,6 @@ from __future__ import annotations
 
 SAFETENSORS = "safetensors"  # float32, as transformers reads them
 INT8 = "safetensors-int8"  # hone.models.int8
+ONNX = "onnx"  # hone.models.onnx
+FORMATS = (SAFETENSORS, INT8, ONNX)
+CPU_ONLY = (INT8, ONNX)
