@@ -40,7 +40,7 @@ def to_onnx(settings: OnnxSettings, start: Start) -> Made:
     rows = _calibration_rows(start, most=settings.calibration_rows) if settings.activations == "static" else None
     start.run.progress.say("exporting the model to ONNX, which takes a while")
     exported = export_onnx(start.model, tables=settings.precision)
-    facts: dict[str, int | float | str] = {"precision": settings.precision}
+    facts: dict[str, int | float | str] = {"numbers": settings.precision}
     if settings.precision == "int8":
         batches = [] if rows is None else _batches(start, rows)
         exported = _rounded(exported, activations=settings.activations, batches=batches)

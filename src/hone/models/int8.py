@@ -101,7 +101,7 @@ class Int8Embedding(nn.Module):
         return cls(*rounded(table.weight.detach()))
 
     def forward(self, input: Tensor) -> Tensor:
-        return functional.embedding(input, self.weight).float() * self.scale[input].unsqueeze(-1)
+        return functional.embedding(input, self.weight).float() * functional.embedding(input, self.scale[:, None])
 
 
 def to_int8(module: nn.Module) -> None:
