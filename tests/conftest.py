@@ -94,6 +94,20 @@ def tag_bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return _bundle(task, tagging_rows(), tiny_base, tmp_path_factory.mktemp("tag-bundle"))
 
 
+@pytest.fixture(scope="session")
+def onnx_bundle(text_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`text_bundle` as an ONNX graph. Never write into it: copy it."""
+    from hone.cli.main import main
+
+    folder = tmp_path_factory.mktemp("onnx-bundle")
+    train = write_jsonl(folder / "train.jsonl", classification_rows())
+    os.environ["HONE_CACHE"] = str(folder / "cache")
+    with pytest.raises(SystemExit) as ended:
+        main(["compress", str(text_bundle), str(train), "--method", "onnx", "--out", str(folder / "bundle")])
+    assert ended.value.code == 0
+    return folder / "bundle"
+
+
 def _bundle(task: object, rows: list[dict[str, object]], base: Path, folder: Path) -> Path:
     import hone
 

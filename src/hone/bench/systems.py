@@ -1,17 +1,27 @@
-"""What is timed: hone's own predictor, and transformers' pipeline over the same folder."""
+"""What is timed: hone's own predictor, transformers' pipeline over the same folder, ONNX Runtime on the same model."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 import transformers
 
 from hone.bundle.bundle import Bundle
+from hone.core.errors import RecipeError
+from hone.core.progress import Progress
+from hone.models.export import export_onnx
+from hone.models.heads import HeadSpec
+from hone.models.model import build_model
+from hone.models.onnx import SCORES, OnnxModel, load_onnx
 from hone.models.quiet import quiet_loading
 from hone.predict.batching import budgeted
-from hone.predict.predictor import Predictor
+from hone.predict.formats import ONNX
+from hone.predict.onnx import open_session
+from hone.predict.predictor import Predictor, open_model, weights_format
 from hone.tasks.rows import IntArray
 
 AUTO_CLASSES = {
@@ -60,8 +70,8 @@ class Pipeline:
     def __init__(self, predictor: Predictor) -> None:
         bundle, task = predictor.bundle, predictor.task
         transformers.logging.set_verbosity_error()
+        tokenizer = _tokenizer(bundle)
         with quiet_loading():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(bundle.path, trust_remote_code=False)
             model = _model(bundle, task.name, labels=len(task.labels))
         limits = {"truncation": True, "max_length": task.max_tokens} if task.name == "text-classification" else {}
         self._call: Any = transformers.pipeline(task.name, model=model, tokenizer=tokenizer, device="cpu", **limits)
@@ -71,6 +81,87 @@ class Pipeline:
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
         return sum(_padded(lengths[at : at + batch]) for at in range(0, len(lengths), batch))
+
+
+class OnnxRuntime:
+    """An ONNX graph in ONNX Runtime, as it is commonly run: transformers' tokenizer, texts in the order they come, each
+    batch padded to its longest, the likeliest label and its chance read off.
+
+    Args:
+        predictor: Whose bundle's tokenizer it takes.
+        graph: Whose inputs are among token ids, mask and word positions; every token of a tagger counts as a word.
+    """
+
+    name = "ONNX Runtime"
+
+    def __init__(self, predictor: Predictor, graph: OnnxModel) -> None:
+        self._limit = predictor.task.max_tokens
+        self._tokenizer = _tokenizer(predictor.bundle)
+        self._session = open_session(graph.graph)
+        self._inputs = frozenset(entry.name for entry in self._session.get_inputs())
+
+    def answer(self, texts: Sequence[str], *, batch: int) -> None:
+        for at in range(0, len(texts), batch):
+            self.scores(texts[at : at + batch])
+
+    def scores(self, texts: Sequence[str]) -> tuple[IntArray, Any]:
+        """The likeliest label of each text, or token, and its chance."""
+        entries = self._tokenizer(
+            list(texts), padding=True, truncation=True, max_length=self._limit, return_tensors="np"
+        )
+        given = {name: entries[name].astype(np.int64) for name in self._inputs if name in entries}
+        if "word_positions" in self._inputs:
+            rows, tokens = given["input_ids"].shape
+            given["word_positions"] = np.broadcast_to(np.arange(tokens), (rows, tokens))
+        (scores,) = self._session.run([SCORES], given)
+        chances = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        chances /= chances.sum(axis=-1, keepdims=True)
+        return scores.argmax(axis=-1), chances.max(axis=-1)
+
+    def computed(self, lengths: IntArray, *, batch: int) -> int:
+        return sum(_padded(lengths[at : at + batch]) for at in range(0, len(lengths), batch))
+
+
+def systems_for(predictor: Predictor, *, progress: Progress) -> tuple[System, ...]:
+    """What can be timed beside ``predictor``, itself first; what cannot is said.
+
+    Exporting the model for ONNX Runtime takes a while.
+    """
+    systems: list[System] = [Hone(predictor)]
+    if predictor.bundle.manifest.plain.gives != "nothing":
+        systems.append(Pipeline(predictor))
+    if importlib.util.find_spec("onnxruntime") is None or importlib.util.find_spec("onnxscript") is None:
+        progress.say("ONNX Runtime is not timed, for it is not installed: pip install 'hone[onnx]'")
+        return tuple(systems)
+    try:
+        systems.append(OnnxRuntime(predictor, _graph(predictor, progress)))
+    except RecipeError as error:
+        progress.say(f"ONNX Runtime is not timed: {error.found}")
+    return tuple(systems)
+
+
+def _graph(predictor: Predictor, progress: Progress) -> OnnxModel:
+    """The bundle's own graph where it is one; else its model, exported. Where a tagger's head is hone's own, one of
+    transformers' stands in its place, as in `Pipeline`.
+
+    Raises:
+        RecipeError: It cannot be had.
+    """
+    bundle, head = predictor.bundle, predictor.task.head
+    if head.kind == "token-tagging" and bundle.manifest.plain.gives == "nothing":
+        raise RecipeError("its head reads words, and without plain weights no other can take its place")
+    if weights_format(bundle) == ONNX:
+        return load_onnx(bundle.path)
+    progress.say("exporting the model for ONNX Runtime, which takes a while")
+    if head.kind != "token-tagging":
+        return export_onnx(open_model(bundle)[0])
+    with torch.random.fork_rng(devices=[]):
+        return export_onnx(build_model(bundle.path, HeadSpec("token-linear", head.labels)))
+
+
+def _tokenizer(bundle: Bundle) -> Any:
+    with quiet_loading():
+        return transformers.AutoTokenizer.from_pretrained(bundle.path, trust_remote_code=False)
 
 
 def _model(bundle: Bundle, task: str, *, labels: int) -> Any:

@@ -1,4 +1,4 @@
-"""``hone bench``: a bundle and the transformers pipeline, timed in alternation on the user's own texts."""
+"""``hone bench``: a bundle and what else could run it, timed in alternation on the user's own texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hone.bench.bench import bench
-from hone.bench.systems import Hone, Pipeline
+from hone.bench.systems import systems_for
 from hone.cli.console import make_progress
 from hone.cli.single import show_and_keep
 from hone.data.read import read_stream
@@ -28,9 +28,9 @@ def bench_file(
     """Time the bundle on the first ``texts`` texts of ``file``."""
     predictor = load(bundle, device=device)
     given = _texts(predictor, file, columns=columns, most=texts)
-    plain = predictor.bundle.manifest.plain.gives != "nothing"  # what transformers cannot open is timed alone
-    systems = (Hone(predictor), Pipeline(predictor)) if plain else (Hone(predictor),)
-    report = bench(predictor, systems, given, repeats=repeats, progress=make_progress())
+    progress = make_progress()
+    systems = systems_for(predictor, progress=progress)
+    report = bench(predictor, systems, given, repeats=repeats, progress=progress)
     show_and_keep(report, out=out, as_json=as_json)
 
 

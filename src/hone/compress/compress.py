@@ -18,8 +18,7 @@ from hone.core.errors import GateNotMet
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
 from hone.metrics.intervals import wilson, with_intervals
-from hone.predict.device import pick_device
-from hone.predict.engine import TorchEngine
+from hone.predict.engine import engine_of
 from hone.predict.predictor import Predictor, open_bundle, open_model
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
@@ -40,7 +39,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle, compared = _given(settings, inputs)
     parent = open_bundle(bundle, device=run.device)
     made = _made(settings, bundle, inputs, run)
-    child = Predictor(bundle, made.task, TorchEngine(made.model.eval(), pick_device(run.device)))
+    child = Predictor(bundle, made.task, engine_of(made.model, device=run.device))
     columns = compared.slice(0, len(compared))
     before, after = _answers(parent, columns), _answers(child, columns)
     _refuse_loss(settings, parent.task, before, after, columns)
@@ -142,7 +141,7 @@ def _beside(parent: Predictor, child: Predictor, columns: Mapping[str, Sequence[
     timed = {"texts_per_s": "texts_per_s", "latency_p50": "p50_ms", "latency_p99": "p99_ms"}
     rows: list[list[Cell]] = [
         ["disk_mb", *(_disk(one.bundle) / 1e6 for one in (parent, child))],
-        ["weights_mb", *(_weights(one) / 1e6 for one in (parent, child))],
+        ["weights_mb", *(one.engine.weights_bytes / 1e6 for one in (parent, child))],
         *([name, *(row[speed.columns.index(column)] for row in speed.rows)] for name, column in timed.items()),
     ]
     for row in rows:
@@ -155,12 +154,6 @@ def _beside(parent: Predictor, child: Predictor, columns: Mapping[str, Sequence[
 
 def _disk(bundle: Bundle) -> int:
     return sum(file.bytes for file in bundle.manifest.files.values())
-
-
-def _weights(predictor: Predictor) -> int:
-    """Bytes of the weights in memory."""
-    assert isinstance(predictor.engine, TorchEngine)
-    return sum(value.nbytes for value in predictor.engine.model.state_dict().values())
 
 
 def _both(before: Sequence[Measure], after: Sequence[Measure]) -> Grid:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from hone.bundle.stage import Stage
+from hone.bundle.stage import Inputs, Stage
 from hone.core.choice import decided
+from hone.core.errors import Fault, MissingExtra
 from hone.core.settings import Settings
 from hone.core.tables import Table
 
@@ -23,6 +25,7 @@ METHODS = Table(
         "distill": "hone.compress.settings:DISTILL",
         "int8": "hone.compress.settings:INT8",
         "low-rank": "hone.compress.recovery:LOW_RANK",
+        "onnx": "hone.compress.settings:ONNX",
         "prune": "hone.compress.recovery:PRUNE",
         "sparse": "hone.compress.recovery:SPARSE",
         "vocabulary": "hone.compress.settings:VOCABULARY",
@@ -39,11 +42,19 @@ class Method:
         name: Its name in recipes.
         settings: Its settings model.
         work: ``module:function`` that does it: ``(settings, hone.compress.start.Start) -> hone.compress.start.Made``.
+        needs: Packages of the extra of its name that it imports.
     """
 
     name: str
     settings: type[Settings]
     work: str
+    needs: tuple[str, ...] = ()
+
+    def require(self) -> None:
+        """Raise `MissingExtra` for the first of those packages that is not installed."""
+        for package in self.needs:
+            if importlib.util.find_spec(package) is None:
+                raise MissingExtra(package, extra=self.name, needed_for=f"compress by {self.name}")
 
     def run(self, settings: Settings, start: Any) -> Any:
         """Do it."""
@@ -71,6 +82,30 @@ class Int8Settings(Settings):
 
 
 INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights")
+
+
+class OnnxSettings(Settings):
+    """Settings of the method ``onnx``: the model as one graph for ONNX Runtime.
+
+    Attributes:
+        precision: ``int8`` keeps the backbone's weights in eight bits and multiplies in integers.
+        activations: What ``int8`` does with what goes into a product: brought to integers by its own range at each call
+            (``dynamic``), or by the range that calibration rows had there (``static``).
+        calibration_rows: Most rows of the given texts that ``static`` reads.
+    """
+
+    precision: Literal["float32", "int8"] = "float32"
+    activations: Literal["dynamic", "static"] = "dynamic"
+    calibration_rows: Count = 256
+
+    @model_validator(mode="after")
+    def _integers(self) -> OnnxSettings:
+        if self.activations == "static" and self.precision != "int8":
+            raise ValueError("activations: static together with precision: int8, whose activations it speaks of")
+        return self
+
+
+ONNX = Method("onnx", OnnxSettings, "hone.compress.onnx:to_onnx", needs=("onnx", "onnxscript", "onnxruntime"))
 
 
 class DistillSettings(Settings):
@@ -124,11 +159,22 @@ class CompressSettings(Settings):
         return value
 
 
+def find_faults(settings: CompressSettings, inputs: Inputs) -> list[Fault]:
+    """None; what the method needs and is not installed is told here, before anything of the recipe runs.
+
+    Raises:
+        MissingExtra: Something is not.
+    """
+    METHODS[settings.method["name"]].require()
+    return []
+
+
 COMPRESS = Stage(
     kind="compress",
     settings=CompressSettings,
     reads=("train", "validation", "unlabeled"),
     changes="model",
     work="hone.compress.compress:compress",
+    check="hone.compress.settings:find_faults",
     needs_bundle=True,
 )

@@ -9,6 +9,7 @@ from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Run
 from hone.data.dataset import Dataset
 from hone.models.model import Model
+from hone.models.onnx import OnnxModel
 from hone.report.report import Grid
 from hone.tasks.protocol import Task
 
@@ -33,7 +34,7 @@ class Start:
 class Made:
     """The compressed model and its task (with its tokenizer), and facts and tables for the report."""
 
-    model: Model
+    model: Model | OnnxModel
     task: Task
     facts: Mapping[str, int | float | str]
     tables: Mapping[str, Grid] = field(default_factory=dict)

@@ -280,6 +280,13 @@ def _layout(rows: int, tokens: int, real: Tensor | None) -> Layout:
     return Layout(rows, tokens, places, counts.cumsum(0) - counts, tuple(ends.tolist()), bias)
 
 
+def slacken(backbone: Any) -> None:
+    """Undo `quicken`."""
+    body = getattr(backbone, backbone.base_model_prefix, backbone)
+    if isinstance(getattr(body, "encoder", None), Encoder):
+        body.encoder = body.encoder._original[0]
+
+
 def quicken(backbone: Any, *, reads: Reads, noise: Noise) -> Encoder | None:
     """Give a transformers model of the `FAMILIES` the encoder above and return it; leave another as it is."""
     body = getattr(backbone, backbone.base_model_prefix, backbone)

@@ -42,14 +42,20 @@ def shapes_in(file: Path) -> dict[str, tuple[int, ...]]:
 
 def write_own(backbone: Any, folder: Path) -> bool:
     """Write configuration and weights where transformers could not read the weights back; whether that was so."""
-    sparse = _sparse(backbone)
-    small = is_int8(backbone)
-    if not (small or sparse or is_shaped(backbone)):
+    name = own_name(backbone)
+    if name is None:
         return False
     state = {name: value.contiguous() for name, value in backbone.state_dict().items()}
     backbone.config.save_pretrained(folder)
-    save_file(compact(state, sparse), folder / (INT8_FILE if small else SHAPED_FILE))
+    save_file(compact(state, _sparse(backbone)), folder / name)
     return True
+
+
+def own_name(backbone: nn.Module) -> str | None:
+    """What the weights file of ``backbone`` is called; None where transformers can read its weights."""
+    if is_int8(backbone):
+        return INT8_FILE
+    return SHAPED_FILE if is_shaped(backbone) or _sparse(backbone) else None
 
 
 def _sparse(backbone: nn.Module) -> list[str]:

@@ -62,6 +62,10 @@ class Head(nn.Module):
         """What decoding needs besides the outputs, such as transition scores."""
         return {}
 
+    def entries(self) -> tuple[str, ...]:
+        """Names of what it reads of a batch besides what the backbone reads."""
+        return ()
+
 
 class SequenceLogits(Head):
     """transformers' own sequence-classification head (for BERT: pooler over ``[CLS]``, dropout, linear)."""
@@ -103,6 +107,9 @@ class TokenLogits(Head):
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         return {"logits": at_words(states, batch["word_positions"])}  # [batch, words, labels]
 
+    def entries(self) -> tuple[str, ...]:
+        return ("word_positions",)
+
 
 class Tagging(Head):
     """Word states, word shapes beside them where asked for, and a linear layer or a CRF over them.
@@ -123,7 +130,7 @@ class Tagging(Head):
         self.shapes = nn.ModuleList(nn.Embedding(size, SHAPE_WIDTH) for size in SHAPE_SIZES) if word_shape else None
         inside = width + (len(SHAPE_SIZES) * SHAPE_WIDTH if word_shape else 0)
         self.dropout = nn.Dropout(dropout)
-        self.context = nn.LSTM(inside, context // 2, batch_first=True, bidirectional=True) if context else None
+        self.context: nn.Module | None = WordLstm(inside, context // 2) if context else None
         self.linear = _linear(context or inside, len(labels))
         self.chain = ChainParameters(labels) if crf else None
 
@@ -134,12 +141,8 @@ class Tagging(Head):
             words = torch.cat([words, *(table(seen[..., i]) for i, table in enumerate(self.shapes))], dim=2)
         words = self.dropout(words)
         if self.context is not None:
-            lengths = batch["word_mask"].sum(1).clamp(min=1).cpu()  # a text without words is packed as its padding
-            packed = nn.utils.rnn.pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
-            words, _ = nn.utils.rnn.pad_packed_sequence(
-                self.context(packed)[0], batch_first=True, total_length=words.shape[1]
-            )
-            words = self.dropout(words)
+            lengths = batch["word_mask"].sum(1).clamp(min=1)  # a text without words is read as its padding
+            words = self.dropout(self.context(words, lengths))
         outputs = {"logits": self.linear(words)}
         if self.chain is not None:
             outputs.update(self.constants())
@@ -147,6 +150,25 @@ class Tagging(Head):
 
     def constants(self) -> dict[str, Tensor]:
         return {} if self.chain is None else self.chain.chain()._asdict()
+
+    def entries(self) -> tuple[str, ...]:
+        shapes = ("shapes",) if self.shapes is not None else ()
+        return ("word_positions", *shapes, *(("word_mask",) if self.context is not None else ()))
+
+
+class WordLstm(nn.LSTM):
+    """A bidirectional LSTM (Hochreiter and Schmidhuber 1997) over padded rows of words."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__(inputs, width, batch_first=True, bidirectional=True)
+
+    def forward(self, words: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
+        """Of words [batch, words, inputs], each row as long as lengths int64 [batch] say, at least 1: states
+        [batch, words, 2 * width], zeros where padded."""
+        packed = nn.utils.rnn.pack_padded_sequence(words, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        states, _ = super().forward(packed)
+        out, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, total_length=words.shape[1])
+        return out
 
 
 SHAPE_WIDTH = 16

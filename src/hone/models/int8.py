@@ -111,7 +111,7 @@ class Int8Embedding(nn.Module):
         return cls(*rounded(table.weight.detach()))
 
     def forward(self, input: Tensor) -> Tensor:
-        return functional.embedding(input, self.weight).float() * self.scale[input].unsqueeze(-1)
+        return functional.embedding(input, self.weight).float() * functional.embedding(input, self.scale[:, None])
 
 
 def to_int8(module: nn.Module) -> None:
@@ -123,6 +123,15 @@ def to_int8(module: nn.Module) -> None:
             setattr(module, name, Int8Embedding.of(child))
         else:
             to_int8(child)
+
+
+def round_tables(module: nn.Module) -> None:
+    """Replace every embedding table of ``module`` by its rounded one, in place."""
+    for name, child in module.named_children():
+        if type(child) is nn.Embedding:
+            setattr(module, name, Int8Embedding.of(child))
+        else:
+            round_tables(child)
 
 
 def is_int8(module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hone.core.errors import BundleError, RecipeError
-from hone.models.encoder import FAMILIES, Encoder, quicken
+from hone.models.encoder import FAMILIES, Encoder, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
 from hone.models.noise import Noise
@@ -62,6 +63,16 @@ class Model(nn.Module):
         if self.encoder is not None:
             self.encoder.fixed = True
         return self
+
+    def traceable(self) -> Model:
+        """A copy on the CPU, for prediction, that a tracer can follow through any batch: its encoder is transformers'
+        own, for ours lays a batch out by the tokens it finds there, and attention is spelled out."""
+        copied = copy.deepcopy(self).to("cpu").eval()
+        slacken(copied.backbone)
+        copied._encoder = (None,)
+        backbone: Any = copied.backbone
+        backbone.set_attn_implementation("eager")
+        return copied
 
     def freeze(self, layers: int) -> None:
         """Let the embeddings and the first ``layers`` layers learn nothing, and run without dropout.

@@ -8,9 +8,18 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hone.core.errors import DeviceError
+from hone.models.files import INT8_FILE, SHAPED_FILE, own_name
 from hone.models.heads import Outputs
+from hone.models.int8 import is_int8
 from hone.models.model import Model
+from hone.models.onnx import OnnxModel
+from hone.predict.device import pick_device
+from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED
+from hone.predict.onnx import OnnxEngine
 from hone.tasks.rows import Batch
+
+OWN = {INT8_FILE: INT8, SHAPED_FILE: SHAPED}  # what transformers alone cannot read
 
 
 class Engine(Protocol):
@@ -28,6 +37,11 @@ class Engine(Protocol):
     @property
     def constants(self) -> Mapping[str, Tensor]:
         """What decoding needs besides the scores, on the CPU."""
+        ...
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes that the weights take in memory."""
         ...
 
 
@@ -51,3 +65,37 @@ class TorchEngine:
     def constants(self) -> Mapping[str, Tensor]:
         with torch.inference_mode():
             return {name: value.cpu() for name, value in self.model.head.constants().items()}
+
+    @property
+    def weights_bytes(self) -> int:
+        return sum(value.nbytes for value in self.model.state_dict().values())
+
+
+def format_of(model: Model | OnnxModel) -> str:
+    """The format, of `hone.predict.formats`, that a model's weights are written in."""
+    if isinstance(model, OnnxModel):
+        return ONNX
+    own = own_name(model.backbone)
+    return SAFETENSORS if own is None else OWN[own]
+
+
+def engine_of(model: Model | OnnxModel, *, device: str = "auto") -> Engine:
+    """What runs ``model``.
+
+    Args:
+        device: ``auto`` (the CPU for what runs there alone), ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        DeviceError: The machine has no such device, or the model does not run on it.
+        MissingExtra: What runs it is not installed.
+    """
+    bound = "ONNX" if isinstance(model, OnnxModel) else "int8" if is_int8(model.backbone) else ""
+    chosen = pick_device("cpu" if device == "auto" and bound else device)
+    if chosen.type != "cpu" and bound:
+        raise DeviceError(
+            f"{bound} weights on {chosen.type}",
+            expected="the CPU, which their kernels are for",
+            fix="Set device to cpu, or take the bundle they were made from.",
+            code=f"device.{bound.lower()}",
+        )
+    return OnnxEngine(model) if isinstance(model, OnnxModel) else TorchEngine(model, chosen)

@@ -5,3 +5,5 @@ from __future__ import annotations
 SAFETENSORS = "safetensors"  # float32, as transformers reads them
 INT8 = "safetensors-int8"  # hone.models.int8
 SHAPED = "safetensors-shaped"  # float32, hone.models.files
+ONNX = "onnx"  # hone.models.onnx
+FORMATS = (SAFETENSORS, INT8, SHAPED, ONNX)

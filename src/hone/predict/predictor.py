@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hone.bundle.bundle import Bundle
-from hone.core.errors import BundleError, DataError, DeviceError
+from hone.core.errors import BundleError, DataError
 from hone.core.settings import check_settings
 from hone.data.fields import Field
 from hone.models.model import HEAD_FILE, Model, build_model
+from hone.models.onnx import load_onnx
 from hone.predict.batching import score_rows
-from hone.predict.device import pick_device
-from hone.predict.engine import Engine, TorchEngine
-from hone.predict.formats import INT8, SAFETENSORS, SHAPED
+from hone.predict.engine import Engine, engine_of
+from hone.predict.formats import FORMATS, ONNX
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Prediction, Task
 from hone.tasks.rows import Rows
@@ -89,16 +89,10 @@ def load(path: Path | str, *, device: str = "auto") -> Predictor:
 
 def open_bundle(bundle: Bundle, *, device: str = "auto") -> Predictor:
     """A predictor for a bundle that is verified already."""
+    if weights_format(bundle) == ONNX:
+        return Predictor(bundle, _task(bundle), engine_of(load_onnx(bundle.path), device=device))
     model, task = open_model(bundle)
-    chosen = pick_device("cpu" if device == "auto" and weights_format(bundle) == INT8 else device)
-    if chosen.type != "cpu" and weights_format(bundle) == INT8:
-        raise DeviceError(
-            f"the int8 weights of {bundle.path} on {chosen.type}",
-            expected="the CPU, which their kernels are for",
-            fix="Set device to cpu, or take the bundle it was made from.",
-            code="device.int8",
-        )
-    return Predictor(bundle, task, TorchEngine(model.fix(), chosen))
+    return Predictor(bundle, task, engine_of(model.fix(), device=device))
 
 
 def weights_format(bundle: Bundle) -> str:
@@ -108,10 +102,10 @@ def weights_format(bundle: Bundle) -> str:
         BundleError: In a way that this hone does not know.
     """
     found = next((part.format for part in bundle.manifest.parts if part.role == "weights"), "nothing")
-    if found not in (SAFETENSORS, INT8, SHAPED):
+    if found not in FORMATS:
         raise BundleError(
             f"the weights of {bundle.path} are written as {found!r}",
-            expected=f"{SAFETENSORS}, {INT8} or {SHAPED}",
+            expected=f"one of {', '.join(FORMATS)}",
             fix="Open it with the hone that made it, or a newer one.",
             code="bundle.weights-format",
         )
@@ -119,7 +113,23 @@ def weights_format(bundle: Bundle) -> str:
 
 
 def open_model(bundle: Bundle) -> tuple[Model, Task]:
-    """The model of a bundle that is verified already, and its task."""
+    """The model of a bundle that is verified already, and its task.
+
+    Raises:
+        BundleError: It has no task, a file is damaged, or it is an ONNX graph, which is no model of torch.
+    """
+    task = _task(bundle)
+    if weights_format(bundle) == ONNX:
+        raise BundleError(
+            f"the weights of {bundle.path} are an ONNX graph, which answers and is not changed",
+            expected="a bundle with weights as safetensors",
+            fix="Take the bundle it was made from; put onnx last.",
+            code="bundle.weights-format",
+        )
+    return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task
+
+
+def _task(bundle: Bundle) -> Task:
     record = bundle.manifest.task
     if record is None:
         raise BundleError(
@@ -131,9 +141,7 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
     settings, faults = check_settings(SETTINGS[record.name], record.settings)
     if settings is None:
         raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")
-    task = make_task(record.name, settings, labels=record.labels, folder=bundle.path)
-    weights_format(bundle)  # raises where it is unknown
-    return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task
+    return make_task(record.name, settings, labels=record.labels, folder=bundle.path)
 
 
 def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from hone.bundle.bundle import Bundle, write_bundle
 from hone.bundle.manifest import Lineage, Manifest, Part, Plain, TaskRecord
-from hone.models.files import INT8_FILE, SHAPED_FILE
+from hone.models.heads import HEADS
 from hone.models.model import HEAD_FILE, Model, save_model
-from hone.predict.formats import INT8, SAFETENSORS, SHAPED
+from hone.models.onnx import CONSTANTS_FILE, OnnxModel, save_onnx
+from hone.predict.engine import format_of
+from hone.predict.formats import SAFETENSORS
 from hone.tasks.protocol import Task
 
-OWN = {INT8_FILE: INT8, SHAPED_FILE: SHAPED}  # what transformers alone cannot read
 
-
-def write_model(target: Path, model: Model, task: Task, *, lineage: Lineage) -> Bundle:
-    """Write ``model`` and what ``task`` reads with as the bundle ``target``; the model is moved to the CPU.
+def write_model(target: Path, model: Model | OnnxModel, task: Task, *, lineage: Lineage) -> Bundle:
+    """Write ``model`` and what ``task`` reads with as the bundle ``target``; a torch model is moved to the CPU.
 
     Raises:
         HoneError: It cannot be written; see `hone.bundle.bundle.write_bundle`.
@@ -23,14 +23,16 @@ def write_model(target: Path, model: Model, task: Task, *, lineage: Lineage) -> 
     return write_bundle(target, build=lambda folder: _fill(folder, model, task, lineage))
 
 
-def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
-    model = model.to("cpu")
-    written = save_model(model, folder)
-    own = next((OWN[name] for name in written if name in OWN), None)
+def _fill(folder: Path, model: Model | OnnxModel, task: Task, lineage: Lineage) -> Manifest:
+    kind, head, settings = format_of(model), HEADS[task.head.kind], {}
+    if isinstance(model, OnnxModel):
+        written, settings = save_onnx(model, folder), dict(model.settings)
+    else:
+        written = save_model(model.to("cpu"), folder)
     task.tokenizer.save(folder)
     processor = sorted(path.name for path in folder.iterdir() if path.name not in written)
-    weights = tuple(name for name in written if name != HEAD_FILE)
-    head_files = (HEAD_FILE,) if HEAD_FILE in written else ()
+    head_files = tuple(name for name in (HEAD_FILE, CONSTANTS_FILE) if name in written)
+    weights = tuple(name for name in written if name not in head_files)
     return Manifest(
         task=TaskRecord(
             name=task.name,
@@ -39,7 +41,7 @@ def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
             inputs=tuple(field.name for field in task.inputs),
         ),
         parts=(
-            Part(role="weights", name="backbone", format=own or SAFETENSORS, files=weights),
+            Part(role="weights", name="backbone", format=kind, files=weights, settings=settings),
             Part(role="processor", name="tokenizer", format="tokenizers", files=tuple(processor)),
             Part(
                 role="head",
@@ -50,6 +52,6 @@ def _fill(folder: Path, model: Model, task: Task, lineage: Lineage) -> Manifest:
             ),
         ),
         default=("backbone", "tokenizer", task.head.kind),
-        plain=Plain(auto_class=model.head.auto_class, gives="nothing" if own else model.head.gives),
+        plain=Plain(auto_class=head.auto_class, gives=head.gives if kind == SAFETENSORS else "nothing"),
         lineage=lineage,
     )

@@ -142,7 +142,8 @@ def _slices(measures: Sequence[Measure], language: Language) -> str:
         return ""
     first = [measure for measure in measures if measure.name == measures[0].name]
     name = html.escape(as_line(word(first[0].name, language)))
-    title = f"{word('page.slices', language)}: {name}"
+    heading = word("page.beside" if measures[0].name == "times_as_fast" else "page.slices", language)
+    title = f"{heading}: {name}"
     drawn = plots.intervals(
         [(slice_name(part.slice, language), part.low, part.value, part.high) for part in first],
         title=title,
@@ -151,7 +152,7 @@ def _slices(measures: Sequence[Measure], language: Language) -> str:
     caption = f'<figcaption class="sub">{name}</figcaption>'
     beside = f'<figure class="narrow">{caption}{drawn}</figure>' if any(part.low is not None for part in first) else ""
     table = f'<div class="side wide">{slice_table(measures, language)}</div>'
-    return f'<section><h2>{word("page.slices", language)}</h2><div class="pair">{beside}{table}</div></section>'
+    return f'<section><h2>{heading}</h2><div class="pair">{beside}{table}</div></section>'
 
 
 def _table(name: str, grid: Grid, *, language: Language) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,24 @@ import transformers
 
 import hone
 from hone.bench.bench import bench
-from hone.bench.systems import Hone, Pipeline
+from hone.bench.systems import Hone, OnnxRuntime, Pipeline, systems_for
 from hone.core.errors import DataError
+from hone.core.progress import Silent
+from hone.models.onnx import load_onnx
 from hone.predict.predictor import Predictor, load
 from hone.report.report import Report
 
 TEXTS = ["my card is lost", "please reset the password", "it is good", "where is my order , it is late again"] * 6
+
+
+class Said(Silent):
+    """What was said to the user."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def say(self, words: str) -> None:
+        self.words.append(words)
 
 
 def timed(bundle: Path, texts: Sequence[str] = TEXTS) -> tuple[Predictor, Report]:
@@ -82,3 +95,47 @@ def test_the_pipeline_over_a_plain_bundle_answers_as_hone_does(
 def test_no_texts_are_refused(text_bundle: Path) -> None:
     with pytest.raises(DataError, match="no texts"):
         timed(text_bundle, [])
+
+
+def test_onnx_runtime_answers_what_the_predictor_answers(onnx_bundle: Path, text_bundle: Path) -> None:
+    predictor = load(onnx_bundle)
+    labels, chances = OnnxRuntime(predictor, load_onnx(onnx_bundle)).scores(TEXTS[:4])
+    theirs = load(text_bundle, device="cpu").predict(TEXTS[:4])
+    assert [predictor.task.labels[i] for i in labels] == [answer["label"] for answer in theirs]
+    assert list(chances) == pytest.approx([answer["score"] for answer in theirs], abs=1e-5)
+
+
+def test_a_graph_is_timed_as_it_is_beside_hone(onnx_bundle: Path) -> None:
+    predictor, said = load(onnx_bundle), Said()
+    systems = systems_for(predictor, progress=said)
+    assert [system.name for system in systems] == ["hone", "ONNX Runtime"]
+    assert said.words == []
+    report = bench(predictor, systems, TEXTS, repeats=2)
+    assert [(measure.name, measure.slice) for measure in report.measures] == [
+        ("texts_per_s", ""),
+        ("times_as_fast", "ONNX Runtime"),
+    ]
+    lengths = np.array([3, 9, 4, 4])
+    assert [system.computed(lengths, batch=2) for system in systems] == [2 * 9 + 2 * 4] * 2
+
+
+def test_a_tagger_stands_on_a_head_of_transformers_in_onnx_runtime(tag_bundle: Path) -> None:
+    predictor, said = load(tag_bundle, device="cpu"), Said()
+    systems = systems_for(predictor, progress=said)
+    assert [system.name for system in systems] == ["hone", "transformers", "ONNX Runtime"]
+    assert said.words == ["exporting the model for ONNX Runtime, which takes a while"]
+    runtime = systems[2]
+    assert isinstance(runtime, OnnxRuntime)
+    labels, _ = runtime.scores(["Ada is in rome", "Bob"])
+    assert labels.shape[0] == 2
+    assert labels.max() < len(predictor.task.labels)
+
+
+def test_without_onnx_runtime_the_others_are_timed_and_that_is_said(
+    text_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    said = Said()
+    systems = systems_for(load(text_bundle, device="cpu"), progress=said)
+    assert [system.name for system in systems] == ["hone", "transformers"]
+    assert "pip install 'hone[onnx]'" in said.words[0]

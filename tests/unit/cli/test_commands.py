@@ -159,7 +159,8 @@ def test_bench_prints_one_object_and_writes_its_page(
     assert ended.code == 0
     report = Report.model_validate(ended.object())
     assert report.facts["texts"] == 12
-    assert [row[0] for row in report.tables["speed"].rows] == ["hone", "transformers"]
+    assert [row[0] for row in report.tables["speed"].rows] == ["hone", "transformers", "ONNX Runtime"]
+    assert "exporting the model for ONNX Runtime" in ended.err
     assert "hone" in (tmp_path / "out" / "bench.html").read_text()
 
 

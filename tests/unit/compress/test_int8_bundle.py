@@ -15,7 +15,7 @@ from hone.bundle.bundle import MANIFEST, Bundle
 from hone.cli.main import main
 from hone.core.errors import BundleError, DeviceError, HoneError, RecipeError
 from hone.models.files import INT8_FILE
-from hone.predict import predictor
+from hone.predict import engine
 from hone.predict.predictor import load, open_bundle
 
 TEXTS = ["my card is lost", "please reset the password now", "the screen is broken", "i want my money back please"]
@@ -92,14 +92,16 @@ def test_it_is_timed_without_transformers_which_cannot_open_it(
     capsys.readouterr()
     with pytest.raises(SystemExit):
         main(["bench", str(small), str(texts["test"]), "--texts", "6", "--repeats", "2", "--json"])
-    assert [row[0] for row in json.loads(capsys.readouterr().out)["tables"]["speed"]["rows"]] == ["hone"]
+    said = capsys.readouterr()
+    assert [row[0] for row in json.loads(said.out)["tables"]["speed"]["rows"]] == ["hone"]
+    assert "ONNX Runtime is not timed: the model cannot be exported to ONNX: its weights are int8" in said.err
 
 
 def test_its_kernels_are_for_the_cpu(
     text_bundle: Path, texts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = Bundle.open(compressed(text_bundle, texts["train"], tmp_path / "small"))
-    monkeypatch.setattr(predictor, "pick_device", lambda name: torch.device("cpu" if name == "cpu" else "cuda"))
+    monkeypatch.setattr(engine, "pick_device", lambda name: torch.device("cpu" if name == "cpu" else "cuda"))
     assert open_bundle(small, device="auto").predict(TEXTS[:1])
     with pytest.raises(DeviceError, match="int8 weights"):
         open_bundle(small, device="cuda")
