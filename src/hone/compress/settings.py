@@ -18,6 +18,7 @@ from hone.core.tables import Table
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 METHODS = Table(
     "compression method",
@@ -109,24 +110,39 @@ ONNX = Method("onnx", OnnxSettings, "hone.compress.onnx:to_onnx", needs=("onnx",
 
 
 class DistillSettings(Settings):
-    """Settings of the method ``distill``: a student with fewer layers learns what the bundle says of every text.
+    """Settings of the method ``distill``: a smaller student learns what the bundle says of every text.
 
     Attributes:
         layers: How many the student keeps, evenly spread; 0: token embeddings alone, each set to what the teacher says
             of that token on its own.
+        width: Of the student's states, a multiple of the heads' size; None: the teacher's.
+        inner: Units of each layer's inner part; None: as many as the teacher's.
         own: Weight of the task's own loss on labeled rows; the rest is the distance to the teacher.
         temperature: What both sides' scores are divided by; above 1 unlikely labels count for more.
+        hidden: Weight of the distance between the token states of matched layers; 0: they do not count.
+        attention: Weight of the divergence between what the last layer's tokens see of one another; 0: none.
         num_train_epochs, per_device_train_batch_size, learning_rate, head_learning_rate, save_steps: As in finetune.
     """
 
     layers: Annotated[int, Field(ge=0)] = 3
+    width: Count | None = None
+    inner: Count | None = None
     own: Annotated[float, Field(ge=0, le=1)] = 0.3
     temperature: Positive = 2.0
+    hidden: Weight = 0.0
+    attention: Weight = 0.0
     num_train_epochs: Positive = 6.0
     per_device_train_batch_size: Count = 32
     learning_rate: Positive = 3e-4
     head_learning_rate: Positive | None = None
     save_steps: Count | None = 500
+
+    @model_validator(mode="after")
+    def _layers_for_it(self) -> DistillSettings:
+        needing = [name for name in ("width", "inner", "hidden", "attention") if getattr(self, name)]
+        if not self.layers and needing:
+            raise ValueError(f"{', '.join(needing)} left out, since a student with layers: 0 has none of it")
+        return self
 
 
 DISTILL = Method("distill", DistillSettings, "hone.compress.distill:distill")

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from hone.compress.likeness import Likeness
 from hone.models.heads import Outputs
 from hone.tasks.protocol import Loss, LossOptions, Task
 from hone.tasks.rows import Batch, IntArray, Rows
 
 
 class Taught:
-    """``task`` with the loss ``own * loss + (1 - own) * T^2 KL(teacher / T, student / T)``.
+    """``task`` with the loss ``own * loss + (1 - own) * T^2 KL(teacher / T, student / T)``, and the distance of inner
+    states beside it where there is a `Likeness`: a row's counts as often as the row has answers.
 
     In all else it is the task. The teacher's scores are made once, so that an epoch costs the student alone.
 
@@ -26,6 +28,7 @@ class Taught:
         labeled: bool [rows]; rows without labels follow the teacher alone.
         temperature: ``T``; above 1 the teacher's less likely labels count for more.
         own: Weight of the task's own loss, 0 to 1.
+        likeness: Of the student's and the teacher's inner states; None: they do not count.
     """
 
     def __init__(
@@ -36,9 +39,10 @@ class Taught:
         labeled: NDArray[np.bool_],
         temperature: float,
         own: float,
+        likeness: Likeness | None = None,
     ) -> None:
         self._task, self._scores, self._labeled = task, scores, labeled
-        self._temperature, self._own = temperature, own
+        self._temperature, self._own, self._likeness = temperature, own, likeness
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
@@ -68,4 +72,7 @@ class Taught:
             known = {name: value[chosen] for name, value in batch.items()}
             said = {**outputs, "logits": outputs["logits"][chosen]}
             total = total + self._own * self._task.loss(said, known, options=options).total
+        if self._likeness is not None:
+            answers = mask.sum(1) if mask.ndim > 1 else mask
+            total = total + (self._likeness.of(batch) * answers).sum()
         return Loss(total, float(mask.sum()))

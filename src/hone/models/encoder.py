@@ -53,12 +53,14 @@ class Encoder(nn.Module):
         self.frozen = 0  # layers
         self.given: Tensor | None = None  # states after the frozen layers, in place of making them
         self._aside = False
+        self.collected: list[Tensor] | None = None  # see `collect`
         self.train(original.training)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, **options: Any) -> Any:
         """As transformers calls it."""
         if not self.takes(hidden_states):
-            return self._original[0](hidden_states, attention_mask=attention_mask, **options)
+            with self._watched(hidden_states, attention_mask):
+                return self._original[0](hidden_states, attention_mask=attention_mask, **options)
         rows, tokens, _ = hidden_states.shape
         states = self._run(hidden_states, _layout(rows, tokens, _real(attention_mask)))
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
@@ -87,6 +89,8 @@ class Encoder(nn.Module):
         learns = torch.is_grad_enabled() or self.training
         attentions: dict[int, Attention] = {}  # by heads: those of the layers may differ
         states = self._lower(hidden_states, layout) if self.given is None else self.given
+        if self.collected is not None:
+            self.collected = [states]
         for i, layer in enumerate(self.layer[self.frozen :], start=self.frozen):
             first = self._first(i)
             if learns:
@@ -98,6 +102,8 @@ class Encoder(nn.Module):
                 )
             else:
                 states = self._answer(layer, states, layout=layout, first=first)
+            if self.collected is not None:
+                self.collected.append(states)
         if self._reads == "tokens":
             states = layout.padded(states)
         elif self.frozen == len(self.layer):
@@ -144,6 +150,32 @@ class Encoder(nn.Module):
     def head_size(self) -> int:
         """Width of a head."""
         return self._size
+
+    def collect(self) -> None:
+        """Leave the states of each forward pass from now on in ``collected``, with their derivatives: those before the
+        first layer that learns and those after each one, flat [n, width], or [rows, width] after a last layer that
+        makes the first token of each row alone."""
+        self.collected = []
+
+    @contextmanager
+    def _watched(self, hidden_states: Tensor, mask: Tensor | None) -> Iterator[None]:
+        """Within it transformers' layers leave their states in ``collected`` too, if that is asked for."""
+        if self.collected is None:
+            yield
+            return
+        real = _real(mask)
+        chosen = ... if real is None else real.expand(hidden_states.shape[:2]).flatten()
+        kept = self.collected = [hidden_states.flatten(0, 1)[chosen]]
+
+        def keep(first: bool, _: Any, __: Any, states: Tensor) -> None:
+            kept.append(states[:, 0] if first else states.flatten(0, 1)[chosen])
+
+        hooks = [layer.register_forward_hook(partial(keep, self._first(i))) for i, layer in enumerate(self.layer)]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def lower(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """States after the frozen layers, flat [n, width], of embeddings [rows, tokens, width] under a mask int64

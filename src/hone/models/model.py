@@ -18,6 +18,7 @@ from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
 from hone.models.noise import Noise
 from hone.models.quiet import quiet_loading
+from hone.models.token_scores import mean_scores, token_scores
 
 HEAD_FILE = "head.safetensors"
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what libraries raise for damaged files
@@ -33,12 +34,15 @@ class Model(nn.Module):
     ``lower_states`` (see `lower_states`) in place of what the frozen layers would give.
     """
 
+    token_scores: Tensor | None
+
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.noise = Noise()
         self._encoder = (quicken(backbone, reads=head.reads, noise=self.noise),)  # registered in the backbone already
+        self.register_buffer("token_scores", None, persistent=False)
 
     @property
     def encoder(self) -> Encoder | None:
@@ -46,6 +50,8 @@ class Model(nn.Module):
         return self._encoder[0]
 
     def forward(self, batch: Mapping[str, Tensor]) -> Outputs:
+        if self.token_scores is not None:
+            return {"logits": mean_scores(self.token_scores, self.head, batch)}
         if self.encoder is not None:
             self.encoder.given = batch.get("lower_states")
             if self.head.gives == "hidden" and self.encoder.takes(self.embeddings.LayerNorm.weight):
@@ -62,6 +68,8 @@ class Model(nn.Module):
         self.requires_grad_(False)
         if self.encoder is not None:
             self.encoder.fixed = True
+            if not len(self.encoder.layer):
+                self.token_scores = token_scores(self.embeddings, self.head)
         return self
 
     def traceable(self) -> Model:

@@ -14,12 +14,14 @@ from torch.nn import functional
 import hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Run
-from hone.compress.distill import _student, distill
+from hone.compress.distill import distill
 from hone.compress.settings import DistillSettings
 from hone.compress.start import Start
+from hone.compress.student import make_student
 from hone.compress.taught import Taught
 from hone.core.errors import RecipeError
 from hone.data.dataset import Dataset
+from hone.models.model import Model
 from hone.predict.batching import score_rows
 from hone.predict.engine import TorchEngine
 from hone.predict.predictor import load, open_model
@@ -39,6 +41,11 @@ def start(bundle: Path, folder: Path, **data: Dataset) -> Start:
 
 def labeled() -> Dataset:
     return Dataset.from_columns("train", {"text": TEXTS, "label": LABELS})
+
+
+def student_of(given: Start, folder: Path, **settings: Any) -> Model:
+    rows = encoded(given.task, labeled(), cache=folder)
+    return make_student(DistillSettings(**settings), given, rows).model
 
 
 def test_the_loss_weighs_labels_and_teacher_and_leaves_unlabeled_rows_to_the_teacher(
@@ -78,7 +85,7 @@ def test_a_student_that_says_what_the_teacher_says_has_no_distance(tag_bundle: P
 
 def test_the_student_starts_with_layers_of_the_teacher_the_last_among_them(text_bundle: Path, tmp_path: Path) -> None:
     given = start(text_bundle, tmp_path)
-    student = _student(given, 1)
+    student = student_of(given, tmp_path, layers=1)
     assert student.encoder is not None
     assert given.model.encoder is not None
     assert len(given.model.encoder.layer) == 2
@@ -92,7 +99,7 @@ def test_without_layers_every_token_stands_for_what_the_teacher_says_of_it_alone
     text_bundle: Path, tmp_path: Path
 ) -> None:
     given = start(text_bundle, tmp_path)
-    student = _student(given, 0).eval()
+    student = student_of(given, tmp_path, layers=0).eval()
     tokenizer = given.task.tokenizer
     ids = torch.tensor([[*tokenizer.prefix, tokenizer.encode(["password"])[0][0], *tokenizer.suffix]])
     mask = torch.ones_like(ids)
