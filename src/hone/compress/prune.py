@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hone.compress.importance import Importance, Measured, importance, layer_losses
 from hone.compress.int8 import require_float
-from hone.compress.recover import Lesson, drawn, encoder_of, lesson, parameters, recover
+from hone.compress.recover import drawn, encoder_of, lesson, parameters, recover, rows_taught
 from hone.compress.recovery import PruneSettings
 from hone.compress.start import Made, Start
 from hone.core.errors import RecipeError
@@ -29,8 +29,8 @@ def prune(settings: PruneSettings, start: Start) -> Made:
     require_float(start)
     model, encoder = start.model, encoder_of(start, "prune")
     _require_layers(settings, encoder)
-    taught = lesson(start)
-    measured = _measured(settings, start, taught)
+    taught = lesson(start) if settings.num_train_epochs else None
+    measured = _measured(settings, start)
     before = _sizes(model)
     for _ in range(settings.layers):
         losses = layer_losses(model, measured)
@@ -40,7 +40,7 @@ def prune(settings: PruneSettings, start: Start) -> Made:
     if settings.heads or settings.inner:
         _cut(encoder, importance(model, measured), settings)
     seconds = 0.0
-    if settings.num_train_epochs:
+    if taught is not None:
         torch.manual_seed(start.run.seed)
         seconds = recover(model, taught, start, settings=settings, method="prune").seconds
     after = _sizes(model)
@@ -65,15 +65,18 @@ def _require_layers(settings: PruneSettings, encoder: Encoder) -> None:
         )
 
 
-def _measured(settings: PruneSettings, start: Start, taught: Lesson) -> Measured:
-    known = taught.labeled.nonzero()[0]
+def _measured(settings: PruneSettings, start: Start) -> Measured:
+    rows, labeled, _ = rows_taught(start)
+    known = labeled.nonzero()[0]
     if not len(known):
         raise RecipeError(
             "prune was given no labeled rows to measure importance on", fix="Name train under data.",
             code="recipe.no-split",
         )  # fmt: skip
     index = drawn(known, settings.measured_rows, seed=start.run.seed)
-    return Measured(start, taught.rows, index, device=pick_device(start.run.device))
+    device = pick_device(start.run.device)
+    start.model.to(device)
+    return Measured(start, rows, index, device=device)
 
 
 def _cut(encoder: Encoder, found: Importance, settings: PruneSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hone.compress.recovery import PruneSettings
 from hone.compress.start import Start
 from hone.core.errors import RecipeError
 from hone.core.settings import check_settings
+from hone.data.dataset import Dataset
 from hone.predict.predictor import load
 
 
@@ -129,6 +131,9 @@ def test_what_cannot_be_pruned_is_told(text_bundle: Path, tmp_path: Path) -> Non
     with pytest.raises(RecipeError, match="at most 1"):
         prune(PruneSettings(layers=2), start(text_bundle, tmp_path))
     given = start(text_bundle, tmp_path)
+    texts = Dataset.from_columns("unlabeled", {"text": TEXTS})
+    with pytest.raises(RecipeError, match="no labeled rows"):
+        prune(PruneSettings(num_train_epochs=0.0), replace(given, data={"unlabeled": texts}))
     given.model._encoder = (None,)
     with pytest.raises(RecipeError, match="prune of a base of type 'bert'"):
         prune(PruneSettings(), given)
