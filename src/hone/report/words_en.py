@@ -139,6 +139,8 @@ WORDS: dict[str, str] = {
     "embedding_rank": "Rank of the embedding table",
     "numbers": "Numbers kept as",
     "activations": "Activations",
+    "width": "Width of states",
+    "inner": "Inner units a layer",
     "tokens_before": "Tokens before",
     "tokens_kept": "Tokens kept",
     "what": "What",

@@ -137,6 +137,8 @@ WORDS: dict[str, str] = {
     "embedding_rank": "词向量表的秩",
     "numbers": "数值格式",
     "activations": "激活值",
+    "width": "状态宽度",
+    "inner": "每层内部单元数",
     "tokens_before": "原有 token 数",
     "tokens_kept": "保留 token 数",
     "what": "项目",

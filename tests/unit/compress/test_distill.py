@@ -15,6 +15,7 @@ import hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Run
 from hone.compress.distill import distill
+from hone.compress.likeness import Likeness
 from hone.compress.settings import DistillSettings
 from hone.compress.start import Start
 from hone.compress.student import make_student
@@ -27,6 +28,7 @@ from hone.predict.engine import TorchEngine
 from hone.predict.predictor import load, open_model
 from hone.tasks.encoded import encoded
 from hone.tasks.protocol import LossOptions
+from hone.train.loop import Loop
 
 TEXTS = ["i want my money back", "reset the password please", "the screen is broken", "printer broken again now"]
 LABELS = ["refund", "password", "broken", "broken"]
@@ -139,13 +141,57 @@ def test_the_stage_makes_a_smaller_bundle_that_learned_from_labeled_and_unlabele
     assert accuracy.value > 0.8
 
 
-def test_a_student_is_the_same_from_the_same_work(text_bundle: Path, tmp_path: Path) -> None:
-    settings = DistillSettings(layers=1, num_train_epochs=2, save_steps=None)
+@pytest.mark.parametrize("more", [{}, {"width": 16, "inner": 24, "hidden": 1.0, "attention": 0.5}])
+def test_a_student_is_the_same_from_the_same_work(more: dict[str, Any], text_bundle: Path, tmp_path: Path) -> None:
+    settings = DistillSettings(layers=1, num_train_epochs=2, save_steps=None, **more)
     ends = []
     for name in ("a", "b"):
         made = distill(settings, start(text_bundle, tmp_path / name, train=labeled()))
         ends.append({key: value.clone() for key, value in made.model.state_dict().items()})
     assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
+
+
+def test_a_taggers_inner_states_are_learned_too_a_row_as_often_as_it_has_words(
+    tag_bundle: Path, tmp_path: Path
+) -> None:
+    given = start(tag_bundle, tmp_path)
+    data = Dataset.from_columns("train", {"tokens": [["Ada", "is", "in", "rome"], ["Bob", "not"]],
+                                          "tags": [["B-PER", "O", "O", "B-LOC"], ["B-PER", "O"]]})  # fmt: skip
+    rows = encoded(given.task, data, cache=tmp_path)
+    scores = score_rows(given.task, TorchEngine(given.model, torch.device("cpu")), rows)
+    student = make_student(DistillSettings(layers=1), given, rows).model.eval()
+    likeness = Likeness(student, given.model.fix(), layers=(1,), hidden=1.0, attention=1.0)
+    weighed = {"labeled": np.ones(2, dtype=bool), "temperature": 2.0, "own": 0.3}
+    plain, taught = Taught(given.task, scores, **weighed), Taught(given.task, scores, **weighed, likeness=likeness)
+    batch = taught.collate(rows, np.array([0, 1]))
+    outputs = student(batch)
+    without, found = (each.loss(outputs, batch, options=LossOptions()) for each in (plain, taught))
+    apart = likeness.of(batch)
+    assert bool((apart > 1e-4).all())
+    torch.testing.assert_close(found.total - without.total, 4 * apart[0] + 2 * apart[1], rtol=1e-3, atol=1e-4)
+    assert found.weight == without.weight == 6.0
+
+
+def test_a_killed_training_with_a_map_goes_on_to_the_same_end(
+    text_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = DistillSettings(layers=1, width=16, hidden=1.0, num_train_epochs=6, save_steps=1)
+    straight = distill(settings, start(text_bundle, tmp_path / "straight", train=labeled()))
+    step, done = Loop._step, [0]
+
+    def killed(loop: Loop, batches: Any) -> Any:
+        done[0] += 1
+        if done[0] == 4:
+            raise KeyboardInterrupt
+        return step(loop, batches)
+
+    monkeypatch.setattr(Loop, "_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        distill(settings, start(text_bundle, tmp_path / "killed", train=labeled()))
+    resumed = distill(settings, start(text_bundle, tmp_path / "killed", train=labeled()))
+    assert done[0] == 4 + 3
+    for name, value in straight.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
 def test_what_cannot_be_a_student_is_told(text_bundle: Path, tmp_path: Path) -> None:
