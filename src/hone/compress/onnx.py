@@ -17,12 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from hone.compress.calibration import calibration_rows
 from hone.compress.int8 import require_float
 from hone.compress.settings import OnnxSettings
 from hone.compress.start import Made, Start
-from hone.core.errors import RecipeError
 from hone.models.export import export_onnx, require_standard
 from hone.models.onnx import OnnxModel
 from hone.predict.batching import budgeted
@@ -37,7 +35,7 @@ def to_onnx(settings: OnnxSettings, start: Start) -> Made:
         MissingExtra: The exporter's packages are not installed.
     """
     require_float(start)
-    rows = _calibration_rows(start, most=settings.calibration_rows) if settings.activations == "static" else None
+    rows = calibration_rows(start, most=settings.calibration_rows) if settings.activations == "static" else None
     start.run.progress.say("exporting the model to ONNX, which takes a while")
     exported = export_onnx(start.model, tables=settings.precision)
     facts: dict[str, int | float | str] = {"numbers": settings.precision}
@@ -46,22 +44,6 @@ def to_onnx(settings: OnnxSettings, start: Start) -> Made:
         exported = _rounded(exported, activations=settings.activations, batches=batches)
         facts["activations"] = settings.activations
     return Made(exported, start.task, facts)
-
-
-def _calibration_rows(start: Start, *, most: int) -> Rows:
-    """Rows of the texts of ``train``, ``unlabeled`` and ``validation``, evenly spread over them all."""
-    sets = [start.data[name] for name in ("train", "unlabeled", "validation") if name in start.data]
-    places = [(data, row) for data in sets for row in range(len(data))]
-    if not places:
-        raise RecipeError(
-            "static activations were given no texts to calibrate on",
-            expected="train, unlabeled or validation under data",
-            code="recipe.no-split",
-        )
-    name = start.task.inputs[0].name
-    index = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(np.int64))
-    values = [data.row(row)[name] for data, row in (places[i] for i in index)]
-    return Rows(start.task.encode({name: values}, purpose="predict"))
 
 
 def _batches(start: Start, rows: Rows) -> list[Batch]:

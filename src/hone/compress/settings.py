@@ -30,6 +30,7 @@ METHODS = Table(
         "prune": "hone.compress.recovery:PRUNE",
         "sparse": "hone.compress.recovery:SPARSE",
         "vocabulary": "hone.compress.settings:VOCABULARY",
+        "weight-only": "hone.compress.settings:WEIGHT_ONLY",
     },
     group="hone.compressors",
 )
@@ -79,10 +80,34 @@ VOCABULARY = Method("vocabulary", VocabularySettings, "hone.compress.vocabulary:
 
 
 class Int8Settings(Settings):
-    """Settings of the method ``int8``: weights of eight bits, activations brought to integers at each call."""
+    """Settings of the method ``int8``: weights of eight bits, products in integers.
+
+    Attributes:
+        activations: What goes into a product is brought to integers by its own range at each call (``dynamic``), or by
+            the range that calibration rows had there (``static``).
+        calibration_rows: Most rows of the given texts that ``static`` reads.
+    """
+
+    activations: Literal["dynamic", "static"] = "dynamic"
+    calibration_rows: Count = 256
 
 
 INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights")
+
+
+class WeightOnlySettings(Settings):
+    """Settings of the method ``weight-only``: weights of few bits, brought back to float32 for each product.
+
+    Attributes:
+        bits: Of a linear layer's weight; embedding tables have eight.
+        group: Inputs that share a scale; a layer whose inputs it does not divide has one scale a row.
+    """
+
+    bits: Literal[8, 4] = 8
+    group: Annotated[int, Field(ge=2)] = 32
+
+
+WEIGHT_ONLY = Method("weight-only", WeightOnlySettings, "hone.compress.int8:round_weights_alone")
 
 
 class OnnxSettings(Settings):

@@ -16,6 +16,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from hone.models.attention import HIDDEN, Attention, spans
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
+from hone.models.grouped import GroupedLinear
 from hone.models.int8 import Int8Linear
 from hone.models.noise import Dropout, Noise
 from hone.models.shapes import FactoredLinear
@@ -268,8 +269,8 @@ def joined(layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
     """Linear layers over one input as one, their outputs side by side."""
     if any(isinstance(layer, FactoredLinear) for layer in layers):
         return _joined_factors(layers)
-    if isinstance(layers[0], Int8Linear):
-        return Int8Linear.joined(layers)
+    if isinstance(layers[0], Int8Linear | GroupedLinear):
+        return type(layers[0]).joined(layers)
     weight = torch.cat([layer.weight for layer in layers])
     biases = [layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers]
     return partial(functional.linear, weight=weight, bias=torch.cat(biases))

@@ -1,22 +1,24 @@
 """Layers with weights of eight bits: one scale a row, products in integers, what comes out in float32.
 
 A weight row ``w`` is kept as ``round(w / s)`` with ``s = max|w| / 127`` (symmetric; Jacob et al. 2018). What goes into
-a linear layer is brought to seven bits by its own range at each call: with eight, sums of two products overflow the
-sixteen bits of processors without VNNI. oneDNN multiplies the two and gives float32. An embedding table's rows are
-brought back as they are read.
+a linear layer is brought to seven unsigned bits by its own range at each call: with eight, sums of two products
+overflow the sixteen bits of processors without VNNI. oneDNN multiplies the two and gives float32. A layer that knows
+the reach of its inputs, from texts that were looked at before, uses that in place of each call's own. An embedding
+table's rows are brought back as they are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hone.models.grouped import GroupedLinear
+
 HIGHEST = 127
-HIGHEST_INPUT, ZERO = 63, 64  # of what goes in, which is unsigned: 1 to 127
 TINY = 1e-12
 
 
@@ -33,33 +35,34 @@ class Int8Linear(nn.Module):
         weight: int8 [outputs, inputs].
         scale: float32 [outputs].
         bias: float32 [outputs].
+        reach: float32 [2], the lowest and highest input; what lies outside is cut off. None: that of each call.
     """
 
     weight: Tensor
     scale: Tensor
     bias: Tensor
+    reach: Tensor | None
     _zeros: Tensor
-    _half: Tensor
 
-    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor, reach: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("weight", weight)
         self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
+        self.register_buffer("reach", reach)
         self.register_buffer("_zeros", torch.zeros(len(scale), dtype=torch.int64), persistent=False)
-        self.register_buffer("_half", torch.tensor(ZERO + 0.5), persistent=False)
         self._packed: Any = None
 
     @classmethod
-    def of(cls, layer: nn.Linear) -> Int8Linear:
+    def of(cls, layer: nn.Linear, *, reach: Tensor | None = None) -> Int8Linear:
         """``layer``, rounded."""
-        bias = layer.bias if layer.bias is not None else torch.zeros(layer.out_features)
-        return cls(*rounded(layer.weight.detach()), bias.detach().clone())
+        return cls(*rounded(layer.weight.detach()), bias_of(layer), reach)
 
     @classmethod
     def joined(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
         """Several layers over one input as one, their outputs side by side."""
-        return cls(*(torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "scale", "bias")))
+        parts = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "scale", "bias"))
+        return cls(*parts, reach=layers[0].reach)
 
     @property
     def in_features(self) -> int:
@@ -75,14 +78,20 @@ class Int8Linear(nn.Module):
         if self._packed is None:  # weights as the kernel reads them; made of what was loaded last
             self._packed = torch.ops.onednn.qlinear_prepack(self.weight, None)
         flat = input.detach().reshape(-1, input.shape[-1])
-        low, high = torch.aminmax(flat)
-        scale = max(-float(low), float(high), TINY) / HIGHEST_INPUT
-        whole = torch.add(self._half, flat, alpha=1 / scale).to(torch.uint8)  # rounds: what lies above zero is cut off
+        scale, zero, whole = self._whole(flat)
         out: Tensor = torch.ops.onednn.qlinear_pointwise(
-            whole, scale, ZERO, self._packed, self.scale, self._zeros, self.bias,
+            whole, scale, zero, self._packed, self.scale, self._zeros, self.bias,
             1.0, 0, torch.float32, "none", [], "none",
         )  # fmt: skip
         return out.view(*input.shape[:-1], -1)
+
+    def _whole(self, flat: Tensor) -> tuple[float, int, Tensor]:
+        """Inputs [n, inputs] as ``scale * (whole - zero)``, ``whole`` uint8 of seven bits."""
+        scale, zero = steps(*torch.aminmax(flat)) if self.reach is None else steps(*self.reach)
+        shifted = torch.add(torch.tensor(zero + 0.5), flat, alpha=1 / scale)
+        if self.reach is not None:
+            shifted.clamp_(0, HIGHEST)
+        return scale, zero, shifted.to(torch.uint8)  # which rounds: zero or more, and what is above is cut off
 
     def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
         super()._load_from_state_dict(*args, **options)
@@ -114,26 +123,39 @@ class Int8Embedding(nn.Module):
         return functional.embedding(input, self.weight).float() * functional.embedding(input, self.scale[:, None])
 
 
-def to_int8(module: nn.Module) -> None:
-    """Replace every linear layer and embedding table of ``module`` by its rounded one, in place."""
+def bias_of(layer: nn.Linear) -> Tensor:
+    """A copy of its bias, zeros where it has none."""
+    return torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().clone()
+
+
+def steps(lowest: Tensor, highest: Tensor) -> tuple[float, int]:
+    """Scale and zero point of seven unsigned bits over the inputs from ``lowest`` to ``highest``, scalars; zero is
+    among them, so that it is kept exactly."""
+    low, high = min(0.0, float(lowest)), max(0.0, float(highest))
+    scale = max(high - low, TINY) / HIGHEST
+    return scale, round(-low / scale)
+
+
+def to_int8(module: nn.Module, *, linear: Callable[[nn.Linear], nn.Module] = Int8Linear.of) -> None:
+    """Replace every linear layer and embedding table of ``module`` by its rounded one, in place.
+
+    Args:
+        linear: Makes the rounded one of a linear layer.
+    """
     for name, child in module.named_children():
         if type(child) is nn.Linear:
-            setattr(module, name, Int8Linear.of(child))
+            setattr(module, name, linear(child))
         elif type(child) is nn.Embedding:
             setattr(module, name, Int8Embedding.of(child))
         else:
-            to_int8(child)
+            to_int8(child, linear=linear)
 
 
 def round_tables(module: nn.Module) -> None:
     """Replace every embedding table of ``module`` by its rounded one, in place."""
-    for name, child in module.named_children():
-        if type(child) is nn.Embedding:
-            setattr(module, name, Int8Embedding.of(child))
-        else:
-            round_tables(child)
+    to_int8(module, linear=lambda layer: layer)
 
 
 def is_int8(module: nn.Module) -> bool:
-    """Whether it holds such layers."""
-    return any(isinstance(child, Int8Linear | Int8Embedding) for child in module.modules())
+    """Whether it holds weights as integers."""
+    return any(isinstance(child, Int8Linear | Int8Embedding | GroupedLinear) for child in module.modules())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ class Model(nn.Module):
             if not len(self.encoder.layer):
                 self.token_scores = token_scores(self.embeddings, self.head)
         return self
+
+    @contextmanager
+    def module_by_module(self) -> Iterator[None]:
+        """Within it transformers' own layers run, so that hooks on their parts are called."""
+        with self.encoder.aside() if self.encoder is not None else nullcontext():
+            yield
 
     def traceable(self) -> Model:
         """A copy on the CPU, for prediction, that a tracer can follow through any batch: its encoder is transformers'

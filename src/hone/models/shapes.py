@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hone.models.grouped import GroupedLinear
 from hone.models.int8 import Int8Embedding, Int8Linear
 
 
@@ -144,8 +145,13 @@ def _linear(layer: nn.Module, state: Mapping[str, Tensor], prefix: str) -> nn.Mo
     weight = state.get(f"{prefix}weight")
     if weight is None:
         return layer
-    if weight.dtype == torch.int8:
-        return Int8Linear(weight, state[f"{prefix}scale"], state[f"{prefix}bias"])
+    if weight.dtype in (torch.int8, torch.uint8):
+        scale, bias = state[f"{prefix}scale"], state[f"{prefix}bias"]
+        return (
+            GroupedLinear(weight, scale, bias)
+            if scale.ndim == 2
+            else Int8Linear(weight, scale, bias, state.get(f"{prefix}reach"))
+        )
     outputs, inputs = weight.shape
     return nn.Linear(inputs, outputs, bias=f"{prefix}bias" in state, device="meta")
 

@@ -138,6 +138,7 @@ WORDS: dict[str, str] = {
     "factored_layers": "Layers in two factors",
     "embedding_rank": "Rank of the embedding table",
     "numbers": "Numbers kept as",
+    "bits": "Bits of a weight",
     "activations": "Activations",
     "width": "Width of states",
     "inner": "Inner units a layer",

@@ -136,6 +136,7 @@ WORDS: dict[str, str] = {
     "factored_layers": "分解为两个因子的层",
     "embedding_rank": "词向量表的秩",
     "numbers": "数值格式",
+    "bits": "每个权重的位数",
     "activations": "激活值",
     "width": "状态宽度",
     "inner": "每层内部单元数",

@@ -65,6 +65,43 @@ def test_a_tagger_and_a_cls_head_can_be_int8_too(
     assert load(result.bundle.path, device="cpu").predict(TEXTS[:1])[0]["label"]
 
 
+@pytest.mark.parametrize("kind", ["text", "tag"])
+@pytest.mark.parametrize(
+    ("method", "more", "dtype"),
+    [
+        ("int8", ["method.activations=static", "method.calibration_rows=8"], torch.int8),
+        ("weight-only", [], torch.int8),
+        ("weight-only", ["method.bits=4"], torch.uint8),
+    ],
+)
+def test_other_ways_of_keeping_integers(
+    kind: str, method: str, more: list[str], dtype: torch.dtype, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    bundle: Path = request.getfixturevalue(f"{kind}_bundle")
+    rows: dict[str, Path] = request.getfixturevalue("texts" if kind == "text" else "tagged")
+    small = compressed(bundle, rows["train"], tmp_path / "small", *more, method=method)
+    held = load_file(small / INT8_FILE)
+    assert held["encoder.layer.0.output.dense.weight"].dtype == dtype
+    assert held["embeddings.word_embeddings.weight"].dtype == torch.int8
+    assert ("encoder.layer.0.output.dense.reach" in held) == ("method.activations=static" in more)
+    inputs: Any = TEXTS if kind == "text" else [["Ada", "is", "in", "rome", "."]]
+    ours, theirs = (load(path, device="cpu").predict(inputs) for path in (small, bundle))
+    if kind == "text":
+        assert [answer["label"] for answer in ours] == [answer["label"] for answer in theirs]
+    else:
+        assert [entity["label"] for entity in ours[0]["entities"]] == [e["label"] for e in theirs[0]["entities"]]
+    assert Bundle.open(small).manifest.plain.gives == "nothing"
+
+
+def test_static_activations_answer_alike_alone_and_among_others(
+    text_bundle: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    small = compressed(text_bundle, texts["train"], tmp_path / "small", "method.activations=static")
+    predictor = load(small, device="cpu")
+    together = [answer["score"] for answer in predictor.predict(TEXTS)]
+    assert [predictor.predict(text)[0]["score"] for text in TEXTS] == pytest.approx(together, abs=1e-5)
+
+
 def test_the_same_bundle_comes_of_the_same_work(text_bundle: Path, texts: dict[str, Path], tmp_path: Path) -> None:
     digests = {Bundle.open(compressed(text_bundle, texts["train"], tmp_path / name)).digest for name in ("a", "b")}
     assert len(digests) == 1

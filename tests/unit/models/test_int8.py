@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hone.models.int8 import HIGHEST_INPUT, ZERO, Int8Embedding, Int8Linear, is_int8, rounded, to_int8
+from hone.models.int8 import Int8Embedding, Int8Linear, is_int8, rounded, steps, to_int8
 
 
 def layer(inputs: int = 40, outputs: int = 24) -> nn.Linear:
@@ -35,8 +35,8 @@ def test_the_product_is_exact_in_integers(rows: int, size: float) -> None:
     plain = layer()
     whole = Int8Linear.of(plain)
     x = size * torch.randn(rows, 40, generator=torch.Generator().manual_seed(1))
-    step = float(x.abs().max()) / HIGHEST_INPUT
-    rounded_x = torch.add(torch.tensor(ZERO + 0.5), x, alpha=1 / step).floor() - ZERO
+    step, zero = steps(*torch.aminmax(x))
+    rounded_x = torch.add(torch.tensor(zero + 0.5), x, alpha=1 / step).floor() - zero
     exact = (rounded_x.double() @ whole.weight.double().t()) * step * whole.scale.double() + whole.bias.double()
     torch.testing.assert_close(whole(x).double(), exact, rtol=1e-5, atol=1e-5 * size)
     wanted = plain(x).detach()
@@ -85,3 +85,32 @@ def test_every_layer_of_a_module_is_replaced_and_what_is_loaded_is_what_answers(
     assert not torch.equal(first(ids), second(ids))
     second.load_state_dict(first.state_dict())
     assert torch.equal(first(ids), second(ids))
+
+
+def test_a_reach_that_is_known_stands_for_that_of_each_call() -> None:
+    plain = layer()
+    x = torch.randn(50, 40, generator=torch.Generator().manual_seed(1))
+    reach = torch.stack(torch.aminmax(x))
+    fixed = Int8Linear.of(plain, reach=reach)
+    scale, zero = steps(*reach)
+    whole = (x / scale + zero).round().clamp(0, 127) - zero
+    exact = (whole.double() @ fixed.weight.double().t()) * scale * fixed.scale.double() + fixed.bias.double()
+    wanted = plain(x).detach()
+    assert float((fixed(x).double() - exact).norm() / exact.norm()) < 1e-3  # halves may be rounded either way
+    assert float((fixed(x) - wanted).norm() / wanted.norm()) < 0.03
+    torch.testing.assert_close(fixed(x[:1]), fixed(x)[:1])  # alone or among others
+    assert not torch.equal(Int8Linear.of(plain)(x[:1]), Int8Linear.of(plain)(x)[:1])
+
+
+def test_what_lies_outside_of_the_reach_is_cut_off_and_zero_is_exact() -> None:
+    fixed = Int8Linear.of(nn.Linear(4, 2), reach=torch.tensor([0.5, 2.0]))
+    torch.testing.assert_close(fixed(torch.full((1, 4), 9.0)), fixed(torch.full((1, 4), 2.0)))
+    torch.testing.assert_close(fixed(torch.full((1, 4), -9.0)), fixed(torch.zeros(1, 4)))
+    torch.testing.assert_close(fixed(torch.zeros(1, 4))[0], fixed.bias)
+
+
+def test_layers_of_one_reach_are_joined_with_it() -> None:
+    reach = torch.tensor([-3.0, 3.0])
+    parts = [Int8Linear.of(layer(40, size), reach=reach) for size in (8, 16)]
+    x = torch.randn(3, 40)
+    torch.testing.assert_close(Int8Linear.joined(parts)(x), torch.cat([part(x) for part in parts], dim=1))
