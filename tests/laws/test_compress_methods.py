@@ -13,8 +13,7 @@ from hone.bundle.stage import Run
 from hone.compress.settings import METHODS, Method
 from hone.compress.start import Made, Start
 from hone.data.dataset import Dataset
-from hone.predict.device import pick_device
-from hone.predict.engine import TorchEngine
+from hone.predict.engine import engine_of
 from hone.predict.predictor import Predictor, load, open_model
 from hone.predict.write import write_model
 from hone.report.catalog import CATALOGS
@@ -52,7 +51,7 @@ def test_what_a_method_wrote_answers_as_what_it_made(
     assert method.name == name
     opened, found, run = made(bundle, method, tmp_path, data)
     inputs = data["text" if kind == "text" else "tokens"]
-    before = Predictor(opened, found.task, TorchEngine(found.model.eval(), pick_device("cpu"))).predict(inputs)
+    before = Predictor(opened, found.task, engine_of(found.model, device="cpu")).predict(inputs)
     lineage = Lineage(parents=(opened.digest,), stage="compress", recipe={}, recipe_digest="", data=(), seed=1, hone="")
     written = write_model(run.target, found.model, found.task, lineage=lineage)
     assert load(written.path, device="cpu").predict(inputs) == before
