@@ -134,7 +134,7 @@ def evaluate(
 def compress(
     bundle: Path,
     train: Annotated[Path, typer.Argument(help="Rows the method may read; a tenth is held out to compare on.")],
-    method: Annotated[str, typer.Option("--method", help="How: distill, int8 or vocabulary.")],
+    method: Annotated[str, typer.Option("--method", help="How, such as vocabulary, int8 or distill.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
     overrides: Overrides = None,
     unlabeled: Annotated[str | None, typer.Option("--unlabeled", help="More texts of the domain.")] = None,

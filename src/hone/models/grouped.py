@@ -47,7 +47,7 @@ class GroupedLinear(nn.Module):
         weight = layer.weight.detach()
         bits = 8 if weight.shape[1] % 2 else bits
         size = group if weight.shape[1] % group == 0 else weight.shape[1]
-        grouped = weight.unflatten(1, (-1, size))
+        grouped = weight.view(len(weight), -1, size)
         scale = grouped.abs().amax(2).clamp(min=TINY) / HIGHEST[bits]
         whole = torch.round(grouped / scale[..., None]).flatten(1).to(torch.int8)
         bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias.detach().clone()
@@ -71,7 +71,8 @@ class GroupedLinear(nn.Module):
     def dense(self) -> Tensor:
         """The weight, float32 [outputs, inputs]."""
         whole = unpacked(self.weight) if self.weight.dtype == torch.uint8 else self.weight
-        return (whole.float().unflatten(1, (self.scale.shape[1], -1)) * self.scale[..., None]).flatten(1)
+        grouped = whole.float().view(*self.scale.shape, -1)
+        return (grouped * self.scale[..., None]).flatten(1)
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.linear(input, self.dense(), self.bias)

@@ -61,8 +61,10 @@ class Int8Linear(nn.Module):
     @classmethod
     def joined(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
         """Several layers over one input as one, their outputs side by side."""
-        parts = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "scale", "bias"))
-        return cls(*parts, reach=layers[0].reach)
+        weight, scale, bias = (
+            torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "scale", "bias")
+        )
+        return cls(weight, scale, bias, layers[0].reach)
 
     @property
     def in_features(self) -> int:
