@@ -17,7 +17,7 @@ from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Run
 from hone.cli.main import main
 from hone.compress import onnx as method
-from hone.compress.onnx import _batches, _calibration_rows, _rounded
+from hone.compress.onnx import _batches, _rounded
 from hone.compress.settings import OnnxSettings
 from hone.compress.start import Made, Start
 from hone.core.errors import GateNotMet, HoneError, MissingExtra, RecipeError
@@ -56,7 +56,7 @@ def scores(given: Start, model: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
 @pytest.mark.parametrize("activations", ["dynamic", "static"])
 def test_integers_say_nearly_what_float_says(tables: tuple[Start, OnnxModel], activations: str) -> None:
     given, exported = tables
-    batches = _batches(given, _calibration_rows(given, most=3)) if activations == "static" else []
+    batches = _batches(given, calibration_rows(given, most=3)) if activations == "static" else []
     rounded = _rounded(exported, activations=activations, batches=batches)
     expected = scores(given, given.model)
     assert scores(given, rounded) == pytest.approx(expected, abs=0.1 * float(expected.std()))
@@ -81,12 +81,12 @@ def test_calibration_rows_are_spread_over_all_texts(text_bundle: Path, tmp_path:
     sets = {name: Dataset.from_columns(name, {"text": [f"{word} " * (i + 1) for i in range(50)]})
             for name, word in {"train": "card", "unlabeled": "phone", "validation": "bank"}.items()}  # fmt: skip
     given = start(text_bundle, tmp_path, **sets)
-    rows = _calibration_rows(given, most=30)
+    rows = calibration_rows(given, most=30)
     assert len(rows) == 30
     seen = {int(rows.row("input_ids", i)[1]) for i in range(30)}
     assert seen == {given.task.tokenizer.encode([word])[0][0] for word in ("card", "phone", "bank")}
     with pytest.raises(RecipeError, match="no texts to calibrate on"):
-        _calibration_rows(start(text_bundle, tmp_path), most=30)
+        calibration_rows(start(text_bundle, tmp_path), most=30)
 
 
 def test_the_bundle_is_complete_and_has_no_other_weights(onnx_bundle: Path, text_bundle: Path) -> None:
