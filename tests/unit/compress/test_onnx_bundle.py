@@ -17,6 +17,7 @@ from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Run
 from hone.cli.main import main
 from hone.compress import onnx as method
+from hone.compress.calibration import calibration_rows
 from hone.compress.onnx import _batches, _rounded
 from hone.compress.settings import OnnxSettings
 from hone.compress.start import Made, Start
