@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from hone.compress.int8 import require_float
 from hone.compress.likeness import Likeness
-from hone.compress.recover import rows_taught, training
+from hone.compress.recover import lesson, recover
 from hone.compress.settings import DistillSettings
 from hone.compress.start import Made, Start
 from hone.compress.student import Student, make_student
-from hone.compress.taught import Taught
-from hone.core.lineage import digest_value
-from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
-from hone.tasks.protocol import LossOptions, Task
-from hone.train.finetune import run_loop
-from hone.train.loop import Setup
 
 
 def distill(settings: DistillSettings, start: Start) -> Made:
@@ -29,33 +23,12 @@ def distill(settings: DistillSettings, start: Start) -> Made:
         RecipeError: There are no texts, or there can be no such student; see `make_student`.
     """
     require_float(start)
-    task, run = start.task, start.run
-    device = pick_device(run.device)
-    torch.manual_seed(run.seed)
-    rows, labeled, keys = rows_taught(start)
-    student = make_student(settings, start, rows)
-    teacher = TorchEngine(start.model.fix(), device)
-    run.progress.begin("asking the teacher", total=len(rows), unit="row")
-    scores = score_rows(task, teacher, rows, done=run.progress.advance)
-    run.progress.finish()
+    torch.manual_seed(start.run.seed)
+    taught = lesson(start)
+    student = make_student(settings, start, taught.rows)
+    teacher = TorchEngine(start.model.fix(), pick_device(start.run.device))
     likeness = _likeness(settings, student, teacher)
-    taught = Taught(
-        task, scores, labeled=labeled, temperature=settings.temperature, own=settings.own, likeness=likeness
-    )
-    setup = Setup(
-        settings=training(settings),
-        seed=run.seed,
-        identity=digest_value(
-            {"stage": "distill", "settings": settings.model_dump(mode="json"), "seed": run.seed,
-             "teacher": start.bundle.digest, "rows": keys, "device": device.type}
-        ),
-        checkpoints=run.folder / "checkpoints",
-        options=LossOptions(),
-        validate=None,
-        watched=task.main_measure,
-        higher_is_better=True,
-    )  # fmt: skip
-    trained = run_loop(student.model, cast(Task, taught), rows, setup=setup, run=run, device=device)
+    trained = recover(student.model, taught, start, settings=settings, method="distill", likeness=likeness)
     if likeness is not None:
         likeness.leave()
     config: Any = student.model.backbone.config
@@ -63,10 +36,10 @@ def distill(settings: DistillSettings, start: Start) -> Made:
         "layers": settings.layers,
         "width": config.hidden_size,
         "inner": config.intermediate_size,
-        "rows_taught": len(rows),
+        "rows_taught": len(taught.rows),
         "seconds": round(trained.seconds, 1),
     }
-    return Made(student.model.to("cpu").eval(), task, facts)
+    return Made(student.model, start.task, facts)
 
 
 def _likeness(settings: DistillSettings, student: Student, teacher: TorchEngine) -> Likeness | None:

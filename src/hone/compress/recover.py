@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from hone.compress.likeness import Likeness
 from hone.compress.recovery import RecoverySettings
+from hone.compress.settings import DistillSettings
 from hone.compress.start import Start
 from hone.compress.taught import Taught
 from hone.core.errors import RecipeError
@@ -28,16 +30,6 @@ from hone.tasks.rows import IntArray, Rows
 from hone.train.finetune import run_loop
 from hone.train.loop import Setup, Trained
 from hone.train.settings import FinetuneSettings
-
-
-class Teaching(Protocol):
-    """Settings of a training by what a teacher says."""
-
-    num_train_epochs: float
-    per_device_train_batch_size: int
-    learning_rate: float
-    head_learning_rate: float | None
-    save_steps: int | None
 
 
 @dataclass(frozen=True)
@@ -67,10 +59,29 @@ def lesson(start: Start) -> Lesson:
     return Lesson(rows, labeled, keys, scores)
 
 
-def recover(model: Model, taught: Lesson, start: Start, *, settings: RecoverySettings, method: str) -> Trained:
-    """Train ``model`` in place, interrupted and resumed as `finetune` is; afterwards it lies on the CPU."""
+def recover(
+    model: Model,
+    taught: Lesson,
+    start: Start,
+    *,
+    settings: RecoverySettings | DistillSettings,
+    method: str,
+    likeness: Likeness | None = None,
+) -> Trained:
+    """Train ``model`` in place, interrupted and resumed as `finetune` is; afterwards it lies on the CPU.
+
+    Args:
+        likeness: Distances of inner states that are learned beside the scores.
+    """
     run, device = start.run, pick_device(start.run.device)
-    task = Taught(start.task, taught.scores, labeled=taught.labeled, temperature=settings.temperature, own=settings.own)
+    task = Taught(
+        start.task,
+        taught.scores,
+        labeled=taught.labeled,
+        temperature=settings.temperature,
+        own=settings.own,
+        likeness=likeness,
+    )
     setup = Setup(
         settings=training(settings),
         seed=run.seed,
@@ -89,7 +100,7 @@ def recover(model: Model, taught: Lesson, start: Start, *, settings: RecoverySet
     return trained
 
 
-def training(settings: Teaching) -> FinetuneSettings:
+def training(settings: RecoverySettings | DistillSettings) -> FinetuneSettings:
     """The loop's settings: no validation, the last weights."""
     return FinetuneSettings(
         num_train_epochs=settings.num_train_epochs,

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from hone.compress.narrow import narrowed
+from hone.compress.recover import encoder_of
 from hone.compress.settings import DistillSettings
 from hone.compress.start import Start
 from hone.core.errors import Fault, RecipeError
-from hone.models.encoder import FAMILIES
 from hone.models.model import Model
 from hone.models.shapes import is_shaped, whole
 from hone.tasks.rows import Rows
@@ -44,14 +44,7 @@ def make_student(settings: DistillSettings, start: Start, rows: Rows) -> Student
         RecipeError: The bundle's layers are not known here, or it has no more than the student is to have, or none
             would remain for a head that reads the first token alone.
     """
-    encoder = start.model.encoder
-    if encoder is None:
-        kind = getattr(start.model.backbone.config, "model_type", "?")
-        raise RecipeError(
-            f"distill of a base of type {kind!r}",
-            expected=f"one of {', '.join(sorted(FAMILIES))}, with GELU",
-            code="compress.distill",
-        )
+    encoder = encoder_of(start, "distill")
     faults = _faults(settings, start)
     if faults:
         raise RecipeError.of(faults, what="distill")
