@@ -50,8 +50,7 @@ class GroupedLinear(nn.Module):
         grouped = weight.view(len(weight), -1, size)
         scale = grouped.abs().amax(2).clamp(min=TINY) / HIGHEST[bits]
         whole = torch.round(grouped / scale[..., None]).flatten(1).to(torch.int8)
-        bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias.detach().clone()
-        return cls(whole if bits == 8 else packed(whole), scale, bias)
+        return cls(whole if bits == 8 else packed(whole), scale, bias_of(layer))
 
     @classmethod
     def joined(cls, layers: Sequence[GroupedLinear]) -> GroupedLinear:
@@ -76,6 +75,11 @@ class GroupedLinear(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.linear(input, self.dense(), self.bias)
+
+
+def bias_of(layer: nn.Linear) -> Tensor:
+    """A copy of its bias, zeros where it has none."""
+    return torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().clone()
 
 
 def packed(whole: Tensor) -> Tensor:

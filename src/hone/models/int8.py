@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hone.models.grouped import GroupedLinear
+from hone.models.grouped import GroupedLinear, bias_of
 
 HIGHEST = 127
 TINY = 1e-12
@@ -123,11 +123,6 @@ class Int8Embedding(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.embedding(input, self.weight).float() * functional.embedding(input, self.scale[:, None])
-
-
-def bias_of(layer: nn.Linear) -> Tensor:
-    """A copy of its bias, zeros where it has none."""
-    return torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().clone()
 
 
 def steps(lowest: Tensor, highest: Tensor) -> tuple[float, int]:

@@ -18,7 +18,7 @@ from hone.predict.batching import budgeted
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.rows import IntArray, Rows
 
-MOST_ROWS = 20_000  # more would hardly move the fit, and reading them costs a third of an epoch over them
+MOST_ROWS = 20_000  # bounds the time and the memory that features take
 PENALTY = 1e-3  # times the squared weights, beside the mean loss: scikit-learn's C is 1 / (2 * PENALTY * rows)
 ITERATIONS = 100
 
