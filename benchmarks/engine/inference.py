@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from machine import machine  # noqa: E402
-from peers import int8_peers, torch_float  # noqa: E402
+from peers import peers  # noqa: E402
 
 from hone.bench.systems import Pipeline  # noqa: E402
 from hone.bundle.bundle import Bundle  # noqa: E402
@@ -68,15 +68,19 @@ def floor(hone: Predictor, texts: Sequence[str]) -> Work:
     return work
 
 
-def better(made: dict[int, Work], texts: Sequence[str]) -> Work:
-    """Of one system at several batch sizes the one that is soonest done, after a warm-up."""
+def better(
+    name: str, answer: Callable[[Sequence[str], int], object], batches: Sequence[int], texts: Sequence[str]
+) -> Work:
+    """A system at the batch size at which it is soonest done, after a warm-up."""
     taken = {}
-    for batch, work in made.items():
-        work(texts[:200])
+    for batch in batches:
+        answer(texts, batch)
         began = time.perf_counter()
-        work(texts)
+        answer(texts, batch)
         taken[batch] = time.perf_counter() - began
-    return made[min(taken, key=lambda batch: taken[batch])]
+    best = min(taken, key=lambda batch: taken[batch])
+    print(name, {batch: round(seconds, 2) for batch, seconds in taken.items()}, flush=True)
+    return lambda texts: answer(texts, best)
 
 
 def timed(systems: dict[str, Work], texts: Sequence[str], *, repeats: int) -> dict[str, list[float]]:
@@ -86,6 +90,7 @@ def timed(systems: dict[str, Work], texts: Sequence[str], *, repeats: int) -> di
             began = time.perf_counter()
             systems[name](texts)
             seconds[name].append(time.perf_counter() - began)
+        print({name: round(each[-1], 2) for name, each in seconds.items()}, flush=True)
     return seconds
 
 
@@ -117,17 +122,12 @@ def main() -> None:
         Pipeline(predictor(bundle, int8=False)),
     )
     with tempfile.TemporaryDirectory() as folder:
-        per_batch = {batch: int8_peers(bundle, batch=batch, work=_made(Path(folder) / str(batch))) for batch in BATCHES}
-        systems: dict[str, Work] = {
-            "hone": ours.predict,
-            "hone_int8": small.predict,
-            "pipeline": better({b: lambda t, b=b: pipeline.answer(t, batch=b) for b in (1, 8, *BATCHES)}, texts),
-            "torch_bucketed": better({b: torch_float(bundle.path, batch=b) for b in BATCHES}, texts),
-            **{name: better({b: per_batch[b][name] for b in BATCHES}, texts) for name in per_batch[BATCHES[0]]},
-            "floor": floor(ours, texts),
-        }
+        systems: dict[str, Work] = {"hone": ours.predict, "hone_int8": small.predict, "floor": floor(ours, texts)}
         for work in systems.values():
-            work(texts[:200])
+            work(texts)
+        systems["pipeline"] = better("pipeline", lambda t, b: pipeline.answer(t, batch=b), (1, 8, *BATCHES), texts)
+        for name, make in peers(bundle, Path(folder)).items():
+            systems[name] = better(name, make(), BATCHES, texts)
         seconds = timed(systems, texts, repeats=given.repeats)
         del systems["floor"]
         singles = alone(systems, texts[:SINGLES])
@@ -141,11 +141,6 @@ def main() -> None:
     }  # fmt: skip
     print(json.dumps({name: record[name] for name in record if name not in ("seconds", "machine")}, indent=1))
     (HERE / "inference.json").write_text(json.dumps(record, indent=1) + "\n")
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 def _ratio(other: Sequence[float], ours: Sequence[float]) -> float:

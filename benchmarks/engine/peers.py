@@ -1,4 +1,4 @@
-"""Int8 engines that people use today, each over the same bundle: alike lengths together, tokenization included.
+"""What people run today, each over the same bundle: alike lengths together, tokenization included.
 
 torchao and ctranslate2 are no dependencies of hone: install them beside it to run the comparison.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hone.bundle.bundle import Bundle
 
-Answer = Callable[[Sequence[str]], np.ndarray]  # texts to scores [texts, labels]
+Answer = Callable[[Sequence[str], int], np.ndarray]  # texts and a batch size to scores [texts, labels]
 Forward = Callable[[Tensor, Tensor], Tensor]  # ids and mask, int64 [batch, tokens], to scores
 
 
@@ -39,11 +39,11 @@ class Pooled(torch.nn.Module):
         return scores
 
 
-def bucketed(folder: Path, forward: Forward, *, batch: int) -> Answer:
+def bucketed(folder: Path, forward: Forward) -> Answer:
     """Texts sorted by length, ``batch`` of them together, padded to the longest of them."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
 
-    def answer(texts: Sequence[str]) -> np.ndarray:
+    def answer(texts: Sequence[str], batch: int) -> np.ndarray:
         encoded = tokenizer(list(texts), truncation=True, max_length=512)["input_ids"]
         order = sorted(range(len(texts)), key=lambda i: -len(encoded[i]))
         found: list[Any] = [None] * len(texts)
@@ -59,18 +59,18 @@ def bucketed(folder: Path, forward: Forward, *, batch: int) -> Answer:
     return answer
 
 
-def torch_float(folder: Path, *, batch: int) -> Answer:
-    return bucketed(folder, Pooled(folder).eval(), batch=batch)
+def torch_float(folder: Path) -> Answer:
+    return bucketed(folder, Pooled(folder).eval())
 
 
-def torch_dynamic(folder: Path, *, batch: int) -> Answer:
+def torch_dynamic(folder: Path) -> Answer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = torch.ao.quantization.quantize_dynamic(Pooled(folder).eval(), {torch.nn.Linear}, dtype=torch.qint8)
-    return bucketed(folder, model, batch=batch)
+    return bucketed(folder, model)
 
 
-def torchao_compiled(folder: Path, *, batch: int) -> Answer:
+def torchao_compiled(folder: Path) -> Answer:
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
     model = Pooled(folder).eval()
@@ -81,10 +81,10 @@ def torchao_compiled(folder: Path, *, batch: int) -> Answer:
         with torch.no_grad():
             return compiled(ids.clone(), mask.clone())
 
-    return bucketed(folder, forward, batch=batch)
+    return bucketed(folder, forward)
 
 
-def onnxruntime_int8(folder: Path, *, batch: int, work: Path) -> Answer:
+def onnxruntime_int8(folder: Path, work: Path) -> Answer:
     import onnxruntime
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -107,10 +107,10 @@ def onnxruntime_int8(folder: Path, *, batch: int, work: Path) -> Answer:
     def forward(ids: Tensor, mask: Tensor) -> Tensor:
         return torch.from_numpy(session.run(["scores"], {"ids": ids.numpy(), "mask": mask.numpy()})[0])
 
-    return bucketed(folder, forward, batch=batch)
+    return bucketed(folder, forward)
 
 
-def ctranslate2_int8(folder: Path, *, batch: int, work: Path) -> Answer:
+def ctranslate2_int8(folder: Path, work: Path) -> Answer:
     import ctranslate2
 
     transformers.AutoModel.from_pretrained(folder).save_pretrained(work / "plain")  # the converter asks for a pooler
@@ -127,14 +127,16 @@ def ctranslate2_int8(folder: Path, *, batch: int, work: Path) -> Answer:
         real = mask.unsqueeze(2).float()
         return linear((states * real).sum(1) / real.sum(1))
 
-    return bucketed(folder, forward, batch=batch)
+    return bucketed(folder, forward)
 
 
-def int8_peers(bundle: Bundle, *, batch: int, work: Path) -> dict[str, Answer]:
-    """Every one of them; raises where a library is not there."""
+def peers(bundle: Bundle, work: Path) -> dict[str, Callable[[], Answer]]:
+    """What makes each of them; raises where a library is not there."""
+    folder = bundle.path
     return {
-        "torch_dynamic": torch_dynamic(bundle.path, batch=batch),
-        "torchao_compiled": torchao_compiled(bundle.path, batch=batch),
-        "onnxruntime": onnxruntime_int8(bundle.path, batch=batch, work=work),
-        "ctranslate2": ctranslate2_int8(bundle.path, batch=batch, work=work),
+        "torch_bucketed": lambda: torch_float(folder),
+        "torch_dynamic": lambda: torch_dynamic(folder),
+        "torchao_compiled": lambda: torchao_compiled(folder),
+        "onnxruntime": lambda: onnxruntime_int8(folder, work),
+        "ctranslate2": lambda: ctranslate2_int8(folder, work),
     }
