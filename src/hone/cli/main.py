@@ -134,9 +134,12 @@ def evaluate(
 def compress(
     bundle: Path,
     train: Annotated[Path, typer.Argument(help="Rows the method may read; a tenth is held out to compare on.")],
-    method: Annotated[str, typer.Option("--method", help="How, such as vocabulary, int8 or distill.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
     overrides: Overrides = None,
+    method: Annotated[str | None, typer.Option("--method", help="How, such as vocabulary, int8 or distill.")] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Try combinations under method.max_latency_ms or method.max_size_mb.")
+    ] = False,
     unlabeled: Annotated[str | None, typer.Option("--unlabeled", help="More texts of the domain.")] = None,
     validation: Annotated[str | None, typer.Option("--validation", help="A file to compare on; else carved.")] = None,
     device: DeviceName = "auto",
@@ -146,11 +149,14 @@ def compress(
     """Make a smaller or faster bundle of a bundle."""
     from hone.cli.single import compress_bundle
 
+    if search == bool(method):
+        raise typer.BadParameter("name either --method or --search")
+
     compress_bundle(
         bundle,
         train,
         out=out,
-        method=method,
+        method=method or "search",
         unlabeled=unlabeled,
         validation=validation,
         device=device,

@@ -11,13 +11,13 @@ from hone.bench.systems import Hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
+from hone.compress.compare import agreement, answers, disk_mb, measures, texts_of, values
 from hone.compress.settings import METHODS, CompressSettings
 from hone.compress.start import Made, Start
 from hone.core.choice import opened
 from hone.core.errors import GateNotMet
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
-from hone.metrics.intervals import wilson, with_intervals
 from hone.predict.engine import engine_of
 from hone.predict.predictor import Predictor, open_bundle, open_model
 from hone.predict.write import write_model
@@ -26,7 +26,6 @@ from hone.tasks.protocol import Prediction, Task
 
 TIMED_TEXTS = 500
 TIMINGS = 6
-RESAMPLES = 1000
 
 
 def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
@@ -41,19 +40,19 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     made = _made(settings, bundle, inputs, run)
     child = Predictor(bundle, made.task, engine_of(made.model, device=run.device))
     columns = compared.slice(0, len(compared))
-    before, after = _answers(parent, columns), _answers(child, columns)
+    before, after = answers(parent, columns), answers(child, columns)
     _refuse_loss(settings, parent.task, before, after, columns)
-    written = write_model(run.target, made.model, made.task, lineage=_lineage(settings, inputs, run, bundle))
+    written = write_model(run.target, made.model, made.task, lineage=_lineage(settings, inputs, run, made))
     child = open_bundle(written, device=run.device)
-    measures = _measures(parent.task, before, after, columns)
+    had, has = (measures(parent.task, each, columns) for each in (before, after))
     return Outcome(
         Report(
             stage="compress",
             bundle=written.digest,
-            measures=measures["after"] + [_agreement(before, after)],
+            measures=[*has, agreement(before, after)],
             tables={
                 "beside_parent": _beside(parent, child, columns),
-                "measures_beside_parent": _both(measures["before"], measures["after"]),
+                "measures_beside_parent": _both(had, has),
                 **made.tables,
             },
             facts={"method": settings.method["name"], "data": settings.on, "rows": len(compared), **made.facts},
@@ -70,19 +69,8 @@ def _given(settings: CompressSettings, inputs: Inputs) -> tuple[Bundle, Dataset]
 def _made(settings: CompressSettings, bundle: Bundle, inputs: Inputs, run: Run) -> Made:
     method, chosen = opened(settings.method, METHODS)
     model, task = open_model(bundle)
-    made: Made = method.run(chosen, Start(bundle, model, task, inputs.data, run))
+    made: Made = method.run(chosen, Start(bundle, model, task, inputs.data, run, on=settings.on))
     return made
-
-
-def _answers(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -> list[Prediction]:
-    inputs = {field.name: columns[field.name] for field in predictor.task.inputs}
-    return predictor.predict_columns(inputs)
-
-
-def _values(
-    task: Task, predictions: Sequence[Prediction], columns: Mapping[str, Sequence[Any]]
-) -> dict[str, float | None]:
-    return task.measures(task.tally(predictions, columns))
 
 
 def _refuse_loss(
@@ -95,7 +83,7 @@ def _refuse_loss(
     if settings.max_drop is None:
         return
     name = task.main_measure
-    had, has = _values(task, before, columns)[name], _values(task, after, columns)[name]
+    had, has = (values(task, each, columns)[name] for each in (before, after))
     if had is not None and (has is None or had - has > settings.max_drop):
         now = "nothing" if has is None else f"{has:.4f}"
         raise GateNotMet(
@@ -106,41 +94,14 @@ def _refuse_loss(
         )
 
 
-def _measures(
-    task: Task, before: Sequence[Prediction], after: Sequence[Prediction], columns: Mapping[str, Sequence[Any]]
-) -> dict[str, list[Measure]]:
-    return {
-        name: with_intervals(
-            task.tally(predictions, columns), task.measures, specs=task.measure_specs, additive=task.additive,
-            resamples=RESAMPLES,
-        )
-        for name, predictions in (("before", before), ("after", after))
-    }  # fmt: skip
-
-
-def _agreement(before: Sequence[Prediction], after: Sequence[Prediction]) -> Measure:
-    """Share of the examples on which both say the same."""
-    same = sum(_said(one) == _said(other) for one, other in zip(before, after, strict=True))
-    low, high = wilson(same, len(before))
-    return Measure(name="agreement", value=same / len(before), low=low, high=high, n=len(before))
-
-
-def _said(prediction: Prediction) -> Any:
-    """What an answer says, without how sure it is."""
-    if "entities" in prediction:
-        return [(entity["label"], entity["start"], entity["end"]) for entity in prediction["entities"]]
-    return prediction["label"]
-
-
 def _beside(parent: Predictor, child: Predictor, columns: Mapping[str, Sequence[Any]]) -> Grid:
     """Size and speed of both, the speed timed in alternation."""
-    values = columns[parent.task.inputs[0].name][:TIMED_TEXTS]
-    texts = [value if isinstance(value, str) else " ".join(value) for value in values]
+    texts = texts_of(parent.task, columns, most=TIMED_TEXTS)
     systems = (Hone(parent, name="parent"), Hone(child, name="compressed"))
     speed = bench(child, systems, texts, repeats=TIMINGS).tables["speed"]
     timed = {"texts_per_s": "texts_per_s", "latency_p50": "p50_ms", "latency_p99": "p99_ms"}
     rows: list[list[Cell]] = [
-        ["disk_mb", *(_disk(one.bundle) / 1e6 for one in (parent, child))],
+        ["disk_mb", disk_mb(parent.bundle), disk_mb(child.bundle)],
         ["weights_mb", *(one.engine.weights_bytes / 1e6 for one in (parent, child))],
         *([name, *(row[speed.columns.index(column)] for row in speed.rows)] for name, column in timed.items()),
     ]
@@ -152,10 +113,6 @@ def _beside(parent: Predictor, child: Predictor, columns: Mapping[str, Sequence[
     return Grid(columns=["what", "parent", "compressed", "ratio"], rows=rows, names="words")
 
 
-def _disk(bundle: Bundle) -> int:
-    return sum(file.bytes for file in bundle.manifest.files.values())
-
-
 def _both(before: Sequence[Measure], after: Sequence[Measure]) -> Grid:
     rows: list[list[Cell]] = [
         [one.name, one.value, one.low, one.high, other.value, other.low, other.high]
@@ -165,11 +122,13 @@ def _both(before: Sequence[Measure], after: Sequence[Measure]) -> Grid:
     return Grid(columns=columns, rows=rows, names="words")
 
 
-def _lineage(settings: CompressSettings, inputs: Inputs, run: Run, bundle: Bundle) -> Lineage:
+def _lineage(settings: CompressSettings, inputs: Inputs, run: Run, made: Made) -> Lineage:
+    assert inputs.bundle is not None
+    recipe = {"stage": "compress", "settings": settings.model_dump(mode="json"), "seed": run.seed}
     return Lineage(
-        parents=(bundle.digest,),
+        parents=(inputs.bundle.digest,),
         stage="compress",
-        recipe={"stage": "compress", "settings": settings.model_dump(mode="json"), "seed": run.seed},
+        recipe={**recipe, "chosen": list(made.chosen)} if made.chosen else recipe,
         recipe_digest=inputs.recipe_digest,
         data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
         seed=run.seed,

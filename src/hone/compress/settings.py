@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -28,6 +28,7 @@ METHODS = Table(
         "low-rank": "hone.compress.recovery:LOW_RANK",
         "onnx": "hone.compress.settings:ONNX",
         "prune": "hone.compress.recovery:PRUNE",
+        "search": "hone.compress.choices:SEARCH",
         "sparse": "hone.compress.recovery:SPARSE",
         "vocabulary": "hone.compress.settings:VOCABULARY",
         "weight-only": "hone.compress.settings:WEIGHT_ONLY",
@@ -206,8 +207,14 @@ def find_faults(settings: CompressSettings, inputs: Inputs) -> list[Fault]:
     Raises:
         MissingExtra: Something is not.
     """
-    METHODS[settings.method["name"]].require()
+    for name in _named(settings.method):
+        METHODS[name].require()
     return []
+
+
+def _named(method: Mapping[str, Any]) -> list[str]:
+    """The methods that a decided choice names: itself, and those that a search tries."""
+    return [method["name"], *(each["name"] for step in method.get("steps", ()) for each in step)]
 
 
 COMPRESS = Stage(

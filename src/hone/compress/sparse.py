@@ -55,7 +55,7 @@ def _gradually(settings: SparseSettings, start: Start, encoder: Encoder) -> floa
     layers = [layer for _, _, layer in masked]
     for module, name, layer in masked:
         setattr(module, name, layer)
-    _, total = training(settings).steps(len(taught.rows))
+    _, total = training(settings).steps(taught.rows.lengths)
 
     def choose(*_: Any) -> None:
         step = model.noise.step

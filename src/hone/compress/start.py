@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Run
@@ -21,6 +22,7 @@ class Start:
     Attributes:
         model: A copy of its own; a method may change it.
         data: What the stage may read: ``train``, ``validation``, ``unlabeled`` where the recipe names them.
+        on: Which of them the result will be compared on with its parent.
     """
 
     bundle: Bundle
@@ -28,13 +30,21 @@ class Start:
     task: Task
     data: Mapping[str, Dataset]
     run: Run
+    on: str = "validation"
 
 
 @dataclass(frozen=True)
 class Made:
-    """The compressed model and its task (with its tokenizer), and facts and tables for the report."""
+    """What a method gives back.
+
+    Attributes:
+        model, task: The compressed model, and its task with its tokenizer.
+        facts, tables: For the report.
+        chosen: Methods with their settings that the result was made by, where the method had the choice.
+    """
 
     model: Model | OnnxModel
     task: Task
     facts: Mapping[str, int | float | str]
     tables: Mapping[str, Grid] = field(default_factory=dict)
+    chosen: tuple[Mapping[str, Any], ...] = ()

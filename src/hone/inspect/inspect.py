@@ -221,10 +221,10 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
     assert inputs.base is not None
     plan: Any = inputs.plan["finetune"]
     size = size_of(inputs.base.folder)
-    batch = plan.per_device_train_batch_size
-    per_epoch, steps = plan.steps(len(rows))
+    per_epoch, steps = plan.steps(rows.lengths)
     tokens = int(rows.lengths.sum() * (steps / per_epoch))
     longest = int(rows.lengths.max())
+    batch = max(plan.per_device_train_batch_tokens or plan.per_device_train_batch_size * longest, longest)
     mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
     frozen, once = min(plan.freeze_layers, size.layers), int(rows.lengths.sum())
     seconds = training_seconds(size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once)
@@ -235,7 +235,7 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
         frozen=frozen,
         keeps_best=plan.keep == "best" and plan.eval_strategy != "no",
     )
-    activations = activation_bytes(size, tokens=batch * longest, length=longest, frozen=frozen)
+    activations = activation_bytes(size, tokens=batch, length=longest, frozen=frozen)
     memory = held_bytes() + states + activations
     tables["cost"] = Grid(
         columns=["what", "value"],

@@ -96,6 +96,34 @@ def _line(grid: Grid, title: str, *, language: Language) -> str:
     return f'<figure class="one">{drawn}</figure>'
 
 
+def _pareto(grid: Grid, title: str, *, language: Language) -> str:
+    """One plot for each of the costs in the second and the third column, over the quality in the fourth."""
+    drawn = []
+    within, quality = grid.columns.index("within_budget"), grid.columns[3]
+    for i in (1, 2):
+        cost = grid.columns[i]
+        points = [
+            (str(row[0]).partition(" ")[0], float(row[i] or 0.0), float(row[3]), bool(row[within]))
+            for row in grid.rows
+            if isinstance(row[3], (int, float))
+        ]
+        best = ", ".join(label for label, *_ in plots.front(points))
+        axes = (_head(cost, language), _head(quality, language))
+        drawn.append(
+            plots.pareto(
+                points,
+                title=f"{title}: {axes[0]}",
+                desc=word("plot.pareto", language, count=len(points), best=best),
+                form=_form(quality, language),
+                x_form=_form(cost, language),
+                axes=axes,
+            )
+            if points
+            else ""
+        )
+    return f'<figure class="wide">{"".join(drawn)}</figure>'
+
+
 def _reliability(grid: Grid, title: str, *, language: Language) -> str:
     rows = [(_number(row[0]) or 0.0, _number(row[1]) or 0.0, int(_number(row[2]) or 0)) for row in grid.rows]
     names = [*(word(key, language) for key in ("confidence", "accuracy", "count")), word("page.gap", language)]
@@ -141,5 +169,6 @@ _DRAWN: dict[str, _Draw] = {
     "histogram": _histogram,
     "matrix": _matrix,
     "line": _line,
+    "pareto": _pareto,
     "reliability": _reliability,
 }

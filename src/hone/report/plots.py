@@ -229,6 +229,60 @@ def intervals(rows: Sequence[tuple[str, float | None, float | None, float | None
     return svg(base + 20, "".join(parts), title=title, desc=desc)
 
 
+def pareto(
+    points: Sequence[tuple[str, float, float, bool]],
+    *,
+    title: str,
+    desc: str,
+    form: Format,
+    x_form: Format,
+    axes: tuple[str, str],
+) -> str:
+    """Points of a cost, less of it better, and a quality, more of it better, joined where none is better in both.
+
+    Args:
+        points: A short label, cost, quality, and whether it is drawn full: the others are hollow.
+        title, desc: What it shows.
+        form, x_form: How qualities and costs are written.
+        axes: The names of cost and quality.
+    """
+    xs, ys = [x for _, x, _, _ in points], [y for _, _, y, _ in points]
+    ticks, x_ticks = ticks_over(min(ys), max(ys)), ticks_over(min(xs), max(xs))
+    left, top, base = max(width_of(form(tick), 10) for tick in ticks) + 8, 22.0, 190.0
+    first, span = x_ticks[0], (x_ticks[-1] - x_ticks[0]) or 1.0
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = left + 6 + (x - first) / span * (WIDTH - left - 22)
+        return across, base - (y - ticks[0]) / ((ticks[-1] - ticks[0]) or 1.0) * (base - top)
+
+    parts = [levels(ticks, form, left=left, top=top, base=base), text((0, 9), axes[1], size=10, faint=True)]
+    parts += [
+        text((place(tick, 0)[0], base + 15), x_form(tick), anchor="middle", size=10, faint=True) for tick in x_ticks
+    ]
+    parts.append(text((WIDTH - 2, base + 30), axes[0], anchor="end", size=10, faint=True))
+    best = [place(x, y) for _, x, y, _ in front(points)]
+    path = "".join(f"{'L' if i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(best))
+    parts.append(f'<path d="{path}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
+    for label, x, y, full in points:
+        (px, py), fill = place(x, y), BLUE if full else "var(--paper,#fff)"
+        right = px > WIDTH - 20 - width_of(label, 10)
+        parts.append(
+            f"<g>{hover(f'{label}: {x_form(x)}, {form(y)}')}"
+            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{fill}" stroke="{BLUE}" stroke-width="1.5"/>'
+            f"{text((px - 7 if right else px + 7, py - 4), label, anchor='end' if right else 'start', size=10)}</g>"
+        )
+    return svg(base + 34, "".join(parts), title=title, desc=desc)
+
+
+def front(points: Sequence[tuple[str, float, float, bool]]) -> list[tuple[str, float, float, bool]]:
+    """Those that no other has at no more cost and no less quality, better in one of them; by rising cost."""
+    best: list[tuple[str, float, float, bool]] = []
+    for point in sorted(points, key=lambda point: (point[1], -point[2])):
+        if not best or point[2] > best[-1][2]:
+            best.append(point)
+    return best
+
+
 def whisker(value: float, interval: tuple[float, float], *, bounds: tuple[float, float], desc: str) -> str:
     """The interval of one measure, low to high with its value marked, to scale between ``bounds``."""
     low, high = interval

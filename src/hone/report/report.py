@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from hone.core.measures import Measure
 
 Cell = str | int | float | bool | None
-Show = Literal["table", "bars", "histogram", "matrix", "line", "reliability"]
+Show = Literal["table", "bars", "histogram", "matrix", "line", "pareto", "reliability"]
 
 
 class Grid(BaseModel):
@@ -22,7 +22,8 @@ class Grid(BaseModel):
         rows: One list a row, as long as ``columns``.
         show: How a page shows it beside the figures: ``bars`` (first column labels, second lengths), ``histogram``
             (first column bin labels, second counts), ``matrix`` (first column row labels, others cells), ``line``
-            (first column x, others one line each), ``reliability`` (confidence, accuracy, count), or only ``table``.
+            (first column x, others one line each), ``reliability`` (confidence, accuracy, count), ``pareto`` (a number
+            and a name, two costs, a quality, and among the rest ``within_budget``), or only ``table``.
         note: One sentence on how to read it; empty for the catalog's own, where it knows the table.
         names: Whether the first column holds data, shown as it is, or keys of the catalog (``train``), translated.
 
@@ -45,6 +46,8 @@ class Grid(BaseModel):
                 raise ValueError(f"row {i} must have {len(self.columns)} cells, got {len(row)}")
         if self.show == "reliability" and len(self.columns) != 3:
             raise ValueError(f"a reliability grid must have 3 columns, got {len(self.columns)}")
+        if self.show == "pareto" and (len(self.columns) < 5 or "within_budget" not in self.columns[4:]):
+            raise ValueError(f"a pareto grid must have two costs, a quality and within_budget, got {self.columns}")
         if self.show != "table" and len(self.columns) < 2:
             raise ValueError(f"a grid shown as {self.show} must have at least 2 columns, got {len(self.columns)}")
         for i in range(len(self.columns))[_NUMERIC.get(self.show, slice(0))]:
@@ -59,6 +62,7 @@ _NUMERIC = {  # which of the columns a plot draws as numbers
     "histogram": slice(1, 2),
     "matrix": slice(1, None),
     "line": slice(None),
+    "pareto": slice(1, 4),
     "reliability": slice(None),
 }
 

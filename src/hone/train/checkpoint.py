@@ -34,6 +34,7 @@ class Position:
         best_step: Step it was reached at.
         stale: Measurements since without improvement.
         seconds: Training time so far.
+        weight: What the losses of all steps so far weighed together, where batches are made by tokens.
         history: One record a validation.
     """
 
@@ -46,6 +47,7 @@ class Position:
     loss_sum: float = 0.0
     loss_count: int = 0
     tokens: int = 0
+    weight: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
 

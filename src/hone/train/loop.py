@@ -83,7 +83,7 @@ class Loop:
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
         self.techniques = Techniques(self.settings.techniques, model)
-        self.steps_per_epoch, self.total = self.settings.steps(len(rows))
+        self.steps_per_epoch, self.total = self.settings.steps(rows.lengths)
         self.warmup = int(self.settings.warmup_ratio * self.total)
         optimizer = make_optimizer(model, setup.settings)
         self.lazy = self._lazy_rows(optimizer)
@@ -164,6 +164,7 @@ class Loop:
                 seed=self.setup.seed,
                 epoch=epoch,
                 strategy=settings.train_sampling_strategy,
+                tokens=settings.per_device_train_batch_tokens,
             )
             steps = list(step_batches(batches, accumulate=settings.gradient_accumulation_steps))
             yield from steps[skip : skip + self.total - self.position.step]
@@ -193,8 +194,9 @@ class Loop:
             )
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         parameters += self.lazy.gathered() if self.lazy is not None else []
-        if weight != reference:  # several batches: make the sum of their gradients the mean over their union
-            torch._foreach_mul_([p.grad for p in parameters], reference / weight)
+        divisor = self._divisor(weight)
+        if divisor != reference:
+            torch._foreach_mul_([p.grad for p in parameters], reference / divisor)
         self.techniques.on_backward()
         if self.settings.max_grad_norm is not None:
             self.accelerator.clip_grad_norm_(parameters, self.settings.max_grad_norm)
@@ -205,6 +207,16 @@ class Loop:
         self.position.step += 1
         self.techniques.on_step(self.position.step)
         return mean, tokens
+
+    def _divisor(self, weight: float) -> float:
+        """What a step's summed gradient is divided by: what its rows weigh, so that it is the mean over them. Batches
+        by tokens have more rows where those are short: divided by what a step weighs on average, no row counts for
+        less because its batch has many."""
+        if self.settings.per_device_train_batch_tokens is None:
+            return weight
+        position = self.position
+        position.weight += weight
+        return position.weight / (position.step + 1)
 
     def _report(self, loss: float, tokens: int, *, log: RunLog, progress: Progress) -> None:
         position = self.position

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from hone.bundle.stage import Stage
 from hone.core.choice import decided
 from hone.core.settings import Settings
+from hone.train.batches import batches_of
 from hone.train.techniques import TECHNIQUES
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
@@ -28,6 +31,8 @@ class FinetuneSettings(Settings):
         num_train_epochs: Passes over the training rows.
         max_steps: Stop after so many optimizer steps; None: by epochs alone.
         per_device_train_batch_size: Rows of one forward pass.
+        per_device_train_batch_tokens: Tokens of one forward pass in place of rows: batches of short texts have more
+            rows, and count for more by as much. None: by rows.
         gradient_accumulation_steps: Forward passes of one optimizer step; the gradient is that of their union.
         learning_rate: Peak rate of the backbone.
         head_learning_rate: Peak rate of the new head; None: the backbone's.
@@ -58,6 +63,7 @@ class FinetuneSettings(Settings):
     num_train_epochs: Positive = 3.0
     max_steps: Count | None = None
     per_device_train_batch_size: Count = 32
+    per_device_train_batch_tokens: Count | None = None
     gradient_accumulation_steps: Count = 1
     learning_rate: Positive = 2e-4
     head_learning_rate: Positive | None = None
@@ -92,9 +98,9 @@ class FinetuneSettings(Settings):
             raise ValueError("a list of techniques")
         return [decided(one, TECHNIQUES) for one in value]
 
-    def steps(self, rows: int) -> tuple[int, int]:
-        """Optimizer steps of an epoch over so many rows, and of the whole training."""
-        batches = math.ceil(rows / self.per_device_train_batch_size)
+    def steps(self, lengths: NDArray[np.int64]) -> tuple[int, int]:
+        """Optimizer steps of an epoch over rows of so many tokens each, and of the whole training."""
+        batches = batches_of(lengths, size=self.per_device_train_batch_size, tokens=self.per_device_train_batch_tokens)
         per_epoch = math.ceil(batches / self.gradient_accumulation_steps)
         total = math.ceil(per_epoch * self.num_train_epochs)
         return per_epoch, min(total, self.max_steps or total)

@@ -99,3 +99,25 @@ def test_whole_ticks_are_whole() -> None:
 def test_fitted_text_keeps_what_fits() -> None:
     assert fitted("short", 100, size=11) == "short"
     assert fitted("a rather long label", 60, size=11).endswith("…")
+
+
+def test_the_front_holds_what_nothing_beats_in_both() -> None:
+    points = [
+        ("a", 3.0, 0.9, True),
+        ("b", 1.0, 0.7, True),
+        ("c", 2.0, 0.6, True),
+        ("d", 3.0, 0.8, False),
+        ("e", 4.0, 0.9, True),
+    ]
+    assert [label for label, *_ in plots.front(points)] == ["b", "a"]
+
+
+def test_points_beyond_the_budget_are_hollow_and_the_front_is_joined() -> None:
+    points = [("0", 3.0, 0.9, False), ("1", 1.0, 0.7, True), ("2", 2.0, 0.6, True)]
+    drawn = plots.pareto(points, title="t", desc="d", form=tick, x_form=tick, axes=("ms", "accuracy"))
+    assert drawn.count('fill="var(--paper') == 1
+    assert drawn.count('fill="var(--blue,#0072b2)"') == 2
+    path = re.search(r'<path d="(M[^"]*L[^"]*)" fill="none"', drawn)
+    assert path
+    assert path.group(1).count("L") == 1
+    ElementTree.fromstring(drawn)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hone.tasks.rows import IntArray
-from hone.train.batches import POOL_BATCHES, epoch_batches, step_batches
+from hone.train.batches import POOL_BATCHES, batches_of, epoch_batches, step_batches
 
 Strategy = Literal["group_by_length", "random"]
 STRATEGIES: list[Strategy] = ["group_by_length", "random"]
@@ -81,3 +81,44 @@ def test_an_optimizer_step_takes_as_many_batches_as_accumulate_and_the_last_what
     steps = list(step_batches(made, accumulate=3))
     assert [len(step) for step in steps] == [3, 3, 1]
     assert [batch.tolist() for step in steps for batch in step] == [batch.tolist() for batch in made]
+
+
+def by_tokens(
+    lengths: IntArray, tokens: int, *, epoch: int = 0, strategy: Strategy = "group_by_length"
+) -> list[IntArray]:
+    return epoch_batches(lengths, size=32, seed=1, epoch=epoch, strategy=strategy, tokens=tokens)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("rows", "tokens"), [(1, 5), (3, 1), (500, 1), (500, 10**9), (500, 256), (9000, 512)])
+def test_batches_by_tokens_hold_every_row_once_and_are_as_many_each_epoch(
+    rows: int, tokens: int, strategy: Strategy
+) -> None:
+    lengths = lengths_of(rows)
+    for epoch in range(3):
+        made = by_tokens(lengths, tokens, epoch=epoch, strategy=strategy)
+        assert sorted(np.concatenate(made).tolist()) == list(range(rows))
+        assert len(made) == batches_of(lengths, size=32, tokens=tokens)
+        assert min(map(len, made)) > 0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_batches_by_tokens_have_about_as_many_tokens(strategy: Strategy) -> None:
+    lengths = lengths_of(4000)
+    sums = [int(lengths[batch].sum()) for batch in by_tokens(lengths, 512, strategy=strategy)]
+    assert max(abs(total - np.mean(sums)) for total in sums) <= lengths.max()
+    assert np.mean(sums) == pytest.approx(512, rel=0.02)
+
+
+def test_less_than_three_in_a_hundred_tokens_of_batches_by_tokens_are_padding() -> None:
+    """Lengths as short requests have them: log-normal, most between 8 and 30 tokens, some near a hundred."""
+    lengths = np.random.default_rng(5).lognormal(2.6, 0.5, 10_000).astype(np.int64).clip(3, 100)
+    made = by_tokens(lengths, 512)
+    padded = sum(int(lengths[batch].max()) * len(batch) for batch in made)
+    assert 1 - lengths.sum() / padded < 0.03
+
+
+def test_batches_by_tokens_keep_other_company_each_epoch() -> None:
+    lengths = lengths_of(2000)
+    first, second = ({frozenset(batch.tolist()) for batch in by_tokens(lengths, 256, epoch=e)} for e in range(2))
+    assert first.isdisjoint(second)

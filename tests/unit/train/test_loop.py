@@ -201,6 +201,36 @@ def test_the_gradient_is_that_of_the_mean_loss_over_the_batch(bench: Bench) -> N
     assert float(steps[0].norm()) == pytest.approx(norm, rel=1e-4)
 
 
+def test_no_row_counts_for_less_because_its_batch_by_tokens_has_many(bench: Bench) -> None:
+    """Over an epoch the steps' gradients, each times what it was divided by, sum up to that of all rows together."""
+    loop = bench.loop(
+        per_device_train_batch_tokens=24,
+        num_train_epochs=1.0,
+        learning_rate=1e-12,
+        max_grad_norm=None,
+        weight_decay=0.0,
+    )
+    divisors: list[float] = []
+    divided = loop._divisor
+    loop._divisor = lambda weight: divisors.append(divided(weight)) or divisors[-1]  # type: ignore[method-assign]
+    with recorded_gradients() as steps:
+        bench.run(loop)
+    made = epoch_batches(loop.rows.lengths, size=4, seed=5, epoch=0, strategy="group_by_length", tokens=24)
+    counts = np.array([len(batch) for batch in made])
+    assert counts.min() < counts.max()
+    assert divisors == pytest.approx((np.cumsum(counts) / np.arange(1, len(counts) + 1)).tolist())
+    model = bench.model()
+    whole = loop.task.collate(loop.rows, np.arange(len(loop.rows)))
+    loss = nn.functional.cross_entropy(model(whole)["logits"], whole["label"], reduction="sum")
+    loss.backward()  # type: ignore[no-untyped-call]
+    table = model.embeddings.word_embeddings.weight
+    dense = [p for p in model.parameters() if p.grad is not None and p is not table]
+    size = sum(p.numel() for p in dense)  # what follows in a step are the embedding rows that it read
+    summed = sum(step[:size] * divisor for step, divisor in zip(steps, divisors, strict=True))
+    norm = math.sqrt(sum(float(p.grad.square().sum()) for p in dense if p.grad is not None))
+    assert float(torch.as_tensor(summed).norm()) == pytest.approx(norm, rel=1e-3)
+
+
 @pytest.mark.parametrize("weights", [None, [5.0, 1.0, 0.2]])
 def test_accumulation_equals_one_large_batch(bench: Bench, weights: list[float] | None) -> None:
     """36 rows at 8 x 3: a full step of 24 rows and one of 12 whose batches have 8 and 4."""

@@ -1,0 +1,60 @@
+"""What a compressed model says and takes beside its parent: answers, measures, agreement, size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hone.bundle.bundle import Bundle
+from hone.core.measures import Measure
+from hone.metrics.intervals import wilson, with_intervals
+from hone.predict.predictor import Predictor
+from hone.tasks.protocol import Prediction, Task
+
+RESAMPLES = 1000
+
+
+def answers(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -> list[Prediction]:
+    """Predictions for columns that may hold more than the task's inputs."""
+    inputs = {field.name: columns[field.name] for field in predictor.task.inputs}
+    return predictor.predict_columns(inputs)
+
+
+def values(
+    task: Task, predictions: Sequence[Prediction], columns: Mapping[str, Sequence[Any]]
+) -> dict[str, float | None]:
+    """The task's measures, without intervals."""
+    return task.measures(task.tally(predictions, columns))
+
+
+def measures(task: Task, predictions: Sequence[Prediction], columns: Mapping[str, Sequence[Any]]) -> list[Measure]:
+    """The task's measures, each with its interval."""
+    return with_intervals(
+        task.tally(predictions, columns), task.measures, specs=task.measure_specs, additive=task.additive,
+        resamples=RESAMPLES,
+    )  # fmt: skip
+
+
+def agreement(before: Sequence[Prediction], after: Sequence[Prediction]) -> Measure:
+    """Share of the examples on which both say the same."""
+    same = sum(_said(one) == _said(other) for one, other in zip(before, after, strict=True))
+    low, high = wilson(same, len(before))
+    return Measure(name="agreement", value=same / len(before), low=low, high=high, n=len(before))
+
+
+def _said(prediction: Prediction) -> Any:
+    """What an answer says, without how sure it is."""
+    if "entities" in prediction:
+        return [(entity["label"], entity["start"], entity["end"]) for entity in prediction["entities"]]
+    return prediction["label"]
+
+
+def texts_of(task: Task, columns: Mapping[str, Sequence[Any]], *, most: int) -> list[str]:
+    """The first examples as texts to time with; words with blanks between them."""
+    found = columns[task.inputs[0].name][:most]
+    return [value if isinstance(value, str) else " ".join(value) for value in found]
+
+
+def disk_mb(bundle: Bundle) -> float:
+    """Size of a bundle's files, MB."""
+    return sum(file.bytes for file in bundle.manifest.files.values()) / 1e6
