@@ -139,12 +139,13 @@ def main() -> None:
         }
         for name, make in peers(bundle, Path(folder)).items():
             made[name] = better(name, make(), BATCHES, texts)
+        left_out = [name for name, work in made.items() if work is None]
         systems |= {name: work for name, work in made.items() if work is not None}
         seconds = timed(systems, texts, repeats=given.repeats)
         del systems["floor"]
         singles = alone(systems, texts[:SINGLES])
     record = {
-        "texts": len(texts), "left_out": [name for name, work in made.items() if work is None], "repeats": given.repeats, "machine": machine(), "seconds": seconds,
+        "texts": len(texts), "left_out": left_out, "repeats": given.repeats, "machine": machine(), "seconds": seconds,
         "texts_per_s": {name: round(len(texts) / statistics.median(each), 1) for name, each in seconds.items()},
         "hone_over": {name: _ratio(each, seconds["hone"]) for name, each in seconds.items()},
         "hone_int8_over": {name: _ratio(each, seconds["hone_int8"]) for name, each in seconds.items()},

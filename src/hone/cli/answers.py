@@ -24,7 +24,7 @@ def predict_file(bundle: Path, file: str, *, out: Path | None, device: str, colu
     source = sys.stdin if file in ("-", "/dev/stdin") else Path(file)
     parts = read_stream(source, *predictor.input_choices, columns=columns)
     with _target(out) as target:
-        for answers in predictor.stream(parts):
+        for answers in predictor.stream(parts, eager=source is not sys.stdin and Path(file).is_file()):
             for answer in answers:
                 target.write(json.dumps(answer, ensure_ascii=False) + "\n")
             target.flush()

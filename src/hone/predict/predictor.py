@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.bundle.bundle import Bundle
+from hone.core.ahead import ahead
 from hone.core.errors import BundleError, DataError
 from hone.core.settings import check_settings
 from hone.data.fields import Field
@@ -52,25 +53,42 @@ class Predictor:
             {name: values[at : at + EXAMPLES_AT_ONCE] for name, values in columns.items()}
             for at in range(0, size, EXAMPLES_AT_ONCE)
         )
-        return [answer for answers in self.stream(parts) for answer in answers]
+        return [answer for answers in self.stream(parts, eager=size > EXAMPLES_AT_ONCE) for answer in answers]
 
-    def stream(self, parts: Iterable[Columns]) -> Iterator[list[Prediction]]:
-        """Predictions of each part in turn; memory holds one part."""
-        done = 0
-        for columns in parts:
-            answers = self.predict_columns(columns, start=done)
-            done += len(answers)
-            yield answers
+    def stream(self, parts: Iterable[Columns], *, eager: bool = False) -> Iterator[list[Prediction]]:
+        """Predictions of each part in turn; memory holds one part.
+
+        Args:
+            eager: Encode the next part while one is scored: two parts are held, and read before the first is answered.
+        """
+        counted = _with_starts(parts)
+        encoded = ahead(self._encoded, counted) if eager else map(self._encoded, counted)
+        for columns, rows in encoded:
+            yield self._joined(columns, rows)
 
     def predict_columns(self, columns: Columns, *, start: int = 0) -> list[Prediction]:
         """Predictions of examples given as columns of the task's input fields; ``start``: examples before them."""
-        rows = Rows(self.task.encode(columns, purpose="predict", start=start))
+        return self._joined(*self._encoded((columns, start)))
+
+    def _encoded(self, part: tuple[Columns, int]) -> tuple[Columns, Rows]:
+        columns, start = part
+        return columns, Rows(self.task.encode(columns, purpose="predict", start=start))
+
+    def _joined(self, columns: Columns, rows: Rows) -> list[Prediction]:
         return self.task.join(columns, rows, score_rows(self.task, self.engine, rows), constants=self.engine.constants)
 
     @property
     def input_choices(self) -> tuple[tuple[Field, ...], ...]:
         """The sets of input fields the task answers, the usual one first."""
         return getattr(self.task, "input_choices", (self.task.inputs,))
+
+
+def _with_starts(parts: Iterable[Columns]) -> Iterator[tuple[Columns, int]]:
+    """Each part with the number of examples before it."""
+    done = 0
+    for columns in parts:
+        yield columns, done
+        done += len(next(iter(columns.values())))
 
 
 def load(path: Path | str, *, device: str = "auto") -> Predictor:

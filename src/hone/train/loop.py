@@ -16,13 +16,15 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from hone.core.ahead import ahead
 from hone.core.errors import HoneError
 from hone.core.progress import Progress
 from hone.models.model import Model
 from hone.tasks.protocol import LossOptions, Task
-from hone.tasks.rows import IntArray, Rows
+from hone.tasks.rows import Batch, IntArray, Rows
 from hone.train.batches import epoch_batches, step_batches
 from hone.train.checkpoint import Position, latest_checkpoint, load_checkpoint, save_checkpoint
+from hone.train.compiling import compiles
 from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
@@ -88,6 +90,10 @@ class Loop:
         optimizer = make_optimizer(model, setup.settings)
         self.lazy = self._lazy_rows(optimizer)
         self.prepared, self.optimizer = accelerator.prepare(model, optimizer)
+        tokens = float(rows.lengths.sum()) * self.total / self.steps_per_epoch
+        yes, self.said = compiles(self.settings.torch_compile, model, tokens=tokens, device=accelerator.device)
+        if yes:
+            self.prepared = torch.compile(self.prepared, dynamic=True)
 
     def _lazy_rows(self, optimizer: torch.optim.Optimizer) -> LazyRows | None:
         """What updates the embedding table by the rows read, where that pays: on a CPU. A GPU moves the whole table
@@ -118,6 +124,7 @@ class Loop:
             HoneError: The loss is not finite.
             KeyboardInterrupt: It was interrupted; the checkpoint of the last finished step is on disk.
         """
+        progress.say(self.said)
         progress.begin("training", total=self.total, unit="step")
         progress.advance(self.position.step)
         try:
@@ -138,8 +145,8 @@ class Loop:
         if self._stale():  # a checkpoint of a run that had stopped early
             return True
         with asked_to_stop() as stop:
-            for batches in self._remaining():
-                loss, tokens = self._step(batches)
+            for batches, tokens in ahead(self._collated, self._remaining()):
+                loss = self._step(batches)
                 self.position.seconds = before + time.perf_counter() - began
                 self._report(loss, tokens, log=log, progress=progress)
                 self._measure(log, progress)
@@ -155,9 +162,9 @@ class Loop:
 
     def _remaining(self) -> Iterator[list[IntArray]]:
         """The batches of every step still to do, epoch after epoch."""
-        settings = self.settings
-        while self.position.step < self.total:
-            epoch, skip = divmod(self.position.step, self.steps_per_epoch)
+        settings, step = self.settings, self.position.step  # its own count: it is asked for steps ahead of the position
+        while step < self.total:
+            epoch, skip = divmod(step, self.steps_per_epoch)
             batches = epoch_batches(
                 self.rows.lengths,
                 size=settings.per_device_train_batch_size,
@@ -167,23 +174,30 @@ class Loop:
                 tokens=settings.per_device_train_batch_tokens,
             )
             steps = list(step_batches(batches, accumulate=settings.gradient_accumulation_steps))
-            yield from steps[skip : skip + self.total - self.position.step]
+            coming = steps[skip : skip + self.total - step]
+            yield from coming
+            step += len(coming)
 
-    def _step(self, batches: list[IntArray]) -> tuple[float, int]:
-        """One optimizer step over the union of ``batches``; returns the mean loss and the number of tokens."""
-        total, weight, tokens, reference = 0.0, 0.0, 0, 0.0
-        self.model.noise.start(seed=self.setup.seed, step=self.position.step)
-        for index in batches:
-            batch = {k: v.to(self.accelerator.device) for k, v in self.task.collate(self.rows, index).items()}
-            if self.setup.frozen is not None:
+    def _collated(self, batches: list[IntArray]) -> tuple[list[Batch], int]:
+        """The batches of a step on the CPU, and how many tokens they have."""
+        collated = [self.task.collate(self.rows, index) for index in batches]
+        if self.setup.frozen is not None:
+            for index, batch in zip(batches, collated, strict=True):
                 batch["lower_states"] = self.setup.frozen.of(index)
+        return collated, sum(int(self.rows.lengths[index].sum()) for index in batches)
+
+    def _step(self, batches: list[Batch]) -> float:
+        """One optimizer step over the union of ``batches``; returns the mean loss."""
+        total, weight, reference = 0.0, 0.0, 0.0
+        self.model.noise.start(seed=self.setup.seed, step=self.position.step)
+        for collated in batches:
+            batch = {name: value.to(self.accelerator.device) for name, value in collated.items()}
             with self.accelerator.autocast():
                 outputs = self.prepared(batch)
             loss = self.task.loss(outputs, batch, options=self.setup.options)
             reference = reference or loss.weight
             self.accelerator.backward(self.techniques.on_loss(loss.total, batch) / reference)
             total, weight = total + float(loss.total.detach()), weight + loss.weight
-            tokens += int(self.rows.lengths[index].sum())
         mean = total / weight
         if not math.isfinite(mean):
             raise HoneError(
@@ -206,7 +220,7 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         self.position.step += 1
         self.techniques.on_step(self.position.step)
-        return mean, tokens
+        return mean
 
     def _divisor(self, weight: float) -> float:
         """What a step's summed gradient is divided by: what its rows weigh, so that it is the mean over them. Batches

@@ -47,6 +47,8 @@ class FinetuneSettings(Settings):
         class_weights: ``balanced`` weighs labels by inverse frequency; or a weight for each label by name.
         dropout: Dropout of backbone and head; None: the base's own.
         mixed_precision: ``bf16`` or ``fp16`` where the device has it, else an error.
+        torch_compile: Whether the model is compiled before it trains; ``auto`` where an estimate, which is said, has
+            it pay back within the run.
         train_sampling_strategy: ``group_by_length`` puts alike lengths into a batch; ``random`` does not.
         eval_strategy: When the validation split is measured: after each epoch, every ``eval_steps``, or never.
         metric_for_best_model: A measure of the task, its main one when None.
@@ -80,6 +82,7 @@ class FinetuneSettings(Settings):
     class_weights: Literal["none", "balanced"] | dict[str, Positive] = "none"
     dropout: Share | None = None
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    torch_compile: bool | Literal["auto"] = "auto"
     train_sampling_strategy: Literal["group_by_length", "random"] = "group_by_length"
     eval_strategy: Literal["epoch", "steps", "no"] = "epoch"
     eval_steps: Count | None = None

@@ -1,0 +1,78 @@
+"""Whether `torch.compile` pays back within a training: by an estimate that is said, and that no clock enters, so that
+two runs of one recipe compute alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from hone.core.errors import RecipeError
+from hone.models.model import Model
+
+Wish = bool | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Payback:
+    """What compiling costs and brings on a kind of device.
+
+    Attributes:
+        seconds: That compiling takes, for every layer.
+        gain: Share of a step's time that it saves.
+        rate: Floating-point operations a second that such a device trains at.
+    """
+
+    seconds: float
+    gain: float
+    rate: float
+
+    def operations(self, *, layers: int) -> float:
+        """Of a training from which on compiling pays back."""
+        return self.seconds * layers / self.gain * self.rate
+
+
+# The CPU's were measured (benchmarks/engine/compile.py); those of a GPU are round numbers that no GPU has confirmed.
+PAYBACK = {"cpu": Payback(seconds=10.0, gain=0.1, rate=1e11), "cuda": Payback(seconds=8.0, gain=0.2, rate=5e13)}
+
+
+def compiles(wish: Wish, model: Model, *, tokens: float, device: torch.device) -> tuple[bool, str]:
+    """Whether to compile, and one sentence that says why.
+
+    Args:
+        wish: The recipe's ``torch_compile``.
+        tokens: That the training reads in all.
+
+    Raises:
+        RecipeError: It is asked for where hone's own encoder runs, which is none of the compiler's.
+    """
+    if device.type == "cpu" and model.encoder is not None:
+        if wish is True:
+            raise RecipeError(
+                "torch_compile: true, and on a CPU a base of this type runs through hone's own encoder",
+                expected="auto or false",
+                fix="Leave torch_compile out; that encoder's operations are joined already.",
+                code="recipe.torch-compile",
+            )
+        return False, "torch.compile: no; hone's own encoder runs, whose operations are joined already"
+    if wish != "auto":
+        return bool(wish), f"torch.compile: {'yes' if wish else 'no'}, as the recipe says"
+    if device.type not in PAYBACK:
+        return False, f"torch.compile: no; what it brings on {device.type} is not known"
+    needs = PAYBACK[device.type].operations(layers=_layers(model))
+    has = 6.0 * learning(model) * tokens
+    yes = has >= needs
+    told = f"the training takes about {has:.1e} operations, and compiling pays back from {needs:.1e}"
+    return yes, f"torch.compile: {'yes' if yes else 'no'}; {told}"
+
+
+def learning(model: Model) -> int:
+    """Weights of the backbone that a token is multiplied by: all that learn but the embedding tables."""
+    tables = {id(module.weight) for module in model.backbone.modules() if isinstance(module, torch.nn.Embedding)}
+    return sum(p.numel() for p in model.backbone.parameters() if p.requires_grad and id(p) not in tables)
+
+
+def _layers(model: Model) -> int:
+    config: Any = model.backbone.config
+    return int(getattr(config, "num_hidden_layers", 0) or 12)
