@@ -13,14 +13,17 @@ from typing import IO
 
 from hone.core.errors import RecipeError
 from hone.data.read import read_stream
+from hone.predict.formats import Precision
 from hone.predict.predictor import load
 
 
-def predict_file(bundle: Path, file: str, *, out: Path | None, device: str, columns: Mapping[str, str]) -> None:
+def predict_file(
+    bundle: Path, file: str, *, out: Path | None, device: str, precision: Precision, columns: Mapping[str, str]
+) -> None:
     """Answer every row of ``file`` (``-``: standard input), whose fields stand in ``columns``."""
     if out is not None and out.is_dir():
         raise RecipeError(f"found a folder at {out}", expected="a file for the answers", code="predict.out")
-    predictor = load(bundle, device=device)
+    predictor = load(bundle, device=device, precision=precision)
     source = sys.stdin if file in ("-", "/dev/stdin") else Path(file)
     parts = read_stream(source, *predictor.input_choices, columns=columns)
     with _target(out) as target:

@@ -14,6 +14,7 @@ import typer
 from hone import __version__
 from hone.cli.columns import parse_columns
 from hone.core.errors import HoneError
+from hone.predict.formats import Precision
 
 INTERRUPTED = 130
 
@@ -35,6 +36,10 @@ ColumnNames = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+PrecisionName = Annotated[  # parsed as it stands: what the device has is told where the model is opened
+    Precision,
+    typer.Option("--precision", parser=str, metavar="NAME", help="float32, or on a GPU bf16 or fp16."),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -172,12 +177,13 @@ def predict(
     file: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")] = "-",
     out: Annotated[Path | None, typer.Option("--out", help="File for the answers; stdout when left out.")] = None,
     device: DeviceName = "auto",
+    precision: PrecisionName = "float32",
     column: ColumnNames = None,
 ) -> None:
     """Answer every row: one JSON line a row, in input order."""
     from hone.cli.answers import predict_file
 
-    predict_file(bundle, file, out=out, device=device, columns=parse_columns(column or []))
+    predict_file(bundle, file, out=out, device=device, precision=precision, columns=parse_columns(column or []))
 
 
 @app.command()
@@ -186,11 +192,12 @@ def serve(
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port")] = 8000,
     device: DeviceName = "auto",
+    precision: PrecisionName = "float32",
 ) -> None:
     """Serve a bundle over HTTP: POST /predict."""
     from hone.serve.server import serve_bundle
 
-    serve_bundle(bundle, host=host, port=port, device=device)
+    serve_bundle(bundle, host=host, port=port, device=device, precision=precision)
 
 
 @app.command()
@@ -200,6 +207,7 @@ def bench(
     texts: Annotated[int, typer.Option("--texts", min=1, help="Most texts that are read from it.")] = 1000,
     repeats: Annotated[int, typer.Option("--repeats", min=2, help="Timings of each figure.")] = 6,
     device: DeviceName = "auto",
+    precision: PrecisionName = "float32",
     column: ColumnNames = None,
     out: Out = None,
     as_json: Json = False,
@@ -208,7 +216,10 @@ def bench(
     from hone.cli.timing import bench_file
 
     columns = parse_columns(column or [])
-    bench_file(bundle, file, texts=texts, repeats=repeats, device=device, columns=columns, out=out, as_json=as_json)
+    bench_file(
+        bundle, file, texts=texts, repeats=repeats, device=device, precision=precision, columns=columns, out=out,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command()

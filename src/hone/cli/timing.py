@@ -11,6 +11,7 @@ from hone.bench.systems import systems_for
 from hone.cli.console import make_progress
 from hone.cli.single import show_and_keep
 from hone.data.read import read_stream
+from hone.predict.formats import Precision
 from hone.predict.predictor import Predictor, load
 
 
@@ -21,12 +22,13 @@ def bench_file(
     texts: int,
     repeats: int,
     device: str,
+    precision: Precision,
     columns: Mapping[str, str],
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Time the bundle on the first ``texts`` texts of ``file``."""
-    predictor = load(bundle, device=device)
+    predictor = load(bundle, device=device, precision=precision)
     given = _texts(predictor, file, columns=columns, most=texts)
     progress = make_progress()
     systems = systems_for(predictor, progress=progress)

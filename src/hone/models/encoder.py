@@ -1,4 +1,4 @@
-"""The encoder of BERT and its kin on a CPU, over transformers' own parameters: the same states, sooner."""
+"""The encoder of BERT and its kin over transformers' own parameters: the same states, sooner."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, 
 from hone.models.grouped import GroupedLinear
 from hone.models.int8 import Int8Linear
 from hone.models.noise import Dropout, Noise
+from hone.models.packed import KernelName, Packing, computed_in, kernel_for
 from hone.models.shapes import FactoredLinear
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
@@ -31,7 +32,8 @@ Reads = Literal["tokens", "first"]
 class Encoder(nn.Module):
     """Stands in for the encoder of a transformers model, its layers under the same names.
 
-    On a CPU in float32 it goes its own way (`hone.models.blocks`); anywhere else it lets transformers' encoder run.
+    On a CPU in float32 it goes its own way (`hone.models.blocks`), and on a GPU that has a kernel for it, it packs rows
+    without padding (`hone.models.packed`); anywhere else it lets transformers' encoder run.
 
     Args:
         original: transformers' encoder.
@@ -53,6 +55,7 @@ class Encoder(nn.Module):
         self.fixed = False  # whether no weight changes any more, so that what is made of them can be kept
         self.frozen = 0  # layers
         self.given: Tensor | None = None  # states after the frozen layers, in place of making them
+        self.kernel: KernelName | None = None  # of packed rows, whatever the device; None: the one that fits, if any
         self._aside = False
         self.collected: list[Tensor] | None = None  # see `collect`
         self.train(original.training)
@@ -62,14 +65,18 @@ class Encoder(nn.Module):
         if not self.takes(hidden_states):
             with self._watched(hidden_states, attention_mask):
                 return self._original[0](hidden_states, attention_mask=attention_mask, **options)
-        rows, tokens, _ = hidden_states.shape
-        states = self._run(hidden_states, _layout(rows, tokens, _real(attention_mask)))
+        states = self._run(hidden_states, _layout(hidden_states, _real(attention_mask)))
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
 
     def takes(self, states: Tensor) -> bool:
         """Whether it goes its own way with states of this device and type."""
-        plain = states.device.type == "cpu" and states.dtype == torch.float32 and not self._aside
-        return plain and not torch.is_autocast_enabled("cpu")
+        if self._aside:
+            return False
+        plain = states.device.type == "cpu" and states.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        return plain or self._kernel(states) is not None
+
+    def _kernel(self, states: Tensor) -> KernelName | None:
+        return self.kernel or kernel_for(states.device, computed_in(states), size=self._size)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -83,18 +90,20 @@ class Encoder(nn.Module):
     def states(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         """Last states [rows, tokens, width], zeros where padded, or [rows, 1, width], of embeddings that it `takes`
         under a mask int64 [rows, tokens]: without the way through transformers."""
-        rows, tokens = attention_mask.shape
-        return self._run(hidden_states, _layout(rows, tokens, attention_mask.bool()))
+        return self._run(hidden_states, _layout(hidden_states, attention_mask.bool()))
 
     def _run(self, hidden_states: Tensor, layout: Layout) -> Tensor:
         learns = torch.is_grad_enabled() or self.training
         attentions: dict[int, Attention] = {}  # by heads: those of the layers may differ
-        states = self._lower(hidden_states, layout) if self.given is None else self.given
+        packing = self._packing(hidden_states, layout)
+        states = self._lower(hidden_states, layout, packing) if self.given is None else self.given
         if self.collected is not None:
             self.collected = [states]
         for i, layer in enumerate(self.layer[self.frozen :], start=self.frozen):
             first = self._first(i)
-            if learns:
+            if packing is not None:
+                states = packing.states(layer, states, joint=self._joint, size=self._size, first=first)
+            elif learns:
                 heads = self.heads(layer)
                 if heads not in attentions:
                     attentions[heads] = self._attention(layout, heads)
@@ -137,6 +146,11 @@ class Encoder(nn.Module):
             yield
         finally:
             self._set(before)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Encoder:
+        self._joints.clear()  # they would stay on the device, and in the type, that the layers leave
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _set(self, layers: nn.ModuleList) -> None:
         self.layer = self._original[0].layer = layers
@@ -182,16 +196,23 @@ class Encoder(nn.Module):
         """States after the frozen layers, flat [n, width], of embeddings [rows, tokens, width] under a mask int64
         [rows, tokens]; what ``given`` takes."""
         with torch.no_grad():
-            rows, tokens = attention_mask.shape
-            return self._lower(hidden_states, _layout(rows, tokens, attention_mask.bool()))
+            layout = _layout(hidden_states, attention_mask.bool())
+            return self._lower(hidden_states, layout, self._packing(hidden_states, layout))
 
-    def _lower(self, hidden_states: Tensor, layout: Layout) -> Tensor:
+    def _lower(self, hidden_states: Tensor, layout: Layout, packing: Packing | None) -> Tensor:
         states = layout.flat(hidden_states.flatten(0, 1))
         if self.frozen:
             with torch.no_grad():
                 for layer in self.layer[: self.frozen]:
-                    states = self._answer(layer, states, layout=layout, first=False)
+                    if packing is None:
+                        states = self._answer(layer, states, layout=layout, first=False)
+                    else:
+                        states = packing.states(layer, states, joint=self._joint, size=self._size, first=False)
         return states
+
+    def _packing(self, hidden_states: Tensor, layout: Layout) -> Packing | None:
+        kernel = self._kernel(hidden_states)
+        return None if kernel is None else Packing.of(layout, kernel)
 
     def _first(self, i: int) -> bool:
         return self._reads == "first" and i == len(self.layer) - 1
@@ -301,15 +322,18 @@ def _real(mask: Tensor | None) -> Tensor | None:
     return seen if seen.dtype == torch.bool else seen > HIDDEN
 
 
-def _layout(rows: int, tokens: int, real: Tensor | None) -> Layout:
-    """Where tokens lie in a padded batch; ``real``: bool [rows or 1, tokens], or None where nothing is padded."""
+def _layout(hidden_states: Tensor, real: Tensor | None) -> Layout:
+    """Where tokens lie in a padded batch [rows, tokens, width]; ``real``: bool [rows or 1, tokens], or None where
+    nothing is padded."""
+    (rows, tokens, _), device = hidden_states.shape, hidden_states.device
     if real is None or bool(real.all()):
-        return Layout(rows, tokens, None, torch.arange(0, rows * tokens, tokens), (tokens,) * rows, None)
+        starts = torch.arange(0, rows * tokens, tokens, device=device)
+        return Layout(rows, tokens, None, starts, (tokens,) * rows, None)
     real = real.expand(rows, tokens)
     places = real.flatten().nonzero().squeeze(1)
     counts = real.sum(1)
-    ends = (real * torch.arange(1, tokens + 1)).amax(1)
-    bias = torch.zeros(rows, 1, tokens).masked_fill_(~real[:, None], HIDDEN)
+    ends = (real * torch.arange(1, tokens + 1, device=device)).amax(1)
+    bias = torch.zeros(rows, 1, tokens, device=device).masked_fill_(~real[:, None], HIDDEN)
     return Layout(rows, tokens, places, counts.cumsum(0) - counts, tuple(ends.tolist()), bias)
 
 

@@ -48,6 +48,14 @@ class Noise:
         kept = torch.from_numpy(words.view(np.int16)[:count]) >= below - LEVELS // 2
         return kept.to(torch.float32).mul_(LEVELS / (LEVELS - below)).view(shape)
 
+    @staticmethod
+    def mask_like(states: Tensor, *, ticket: Ticket, drop: float) -> Tensor:
+        """A mask drawn where ``states`` are, in their shape and type, and not the numbers of `mask`: a GPU would wait
+        for those of the CPU."""
+        seed = int(np.random.SeedSequence(ticket).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        generator = torch.Generator(states.device).manual_seed(seed)
+        return torch.empty_like(states).bernoulli_(1 - drop, generator=generator).div_(1 - drop)
+
 
 class Dropout(nn.Module):
     """`torch.nn.Dropout` with masks from a `Noise`."""
@@ -59,4 +67,7 @@ class Dropout(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and self.p):
             return input
-        return input * Noise.mask(self._noise.ticket(), tuple(input.shape), drop=self.p)
+        ticket = self._noise.ticket()
+        if input.device.type != "cpu":
+            return input * Noise.mask_like(input, ticket=ticket, drop=self.p)
+        return input * Noise.mask(ticket, tuple(input.shape), drop=self.p)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 
 from hone.core.errors import DeviceError
+from hone.predict.formats import Precision
+
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(name: str) -> torch.device:
@@ -25,3 +30,29 @@ def pick_device(name: str) -> torch.device:
             code="device.missing",
         )
     return torch.device(name)
+
+
+def pick_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """The type that a model on ``device`` computes its products in.
+
+    Raises:
+        DeviceError: There is no such precision, or the device has no hardware for it: float16 and bfloat16 are to be
+            had on CUDA GPUs alone.
+    """
+    if name == "float32":
+        return torch.float32
+    if name not in HALVES:
+        raise DeviceError(
+            f"the precision {name!r} is not known",
+            expected=f"one of: {', '.join(get_args(Precision))}",
+            code="device.precision",
+        )
+    on_gpu = device.type == "cuda"
+    if not on_gpu or (name == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False)):
+        raise DeviceError(
+            f"the precision {name!r} on the device {torch.cuda.get_device_name(device) if on_gpu else device.type!r}",
+            expected="a CUDA GPU that computes in it",
+            fix="Set precision to float32, or run where such a GPU is.",
+            code="device.precision",
+        )
+    return HALVES[name]

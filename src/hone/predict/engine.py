@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import torch
@@ -14,8 +15,8 @@ from hone.models.heads import Outputs
 from hone.models.int8 import is_int8
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel
-from hone.predict.device import pick_device
-from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED
+from hone.predict.device import pick_device, pick_precision
+from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED, Precision
 from hone.predict.onnx import OnnxEngine
 from hone.tasks.rows import Batch
 
@@ -46,20 +47,33 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """A torch model in evaluation mode on one device, float32."""
+    """A torch model in evaluation mode on one device.
 
-    def __init__(self, model: Model, device: torch.device) -> None:
+    Args:
+        precision: Of products; weights and scores are float32 whatever it is.
+
+    Raises:
+        DeviceError: The device does not have the precision.
+    """
+
+    def __init__(self, model: Model, device: torch.device, *, precision: Precision = "float32") -> None:
+        self._dtype = pick_precision(precision, device)
         self.model = model.to(device).eval()
         self.device = device
 
     def forward(self, batch: Batch) -> Outputs:
-        with torch.inference_mode():
+        with torch.inference_mode(), self._cast():
             outputs: Outputs = self.model({name: value.to(self.device) for name, value in batch.items()})
-        return outputs
+        return {name: value.float() for name, value in outputs.items()}
+
+    def _cast(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._dtype == torch.float32 else torch.autocast(self.device.type, dtype=self._dtype)
 
     @property
     def computes_padding(self) -> bool:
-        return self.model.encoder is None or self.device.type != "cpu"
+        encoder = self.model.encoder
+        with self._cast():
+            return encoder is None or not encoder.takes(self.model.embeddings.LayerNorm.weight)
 
     @property
     def constants(self) -> Mapping[str, Tensor]:
@@ -79,14 +93,15 @@ def format_of(model: Model | OnnxModel) -> str:
     return SAFETENSORS if own is None else OWN[own]
 
 
-def engine_of(model: Model | OnnxModel, *, device: str = "auto") -> Engine:
+def engine_of(model: Model | OnnxModel, *, device: str = "auto", precision: Precision = "float32") -> Engine:
     """What runs ``model``.
 
     Args:
         device: ``auto`` (the CPU for what runs there alone), ``cpu``, ``cuda`` or ``mps``.
+        precision: ``float32``, or on a GPU ``bf16`` or ``fp16``.
 
     Raises:
-        DeviceError: The machine has no such device, or the model does not run on it.
+        DeviceError: The machine has no such device, the device has no such precision, or the model does not run on it.
         MissingExtra: What runs it is not installed.
     """
     bound = "ONNX" if isinstance(model, OnnxModel) else "int8" if is_int8(model.backbone) else ""
@@ -98,4 +113,7 @@ def engine_of(model: Model | OnnxModel, *, device: str = "auto") -> Engine:
             fix="Set device to cpu, or take the bundle they were made from.",
             code=f"device.{bound.lower()}",
         )
-    return OnnxEngine(model) if isinstance(model, OnnxModel) else TorchEngine(model, chosen)
+    if isinstance(model, OnnxModel):
+        pick_precision(precision, chosen)
+        return OnnxEngine(model)
+    return TorchEngine(model, chosen, precision=precision)

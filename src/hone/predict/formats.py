@@ -1,6 +1,10 @@
-"""The formats of a bundle's weights that this hone opens."""
+"""The formats of a bundle's weights that this hone opens, and the precisions it answers in."""
 
 from __future__ import annotations
+
+from typing import Literal
+
+Precision = Literal["float32", "bf16", "fp16"]
 
 SAFETENSORS = "safetensors"  # float32, as transformers reads them
 INT8 = "safetensors-int8"  # hone.models.int8

@@ -15,7 +15,7 @@ from hone.models.model import HEAD_FILE, Model, build_model
 from hone.models.onnx import load_onnx
 from hone.predict.batching import score_rows
 from hone.predict.engine import Engine, engine_of
-from hone.predict.formats import FORMATS, ONNX
+from hone.predict.formats import FORMATS, ONNX, Precision
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Prediction, Task
 from hone.tasks.rows import Rows
@@ -91,26 +91,29 @@ def _with_starts(parts: Iterable[Columns]) -> Iterator[tuple[Columns, int]]:
         done += len(next(iter(columns.values())))
 
 
-def load(path: Path | str, *, device: str = "auto") -> Predictor:
+def load(path: Path | str, *, device: str = "auto", precision: Precision = "float32") -> Predictor:
     """Open the bundle in ``path`` for prediction, after verifying every file of it.
 
     Args:
         path: A bundle's folder.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        precision: ``float32``, or on a GPU that has it ``bf16`` or ``fp16``, which are faster there: scores are then
+            good to two or three digits.
 
     Raises:
         BundleError: The bundle is damaged, foreign, newer, or has no task.
-        DeviceError: The machine has no such device.
+        DeviceError: The machine has no such device, or the device no such precision.
     """
-    return open_bundle(Bundle.open(path), device=device)
+    return open_bundle(Bundle.open(path), device=device, precision=precision)
 
 
-def open_bundle(bundle: Bundle, *, device: str = "auto") -> Predictor:
+def open_bundle(bundle: Bundle, *, device: str = "auto", precision: Precision = "float32") -> Predictor:
     """A predictor for a bundle that is verified already."""
     if weights_format(bundle) == ONNX:
-        return Predictor(bundle, _task(bundle), engine_of(load_onnx(bundle.path), device=device))
+        engine = engine_of(load_onnx(bundle.path), device=device, precision=precision)
+        return Predictor(bundle, _task(bundle), engine)
     model, task = open_model(bundle)
-    return Predictor(bundle, task, engine_of(model.fix(), device=device))
+    return Predictor(bundle, task, engine_of(model.fix(), device=device, precision=precision))
 
 
 def weights_format(bundle: Bundle) -> str:

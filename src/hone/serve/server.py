@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 
 from hone.core.errors import HoneError, MissingExtra
+from hone.predict.formats import Precision
 from hone.predict.predictor import load
 
 
-def serve_bundle(path: Path, *, host: str, port: int, device: str) -> None:
+def serve_bundle(path: Path, *, host: str, port: int, device: str, precision: Precision) -> None:
     """Serve the bundle in ``path``; returns when the process is told to stop.
 
     Raises:
         BundleError: The bundle is damaged or has no task.
+        DeviceError: The machine has no such device, or the device no such precision.
         MissingExtra: The serving packages are not installed.
         HoneError: The address cannot be had.
     """
@@ -24,7 +26,7 @@ def serve_bundle(path: Path, *, host: str, port: int, device: str) -> None:
         from hone.serve.app import make_app
     except ImportError as error:
         raise MissingExtra(str(error.name), extra="serve", needed_for="hone serve") from error
-    predictor = load(path, device=device)
+    predictor = load(path, device=device, precision=precision)
     listening = _listen(host, port)
     print(
         f"serving {path} ({predictor.task.name}, bundle {predictor.bundle.digest[:12]}) "

@@ -112,3 +112,24 @@ def test_predict_refuses_a_device_that_is_not_there(run: Hone, text_bundle: Path
     ended = run("predict", text_bundle, texts["test"], "--device", "tpu")
     assert ended.code == 2
     assert "'tpu'" in ended.err
+
+
+@pytest.mark.parametrize("named", ["bf16", "int4"])
+def test_predict_serve_and_bench_refuse_a_precision_that_is_not_there(
+    run: Hone, text_bundle: Path, texts: dict[str, Path], named: str
+) -> None:
+    for arguments in (
+        ("predict", text_bundle, texts["test"]),
+        ("serve", text_bundle),
+        ("bench", text_bundle, texts["test"]),
+    ):
+        ended = run(*arguments, "--device", "cpu", "--precision", named)
+        assert (ended.code, ended.out) == (2, "")
+        assert repr(named) in ended.err
+        assert "a CUDA GPU" in ended.err or "float32, bf16, fp16" in ended.err
+
+
+def test_float32_may_be_named(run: Hone, text_bundle: Path, texts: dict[str, Path]) -> None:
+    named = run("predict", text_bundle, texts["test"], "--precision", "float32")
+    assert named.code == 0
+    assert named.out == run("predict", text_bundle, texts["test"]).out

@@ -39,6 +39,34 @@ def test_masks_follow_seed_step_order_and_part() -> None:
     assert not any(torch.equal(one[0], other) for other in others)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_mask_drawn_where_states_are_is_a_function_of_its_ticket_too(kind: torch.dtype) -> None:
+    states, drop = torch.ones(400, 1001, dtype=kind, requires_grad=True), 0.1
+    before = torch.get_rng_state()
+    mask = Noise.mask_like(states, ticket=(1, 2, 3), drop=drop)
+    assert torch.equal(mask, Noise.mask_like(states, ticket=(1, 2, 3), drop=drop))
+    assert not torch.equal(mask, Noise.mask_like(states, ticket=(1, 2, 4), drop=drop))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (mask.dtype, mask.requires_grad) == (kind, False)
+    spread = (drop * (1 - drop) / mask.numel()) ** 0.5
+    assert float((mask == 0).double().mean()) == pytest.approx(drop, abs=5 * spread)
+    assert mask.unique().tolist() == pytest.approx([0.0, 1 / (1 - drop)], rel=0.004)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_dropout_runs_on_a_gpu() -> None:
+    noise = Noise()
+    dropout, ones = Dropout(0.25, noise), torch.ones(50, 50, device="cuda")
+
+    def drawn() -> torch.Tensor:
+        noise.start(seed=1, step=2)
+        out: torch.Tensor = dropout(ones)
+        return out
+
+    assert drawn().unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert torch.equal(drawn(), drawn())
+
+
 def test_dropout_does_nothing_in_evaluation_and_scales_in_training() -> None:
     dropout, ones = Dropout(0.25, Noise()), torch.ones(50, 50)
     assert dropout(ones).unique().tolist() == pytest.approx([0.0, 1 / 0.75])

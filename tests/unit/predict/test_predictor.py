@@ -21,7 +21,9 @@ from hone.core.errors import BundleError, DataError, DeviceError, RecipeError
 from hone.predict import batching
 from hone.predict import predictor as module
 from hone.predict.batching import budgeted
-from hone.predict.device import pick_device
+from hone.predict.device import pick_device, pick_precision
+from hone.predict.engine import TorchEngine
+from hone.predict.formats import Precision
 from hone.predict.predictor import Predictor, load, open_bundle
 from hone.tasks.make import make_task
 from hone.tasks.settings import TextClassificationSettings
@@ -202,6 +204,63 @@ def test_cuda_is_refused_where_there_is_none() -> None:
     with pytest.raises(DeviceError) as caught:
         pick_device("cuda")
     assert caught.value.exit_code == 2
+
+
+def test_the_precision_is_float32_unless_told(classify: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = classify.engine
+    assert isinstance(engine, TorchEngine)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: pytest.fail("autocast"))
+    batch = {"input_ids": torch.tensor([[2, 9, 3]]), "attention_mask": torch.ones(1, 3, dtype=torch.int64)}
+    assert {value.dtype for value in engine.forward(batch).values()} == {torch.float32}
+    assert pick_precision("float32", torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("of", ["text_bundle", "onnx_bundle"])
+def test_half_precision_is_refused_where_there_is_no_gpu(
+    of: str, precision: Precision, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(DeviceError) as caught:
+        load(request.getfixturevalue(of), device="cpu", precision=precision)
+    assert caught.value.code == "device.precision"
+    assert "a CUDA GPU" in str(caught.value)
+
+
+def test_an_unknown_precision_is_told_with_those_that_there_are(text_bundle: Path) -> None:
+    with pytest.raises(DeviceError, match="float32, bf16, fp16"):
+        load(text_bundle, precision="int4")  # type: ignore[arg-type]
+
+
+def test_a_gpu_has_half_precision_but_an_older_one_no_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an old card")
+    assert pick_precision("fp16", gpu) == torch.float16
+    with pytest.raises(DeviceError, match="an old card"):
+        pick_precision("bf16", gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert pick_precision("bf16", gpu) == torch.bfloat16
+
+
+def test_padding_is_not_computed_where_rows_are_packed(text_bundle: Path) -> None:
+    engine = load(text_bundle, device="cpu").engine
+    assert isinstance(engine, TorchEngine)
+    assert engine.model.encoder is not None
+    assert not engine.computes_padding
+    engine.model.double()  # no way of its own in this type
+    assert engine.computes_padding
+    engine.model.encoder.kernel = "block-mask"
+    assert not engine.computes_padding
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("of", ["text_bundle", "tag_bundle"])
+def test_answers_in_half_precision_are_near_those_in_float32(of: str, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(of)
+    ours, theirs = (load(path, device="cuda", precision=each).predict(MIXED) for each in ("fp16", "float32"))
+    assert json.loads(json.dumps(ours)) == ours
+    if of == "text_bundle":
+        assert [a["score"] for a in ours] == pytest.approx([a["score"] for a in theirs], abs=0.02)
 
 
 def remade(source: Path, target: Path, **update: Any) -> Bundle:
