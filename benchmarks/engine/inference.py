@@ -31,8 +31,8 @@ from peers import peers  # noqa: E402
 from hone.bench.systems import Pipeline  # noqa: E402
 from hone.bundle.bundle import Bundle  # noqa: E402
 from hone.models.int8 import to_int8  # noqa: E402
-from hone.predict.batching import TOKENS_AT_ONCE  # noqa: E402
 from hone.predict.engine import TorchEngine  # noqa: E402
+from hone.predict.formats import TOKENS_AT_ONCE  # noqa: E402
 from hone.predict.predictor import Predictor, open_model  # noqa: E402
 from hone.tasks.rows import Rows  # noqa: E402
 

@@ -55,10 +55,11 @@ class Hone:
             self._predictor.predict(list(texts[at : at + batch]))
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
-        if not self._predictor.engine.computes_padding:
+        engine = self._predictor.engine
+        if not engine.computes_padding:
             return int(lengths.sum())
         parts = [lengths[at : at + batch] for at in range(0, len(lengths), batch)]
-        return sum(_padded(part[index]) for part in parts for index in budgeted(part))
+        return sum(_padded(part[index]) for part in parts for index in budgeted(part, tokens=engine.tokens_at_once))
 
 
 class Pipeline:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from functools import partial
 from typing import Any
 
@@ -13,8 +15,11 @@ from hone.compress.settings import Int8Settings, WeightOnlySettings
 from hone.compress.start import Made, Start
 from hone.core.errors import RecipeError
 from hone.models.grouped import GroupedLinear
-from hone.models.int8 import Int8Linear, is_int8, to_int8
+from hone.models.int8 import Int8Linear, fake_rounded, is_int8, steps, to_int8
 from hone.predict.batching import budgeted
+
+VALUES_A_CALL = 4096  # of a layer's inputs that are kept, and the lowest and highest of them
+PARTS = [i / 16 for i in range(16, 3, -1)]  # of what lies below and above zero that are tried as its reach
 
 
 def round_weights(settings: Int8Settings, start: Start) -> Made:
@@ -45,15 +50,14 @@ def round_weights_alone(settings: WeightOnlySettings, start: Start) -> Made:
 
 
 def _reaches(start: Start, *, most: int) -> dict[nn.Module, Tensor]:
-    """Of every linear layer of the backbone the lowest and highest input that calibration rows bring, float32 [2]."""
+    """Of every linear layer of the backbone the reach of what calibration rows bring it, float32 [2]."""
     model, rows = start.model.to("cpu").eval(), calibration_rows(start, most=most)
-    found: dict[nn.Module, Tensor] = {}
+    seen: dict[nn.Module, list[Tensor]] = {}
 
     def look(layer: nn.Module, given: Any) -> None:
-        low, high = torch.aminmax(given[0].detach())
-        seen = torch.stack([low, high])
-        before = found.get(layer, seen)
-        found[layer] = torch.stack([torch.minimum(before[0], low), torch.maximum(before[1], high)])
+        values = given[0].detach().flatten()
+        some = values[:: max(1, len(values) // VALUES_A_CALL)]
+        seen.setdefault(layer, []).append(torch.cat([some, torch.stack(torch.aminmax(values))]))
 
     hooks = [layer.register_forward_pre_hook(look) for layer in model.backbone.modules() if type(layer) is nn.Linear]
     try:
@@ -63,7 +67,20 @@ def _reaches(start: Start, *, most: int) -> dict[nn.Module, Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
-    return {layer: reach.clone() for layer, reach in found.items()}
+    return {layer: nearest_reach(torch.cat(values)) for layer, values in seen.items()}
+
+
+def nearest_reach(values: Tensor) -> Tensor:
+    """The lowest and the highest input, float32 [2], between which ``values`` [n] are rounded with the least squared
+    error, what lies outside cut off (the calibration of Banner et al. 2019, by trial)."""
+    low, high = (float(end) for end in torch.aminmax(values))
+    best, least = (low, high), math.inf
+    for a, b in itertools.product(PARTS, PARTS):
+        scale, zero = steps(torch.tensor(low * a), torch.tensor(high * b))
+        error = float((fake_rounded(values, scale, zero) - values).square().mean())
+        if error < least:
+            best, least = (low * a, high * b), error
+    return torch.tensor(best)
 
 
 def require_float(start: Start) -> None:

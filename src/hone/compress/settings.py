@@ -84,12 +84,13 @@ class Int8Settings(Settings):
     """Settings of the method ``int8``: weights of eight bits, products in integers.
 
     Attributes:
-        activations: What goes into a product is brought to integers by its own range at each call (``dynamic``), or by
-            the range that calibration rows had there (``static``).
+        activations: What goes into a product is brought to integers by the range that calibration rows had there
+            (``static``: a text's answer does not depend on the texts beside it), or by its own range at each call
+            (``dynamic``).
         calibration_rows: Most rows of the given texts that ``static`` reads.
     """
 
-    activations: Literal["dynamic", "static"] = "dynamic"
+    activations: Literal["dynamic", "static"] = "static"
     calibration_rows: Count = 256
 
 

@@ -2,13 +2,15 @@
 
 A weight row ``w`` is kept as ``round(w / s)`` with ``s = max|w| / 127`` (symmetric; Jacob et al. 2018). What goes into
 a linear layer is brought to seven unsigned bits by its own range at each call: with eight, sums of two products
-overflow the sixteen bits of processors without VNNI. oneDNN multiplies the two and gives float32. A layer that knows
-the reach of its inputs, from texts that were looked at before, uses that in place of each call's own. An embedding
+overflow the sixteen bits of processors without VNNI. A layer that knows the reach of its inputs, from texts that were
+looked at before, uses that in place of each call's own. torch's quantized operators round the inputs and multiply in
+one go; where the processor has none of them (they are x86's), oneDNN's multiply what was rounded before. An embedding
 table's rows are brought back as they are read.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ from hone.models.grouped import GroupedLinear, bias_of
 
 HIGHEST = 127
 TINY = 1e-12
+FUSED = ("x86", "fbgemm")  # engines of torch's quantized operators
 
 
 def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,6 +55,7 @@ class Int8Linear(nn.Module):
         self.register_buffer("reach", reach)
         self.register_buffer("_zeros", torch.zeros(len(scale), dtype=torch.int64), persistent=False)
         self._packed: Any = None
+        self._known: tuple[float, int] | None = None
 
     @classmethod
     def of(cls, layer: nn.Linear, *, reach: Tensor | None = None) -> Int8Linear:
@@ -78,26 +82,51 @@ class Int8Linear(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if self._packed is None:  # weights as the kernel reads them; made of what was loaded last
-            self._packed = torch.ops.onednn.qlinear_prepack(self.weight, None)
+            self._packed = self._pack()
         flat = input.detach().reshape(-1, input.shape[-1])
-        scale, zero, whole = self._whole(flat)
-        out: Tensor = torch.ops.onednn.qlinear_pointwise(
-            whole, scale, zero, self._packed, self.scale, self._zeros, self.bias,
-            1.0, 0, torch.float32, "none", [], "none",
-        )  # fmt: skip
+        out = self._fused(flat) if _has_fused() else self._in_two(flat)
         return out.view(*input.shape[:-1], -1)
 
-    def _whole(self, flat: Tensor) -> tuple[float, int, Tensor]:
-        """Inputs [n, inputs] as ``scale * (whole - zero)``, ``whole`` uint8 of seven bits."""
-        scale, zero = steps(*torch.aminmax(flat)) if self.reach is None else steps(*self.reach)
-        shifted = torch.add(torch.tensor(zero + 0.5), flat, alpha=1 / scale)
-        if self.reach is not None:
-            shifted.clamp_(0, HIGHEST)
-        return scale, zero, shifted.to(torch.uint8)  # which rounds: zero or more, and what is above is cut off
+    def _pack(self) -> Any:
+        if not _has_fused():
+            return torch.ops.onednn.qlinear_prepack(self.weight, None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that tensors of this kind will go one day; then `_has_fused` says no
+            weight = torch._make_per_channel_quantized_tensor(self.weight, self.scale, self._zeros, 0)
+        return torch.ops.quantized.linear_prepack(weight, self.bias)
+
+    def _fused(self, flat: Tensor) -> Tensor:
+        """By operators that round their inputs themselves; [n, inputs] to [n, outputs]."""
+        out: Tensor
+        if self.reach is None:
+            out = torch.ops.quantized.linear_dynamic(flat, self._packed, True)
+            return out
+        scale, zero = self._steps
+        within = flat.clamp(-zero * scale, (HIGHEST - zero) * scale)  # else rounded to eight bits, whose sums overflow
+        out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(within, scale, zero, self._packed)
+        return out
+
+    def _in_two(self, flat: Tensor) -> Tensor:
+        """Rounded first, then multiplied."""
+        scale, zero = steps(*torch.aminmax(flat)) if self.reach is None else self._steps
+        shifted = torch.add(torch.tensor(zero + 0.5), flat, alpha=1 / scale).clamp_(0, HIGHEST)
+        out: Tensor = torch.ops.onednn.qlinear_pointwise(
+            shifted.to(torch.uint8), scale, zero, self._packed, self.scale, self._zeros, self.bias,
+            1.0, 0, torch.float32, "none", [], "none",
+        )  # fmt: skip
+        return out
+
+    @property
+    def _steps(self) -> tuple[float, int]:
+        """Scale and zero point of the known reach."""
+        if self._known is None:
+            assert self.reach is not None
+            self._known = steps(*self.reach)
+        return self._known
 
     def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
         super()._load_from_state_dict(*args, **options)
-        self._packed = None
+        self._packed = self._known = None
 
 
 class Int8Embedding(nn.Module):
@@ -125,12 +154,22 @@ class Int8Embedding(nn.Module):
         return functional.embedding(input, self.weight).float() * functional.embedding(input, self.scale[:, None])
 
 
+def _has_fused() -> bool:
+    """Whether torch has the operators that round and multiply in one go."""
+    return torch.backends.quantized.engine in FUSED and hasattr(torch, "_make_per_channel_quantized_tensor")
+
+
 def steps(lowest: Tensor, highest: Tensor) -> tuple[float, int]:
     """Scale and zero point of seven unsigned bits over the inputs from ``lowest`` to ``highest``, scalars; zero is
     among them, so that it is kept exactly."""
     low, high = min(0.0, float(lowest)), max(0.0, float(highest))
     scale = max(high - low, TINY) / HIGHEST
     return scale, round(-low / scale)
+
+
+def fake_rounded(values: Tensor, scale: float, zero: int) -> Tensor:
+    """``values`` as those steps bring them back."""
+    return values.mul(1 / scale).add_(zero).round_().clamp_(0, HIGHEST).sub_(zero).mul_(scale)
 
 
 def to_int8(module: nn.Module, *, linear: Callable[[nn.Linear], nn.Module] = Int8Linear.of) -> None:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.predict.engine import Engine
+from hone.predict.formats import TOKENS_AT_ONCE
 from hone.tasks.protocol import Task
 from hone.tasks.rows import IntArray, Rows
-
-TOKENS_AT_ONCE = 4096  # padded tokens of a batch; past this two CPU cores gain nothing and memory grows
 
 
 def budgeted(lengths: IntArray, *, tokens: int = TOKENS_AT_ONCE) -> Iterator[IntArray]:
@@ -34,7 +33,7 @@ def score_rows(
         done: Called with the number of rows each batch finished.
     """
     scores: list[Any] = [None] * len(rows)
-    for index in budgeted(rows.lengths):
+    for index in budgeted(rows.lengths, tokens=engine.tokens_at_once):
         batch = task.collate(rows, index)
         for row, partial in zip(index, task.decode(engine.forward(batch), batch), strict=True):
             scores[row] = partial

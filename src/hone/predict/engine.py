@@ -16,7 +16,7 @@ from hone.models.int8 import is_int8
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel
 from hone.predict.device import pick_device, pick_precision
-from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED, Precision
+from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED, TOKENS_AT_ONCE, TOKENS_AT_ONCE_GPU, Precision
 from hone.predict.onnx import OnnxEngine
 from hone.tasks.rows import Batch
 
@@ -33,6 +33,11 @@ class Engine(Protocol):
     @property
     def computes_padding(self) -> bool:
         """Whether a batch's padding goes through the layers like tokens."""
+        ...
+
+    @property
+    def tokens_at_once(self) -> int:
+        """Padded tokens that a batch should have at most."""
         ...
 
     @property
@@ -74,6 +79,10 @@ class TorchEngine:
         encoder = self.model.encoder
         with self._cast():
             return encoder is None or not encoder.takes(self.model.embeddings.LayerNorm.weight)
+
+    @property
+    def tokens_at_once(self) -> int:
+        return TOKENS_AT_ONCE if self.device.type == "cpu" else TOKENS_AT_ONCE_GPU
 
     @property
     def constants(self) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The formats of a bundle's weights that this hone opens, and the precisions it answers in."""
+"""The formats of a bundle's weights that this hone opens, the precisions it answers in, the size of its batches."""
 
 from __future__ import annotations
 
@@ -11,3 +11,6 @@ INT8 = "safetensors-int8"  # hone.models.int8
 SHAPED = "safetensors-shaped"  # float32, hone.models.files
 ONNX = "onnx"  # hone.models.onnx
 FORMATS = (SAFETENSORS, INT8, SHAPED, ONNX)
+
+TOKENS_AT_ONCE = 1024  # padded tokens of a batch on a CPU: with more, a layer's states leave its caches
+TOKENS_AT_ONCE_GPU = 16384  # a round number that no GPU has confirmed

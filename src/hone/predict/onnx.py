@@ -11,6 +11,7 @@ from torch import Tensor
 from hone.core.errors import BundleError, MissingExtra
 from hone.models.heads import Outputs
 from hone.models.onnx import SCORES, OnnxModel
+from hone.predict.formats import TOKENS_AT_ONCE
 from hone.tasks.rows import Batch
 
 ERRORS_ONLY = 3  # of ONNX Runtime's own log, which it writes to stderr
@@ -25,6 +26,7 @@ class OnnxEngine:
     """
 
     computes_padding = True
+    tokens_at_once = TOKENS_AT_ONCE
 
     def __init__(self, model: OnnxModel) -> None:
         self._session = open_session(model.graph)
