@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 
 from hone.predict.engine import Engine
 from hone.predict.formats import TOKENS_AT_ONCE
+from hone.predict.workers import by_workers
 from hone.tasks.protocol import Task
 from hone.tasks.rows import IntArray, Rows
+
+Scored = tuple[IntArray, list[NDArray[np.float32]]]  # row indices and what each of the rows scored
+FEWEST_TOKENS = 64  # of a batch, where few texts are divided among workers
+BATCHES_A_WORKER = 2  # at least: with one each, all would wait for the longest
 
 
 def budgeted(lengths: IntArray, *, tokens: int = TOKENS_AT_ONCE) -> Iterator[IntArray]:
@@ -32,11 +37,28 @@ def score_rows(
     Args:
         done: Called with the number of rows each batch finished.
     """
-    scores: list[Any] = [None] * len(rows)
-    for index in budgeted(rows.lengths, tokens=engine.tokens_at_once):
+
+    def score(index: IntArray) -> tuple[IntArray, list[NDArray[np.float32]]]:
         batch = task.collate(rows, index)
-        for row, partial in zip(index, task.decode(engine.forward(batch), batch), strict=True):
+        return index, task.decode(engine.forward(batch), batch)
+
+    scores: list[Any] = [None] * len(rows)
+    for index, partials in _each(score, rows.lengths, engine):
+        for row, partial in zip(index, partials, strict=True):
             scores[row] = partial
         if done is not None:
             done(len(index))
     return scores
+
+
+def _each(score: Callable[[IntArray], Scored], lengths: IntArray, engine: Engine) -> Iterator[Scored]:
+    """``score`` of every batch; by workers of one thread each where the engine takes several batches at a time."""
+    if engine.workers == 1:
+        yield from map(score, budgeted(lengths, tokens=engine.tokens_at_once))
+        return
+    share = int(lengths.sum()) // (BATCHES_A_WORKER * engine.workers)
+    batches = list(budgeted(lengths, tokens=min(engine.tokens_at_once, max(FEWEST_TOKENS, share))))
+    if len(batches) == 1:
+        yield from map(score, batches)
+    else:
+        yield from by_workers(score, batches, workers=engine.workers)

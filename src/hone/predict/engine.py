@@ -41,6 +41,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def workers(self) -> int:
+        """How many batches it takes at a time, each from a thread of its own."""
+        ...
+
+    @property
     def constants(self) -> Mapping[str, Tensor]:
         """What decoding needs besides the scores, on the CPU."""
         ...
@@ -83,6 +88,10 @@ class TorchEngine:
     @property
     def tokens_at_once(self) -> int:
         return TOKENS_AT_ONCE if self.device.type == "cpu" else TOKENS_AT_ONCE_GPU
+
+    @property
+    def workers(self) -> int:
+        return torch.get_num_threads() if self.device.type == "cpu" else 1
 
     @property
     def constants(self) -> Mapping[str, Tensor]:

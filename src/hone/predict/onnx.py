@@ -11,7 +11,7 @@ from torch import Tensor
 from hone.core.errors import BundleError, MissingExtra
 from hone.models.heads import Outputs
 from hone.models.onnx import SCORES, OnnxModel
-from hone.predict.formats import TOKENS_AT_ONCE
+from hone.predict.formats import TOKENS_AT_ONCE_RUNTIME
 from hone.tasks.rows import Batch
 
 ERRORS_ONLY = 3  # of ONNX Runtime's own log, which it writes to stderr
@@ -26,7 +26,8 @@ class OnnxEngine:
     """
 
     computes_padding = True
-    tokens_at_once = TOKENS_AT_ONCE
+    tokens_at_once = TOKENS_AT_ONCE_RUNTIME
+    workers = 1
 
     def __init__(self, model: OnnxModel) -> None:
         self._session = open_session(model.graph)

@@ -13,8 +13,10 @@ from safetensors.torch import load_file
 import hone
 from hone.bundle.bundle import MANIFEST, Bundle
 from hone.cli.main import main
+from hone.compress.int8 import nearest_reach
 from hone.core.errors import BundleError, DeviceError, HoneError, RecipeError
 from hone.models.files import INT8_FILE
+from hone.models.int8 import fake_rounded, steps
 from hone.predict import engine
 from hone.predict.predictor import load, open_bundle
 
@@ -167,3 +169,17 @@ def test_a_damaged_int8_file_is_told(text_bundle: Path, texts: dict[str, Path], 
     with pytest.raises(BundleError, match="cannot be opened"):
         open_bundle(opened, device="cpu")
     assert (small / MANIFEST).is_file()
+
+
+def test_the_calibrated_reach_rounds_with_the_least_error_of_those_tried() -> None:
+    """A few inputs far out are cut off, so that the many are rounded finely; without any, all are kept."""
+    torch.manual_seed(1)
+    even = torch.rand(10_000) * 4 - 1
+    assert nearest_reach(even).tolist() == pytest.approx([float(even.min()), float(even.max())])
+    outlying = torch.cat([torch.randn(100_000), torch.tensor([60.0])])
+    low, high = nearest_reach(outlying).tolist()
+    assert high < 45.0
+    kept = steps(torch.tensor(low), torch.tensor(high))
+    whole = steps(*torch.aminmax(outlying))
+    errors = [float((fake_rounded(outlying, *each) - outlying).square().mean()) for each in (kept, whole)]
+    assert errors[0] < errors[1]

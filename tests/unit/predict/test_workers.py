@@ -1,0 +1,68 @@
+"""Batches by workers: in order, on one torch thread each, and nothing is left behind."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from hone.predict.batching import score_rows
+from hone.predict.predictor import load
+from hone.predict.workers import by_workers
+from hone.tasks.rows import Rows
+
+
+def test_results_come_in_order_from_threads_with_one_torch_thread_each() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        made = list(
+            by_workers(lambda item: (item, torch.get_num_threads(), threading.get_ident()), range(9), workers=2)
+        )
+        assert [item for item, _, _ in made] == list(range(9))
+        assert {threads for _, threads, _ in made} == {1}
+        assert threading.get_ident() not in {ident for _, _, ident in made}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_a_worker_raises_is_raised_and_the_rest_is_not_begun() -> None:
+    begun = []
+
+    def make(item: int) -> int:
+        begun.append(item)
+        if item == 1:
+            raise ValueError("one")
+        return item
+
+    with pytest.raises(ValueError, match="one"):
+        list(by_workers(make, range(1000), workers=2))
+    assert len(begun) < 1000
+
+
+def test_scores_are_the_same_by_one_worker_or_several(text_bundle: Path) -> None:
+    predictor = load(text_bundle, device="cpu")
+    texts = [" ".join(["they love the bank"] * (1 + i % 7)) for i in range(90)]
+    rows = Rows(predictor.task.encode({"text": texts}, purpose="predict"))
+    told: list[int] = []
+
+    class Counted:
+        """The engine, for so many workers."""
+
+        def __init__(self, workers: int) -> None:
+            self.workers = workers
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(predictor.engine, name)
+
+    one, several = (
+        score_rows(predictor.task, Counted(workers), rows, done=told.append)  # type: ignore[arg-type]
+        for workers in (1, 3)
+    )
+    for a, b in zip(one, several, strict=True):
+        torch.testing.assert_close(torch.from_numpy(a), torch.from_numpy(b), rtol=1e-5, atol=1e-6)
+    assert sum(told) == 2 * len(rows)
+    assert len(told) > 2
