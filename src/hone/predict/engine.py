@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,11 +16,13 @@ from hone.models.int8 import is_int8
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel
 from hone.predict.device import pick_device, pick_precision
-from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED, TOKENS_AT_ONCE, TOKENS_AT_ONCE_GPU, Precision
+from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED, TOKENS_AT_ONCE, TOKENS_AT_ONCE_MOST, Precision
 from hone.predict.onnx import OnnxEngine
 from hone.tasks.rows import Batch
 
 OWN = {INT8_FILE: INT8, SHAPED_FILE: SHAPED}  # what transformers alone cannot read
+
+CACHED_BYTES = 3 << 19
 
 
 class Engine(Protocol):
@@ -87,11 +89,17 @@ class TorchEngine:
 
     @property
     def tokens_at_once(self) -> int:
-        return TOKENS_AT_ONCE if self.device.type == "cpu" else TOKENS_AT_ONCE_GPU
+        """On a CPU as many as leave a layer's widest states in a core's cache."""
+        if self.device.type != "cpu" or self.model.token_scores is not None:
+            return TOKENS_AT_ONCE_MOST
+        config: Any = self.model.backbone.config
+        inner = getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", None) or 1536
+        return max(TOKENS_AT_ONCE, min(TOKENS_AT_ONCE_MOST, CACHED_BYTES // (4 * inner)))
 
     @property
     def workers(self) -> int:
-        return torch.get_num_threads() if self.device.type == "cpu" else 1
+        table = self.model.token_scores is not None
+        return torch.get_num_threads() if self.device.type == "cpu" and not table else 1
 
     @property
     def constants(self) -> Mapping[str, Tensor]:

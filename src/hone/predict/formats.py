@@ -12,6 +12,6 @@ SHAPED = "safetensors-shaped"  # float32, hone.models.files
 ONNX = "onnx"  # hone.models.onnx
 FORMATS = (SAFETENSORS, INT8, SHAPED, ONNX)
 
-TOKENS_AT_ONCE = 256  # padded tokens of a batch on a CPU: with more, a layer's states leave a core's cache
+TOKENS_AT_ONCE = 256  # padded tokens of a batch on a CPU
 TOKENS_AT_ONCE_RUNTIME = 1024  # the same for ONNX Runtime, which divides a batch among its threads
-TOKENS_AT_ONCE_GPU = 16384  # a round number that no GPU has confirmed
+TOKENS_AT_ONCE_MOST = 16384  # the same on a GPU, a round number that none has confirmed; and of small models on a CPU
