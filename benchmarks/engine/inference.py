@@ -1,6 +1,6 @@
 """How many texts a second, beside the transformers pipeline and the int8 engines people use, and beside the products?
 
-python benchmarks/engine/inference.py BUNDLE --texts 1000 --repeats 7
+python benchmarks/engine/inference.py BUNDLE INT8 --texts 218 --repeats 15
 BUNDLE: text-classification with mean pooling, float32. HONE_DATA names the datasets (SST-2's dev sentences are timed).
 All systems run in one process, in alternation, tokenization included; each peer at the better of two batch sizes,
 chosen in a warm-up. The floor: the float32 matrix products of the same tokens and layers, nothing else.
@@ -30,39 +30,30 @@ from peers import peers  # noqa: E402
 
 from hone.bench.systems import Pipeline  # noqa: E402
 from hone.bundle.bundle import Bundle  # noqa: E402
-from hone.models.int8 import to_int8  # noqa: E402
-from hone.predict.engine import TorchEngine  # noqa: E402
-from hone.predict.formats import TOKENS_AT_ONCE  # noqa: E402
-from hone.predict.predictor import Predictor, open_model  # noqa: E402
+from hone.predict.predictor import Predictor, open_bundle  # noqa: E402
 from hone.tasks.rows import Rows  # noqa: E402
 
 TEXTS = "sentiment/sst2/dev.jsonl"
 BATCHES = (32, 128)
 SINGLES = 60
+FLOOR_TOKENS = 1024  # of each product of the floor
 PATIENCE = 60.0  # seconds for all texts; a system that needs more is named and left out
 Work = Callable[[Sequence[str]], object]
 
 
-def predictor(bundle: Bundle, *, int8: bool) -> Predictor:
-    model, task = open_model(bundle)
-    if int8:
-        to_int8(model.backbone)
-    return Predictor(bundle, task, TorchEngine(model.fix(), torch.device("cpu")))
-
-
 def floor(hone: Predictor, texts: Sequence[str]) -> Work:
-    """The matrix products of the layers, in batches of as many tokens as hone's."""
+    """The matrix products of the layers, in batches large enough for their best rate."""
     rows = Rows(hone.task.encode({"text": list(texts)}, purpose="predict"))
     tokens, config = int(rows.lengths.sum()), hone.engine.model.backbone.config
     width, inner = config.hidden_size, config.intermediate_size
     shapes = [(width, 3 * width), (width, width), (width, inner), (inner, width)]
     weights = [torch.randn(b, a) for a, b in shapes for _ in range(config.num_hidden_layers)]
-    inputs = {a: torch.randn(TOKENS_AT_ONCE, a) for a in (width, inner)}
+    inputs = {a: torch.randn(FLOOR_TOKENS, a) for a in (width, inner)}
 
     def work(_: Sequence[str]) -> None:
         with torch.inference_mode():
-            for at in range(0, tokens, TOKENS_AT_ONCE):
-                n = min(TOKENS_AT_ONCE, tokens - at)
+            for at in range(0, tokens, FLOOR_TOKENS):
+                n = min(FLOOR_TOKENS, tokens - at)
                 for weight in weights:
                     torch.nn.functional.linear(inputs[weight.shape[1]][:n], weight)
 
@@ -117,19 +108,18 @@ def alone(systems: dict[str, Work], texts: Sequence[str]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--texts", type=int, default=872)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("int8", type=Path, help="what `hone compress --method int8` made of it")
+    parser.add_argument("--texts", type=int, default=218)
+    parser.add_argument("--repeats", type=int, default=15)
     given = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     transformers.logging.set_verbosity_error()
-    lines = (Path(os.environ["HONE_DATA"]) / TEXTS).read_text().splitlines()[: given.texts]
+    lines = (Path(os.environ["HONE_DATA"]) / TEXTS).read_text().splitlines()
+    lines = lines[:: max(1, len(lines) // given.texts)][: given.texts]
     texts = [json.loads(line)["text"] for line in lines]
     bundle = Bundle.open(given.bundle)
-    ours, small, pipeline = (
-        predictor(bundle, int8=False),
-        predictor(bundle, int8=True),
-        Pipeline(predictor(bundle, int8=False)),
-    )
+    ours, small = open_bundle(bundle), open_bundle(Bundle.open(given.int8))
+    pipeline = Pipeline(open_bundle(bundle))
     with tempfile.TemporaryDirectory() as folder:
         systems: dict[str, Work] = {"hone": ours.predict, "hone_int8": small.predict, "floor": floor(ours, texts)}
         for work in systems.values():

@@ -19,7 +19,8 @@ from hone.predict.write import write_model
 from hone.report.catalog import CATALOGS
 
 SMALL: dict[str, dict[str, Any]] = {
-    "distill": {"layers": 1, "num_train_epochs": 1.0}
+    "distill": {"layers": 1, "num_train_epochs": 1.0},
+    "search": {"steps": [["vocabulary"], ["int8"]], "max_size_mb": 1e6, "timed_texts": 2},
 }  # where the defaults ask for more
 TEXTS = ["i want my money back", "reset the password please", "the screen is broken", "printer broken again now"]
 CLASSES = {"text": TEXTS * 4, "label": ["refund", "password", "broken", "broken"] * 4}
@@ -34,11 +35,8 @@ def made(bundle: Path, method: Method, folder: Path, data: dict[str, list[Any]])
     model, task = open_model(opened)
     run = Run(seed=1, device="cpu", folder=folder / "run", target=folder / "new", cache=folder / "cache")
     settings = method.settings.model_validate(SMALL.get(method.name, {}))
-    return (
-        opened,
-        method.run(settings, Start(opened, model, task, {"train": Dataset.from_columns("train", data)}, run)),
-        run,
-    )
+    start = Start(opened, model, task, {"train": Dataset.from_columns("train", data)}, run, on="train")
+    return opened, method.run(settings, start), run
 
 
 @pytest.mark.parametrize("kind", ["text", "tag"])

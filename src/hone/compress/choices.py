@@ -35,12 +35,12 @@ class SearchSettings(Settings):
     @classmethod
     def _methods(cls, value: list[list[Any]]) -> list[list[dict[str, Any]]]:
         """Each method's name and all its settings."""
-        steps = [[decided(method, METHODS) for method in step] for step in value]
-        if any(method["name"] == "search" for step in steps for method in step):
-            raise ValueError("other methods than search")
-        if not all(steps):
+        if not all(value):
             raise ValueError("at least one method in each step")
-        return steps
+        named = [method.get("name") if isinstance(method, dict) else method for step in value for method in step]
+        if "search" in named:
+            raise ValueError("other methods than search")
+        return [[decided(method, METHODS) for method in step] for step in value]
 
     @model_validator(mode="after")
     def _budget(self) -> SearchSettings:

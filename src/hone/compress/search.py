@@ -85,7 +85,7 @@ def search(settings: SearchSettings, start: Start) -> Made:
     tables = {"candidates": _grid(possible, settings)}
     if failed:
         tables["not_possible"] = Grid(columns=["candidate", "reason"], rows=failed)
-    facts = {"chosen": chosen.name, "candidates_tried": len(possible) - 1}
+    facts: dict[str, int | float | str] = {"chosen": chosen.name, "candidates_tried": len(possible) - 1}
     return Made(model, task, facts, tables, chosen=chosen.chain)
 
 

@@ -1,8 +1,9 @@
 """Layers with weights of eight bits: one scale a row, products in integers, what comes out in float32.
 
-A weight row ``w`` is kept as ``round(w / s)`` with ``s = max|w| / 127`` (symmetric; Jacob et al. 2018). What goes into
-a linear layer is brought to seven unsigned bits by its own range at each call: with eight, sums of two products
-overflow the sixteen bits of processors without VNNI. A layer that knows the reach of its inputs, from texts that were
+A weight row ``w`` of a linear layer is kept as ``round(w / s)`` with ``s = max|w| / 63`` (symmetric; Jacob et al.
+2018), and what goes into it is brought to eight unsigned bits by its own range at each call: with eight bits for both,
+sums of two products overflow the sixteen bits of processors without VNNI, and inputs need the eighth more than weights
+do (docs/decisions/0021). A layer that knows the reach of its inputs, from texts that were
 looked at before, uses that in place of each call's own. torch's quantized operators round the inputs and multiply in
 one go; where the processor has none of them (they are x86's), oneDNN's multiply what was rounded before. An embedding
 table's rows are brought back as they are read.
@@ -20,15 +21,17 @@ from torch.nn import functional
 
 from hone.models.grouped import GroupedLinear, bias_of
 
-HIGHEST = 127
+HIGHEST = 127  # of an embedding table's weights
+HIGHEST_WEIGHT = 63  # of a linear layer's
+HIGHEST_INPUT = 255
 TINY = 1e-12
 FUSED = ("x86", "fbgemm")  # engines of torch's quantized operators
 
 
-def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """``weight`` float32 [rows, width] as int8 of that shape and a scale float32 [rows]."""
-    scale = weight.abs().amax(dim=1).clamp(min=1e-12) / HIGHEST
-    return torch.round(weight / scale[:, None]).clamp(-HIGHEST, HIGHEST).to(torch.int8), scale
+def rounded(weight: Tensor, *, highest: int) -> tuple[Tensor, Tensor]:
+    """``weight`` float32 [rows, width] as int8 of that shape, ``highest`` at most, and a scale float32 [rows]."""
+    scale = weight.abs().amax(dim=1).clamp(min=TINY) / highest
+    return torch.round(weight / scale[:, None]).clamp(-highest, highest).to(torch.int8), scale
 
 
 class Int8Linear(nn.Module):
@@ -60,7 +63,7 @@ class Int8Linear(nn.Module):
     @classmethod
     def of(cls, layer: nn.Linear, *, reach: Tensor | None = None) -> Int8Linear:
         """``layer``, rounded."""
-        return cls(*rounded(layer.weight.detach()), bias_of(layer), reach)
+        return cls(*rounded(layer.weight.detach(), highest=HIGHEST_WEIGHT), bias_of(layer), reach)
 
     @classmethod
     def joined(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
@@ -99,17 +102,15 @@ class Int8Linear(nn.Module):
         """By operators that round their inputs themselves; [n, inputs] to [n, outputs]."""
         out: Tensor
         if self.reach is None:
-            out = torch.ops.quantized.linear_dynamic(flat, self._packed, True)
+            out = torch.ops.quantized.linear_dynamic(flat, self._packed, False)
             return out
-        scale, zero = self._steps
-        within = flat.clamp(-zero * scale, (HIGHEST - zero) * scale)  # else rounded to eight bits, whose sums overflow
-        out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(within, scale, zero, self._packed)
+        out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(flat, *self._steps, self._packed)
         return out
 
     def _in_two(self, flat: Tensor) -> Tensor:
         """Rounded first, then multiplied."""
         scale, zero = steps(*torch.aminmax(flat)) if self.reach is None else self._steps
-        shifted = torch.add(torch.tensor(zero + 0.5), flat, alpha=1 / scale).clamp_(0, HIGHEST)
+        shifted = torch.add(torch.tensor(zero + 0.5), flat, alpha=1 / scale).clamp_(0, HIGHEST_INPUT)
         out: Tensor = torch.ops.onednn.qlinear_pointwise(
             shifted.to(torch.uint8), scale, zero, self._packed, self.scale, self._zeros, self.bias,
             1.0, 0, torch.float32, "none", [], "none",
@@ -148,7 +149,7 @@ class Int8Embedding(nn.Module):
     @classmethod
     def of(cls, table: nn.Embedding) -> Int8Embedding:
         """``table``, rounded."""
-        return cls(*rounded(table.weight.detach()))
+        return cls(*rounded(table.weight.detach(), highest=HIGHEST))
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.embedding(input, self.weight).float() * functional.embedding(input, self.scale[:, None])
@@ -160,16 +161,16 @@ def _has_fused() -> bool:
 
 
 def steps(lowest: Tensor, highest: Tensor) -> tuple[float, int]:
-    """Scale and zero point of seven unsigned bits over the inputs from ``lowest`` to ``highest``, scalars; zero is
+    """Scale and zero point of eight unsigned bits over the inputs from ``lowest`` to ``highest``, scalars; zero is
     among them, so that it is kept exactly."""
     low, high = min(0.0, float(lowest)), max(0.0, float(highest))
-    scale = max(high - low, TINY) / HIGHEST
+    scale = max(high - low, TINY) / HIGHEST_INPUT
     return scale, round(-low / scale)
 
 
 def fake_rounded(values: Tensor, scale: float, zero: int) -> Tensor:
     """``values`` as those steps bring them back."""
-    return values.mul(1 / scale).add_(zero).round_().clamp_(0, HIGHEST).sub_(zero).mul_(scale)
+    return values.mul(1 / scale).add_(zero).round_().clamp_(0, HIGHEST_INPUT).sub_(zero).mul_(scale)
 
 
 def to_int8(module: nn.Module, *, linear: Callable[[nn.Linear], nn.Module] = Int8Linear.of) -> None:

@@ -58,7 +58,8 @@ def _by_tokens(lengths: IntArray, count: int) -> IntArray:
     cuts = 1 + np.searchsorted(ends, ends[-1] * np.arange(1, count) / count - lengths.mean() / 2)
     steps = np.arange(1, count)
     cuts = np.maximum.accumulate(np.maximum(cuts, steps) - steps) + steps  # each at least one after the one before
-    return np.minimum(cuts, len(lengths) - count + steps)
+    within: IntArray = np.minimum(cuts, len(lengths) - count + steps)
+    return within
 
 
 def step_batches(batches: list[IntArray], *, accumulate: int) -> Iterator[list[IntArray]]:

@@ -94,6 +94,9 @@ class Loop:
         yes, self.said = compiles(self.settings.torch_compile, model, tokens=tokens, device=accelerator.device)
         if yes:
             self.prepared = torch.compile(self.prepared, dynamic=True)
+            if self.lazy is not None:  # what it does is the optimizer's, and no part of a graph
+                table = self.lazy.embedding
+                table.forward = torch.compiler.disable(table.forward)  # type: ignore[method-assign]
 
     def _lazy_rows(self, optimizer: torch.optim.Optimizer) -> LazyRows | None:
         """What updates the embedding table by the rows read, where that pays: on a CPU. A GPU moves the whole table

@@ -176,7 +176,7 @@ def test_the_calibrated_reach_rounds_with_the_least_error_of_those_tried() -> No
     torch.manual_seed(1)
     even = torch.rand(10_000) * 4 - 1
     assert nearest_reach(even).tolist() == pytest.approx([float(even.min()), float(even.max())])
-    outlying = torch.cat([torch.randn(100_000), torch.tensor([60.0])])
+    outlying = torch.cat([torch.randn(500_000), torch.tensor([60.0])])
     low, high = nearest_reach(outlying).tolist()
     assert high < 45.0
     kept = steps(torch.tensor(low), torch.tensor(high))

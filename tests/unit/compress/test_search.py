@@ -85,7 +85,7 @@ def test_what_a_search_had_made_is_not_made_again(
     with pytest.raises(AssertionError, match="made again"):  # other settings are another bundle
         searched(
             text_bundle, texts["train"], tmp_path / "run", max_size_mb=PLENTY,
-            steps=[[{"name": "int8", "activations": "static"}]],
+            steps=[[{"name": "int8", "activations": "dynamic"}]],
         )  # fmt: skip
 
 

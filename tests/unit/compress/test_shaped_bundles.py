@@ -43,7 +43,7 @@ def shaped(text_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_int8_after_them_is_a_pair_of_int8_layers(shaped: Path, tmp_path: Path) -> None:
     given = start(shaped, tmp_path)
-    made = round_weights(Int8Settings(), given)
+    made = round_weights(Int8Settings(activations="dynamic"), given)
     factored = [module for module in made.model.modules() if isinstance(module, FactoredLinear)]
     assert factored
     assert all(isinstance(half, Int8Linear) for layer in factored for half in (layer.first, layer.second))

@@ -62,6 +62,7 @@ def test_where_the_encoder_is_ours_there_is_nothing_to_compile(bench: Bench) -> 
         compiles(True, model, tokens=1.0, device=CPU)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks at all of them
 def test_a_compiled_training_learns_the_same(
     other: Model, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
