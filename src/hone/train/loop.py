@@ -96,7 +96,7 @@ class Loop:
             self.prepared = torch.compile(self.prepared, dynamic=True)
             if self.lazy is not None:  # what it does is the optimizer's, and no part of a graph
                 table = self.lazy.embedding
-                table.forward = torch.compiler.disable(table.forward)  # type: ignore[method-assign]
+                table.forward = torch.compiler.disable(table.forward)  # type: ignore[method-assign, no-untyped-call]
 
     def _lazy_rows(self, optimizer: torch.optim.Optimizer) -> LazyRows | None:
         """What updates the embedding table by the rows read, where that pays: on a CPU. A GPU moves the whole table
