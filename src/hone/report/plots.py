@@ -265,13 +265,30 @@ def pareto(
     parts.append(f'<path d="{path}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
     for label, x, y, full in points:
         (px, py), fill = place(x, y), BLUE if full else "var(--paper,#fff)"
-        right = px > WIDTH - 20 - width_of(label, 10)
         parts.append(
             f"<g>{hover(f'{label}: {x_form(x)}, {form(y)}')}"
-            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{fill}" stroke="{BLUE}" stroke-width="1.5"/>'
-            f"{text((px - 7 if right else px + 7, py - 4), label, anchor='end' if right else 'start', size=10)}</g>"
+            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{fill}" stroke="{BLUE}" stroke-width="1.5"/></g>'
         )
+    parts += _labels([(label, *place(x, y)) for label, x, y, _ in points])
     return svg(base + 34, "".join(parts), title=title, desc=desc)
+
+
+def _labels(points: Sequence[tuple[str, float, float]]) -> list[str]:
+    """The labels of points at x and y on the plot; those of near points in one."""
+    placed: list[tuple[float, float, str]] = []
+    for label, px, py in points:
+        near = next((i for i, (x, y, _) in enumerate(placed) if abs(x - px) < 16 and abs(y - py) < 10), None)
+        if near is None:
+            placed.append((px, py, label))
+        else:
+            x, y, said = placed[near]
+            placed[near] = (max(x, px), min(y, py), f"{said}, {label}")
+    drawn = []
+    for x, y, label in placed:
+        right = x > WIDTH - 20 - width_of(label, 10)
+        at = (x - 7 if right else x + 7, y - 4)
+        drawn.append(text(at, label, anchor="end" if right else "start", size=10))
+    return drawn
 
 
 def front(points: Sequence[tuple[str, float, float, bool]]) -> list[tuple[str, float, float, bool]]:

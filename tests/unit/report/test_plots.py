@@ -112,6 +112,13 @@ def test_the_front_holds_what_nothing_beats_in_both() -> None:
     assert [label for label, *_ in plots.front(points)] == ["b", "a"]
 
 
+def test_points_that_lie_together_share_one_label() -> None:
+    points = [("0", 1.0, 0.9, True), ("1", 1.001, 0.9, True), ("2", 9.0, 0.5, True)]
+    drawn = plots.pareto(points, title="t", desc="d", form=tick, x_form=tick, axes=("ms", "accuracy"))
+    assert ">0, 1</text>" in drawn
+    assert ">1</text>" not in drawn
+
+
 def test_points_beyond_the_budget_are_hollow_and_the_front_is_joined() -> None:
     points = [("0", 3.0, 0.9, False), ("1", 1.0, 0.7, True), ("2", 2.0, 0.6, True)]
     drawn = plots.pareto(points, title="t", desc="d", form=tick, x_form=tick, axes=("ms", "accuracy"))
