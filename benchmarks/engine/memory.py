@@ -41,7 +41,7 @@ def first_rows(name: str, count: int, folder: Path) -> Path:
     source = Path(os.environ["HONE_DATA"]) / name
     if source.is_dir():
         source = next(path for path in sorted(source.glob("*.jsonl")) if "train" in path.name)
-    lines = source.read_text().splitlines()
+    lines = source.read_text().rstrip("\n").split("\n")  # texts may hold other line separators
     file = folder / "rows.jsonl"
     file.write_text("\n".join(lines[:: max(1, len(lines) // count)][:count]) + "\n")
     return file

@@ -20,6 +20,7 @@ from hone.compress.start import Made, Start
 from hone.core.choice import opened
 from hone.core.errors import BundleError, GateNotMet, RecipeError
 from hone.core.measures import Measure
+from hone.models.model import Model
 from hone.models.onnx import OnnxModel, load_onnx
 from hone.predict.formats import ONNX
 from hone.predict.predictor import Predictor, open_bundle, open_model, weights_format
@@ -80,7 +81,7 @@ def search(settings: SearchSettings, start: Start) -> Made:
     _time(possible, settings, start)
     chosen = _best(possible[1:], settings)
     assert chosen.bundle is not None
-    model, task = _reopened(chosen.bundle, start.task)
+    model, task = _reopened(chosen.bundle)
     failed: list[list[Cell]] = [[each.name, each.reason] for each in tried if each.bundle is None]
     tables = {"candidates": _grid(possible, settings)}
     if failed:
@@ -196,12 +197,11 @@ def _open(candidate: Candidate, start: Start) -> Predictor:
     return open_bundle(candidate.bundle, device=start.run.device)
 
 
-def _reopened(bundle: Bundle, task: Task) -> tuple[Any, Task]:
+def _reopened(bundle: Bundle) -> tuple[Model | OnnxModel, Task]:
     """Model and task of a candidate, as a method gives them back."""
-    if weights_format(bundle) != ONNX:
-        return open_model(bundle)
-    graph: OnnxModel = load_onnx(bundle.path)
-    return graph, open_bundle(bundle).task
+    if weights_format(bundle) == ONNX:
+        return load_onnx(bundle.path), open_bundle(bundle).task
+    return open_model(bundle)
 
 
 def _within(candidate: Candidate, settings: SearchSettings) -> bool:

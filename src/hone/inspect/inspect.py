@@ -224,7 +224,7 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
     per_epoch, steps = plan.steps(rows.lengths)
     tokens = int(rows.lengths.sum() * (steps / per_epoch))
     longest = int(rows.lengths.max())
-    batch = max(plan.per_device_train_batch_tokens or plan.per_device_train_batch_size * longest, longest)
+    batch = max(plan.per_device_train_batch_tokens or _heaviest(rows, plan, padded=not size.ours), longest)
     mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
     frozen, once = min(plan.freeze_layers, size.layers), int(rows.lengths.sum())
     seconds = training_seconds(size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once)
@@ -252,3 +252,9 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
         Measure(name="estimated_training_time", value=seconds, unit="s", better="lower"),
         Measure(name="estimated_memory", value=memory / 1e6, unit="MB", better="lower"),
     ]
+
+
+def _heaviest(rows: Rows, plan: Any, *, padded: bool) -> int:
+    """Tokens of the batch of the longest rows, with the padding that is computed."""
+    longest = np.sort(rows.lengths)[-plan.per_device_train_batch_size :]
+    return int(len(longest) * longest[-1] if padded else longest.sum())
