@@ -33,7 +33,7 @@ class Payback:
         return self.seconds * layers / self.gain * self.rate
 
 
-# The CPU's were measured (benchmarks/engine/compile.py); those of a GPU are round numbers that no GPU has confirmed.
+# Round numbers, which benchmarks/engine/compile.py is there to replace on a CPU; no GPU has confirmed those of one.
 PAYBACK = {"cpu": Payback(seconds=10.0, gain=0.1, rate=1e11), "cuda": Payback(seconds=8.0, gain=0.2, rate=5e13)}
 
 
