@@ -22,7 +22,7 @@ from hone.tasks.rows import Batch
 
 OWN = {INT8_FILE: INT8, SHAPED_FILE: SHAPED}  # what transformers alone cannot read
 
-CACHED_BYTES = 3 << 19
+CACHED_BYTES = 3 << 19  # of the widest states of a batch: about what a core keeps near
 
 
 class Engine(Protocol):
