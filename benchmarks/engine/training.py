@@ -1,9 +1,10 @@
 """How much sooner does hone fine-tune than what people use today? Same base, rows, batch size, dropout and optimizer.
 
 python benchmarks/engine/training.py --rows 640 --repeats 5
-Alternates four systems in one process and writes benchmarks/engine/training.json. HONE_DATA names the datasets.
+Alternates the systems in one process and writes benchmarks/engine/training.json. HONE_DATA names the datasets.
 trainer_grouped: transformers Trainer, train_sampling_strategy="group_by_length"; trainer: as it comes, random batches;
-padded_loop: the loop of the tutorials, every text padded to 128 tokens. All: batch 32, max length 256, float32, AdamW.
+padded_loop: the loop of the tutorials, every text padded to 128 tokens; products: the floor.
+All: batch 32, max length 256, float32, AdamW.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "finetune")]
 
 from machine import machine  # noqa: E402
-from speed import BATCH, RATE, SETS, with_hone, with_trainer  # noqa: E402
+from speed import BATCH, MAX_LENGTH, RATE, SETS, with_hone, with_trainer  # noqa: E402
 
 from hone.models.base import resolve_base  # noqa: E402
 
@@ -61,11 +62,40 @@ def padded_loop(rows: Rows, folder: Path) -> tuple[float, float]:
     return time.perf_counter() - began, statistics.mean(losses)
 
 
+def products(rows: Rows, folder: Path) -> tuple[float, float]:
+    """Seconds of an epoch's matrix products alone, forward, for the inputs and for the weights, of the layers over as
+    many tokens as the texts have: the floor of any loop in float32. (No loss: 0.)"""
+    config = transformers.AutoConfig.from_pretrained(resolve_base("minilm").folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(resolve_base("minilm").folder)
+    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    lengths = sorted(
+        map(len, tokenizer([row["text"] for row in rows], truncation=True, max_length=MAX_LENGTH)["input_ids"])
+    )
+    shapes = [(width, 3 * width), (width, width), (width, inner), (inner, width)]
+    weights = {(i, o): torch.randn(o, i) for i, o in [*shapes, (width, 2 * width)]}
+    seconds = 0.0
+    for at in range(0, len(lengths), BATCH):
+        n, first = sum(lengths[at : at + BATCH]), len(lengths[at : at + BATCH])
+        # the last layer makes the first token of each text alone, of keys and values all
+        last = [(n, (width, 2 * width)), *((first, shape) for shape in [(width, width), *shapes[1:]])]
+        each = [(n, shape) for shape in shapes] * (layers - 1) + last
+        inputs = {(m, size): torch.randn(m, size) for m, shape in each for size in shape}
+        began = time.perf_counter()
+        for m, (i, o) in each:
+            given, found = inputs[m, i], inputs[m, o]
+            torch.mm(given, weights[i, o].t())
+            torch.mm(found, weights[i, o])
+            torch.mm(found.t(), given)
+        seconds += time.perf_counter() - began
+    return seconds, 0.0
+
+
 SYSTEMS: dict[str, System] = {
     "hone": with_hone,
     "trainer_grouped": with_trainer,
     "trainer": partial(with_trainer, sampling="random"),
     "padded_loop": padded_loop,
+    "products": products,
 }
 
 

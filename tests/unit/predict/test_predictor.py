@@ -161,7 +161,15 @@ def test_batches_hold_as_many_tokens_as_they_may_longest_first() -> None:
     ordered = [int(lengths[i]) for batch in batches for i in batch]
     assert ordered == sorted(lengths, reverse=True)
     assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= 24 for batch in batches)
-    assert [batch.tolist() for batch in batches] == [[6], [1], [5, 2], [3, 0, 7], [4]]
+    assert [batch.tolist() for batch in batches] == [[6], [1], [5], [2, 3], [0, 7, 4]]
+
+
+def test_batches_end_where_the_length_does_unless_they_would_be_small() -> None:
+    lengths = np.array([8] * 5 + [7] * 2 + [6] * 2 + [5] * 1, dtype=np.int64)
+    sizes = [lengths[batch].tolist() for batch in budgeted(lengths, tokens=32)]
+    assert sizes == [[8, 8, 8, 8], [8, 7, 7, 6], [6, 5]]
+    assert [len(batch) for batch in budgeted(lengths, tokens=64)] == [5, 5]
+    assert [len(batch) for batch in budgeted(lengths, tokens=16)] == [2, 2, 1, 2, 2, 1]
 
 
 def test_rows_without_tokens_still_come_in_batches() -> None:
