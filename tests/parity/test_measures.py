@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+from scipy.stats import binomtest, pearsonr, spearmanr
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    mean_absolute_error,
+    multilabel_confusion_matrix,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    root_mean_squared_error,
+)
 
+from hone.metrics import multi_label, regression
 from hone.metrics.classification import accuracy, confusion, f1_averages, per_class
 from hone.metrics.entities import averages, per_label, span_tally, spans, token_tally
 from hone.metrics.intervals import wilson
@@ -18,6 +29,9 @@ from hone.metrics.intervals import wilson
 KINDS = ("LOC", "MISC", "ORG", "a-b")
 TAGS = ("O", *(f"{prefix}-{kind}" for kind in KINDS for prefix in "BI"))
 PAIR = st.tuples(st.sampled_from(TAGS), st.sampled_from(TAGS))
+NUMBERS = st.one_of(st.integers(-3, 3).map(float), st.integers(-10_000, 10_000).map(lambda whole: whole / 7))
+LABEL = st.tuples(st.booleans(), st.booleans(), st.integers(0, 6))  # gold, predicted, score with many ties
+LABELED = st.lists(st.lists(LABEL, min_size=3, max_size=3), min_size=1, max_size=40)
 TAGGED = st.lists(st.lists(PAIR, min_size=1, max_size=12), min_size=1, max_size=8)
 
 
@@ -85,3 +99,54 @@ def test_wilson_equals_scipy(n: int, level: float) -> None:
     for successes in {0, 1, n // 3, n - 1, n}:
         theirs = binomtest(successes, n).proportion_ci(level, method="wilson")
         assert wilson(successes, n, level=level) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=60))
+def test_regression_equals_scipy_and_scikit_learn(pairs: list[tuple[float, float]]) -> None:
+    gold, predicted = np.array(pairs).T
+    absolute = regression.mean_absolute_error(gold, predicted)
+    squared = regression.root_mean_squared_error(gold, predicted)
+    assert absolute == pytest.approx(mean_absolute_error(gold, predicted))
+    assert squared == pytest.approx(root_mean_squared_error(gold, predicted))
+    line, order = regression.pearson(gold, predicted), regression.spearman(gold, predicted)
+    if len(set(gold)) == 1 or len(set(predicted)) == 1:
+        assert line is order is None
+    else:
+        assert line == pytest.approx(pearsonr(gold, predicted).statistic, abs=1e-12)
+        assert order == pytest.approx(spearmanr(gold, predicted).statistic, abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(LABELED)
+def test_label_sets_equal_scikit_learn(rows: list[list[tuple[bool, bool, int]]]) -> None:
+    table = np.array(rows)  # [examples, labels, 3]
+    gold, predicted = table[..., 0].astype(bool), table[..., 1].astype(bool)
+    hits, said, true = multi_label.counts(gold, predicted)
+    theirs = multilabel_confusion_matrix(gold, predicted)
+    assert (hits == theirs[:, 1, 1]).all()
+    assert (said == theirs[:, :, 1].sum(axis=1)).all()
+    assert (true == theirs[:, 1].sum(axis=1)).all()
+    seen = np.flatnonzero(gold.any(axis=0) | predicted.any(axis=0))  # scikit-learn counts the others as 0
+    for mean, average in zip(multi_label.f1_averages(hits, said, true), ("macro", "micro", "weighted"), strict=True):
+        expected = f1_score(gold, predicted, labels=seen, average=average, zero_division=0) if len(seen) else 0
+        assert mean == pytest.approx(expected)
+    assert multi_label.exact_match(gold, predicted) == pytest.approx(accuracy_score(gold, predicted))
+
+
+@settings(max_examples=100, deadline=None)
+@given(LABELED)
+def test_average_precision_and_the_best_f1_equal_scikit_learn(rows: list[list[tuple[bool, bool, int]]]) -> None:
+    table = np.array(rows)
+    gold, scores = table[..., 0].astype(bool), table[..., 2] / 6
+    had = np.flatnonzero(gold.any(axis=0))  # scikit-learn counts the others as 0, and warns
+    expected = average_precision_score(gold[:, had], scores[:, had], average=None) if len(had) else []
+    for label, value in zip(had, np.atleast_1d(expected), strict=True):
+        assert multi_label.average_precision(gold[:, label], scores[:, label]) == pytest.approx(value)
+    whole = multi_label.mean_average_precision(gold, scores)
+    assert whole == (pytest.approx(np.mean(expected)) if len(had) else None)
+    for label, threshold in enumerate(multi_label.tuned_thresholds(gold, scores, fewest=1)):
+        if label in had:
+            precision, recall, _ = precision_recall_curve(gold[:, label], scores[:, label])
+            best = (2 * precision * recall / np.maximum(precision + recall, 1e-12)).max()
+            assert f1_score(gold[:, label], scores[:, label] >= threshold) == pytest.approx(best)
