@@ -69,9 +69,16 @@ def columns_for(kind: Any) -> Columns:
         before, after = np.split(rng.permutation(FILLERS)[: rng.integers(0, 9)], [int(rng.integers(0, 3))])
         words = [*before.tolist(), *SIGNALS[label], *after.tolist()]
         tags = ["O"] * len(before) + [f"B-{label}", f"I-{label}"] + ["O"] * len(after)
-        made = {"text": " ".join(words), "tokens": words, "label": f"label {label}", "tags": tags}
+        made = {
+            "text": " ".join(words),
+            "tokens": words,
+            "label": f"label {label}",
+            "labels": [f"label {label}"] if i % 4 else [],
+            "tags": tags,
+            "score": 10.0 + sorted(SIGNALS).index(label),
+        }
         for wanted in (*kind.inputs, *kind.targets):
-            out[wanted.name].append(made[wanted.kind])
+            out[wanted.name].append(made[wanted.kind] if wanted.name != "text_b" else " ".join(words[::-1][:4]))
     return out
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from hone.bench.examples import Example
 from hone.bench.systems import System
 from hone.core.errors import DataError
 from hone.core.measures import Measure
 from hone.core.progress import Progress, Silent
-from hone.predict.predictor import Predictor
+from hone.predict.predictor import Predictor, columns_of
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.rows import IntArray, Rows
 
@@ -26,7 +27,7 @@ Seconds = dict[str, list[float]]
 def bench(
     predictor: Predictor,
     systems: Sequence[System],
-    texts: Sequence[str],
+    texts: Sequence[Example],
     *,
     repeats: int = 6,
     progress: Progress | None = None,
@@ -71,9 +72,10 @@ def bench(
     )
 
 
-def _lengths(predictor: Predictor, texts: Sequence[str]) -> IntArray:
+def _lengths(predictor: Predictor, texts: Sequence[Example]) -> IntArray:
     """Tokens of each text as the model reads it: its rows together."""
-    rows = Rows(predictor.task.encode({predictor.task.inputs[0].name: list(texts)}, purpose="predict"))
+    columns = columns_of(list(texts), predictor.input_choices)
+    rows = Rows(predictor.task.encode(columns, purpose="predict"))
     total = np.zeros(len(texts), dtype=np.int64)
     np.add.at(total, rows.example, rows.lengths)
     return total
@@ -84,7 +86,7 @@ def _count(batch: int, texts: int) -> int:
 
 
 def _alternated(
-    systems: Sequence[System], texts: Sequence[str], *, batch: int, repeats: int, done: Callable[[int], None]
+    systems: Sequence[System], texts: Sequence[Example], *, batch: int, repeats: int, done: Callable[[int], None]
 ) -> Seconds:
     """Seconds of each system for ``texts``, repeat after repeat; the order turns round each time."""
     for system in systems:
@@ -99,7 +101,7 @@ def _alternated(
     return seconds
 
 
-def _singles(systems: Sequence[System], texts: Sequence[str]) -> Seconds:
+def _singles(systems: Sequence[System], texts: Sequence[Example]) -> Seconds:
     """Seconds of each text on its own."""
     seconds: Seconds = {system.name: [] for system in systems}
     for text in texts:
@@ -143,7 +145,7 @@ def _throughputs(systems: Sequence[System], by_batch: Mapping[int, Seconds], tex
 
 
 def _by_length(
-    systems: Sequence[System], texts: Sequence[str], lengths: IntArray, *, repeats: int, done: Callable[[int], None]
+    systems: Sequence[System], texts: Sequence[Example], lengths: IntArray, *, repeats: int, done: Callable[[int], None]
 ) -> Grid:
     """Milliseconds a text over its tokens: the texts in groups of like length."""
     rows: list[list[Cell]] = []

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import transformers
 
+from hone.bench.examples import Example, sides
 from hone.bundle.bundle import Bundle
 from hone.core.errors import RecipeError
 from hone.core.progress import Progress
@@ -27,7 +28,9 @@ from hone.tasks.rows import IntArray
 AUTO_CLASSES = {
     "text-classification": transformers.AutoModelForSequenceClassification,
     "token-classification": transformers.AutoModelForTokenClassification,
-}
+}  # by the task of transformers' pipeline
+
+PAIR = ("text", "text_pair")  # as transformers' pipeline calls the two
 
 
 class System(Protocol):
@@ -35,7 +38,7 @@ class System(Protocol):
 
     name: str
 
-    def answer(self, texts: Sequence[str], *, batch: int) -> None:
+    def answer(self, texts: Sequence[Example], *, batch: int) -> None:
         """Answer all ``texts``, ``batch`` of them together."""
         ...
 
@@ -50,7 +53,7 @@ class Hone:
     def __init__(self, predictor: Predictor, *, name: str = "hone") -> None:
         self._predictor, self.name = predictor, name
 
-    def answer(self, texts: Sequence[str], *, batch: int) -> None:
+    def answer(self, texts: Sequence[Example], *, batch: int) -> None:
         for at in range(0, len(texts), batch):
             self._predictor.predict(list(texts[at : at + batch]))
 
@@ -73,12 +76,14 @@ class Pipeline:
         transformers.logging.set_verbosity_error()
         tokenizer = _tokenizer(bundle)
         with quiet_loading():
-            model = _model(bundle, task.name, labels=len(task.labels))
-        limits = {"truncation": True, "max_length": task.max_tokens} if task.name == "text-classification" else {}
-        self._call: Any = transformers.pipeline(task.name, model=model, tokenizer=tokenizer, device="cpu", **limits)
+            kind = task.name if task.name in AUTO_CLASSES else "text-classification"
+            model = _model(bundle, kind, labels=len(task.labels))
+        limits = {"truncation": True, "max_length": task.max_tokens} if kind == "text-classification" else {}
+        self._call: Any = transformers.pipeline(kind, model=model, tokenizer=tokenizer, device="cpu", **limits)
 
-    def answer(self, texts: Sequence[str], *, batch: int) -> None:
-        self._call(list(texts), batch_size=batch)
+    def answer(self, texts: Sequence[Example], *, batch: int) -> None:
+        given = [text if isinstance(text, str) else dict(zip(PAIR, text.values(), strict=True)) for text in texts]
+        self._call(given, batch_size=batch)
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
         return sum(_padded(lengths[at : at + batch]) for at in range(0, len(lengths), batch))
@@ -101,14 +106,14 @@ class OnnxRuntime:
         self._session = open_session(graph.graph)
         self._inputs = frozenset(entry.name for entry in self._session.get_inputs())
 
-    def answer(self, texts: Sequence[str], *, batch: int) -> None:
+    def answer(self, texts: Sequence[Example], *, batch: int) -> None:
         for at in range(0, len(texts), batch):
             self.scores(texts[at : at + batch])
 
-    def scores(self, texts: Sequence[str]) -> tuple[IntArray, Any]:
+    def scores(self, texts: Sequence[Example]) -> tuple[IntArray, Any]:
         """The likeliest label of each text, or token, and its chance."""
         entries = self._tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self._limit, return_tensors="np"
+            *sides(texts), padding=True, truncation=True, max_length=self._limit, return_tensors="np"
         )
         given = {name: entries[name].astype(np.int64) for name in self._inputs if name in entries}
         if "word_positions" in self._inputs:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hone.bench.bench import bench
+from hone.bench.examples import Example, examples_of
 from hone.bench.systems import systems_for
 from hone.cli.console import make_progress
 from hone.cli.single import show_and_keep
@@ -36,12 +37,11 @@ def bench_file(
     show_and_keep(report, out=out, as_json=as_json)
 
 
-def _texts(predictor: Predictor, file: Path, *, columns: Mapping[str, str], most: int) -> list[str]:
-    """The first texts of a file; words of a tagger's rows are joined by spaces."""
-    found: list[str] = []
+def _texts(predictor: Predictor, file: Path, *, columns: Mapping[str, str], most: int) -> list[Example]:
+    """The first examples of a file."""
+    found: list[Example] = []
     for part in read_stream(file, *predictor.input_choices, columns=columns):
-        values = next(iter(part.values()))
-        found += [value if isinstance(value, str) else " ".join(value) for value in values]
+        found += examples_of(part)
         if len(found) >= most:
             break
     return list(itertools.islice(found, most))

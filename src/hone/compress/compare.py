@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hone.bench.examples import Example, examples_of
 from hone.bundle.bundle import Bundle
 from hone.core.measures import Measure
 from hone.metrics.intervals import wilson, with_intervals
@@ -35,24 +36,16 @@ def measures(task: Task, predictions: Sequence[Prediction], columns: Mapping[str
     )  # fmt: skip
 
 
-def agreement(before: Sequence[Prediction], after: Sequence[Prediction]) -> Measure:
+def agreement(task: Task, before: Sequence[Prediction], after: Sequence[Prediction]) -> Measure:
     """Share of the examples on which both say the same."""
-    same = sum(_said(one) == _said(other) for one, other in zip(before, after, strict=True))
+    same = sum(task.agrees(one, other) for one, other in zip(before, after, strict=True))
     low, high = wilson(same, len(before))
     return Measure(name="agreement", value=same / len(before), low=low, high=high, n=len(before))
 
 
-def _said(prediction: Prediction) -> Any:
-    """What an answer says, without how sure it is."""
-    if "entities" in prediction:
-        return [(entity["label"], entity["start"], entity["end"]) for entity in prediction["entities"]]
-    return prediction["label"]
-
-
-def texts_of(task: Task, columns: Mapping[str, Sequence[Any]], *, most: int) -> list[str]:
-    """The first examples as texts to time with; words with blanks between them."""
-    found = columns[task.inputs[0].name][:most]
-    return [value if isinstance(value, str) else " ".join(value) for value in found]
+def texts_of(task: Task, columns: Mapping[str, Sequence[Any]], *, most: int) -> list[Example]:
+    """The first examples, to time with."""
+    return examples_of({field.name: columns[field.name][:most] for field in task.inputs})
 
 
 def disk_mb(bundle: Bundle) -> float:

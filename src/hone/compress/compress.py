@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import hone
@@ -18,6 +19,7 @@ from hone.core.choice import opened
 from hone.core.errors import GateNotMet
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
+from hone.predict.decide import with_decision
 from hone.predict.engine import engine_of
 from hone.predict.predictor import Predictor, open_bundle, open_model
 from hone.predict.write import write_model
@@ -38,7 +40,10 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle, compared = _given(settings, inputs)
     parent = open_bundle(bundle, device=run.device)
     made = _made(settings, bundle, inputs, run)
-    child = Predictor(bundle, made.task, engine_of(made.model, device=run.device))
+    engine = engine_of(made.model, device=run.device)
+    if "validation" in inputs.data:
+        made = replace(made, task=with_decision(made.task, engine, inputs.data["validation"], cache=run.cache))
+    child = Predictor(bundle, made.task, engine)
     columns = compared.slice(0, len(compared))
     before, after = answers(parent, columns), answers(child, columns)
     _refuse_loss(settings, parent.task, before, after, columns)
@@ -49,7 +54,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
         Report(
             stage="compress",
             bundle=written.digest,
-            measures=[*has, agreement(before, after)],
+            measures=[*has, agreement(parent.task, before, after)],
             tables={
                 "beside_parent": _beside(parent, child, columns),
                 "measures_beside_parent": _both(had, has),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from hone.compress.taught import Taught
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
 from hone.data.dataset import Dataset
+from hone.data.fields import Kind
 from hone.models.encoder import FAMILIES, Encoder
 from hone.models.model import Model
 from hone.predict.batching import score_rows
@@ -139,8 +140,13 @@ def _with_any_target(data: Dataset, task: Task) -> Dataset:
     """``data`` with a target in every row, for the encoding asks for one; the loss never looks at it."""
     columns = dict(data.slice(0, len(data)))
     (target,) = task.targets
-    first = columns[task.inputs[0].name]
-    columns[target.name] = [task.labels[0] if target.kind == "label" else ["O"] * len(value) for value in first]
+    any_one: dict[Kind, Callable[[Any], Any]] = {
+        "label": lambda _: task.labels[0],
+        "labels": lambda _: [],
+        "score": lambda _: 0.0,
+        "tags": lambda words: ["O"] * len(words),
+    }
+    columns[target.name] = [any_one[target.kind](value) for value in columns[task.inputs[0].name]]
     return Dataset.from_columns("unlabeled", columns)
 
 

@@ -172,7 +172,7 @@ def _measure(possible: Sequence[Candidate], start: Start) -> None:
         said = said or now
         found = {measure.name: measure for measure in measures(start.task, now, columns)}
         each.measure = found[start.task.main_measure]
-        each.agreement = agreement(said, now).value or 0.0
+        each.agreement = agreement(start.task, said, now).value or 0.0
 
 
 def _time(possible: Sequence[Candidate], settings: SearchSettings, start: Start) -> None:

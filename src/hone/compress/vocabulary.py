@@ -74,16 +74,17 @@ def _tokens(tokenizer: Tokenizer, values: Sequence[Any]) -> list[list[int]]:
 
 def _parts_of(start: Start) -> Iterator[Sequence[Any]]:
     """The inputs of all data, some thousand at a time."""
-    name = start.task.inputs[0].name
     for dataset in start.data.values():
         for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
-            yield dataset.slice(at, at + EXAMPLES_AT_ONCE)[name]
+            part = dataset.slice(at, at + EXAMPLES_AT_ONCE)
+            for field in start.task.inputs:
+                yield part[field.name]
 
 
 def _used(start: Start) -> set[int]:
     """Ids of every token of every text, special ones included."""
     tokenizer = start.task.tokenizer
-    used = {*tokenizer.prefix, *tokenizer.suffix}
+    used = {*tokenizer.prefix, *(tokenizer.middle or ()), *tokenizer.suffix}
     for values in _parts_of(start):
         used.update(*_tokens(tokenizer, values))
     return used

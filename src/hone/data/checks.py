@@ -6,6 +6,7 @@ Inputs are compared by a 128-bit hash, so memory is 16 bytes a row whatever the 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -13,10 +14,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hone.core.errors import DataError, Fault
 from hone.data.dataset import Dataset
+from hone.data.fields import Field
 from hone.text.bio import may_follow
 
 ROWS_AT_ONCE = 4096
@@ -30,12 +33,13 @@ RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-def input_hashes(dataset: Dataset, field: str) -> NDArray[np.void]:
-    """A 16-byte hash of each row's input: its text, or its tokens."""
+def input_hashes(dataset: Dataset, *fields: str) -> NDArray[np.void]:
+    """A 16-byte hash of each row's input: its text, its texts, or its tokens."""
     out = np.empty(len(dataset), dtype="V16")
-    for at, values in _parts(dataset, field):
-        for i, value in enumerate(values):
-            raw = value if isinstance(value, str) else "\0".join(value)
+    for at in range(0, len(dataset), ROWS_AT_ONCE):
+        part = dataset.slice(at, at + ROWS_AT_ONCE)
+        for i, values in enumerate(zip(*(part[field] for field in fields), strict=True)):
+            raw = "\1".join(value if isinstance(value, str) else "\0".join(value) for value in values)
             out[at + i] = hashlib.blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return out
 
@@ -45,26 +49,26 @@ def _parts(dataset: Dataset, field: str) -> Iterator[tuple[int, list[Any]]]:
         yield at, dataset.slice(at, at + ROWS_AT_ONCE)[field]
 
 
-def duplicates(dataset: Dataset, field: str) -> IntArray:
+def duplicates(dataset: Dataset, *fields: str) -> IntArray:
     """Rows whose input stood in an earlier row already, int64, ascending."""
-    hashes = input_hashes(dataset, field)
+    hashes = input_hashes(dataset, *fields)
     _, first = np.unique(hashes, return_index=True)
     return np.setdiff1d(np.arange(len(dataset)), first)
 
 
-def leaked(train: Dataset, other: Dataset, field: str) -> IntArray:
+def leaked(train: Dataset, other: Dataset, *fields: str) -> IntArray:
     """Rows of ``train`` whose input occurs in ``other``, int64, ascending."""
-    return np.flatnonzero(np.isin(input_hashes(train, field), input_hashes(other, field)))
+    return np.flatnonzero(np.isin(input_hashes(train, *fields), input_hashes(other, *fields)))
 
 
-def leaking(train: Dataset, other: Dataset, field: str) -> IntArray:
+def leaking(train: Dataset, other: Dataset, *fields: str) -> IntArray:
     """Rows of ``other`` whose input occurs in ``train``, int64, ascending."""
-    return leaked(other, train, field)
+    return leaked(other, train, *fields)
 
 
-def contradictions(dataset: Dataset, field: str, target: str) -> list[list[int]]:
+def contradictions(dataset: Dataset, *fields: str, target: str) -> list[list[int]]:
     """Groups of rows with the same input and different targets, by their first row."""
-    _, inverse = np.unique(input_hashes(dataset, field), return_inverse=True)
+    _, inverse = np.unique(input_hashes(dataset, *fields), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
     targets = dataset.column(target)
@@ -72,10 +76,10 @@ def contradictions(dataset: Dataset, field: str, target: str) -> list[list[int]]
     return sorted(group.tolist() for group in differing)
 
 
-def odd_texts(dataset: Dataset, field: str) -> dict[str, int]:
-    """How many rows are empty, or hold zero-width, right-to-left or control characters, or only punctuation."""
+def odd_texts(dataset: Dataset, *fields: str) -> dict[str, int]:
+    """How many texts are empty, or hold zero-width, right-to-left or control characters, or only punctuation."""
     counts = dict.fromkeys(("empty", "zero_width", "right_to_left", "control", "only_punctuation", "over_1_mb"), 0)
-    for _, values in _parts(dataset, field):
+    for _, values in itertools.chain.from_iterable(_parts(dataset, field) for field in fields):
         for value in values:
             text = value if isinstance(value, str) else " ".join(value)
             counts["empty"] += not text.strip()
@@ -100,12 +104,62 @@ def illegal_bio(dataset: Dataset, field: str) -> list[tuple[int, int, str]]:
 
 
 def label_counts(dataset: Dataset, target: str) -> Counter[str]:
-    """How often each label, or tag, occurs."""
+    """How often each label, or tag, occurs, alone or in a list."""
     counts: Counter[str] = Counter()
     for _, values in _parts(dataset, target):
         for value in values:
             counts.update([value] if isinstance(value, str) else value)
     return counts
+
+
+def require_teachable(train: Dataset, target: Field) -> None:
+    """Raise unless the targets of ``train`` differ.
+
+    Raises:
+        DataError: There are none, or all are alike.
+    """
+    if target.kind == "score":
+        _require_two_numbers(train, target.name)
+    elif target.kind == "labels":
+        _require_a_label(train, target.name)
+    else:
+        require_two_classes(train, target.name)
+
+
+def require_known(labels: Sequence[str], other: Dataset, target: Field) -> None:
+    """Raise when ``other`` has labels that training never showed; numbers may be any."""
+    if target.kind != "score":
+        require_known_labels(labels, other, target.name)
+
+
+def _require_two_numbers(train: Dataset, target: str) -> None:
+    _require_rows(train, "two different numbers")
+    ends = pc.min_max(train.table.column(target))
+    if ends["min"].as_py() == ends["max"].as_py():
+        raise DataError(
+            f"every row of {train.origin} has the {target} {ends['min'].as_py():g}",
+            expected="at least two different numbers",
+            fix=f"Check the column: columns: {{{target}: NAME}}",
+            code="data.one-score",
+        )
+
+
+def _require_a_label(train: Dataset, target: str) -> None:
+    _require_rows(train, "labels")
+    if not label_counts(train, target):
+        raise DataError(
+            f"no row of {train.origin} has any of {target}",
+            expected="at least one label",
+            fix=f"Check the column: columns: {{{target}: NAME}}",
+            code="data.one-class",
+        )
+
+
+def _require_rows(train: Dataset, expected: str) -> None:
+    if not len(train):
+        raise DataError(
+            f"no row of {train.origin} is left to train on", expected=f"rows of {expected}", code="data.empty"
+        )
 
 
 def require_two_classes(train: Dataset, target: str) -> None:
@@ -114,11 +168,8 @@ def require_two_classes(train: Dataset, target: str) -> None:
     Raises:
         DataError: It has one label only, which is named.
     """
+    _require_rows(train, "two labels")
     labels = sorted(label_counts(train, target))
-    if not labels:
-        raise DataError(
-            f"no row of {train.origin} is left to train on", expected="rows of two labels", code="data.empty"
-        )
     if len(labels) < 2:
         raise DataError(
             f"every row of {train.origin} has the {target} {labels[0]!r}",

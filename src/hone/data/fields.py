@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "tokens", "label", "tags"]
+Kind = Literal["text", "tokens", "label", "labels", "tags", "score"]
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,8 @@ class Field:
     """A column of an example.
 
     Attributes:
-        name: Column name by convention (``text``, ``label``, ``tokens``, ``tags``).
-        kind: What its values are.
+        name: Column name by convention (``text``, ``text_a``, ``label``, ``tokens``, ``tags``, ``score``).
+        kind: What its values are; ``labels`` is a set of labels, ``score`` a number.
         required: Whether every row must have it.
     """
 

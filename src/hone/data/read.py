@@ -106,7 +106,7 @@ def read_stream(
             formats, openers = [kind], [(shown, lambda: rows)]
         for kind, (name, opened) in zip(formats, openers, strict=True):
             fields, raw = _chosen(opened(), choices, columns)
-            checker = RowChecker(fields, columns=columns, words_in_text=kind in ("csv", "tsv"))
+            checker = RowChecker(fields, columns=columns, all_text=kind in ("csv", "tsv"))
             for values, faults, _ in _checked(raw, checker, name):
                 _refuse(faults)
                 yield {field.name: [row[field.name] for row in values] for field in fields}
@@ -170,7 +170,7 @@ def _batches(
     faults: list[Fault] = []
     count = total = 0
     for number, (shown, rows) in enumerate(openers):
-        checker = RowChecker(fields, columns=source.columns, words_in_text=formats[number] in ("csv", "tsv"))
+        checker = RowChecker(fields, columns=source.columns, all_text=formats[number] in ("csv", "tsv"))
         before = count + total
         for values, wrong, lines in _checked(rows(), checker, shown):
             count += len(wrong)

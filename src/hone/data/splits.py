@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,24 +14,26 @@ from hone.data.checks import input_hashes
 from hone.data.dataset import Dataset
 
 
-def carve_validation(dataset: Dataset, *, share: float, seed: int, field: str, target: str) -> tuple[Dataset, Dataset]:
+def carve_validation(
+    dataset: Dataset, *, share: float, seed: int, fields: Sequence[str], target: str
+) -> tuple[Dataset, Dataset]:
     """Training and validation rows of ``dataset``, each in the order of the file.
 
     Args:
         share: Part of the rows that goes to validation, 0 to 1; at least one row, however few there are.
-        field: The input; rows with equal input go to one side together.
-        target: The column of labels or tags. Single labels keep their proportions; every label and every tag keeps at
-            least one training row.
+        fields: The inputs; rows with equal inputs go to one side together.
+        target: The column of labels, tags or numbers. Single labels keep their proportions; every label and every tag
+            keeps at least one training row.
 
     Raises:
         DataError: There are too few rows to take any.
     """
     rng = np.random.default_rng([seed, 0x5711])
-    _, first, group = np.unique(input_hashes(dataset, field), return_index=True, return_inverse=True)
+    _, first, group = np.unique(input_hashes(dataset, *fields), return_index=True, return_inverse=True)
     values = dataset.column(target)
     taught: list[set[str]] = [set() for _ in first]  # labels or tags of each group of equal inputs
     for value, g in zip(values, group, strict=True):
-        taught[g] |= {value} if isinstance(value, str) else set(value)
+        taught[g] |= _taught(value)
     by_stratum: dict[str, list[int]] = {}
     for row in first:  # a group counts where its first row stands
         stratum = values[row] if isinstance(values[row], str) else ""
@@ -56,6 +60,13 @@ def carve_validation(dataset: Dataset, *, share: float, seed: int, field: str, t
         dataset.take(np.flatnonzero(~validation), name="train"),
         dataset.take(np.flatnonzero(validation), name="validation"),
     )
+
+
+def _taught(value: Any) -> set[str]:
+    """The labels or tags of a target; a number teaches no label."""
+    if isinstance(value, float):
+        return set()
+    return {value} if isinstance(value, str) else set(value)
 
 
 def _give_back(taught: list[set[str]], chosen: NDArray[np.bool_]) -> None:

@@ -16,13 +16,17 @@ ARROW: dict[Kind, pa.DataType] = {
     "text": pa.large_string(),
     "label": pa.string(),
     "tokens": pa.list_(pa.string()),
+    "labels": pa.list_(pa.string()),
     "tags": pa.list_(pa.string()),
+    "score": pa.float64(),
 }
 EXPECTED: dict[Kind, str] = {
     "text": "text",
     "label": "a label: text or a whole number",
     "tokens": "a list of at least one word",
+    "labels": "a list of labels, none of them twice",
     "tags": "a list of BIO tags",
+    "score": "a finite number",
 }
 _BIO = re.compile(r"O|[BI]-.+")
 _OTHER_SCHEME = re.compile(r"[MESLU]-.+")
@@ -34,13 +38,14 @@ class RowChecker:
     Args:
         fields: What each row must have.
         columns: Field name -> column name, where they differ.
-        words_in_text: Whether lists come as one text of words parted by white space (csv, tsv).
+        all_text: Whether every value comes as one text (csv, tsv): words and tags are parted by white space there,
+            labels by ``|``, and numbers are written out.
     """
 
-    def __init__(self, fields: Sequence[Field], *, columns: Mapping[str, str], words_in_text: bool = False) -> None:
+    def __init__(self, fields: Sequence[Field], *, columns: Mapping[str, str], all_text: bool = False) -> None:
         self.fields = fields
         self.names = {field.name: columns.get(field.name, field.name) for field in fields}
-        self.words_in_text = words_in_text
+        self.all_text = all_text
 
     def check(self, raw: Mapping[str, Any], *, file: str, line: int) -> tuple[dict[str, Any], list[Fault]]:
         """The row's values by field name, and its faults."""
@@ -90,14 +95,48 @@ class RowChecker:
         if kind == "text":
             return (raw, _broken(raw)) if isinstance(raw, str) else (None, _described(raw))
         if kind == "label":
-            if isinstance(raw, int) and not isinstance(raw, bool):
-                return str(raw), ""
-            if isinstance(raw, str):
-                return (raw, _broken(raw)) if raw.strip() else (None, "an empty label")
+            return _label(raw)
+        if kind == "score":
+            return _score(raw, written=self.all_text)
+        if self.all_text and isinstance(raw, str):
+            raw = [part.strip() for part in raw.split("|")] if kind == "labels" and raw.strip() else raw.split()
+        return _label_set(raw) if kind == "labels" else _words(raw, kind)
+
+
+def _label(raw: Any) -> tuple[Any, str]:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return str(raw), ""
+    if isinstance(raw, str):
+        return (raw, _broken(raw)) if raw.strip() else (None, "an empty label")
+    return None, _described(raw)
+
+
+def _label_set(raw: Any) -> tuple[Any, str]:
+    """Labels, sorted, for a set has no order; none at all is an answer too."""
+    if not isinstance(raw, list | tuple):
+        return None, _described(raw)
+    labels: list[str] = []
+    for i, one in enumerate(raw):
+        label, wrong = _label(one)
+        if wrong or label in labels:
+            return None, f"{wrong or f'the label {label!r} again'} at place {i + 1} of the list"
+        labels.append(label)
+    return sorted(labels), ""
+
+
+def _score(raw: Any, *, written: bool) -> tuple[Any, str]:
+    if written and isinstance(raw, str):
+        try:
+            raw = float(raw)
+        except ValueError:
             return None, _described(raw)
-        if self.words_in_text and isinstance(raw, str):
-            raw = raw.split()
-        return _words(raw, kind)
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        return None, _described(raw)
+    try:
+        number = float(raw)
+    except OverflowError:
+        return None, "a whole number beyond float64"
+    return (number, "") if math.isfinite(number) else (None, f"the number {number}")
 
 
 def _words(raw: Any, kind: Kind) -> tuple[Any, str]:

@@ -12,7 +12,7 @@ import numpy as np
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import RecipeError
-from hone.data.checks import require_known_labels
+from hone.data.checks import require_known
 from hone.data.dataset import Dataset
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
@@ -40,7 +40,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle, data = _given(settings, inputs)
     predictor = open_bundle(bundle, device=run.device)
     task = predictor.task
-    require_known_labels(task.labels, data, task.targets[0].name)
+    require_known(task.labels, data, task.targets[0])
     rows = encoded(task, data, cache=run.cache)
     run.progress.begin("evaluating", total=len(rows), unit="row")
     scores = score_rows(task, predictor.engine, rows, done=run.progress.advance)

@@ -26,6 +26,7 @@ from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Task
+from hone.tasks.reading import BETWEEN
 from hone.tasks.rows import IntArray, Rows
 from hone.tasks.table import TASKS
 
@@ -37,7 +38,7 @@ SHOWN = 160  # characters of a text that a finding shows
 def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     """Look at every split; raises only what makes the data unusable (one class, unknown labels)."""
     kind = TASKS[inputs.task.name]
-    field, target = kind.inputs[0].name, kind.targets[0].name
+    fields, target = [field.name for field in kind.inputs], kind.targets[0]
     tables: dict[str, Grid] = {}
     warn = Warnings(run.language)
     tables["splits"] = Grid(
@@ -46,15 +47,18 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
         names="words",
     )
     train = inputs.data.get("train") or next(iter(inputs.data.values()))
-    checks.require_two_classes(train, target)
-    labels = kind.labels_in({target: train.column(target)})
+    checks.require_teachable(train, target)
+    labels = kind.labels_in({target.name: train.column(target.name)})
     for other in inputs.data.values():
-        checks.require_known_labels(labels, other, target)
-    _labels(inputs.data, target, tables)
-    _repeats(inputs.data, field, target, tables, warn, settings)
-    _oddities(inputs.data, field, tables, warn)
-    if kind.targets[0].kind == "tags":
-        _illegal(inputs.data, target, warn)
+        checks.require_known(labels, other, target)
+    if target.kind == "score":
+        tables["score_spread"] = _spread(inputs.data, target.name)
+    else:
+        _labels(inputs.data, target.name, tables)
+    _repeats(inputs.data, fields, target.name, tables, warn, settings)
+    _oddities(inputs.data, fields, tables, warn)
+    if target.kind == "tags":
+        _illegal(inputs.data, target.name, warn)
     measures: list[Measure] = []
     if inputs.base is not None:
         settled = kind.settled(inputs.task.settings, train)
@@ -96,9 +100,19 @@ def _labels(data: Mapping[str, Dataset], target: str, tables: dict[str, Grid]) -
     )
 
 
+def _spread(data: Mapping[str, Dataset], target: str) -> Grid:
+    rows: list[list[Cell]] = []
+    for name, dataset in data.items():
+        scores = np.array(dataset.column(target), dtype=np.float64)
+        low, middle, high = np.quantile(scores, (0.0, 0.5, 1.0)).tolist()
+        rows.append([name, low, middle, high, float(scores.mean()), float(scores.std())])
+    columns = ["split", "lowest", "median", "highest", "mean", "standard_deviation"]
+    return Grid(columns=columns, rows=rows, names="words")
+
+
 def _repeats(
     data: Mapping[str, Dataset],
-    field: str,
+    fields: Sequence[str],
     target: str,
     tables: dict[str, Grid],
     warn: Warnings,
@@ -107,12 +121,12 @@ def _repeats(
     """Duplicates within splits, leaks across them, contradictory labels."""
     rows: list[list[Cell]] = []
     for name, dataset in data.items():
-        again = checks.duplicates(dataset, field)
+        again = checks.duplicates(dataset, *fields)
         rows.append([name, len(again), len(again) / len(dataset), _places(dataset, again)])
     tables["duplicates"] = Grid(columns=["split", "count", "share", "lines"], rows=rows, names="words")
     leaks: list[list[Cell]] = []
     for one, other in itertools.combinations(data, 2):
-        shared = checks.leaking(data[one], data[other], field)
+        shared = checks.leaking(data[one], data[other], *fields)
         count, places = len(shared), _places(data[other], shared)
         leaks.append([f"{warn.split(one)} → {warn.split(other)}", count, count / len(data[other]), places])
         if count:
@@ -121,12 +135,13 @@ def _repeats(
     found: list[list[Cell]] = []
     total = 0
     for name, dataset in data.items():
-        groups = checks.contradictions(dataset, field, target)
+        groups = checks.contradictions(dataset, *fields, target=target)
         total += len(groups)
         for group in groups[: settings.examples]:
             first = dataset.row(group[0])
             answers = sorted({_short(dataset.row(i)[target]) for i in group})
-            found.append([_short(first[field]), warn.split(name), _places(dataset, group), " | ".join(answers)])
+            shown = BETWEEN.join(_short(first[field]) for field in fields)
+            found.append([shown, warn.split(name), _places(dataset, group), " | ".join(answers)])
     if total:
         warn("contradictions", count=f"{total:,}")
     tables["contradictions"] = Grid(columns=["text", "split", "lines", "label"], rows=found)
@@ -141,12 +156,14 @@ def _places(dataset: Dataset, rows: Sequence[int] | IntArray) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     text = value if isinstance(value, str) else " ".join(value)
     return text if len(text) <= SHOWN else text[:SHOWN] + " […]"
 
 
-def _oddities(data: Mapping[str, Dataset], field: str, tables: dict[str, Grid], warn: Warnings) -> None:
-    counts = {name: checks.odd_texts(dataset, field) for name, dataset in data.items()}
+def _oddities(data: Mapping[str, Dataset], fields: Sequence[str], tables: dict[str, Grid], warn: Warnings) -> None:
+    counts = {name: checks.odd_texts(dataset, *fields) for name, dataset in data.items()}
     kinds = list(next(iter(counts.values())))
     tables["odd_texts"] = Grid(
         columns=["kind", *counts],

@@ -227,7 +227,7 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
     if errors:
         raise _together(errors)
     if "train" in data:
-        data["train"] = _dropped(recipe, data, kind.inputs[0].name, progress)
+        data["train"] = _dropped(recipe, data, [field.name for field in kind.inputs], progress)
         if "validation" not in recipe.sources:
             target = kind.targets[0]
             stratify = target.name if target.kind == "label" else None
@@ -235,7 +235,7 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
                 data["train"],
                 share=recipe.options.validation_share,
                 seed=recipe.seed,
-                field=kind.inputs[0].name,
+                fields=[field.name for field in kind.inputs],
                 target=target.name,
             )
             how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
@@ -259,16 +259,16 @@ def _together(errors: Sequence[DataError]) -> DataError:
     )
 
 
-def _dropped(recipe: Recipe, data: Mapping[str, Dataset], field: str, progress: Progress) -> Dataset:
+def _dropped(recipe: Recipe, data: Mapping[str, Dataset], inputs: Sequence[str], progress: Progress) -> Dataset:
     """The training rows without those that ``drop`` names."""
     train = data["train"]
     gone = np.zeros(len(train), dtype=bool)
     if "duplicates" in recipe.options.drop:
-        gone[duplicates(train, field)] = True
+        gone[duplicates(train, *inputs)] = True
     if "leaked" in recipe.options.drop:
         for name, other in data.items():
             if name != "train":
-                gone[leaked(train, other, field)] = True
+                gone[leaked(train, other, *inputs)] = True
     if not gone.any():
         return train
     progress.say(f"dropped {int(gone.sum())} of {len(train)} training rows ({', '.join(recipe.options.drop)})")

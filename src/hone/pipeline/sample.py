@@ -13,6 +13,37 @@ task:
   max_length: 256              # tokens; leave out for the most the base reads
   long_text: truncate          # or window (read whole, in overlapping windows), or refuse
 """,
+    "text-pair-classification": """\
+task:
+  name: text-pair-classification
+  pooling: mean                # or cls, transformers' own head
+  max_length: 256              # tokens of both texts together
+  long_text: truncate          # the longer text first; or refuse
+""",
+    "multi-label-classification": """\
+task:
+  name: multi-label-classification
+  pooling: mean                # or cls, transformers' own head
+  loss: bce                    # or focal, for many labels that are rare
+  max_length: 256              # tokens; leave out for the most the base reads
+  long_text: truncate          # or window (read whole, in overlapping windows), or refuse
+""",
+    "text-regression": """\
+task:
+  name: text-regression
+  pooling: mean                # or cls, transformers' own head
+  loss: mse                    # or huber or mae, which far misses dominate less
+  max_length: 256              # tokens; leave out for the most the base reads
+  long_text: truncate          # or window (read whole, in overlapping windows), or refuse
+""",
+    "text-pair-regression": """\
+task:
+  name: text-pair-regression
+  pooling: mean                # or cls, transformers' own head
+  loss: mse                    # or huber or mae, which far misses dominate less
+  max_length: 256              # tokens of both texts together
+  long_text: truncate          # the longer text first; or refuse
+""",
     "token-classification": """\
 task:
   name: token-classification
@@ -25,16 +56,28 @@ task:
 
 ROWS = {
     "text-classification": '{"text": "where is my parcel", "label": "order_status"}',
+    "text-pair-classification": '{"text_a": "where is it", "text_b": "I cannot find it", "label": "alike"}',
+    "multi-label-classification": '{"text": "late again, but nice people", "labels": ["delivery", "staff"]}',
+    "text-regression": '{"text": "it works", "score": 4.5}',
+    "text-pair-regression": '{"text_a": "a dog runs", "text_b": "a dog is running", "score": 4.8}',
     "token-classification": '{"tokens": ["Ada", "lives", "in", "Turin"], "tags": ["B-PER", "O", "O", "B-LOC"]}',
 }
 
 COLUMNS = {
     "text-classification": "{text: body, label: topic}",
+    "text-pair-classification": "{text_a: premise, text_b: hypothesis}",
+    "multi-label-classification": "{text: body, labels: topics}",
+    "text-regression": "{text: body, score: stars}",
+    "text-pair-regression": "{text_a: one, text_b: other}",
     "token-classification": "{tokens: words, tags: ner}",
 }
 
 SETTINGS = {
     "text-classification": "    num_train_epochs: 5\n    learning_rate: 3e-4\n",
+    "text-pair-classification": "    num_train_epochs: 3\n    learning_rate: 2e-4\n",
+    "multi-label-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 3e-3\n",
+    "text-regression": "    num_train_epochs: 4\n    learning_rate: 2e-4\n",
+    "text-pair-regression": "    num_train_epochs: 4\n    learning_rate: 2e-4\n",
     "token-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
 }
 

@@ -17,7 +17,7 @@ from hone.predict.batching import score_rows
 from hone.predict.engine import Engine, engine_of
 from hone.predict.formats import FORMATS, ONNX, Precision
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Columns, Prediction, Task
+from hone.tasks.protocol import Columns, Deciding, Prediction, Task
 from hone.tasks.rows import Rows
 from hone.tasks.table import SETTINGS
 
@@ -162,7 +162,15 @@ def _task(bundle: Bundle) -> Task:
     settings, faults = check_settings(SETTINGS[record.name], record.settings)
     if settings is None:
         raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")
-    return make_task(record.name, settings, labels=record.labels, folder=bundle.path)
+    task = make_task(record.name, settings, labels=record.labels, folder=bundle.path)
+    decision = next((part.settings for part in bundle.manifest.parts if part.role == "decision"), None)
+    if decision is None:
+        return task
+    if not isinstance(task, Deciding):
+        raise BundleError(
+            f"the bundle {bundle.path} holds a decision, and {record.name} makes none", code="bundle.manifest"
+        )
+    return task.decided(decision)
 
 
 def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hone.bundle.bundle import Bundle, write_bundle
 from hone.bundle.manifest import Lineage, Manifest, Part, Plain, TaskRecord
+from hone.core.lineage import digest_file, digest_value
 from hone.models.heads import HEADS
 from hone.models.model import HEAD_FILE, Model, save_model
 from hone.models.onnx import CONSTANTS_FILE, OnnxModel, save_onnx
 from hone.predict.engine import format_of
 from hone.predict.formats import SAFETENSORS
-from hone.tasks.protocol import Task
+from hone.tasks.protocol import Deciding, Task
 
 
 def write_model(target: Path, model: Model | OnnxModel, task: Task, *, lineage: Lineage) -> Bundle:
@@ -33,6 +35,7 @@ def _fill(folder: Path, model: Model | OnnxModel, task: Task, lineage: Lineage) 
     processor = sorted(path.name for path in folder.iterdir() if path.name not in written)
     head_files = tuple(name for name in (HEAD_FILE, CONSTANTS_FILE) if name in written)
     weights = tuple(name for name in written if name not in head_files)
+    decision = _decision(task, folder, [*weights, *head_files])
     return Manifest(
         task=TaskRecord(
             name=task.name,
@@ -50,8 +53,18 @@ def _fill(folder: Path, model: Model | OnnxModel, task: Task, lineage: Lineage) 
                 files=head_files,
                 settings=dict(task.head.settings),
             ),
+            *decision,
         ),
-        default=("backbone", "tokenizer", task.head.kind),
+        default=("backbone", "tokenizer", task.head.kind, *(part.name for part in decision)),
         plain=Plain(auto_class=head.auto_class, gives=head.gives if kind == SAFETENSORS else "nothing"),
         lineage=lineage,
     )
+
+
+def _decision(task: Task, folder: Path, weights: Sequence[str]) -> list[Part]:
+    """What the task decides by, as a part that holds for these very weights."""
+    if not isinstance(task, Deciding) or task.decision is None:
+        return []
+    fitted_on = digest_value({name: digest_file(folder / name) for name in weights})
+    return [Part(role="decision", name="decision", format="json", files=(), settings=dict(task.decision),
+                 fitted_on=fitted_on)]  # fmt: skip

@@ -52,17 +52,18 @@ def make_app(predictor: Predictor) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(predictor.predict, ["warm-up"])
+        await asyncio.to_thread(predictor.predict, [warm_up(predictor.input_choices)])
         ready.set()
         yield
 
     app = FastAPI(title="hone", version=hone.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(BodyLimit, limit_bytes=MAX_BODY_BYTES)
-    _add_errors(app, meters)
+    _add_errors(app, meters, expected=expected_of(predictor.input_choices))
 
     async def predict(body: Any) -> Any:
         """Answer one input or a list of them."""
-        inputs = [body.inputs] if isinstance(body.inputs, str) else body.inputs
+        inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
+        inputs = [one.model_dump() if isinstance(one, BaseModel) else one for one in inputs]
         if len(inputs) > MAX_INPUTS:
             raise DataError(
                 f"found {len(inputs)} inputs in one request",
@@ -80,11 +81,11 @@ def make_app(predictor: Predictor) -> FastAPI:
     predict.__annotations__["body"] = request_of(predictor.input_choices)
     failures: dict[int | str, dict[str, Any]] = {413: {"model": Failure}, 422: {"model": Failure}}
     app.post("/predict", response_model=Answer, responses=failures)(predict)
-    _add_pages(app, predictor, ready=ready, meters=meters)
+    _add_pages(app, predictor, ready=ready, meters=meters, expected=expected_of(predictor.input_choices))
     return app
 
 
-def _add_pages(app: FastAPI, predictor: Predictor, *, ready: asyncio.Event, meters: Meters) -> None:
+def _add_pages(app: FastAPI, predictor: Predictor, *, ready: asyncio.Event, meters: Meters, expected: str) -> None:
     @app.get("/livez", response_class=PlainTextResponse)
     async def livez() -> str:
         """The process answers."""
@@ -102,20 +103,39 @@ def _add_pages(app: FastAPI, predictor: Predictor, *, ready: asyncio.Event, mete
 
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> str:
-        return docs_page(predictor)
+        return docs_page(predictor, expected=expected)
 
 
 def request_of(choices: Sequence[Sequence[InputField]]) -> type[BaseModel]:
-    """The request's schema, from the task's input fields: texts, and token lists where the task reads tokens."""
+    """The request's schema, from the task's input fields: texts, token lists where the task reads tokens, or objects
+    where it reads several texts."""
     kinds: Any = str | list[str]
     if any(field.kind == "tokens" for fields in choices for field in fields):
         kinds = kinds | list[list[str]]
+    if all(len(fields) > 1 for fields in choices):
+        texts: dict[str, Any] = {field.name: (str, ...) for field in choices[0]}
+        one = create_model("Input", __config__=ConfigDict(extra="forbid", strict=True), **texts)
+        kinds = one | list[one]  # type: ignore[valid-type]
     fields: dict[str, Any] = {"inputs": (kinds, Field(description="one input, or a list"))}
     request: type[BaseModel] = create_model("Request", __config__=ConfigDict(extra="forbid", strict=True), **fields)
     return request
 
 
-def _add_errors(app: FastAPI, meters: Meters) -> None:
+def expected_of(choices: Sequence[Sequence[InputField]]) -> str:
+    """What a request looks like, for who sent another one."""
+    if all(len(fields) > 1 for fields in choices):
+        one = ", ".join(f'"{field.name}": "text"' for field in choices[0])
+        return f'{{"inputs": {{{one}}}}}, or a list of such objects'
+    return '{"inputs": "text" or ["text", ...]}'
+
+
+def warm_up(choices: Sequence[Sequence[InputField]]) -> Any:
+    """An input that every bundle of the task can answer."""
+    texts = next((fields for fields in choices if all(field.kind == "text" for field in fields)), choices[0])
+    return "warm-up" if len(texts) == 1 else {field.name: "warm-up" for field in texts}
+
+
+def _add_errors(app: FastAPI, meters: Meters, *, expected: str) -> None:
     @app.exception_handler(HoneError)
     async def hone_error(request: Request, error: HoneError) -> JSONResponse:
         return _failure(meters, error.code, str(error), status=422 if isinstance(error, DataError) else 500)
@@ -123,7 +143,7 @@ def _add_errors(app: FastAPI, meters: Meters) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         places = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in error.errors())
-        message = f'Found a request that cannot be read ({places}). Expected {{"inputs": "text" or ["text", ...]}}.'
+        message = f"Found a request that cannot be read ({places}). Expected {expected}."
         return _failure(meters, "request.invalid", message, status=422)
 
     @app.exception_handler(Exception)

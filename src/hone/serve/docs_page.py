@@ -20,7 +20,9 @@ td{padding:.2rem .8rem .2rem 0;vertical-align:top}p{margin:.4rem 0}
 
 SCRIPT = """
 document.getElementById('send').onclick = async () => {
-  const lines = document.getElementById('inputs').value.split('\\n').filter(line => line.trim());
+  const fields = document.getElementById('inputs').dataset.fields.split(' ');
+  const lines = document.getElementById('inputs').value.split('\\n').filter(line => line.trim()).map(line =>
+    fields.length < 2 ? line : Object.fromEntries(fields.map((name, i) => [name, line.split('|')[i]?.trim() ?? ''])));
   const answer = document.getElementById('answer');
   answer.textContent = '...';
   const response = await fetch('predict', {method: 'POST', headers: {'content-type': 'application/json'},
@@ -30,12 +32,15 @@ document.getElementById('send').onclick = async () => {
 """
 
 
-def docs_page(predictor: Predictor) -> str:
-    """The page for a predictor's bundle."""
+def docs_page(predictor: Predictor, *, expected: str) -> str:
+    """The page for a predictor's bundle; ``expected`` is what a request looks like."""
     task = predictor.task
+    names = [field.name for field in predictor.input_choices[0]]
+    fields = html.escape(" ".join(names))
+    how = "One text a line." if len(names) == 1 else f"One example a line: {html.escape(' | '.join(names))}."
     labels = ", ".join(task.labels[:60]) + (" ..." if len(task.labels) > 60 else "")
     rows = [
-        ("POST /predict", 'answers <code>{"inputs": "text"}</code> or <code>{"inputs": ["text", ...]}</code>'),
+        ("POST /predict", f"answers <code>{html.escape(expected)}</code>"),
         ("GET /livez", "the process answers"),
         ("GET /readyz", "the bundle is loaded and has answered once"),
         ("GET /metrics", "Prometheus metrics"),
@@ -50,8 +55,8 @@ def docs_page(predictor: Predictor) -> str:
 <p class="wrap">Bundle <code>{predictor.bundle.digest}</code></p>
 <h2>What it answers</h2><table>{table}</table>
 <h2>Try it</h2>
-<p>One text a line.</p>
-<textarea id="inputs" aria-label="texts, one a line"></textarea>
+<p>{how}</p>
+<textarea id="inputs" data-fields="{fields}" aria-label="{how}"></textarea>
 <p><button id="send">Predict</button></p>
 <pre id="answer" aria-live="polite">The answer appears here.</pre>
 <script>{SCRIPT}</script></body></html>

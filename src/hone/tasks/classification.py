@@ -1,4 +1,4 @@
-"""``text-classification``: one label a text.
+"""``text-classification``: one label a text; ``text-pair-classification``: one a pair (inference, paraphrase).
 
 A prediction is ``{"label", "score", "scores", "truncated"}``: the likeliest label, its probability, every label's
 probability, and whether text was cut off before the model read it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,16 +25,16 @@ from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.calibration_tables import calibration_tables
-from hone.tasks.long_text import encode_beginning, refuse_long, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
-from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of, text_inputs
+from hone.tasks.reading import Reading
+from hone.tasks.rows import Batch, IntArray, Rows, rows_of
 from hone.tasks.settings import TextClassificationSettings
 
 CONFUSED_PAIRS = 20
 
 
 class TextClassification:
-    """Single-label classification of one text.
+    """Single-label classification of a text.
 
     Args:
         settings: The task's settings.
@@ -45,7 +44,7 @@ class TextClassification:
     """
 
     name = "text-classification"
-    inputs = (Field("text", "text"),)
+    inputs: tuple[Field, ...] = (Field("text", "text"),)
     targets = (Field("label", "label"),)
     additive = False
     main_measure = "accuracy"
@@ -63,7 +62,10 @@ class TextClassification:
         self.settings = settings
         self.labels = labels
         self.tokenizer = tokenizer
-        self.max_tokens = row_limit(settings, tokenizer, model_limit=model_limit)
+        self._reading = Reading(
+            settings, tokenizer=tokenizer, model_limit=model_limit, fields=[field.name for field in self.inputs]
+        )
+        self.max_tokens = self._reading.max_tokens
         self.head = HeadSpec(f"sequence-{settings.pooling}", labels)
         self._ids = {label: i for i, label in enumerate(labels)}
 
@@ -86,43 +88,17 @@ class TextClassification:
 
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
-        return {**ROWS_SCHEMA, "label": pa.int64()}
+        return {**self._reading.schema, "label": pa.int64()}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
-        out: dict[str, list[Any]] = {name: [] for name in ROWS_SCHEMA}
-        for i, ids in enumerate(self._tokens(columns["text"], purpose=purpose, start=start)):
-            windows = spans(len(ids), room=self._room, stride=self.settings.stride)
-            cut = self.settings.long_text == "truncate" and len(windows) > 1
-            for begin, end in windows[:1] if cut else windows:
-                out["example"].append(start + i)
-                out["truncated"].append(cut)
-                out["text_tokens"].append(len(self.tokenizer.prefix) + len(ids) + len(self.tokenizer.suffix))
-                out["input_ids"].append([*self.tokenizer.prefix, *ids[begin:end], *self.tokenizer.suffix])
+        out = self._reading.encode(columns, purpose=purpose, start=start)
         if purpose == "predict":
-            return rows_of(out, ROWS_SCHEMA)
+            return rows_of(out, self._reading.schema)
         out["label"] = [self._ids[columns["label"][example - start]] for example in out["example"]]
         return rows_of(out, self.row_schema)
 
-    @property
-    def _room(self) -> int:
-        return self.max_tokens - len(self.tokenizer.prefix) - len(self.tokenizer.suffix)
-
-    def _tokens(self, texts: Sequence[str], *, purpose: Purpose, start: int) -> list[list[int]]:
-        """Token ids of each text; when predicting, of a very long one that will be cut just more than a row."""
-        if self.settings.long_text == "truncate" and purpose == "predict":
-            far = [len(text) > 50_000 for text in texts]
-            ids = self.tokenizer.encode(["" if skip else text for text, skip in zip(texts, far, strict=True)])
-            return [
-                encode_beginning(self.tokenizer, text, room=self._room) if skip else row
-                for text, row, skip in zip(texts, ids, far, strict=True)
-            ]
-        ids = self.tokenizer.encode(texts)
-        if self.settings.long_text == "refuse":
-            refuse_long({start + i: len(row) for i, row in enumerate(ids) if len(row) > self._room}, room=self._room)
-        return ids
-
     def collate(self, rows: Rows, index: IntArray) -> Batch:
-        batch = text_inputs(rows, index, pad_id=self.tokenizer.pad_id)
+        batch = self._reading.collate(rows, index)
         if "label" in rows.table.column_names:
             batch["label"] = torch.from_numpy(rows.scalar("label")[index])
         return batch
@@ -150,16 +126,7 @@ class TextClassification:
             return []
         logits = np.asarray(partials, dtype=np.float64)  # [rows, labels]
         chances = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
-        example = rows.example - rows.example[0]
-        count = int(example[-1]) + 1
-        if count < len(rows):  # windows: their mean, weighted by their tokens
-            weight = rows.lengths.astype(np.float64)
-            summed = np.zeros((count, chances.shape[1]))
-            np.add.at(summed, example, chances * weight[:, None])
-            chances = summed / np.bincount(example, weights=weight)[:, None]
-        cut = np.zeros(count, dtype=bool)
-        cut[example] = rows.scalar("truncated").astype(bool)
+        chances, cut = self._reading.joined(rows, chances / chances.sum(axis=1, keepdims=True))
         best = chances.argmax(axis=1)
         return [
             {
@@ -217,7 +184,12 @@ class TextClassification:
             ]
         )
         badness = np.where((gold != predicted) & (badness <= 0), 1e-12, badness)
-        return Scored(tables, badness, columns["text"], columns["label"], [p["label"] for p in predictions])
+        return Scored(
+            tables, badness, self._reading.shown(columns), columns["label"], [p["label"] for p in predictions]
+        )
+
+    def agrees(self, one: Prediction, other: Prediction) -> bool:
+        return bool(one["label"] == other["label"])
 
     def _per_class(self, counts: NDArray[np.int64]) -> Grid:
         precision, recall, f1, support = per_class(counts)
@@ -238,3 +210,10 @@ class TextClassification:
             if wrong[g, p]
         ]
         return Grid(columns=["gold", "predicted", "count", "share"], rows=rows)
+
+
+class TextPairClassification(TextClassification):
+    """The same of two texts, which the model reads together, in this order."""
+
+    name = "text-pair-classification"
+    inputs = (Field("text_a", "text"), Field("text_b", "text"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from hone.report.report import Grid
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextSettings
 
+Decision = Mapping[str, Any]  # what turns scores into answers, fitted on validation; JSON values
 Purpose = Literal["learn", "predict"]
 Columns = Mapping[str, Sequence[Any]]  # raw examples, columnar: field name -> one value an example
 Prediction = dict[str, Any]  # one JSON object an example; each task writes its shape in its file
@@ -139,4 +140,27 @@ class Task(Protocol):
 
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
         """Tables and the badness of each answer."""
+        ...
+
+    def agrees(self, one: Prediction, other: Prediction) -> bool:
+        """Whether two answers to one example say the same, however sure they are."""
+        ...
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A task whose answers rest on something that is fitted on validation, beside the weights."""
+
+    decision: Decision | None
+
+    def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision:
+        """What is best for these answers, whatever decision they were made by."""
+        ...
+
+    def decided(self, decision: Decision | None) -> Task:
+        """The same task, answering by ``decision``; None: by its settings alone."""
+        ...
+
+    def answered(self, prediction: Prediction) -> Prediction:
+        """The answer that the decision gives for the scores in ``prediction``."""
         ...

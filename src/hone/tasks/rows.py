@@ -50,6 +50,11 @@ class Rows:
         values = column.to_numpy(zero_copy_only=False)
         return np.asarray(values, dtype=np.int64)
 
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A scalar column as float64 [rows]."""
+        column = self.table.column(name).combine_chunks()
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
     def ragged(self, name: str) -> tuple[NDArray[np.int32], IntArray]:
         """A list column as flat values int32 and row offsets int64 [rows + 1]."""
         if name not in self._ragged:

@@ -37,6 +37,61 @@ class TextClassificationSettings(TextSettings):
     pooling: Literal["mean", "cls"] = "mean"
 
 
+class TextPairClassificationSettings(TextClassificationSettings):
+    """Settings of ``text-pair-classification``.
+
+    Attributes:
+        long_text: What becomes of a pair that is longer than a row: the longer text cut at its end, then both; or
+            refused with an error.
+    """
+
+    long_text: Literal["truncate", "refuse"] = "truncate"
+
+
+class MultiLabelSettings(TextSettings):
+    """Settings of ``multi-label-classification``.
+
+    Attributes:
+        pooling: As of ``text-classification``.
+        loss: ``bce`` is binary cross-entropy, one a label; ``focal`` counts labels that are told right already for less
+            (Lin et al. 2017), which suits many labels that are rare.
+        focal_gamma: How much less: each label's loss times ``(1 - p)^gamma``, ``p`` the probability given to the truth.
+        threshold: Probability from which a label is answered, where none was tuned for it on validation.
+    """
+
+    pooling: Literal["mean", "cls"] = "mean"
+    loss: Literal["bce", "focal"] = "bce"
+    focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+class TextRegressionSettings(TextSettings):
+    """Settings of ``text-regression``.
+
+    Attributes:
+        pooling: As of ``text-classification``.
+        loss: ``mse`` is the squared error, ``huber`` the squared error of near misses and the absolute one of far ones
+            (Huber 1964), ``mae`` the absolute one.
+        center: What the model's zero stands for; None: the mean of the training scores.
+        scale: What the model's one stands for, beyond that; None: the standard deviation of the training scores.
+    """
+
+    pooling: Literal["mean", "cls"] = "mean"
+    loss: Literal["mse", "huber", "mae"] = "mse"
+    center: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+class TextPairRegressionSettings(TextRegressionSettings):
+    """Settings of ``text-pair-regression``.
+
+    Attributes:
+        long_text: As of ``text-pair-classification``.
+    """
+
+    long_text: Literal["truncate", "refuse"] = "truncate"
+
+
 class TokenClassificationSettings(TextSettings):
     """Settings of ``token-classification``.
 

@@ -8,6 +8,10 @@ TASKS = Table(
     "task",
     {
         "text-classification": "hone.tasks.classification:TextClassification",
+        "text-pair-classification": "hone.tasks.classification:TextPairClassification",
+        "multi-label-classification": "hone.tasks.multi_label:MultiLabelClassification",
+        "text-regression": "hone.tasks.regression:TextRegression",
+        "text-pair-regression": "hone.tasks.regression:TextPairRegression",
         "token-classification": "hone.tasks.tagging:TokenClassification",
     },
     group="hone.tasks",
@@ -17,6 +21,10 @@ SETTINGS = Table(
     "task",
     {
         "text-classification": "hone.tasks.settings:TextClassificationSettings",
+        "text-pair-classification": "hone.tasks.settings:TextPairClassificationSettings",
+        "multi-label-classification": "hone.tasks.settings:MultiLabelSettings",
+        "text-regression": "hone.tasks.settings:TextRegressionSettings",
+        "text-pair-regression": "hone.tasks.settings:TextPairRegressionSettings",
         "token-classification": "hone.tasks.settings:TokenClassificationSettings",
     },
     group="hone.tasks.settings",

@@ -246,6 +246,10 @@ class TokenClassification:
         said = _said(predictions)
         return tagging_scores.scored(columns["tokens"], columns["tags"], *said, tags=self.labels, join=self._join)
 
+    def agrees(self, one: Prediction, other: Prediction) -> bool:
+        said, also = ([(e["label"], e["start"], e["end"]) for e in p["entities"]] for p in (one, other))
+        return said == also
+
 
 def _said(predictions: Sequence[Prediction]) -> tuple[list[list[str]], list[list[float]]]:
     """The tags of each prediction, and the scores of its entities."""

@@ -77,7 +77,8 @@ def _loss(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:
     weighs, smooths = settings.class_weights != "none", settings.label_smoothing_factor > 0
     if not kind.weighs_labels(inputs.task.settings):
         keys = [*(["class_weights"] if weighs else []), *(["label_smoothing_factor"] if smooths else [])]
-        found, expected = "a loss over whole sequences, which takes no weights of labels", "neither, or head: linear"
+        found = "a loss over whole sequences, or over numbers, which takes no weights of labels"
+        expected = "neither, or for token-classification head: linear"
         return [Fault("recipe.loss-options", found, expected, field=key) for key in keys]
     if not isinstance(settings.class_weights, dict):
         return []

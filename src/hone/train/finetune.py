@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
@@ -18,11 +17,12 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import BundleError, DeviceError, RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure
-from hone.data.checks import label_counts, require_known_labels, require_two_classes
+from hone.data.checks import require_known, require_teachable
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.model import HEAD_FILE, Model, build_model
 from hone.predict.batching import score_rows
+from hone.predict.decide import decided_measures, with_decision
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
 from hone.predict.formats import SAFETENSORS, SHAPED
@@ -31,12 +31,13 @@ from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.make import make_task
-from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.protocol import Task
 from hone.tasks.rows import Rows
 from hone.tasks.table import TASKS
 from hone.train.checkpoint import latest_checkpoint
 from hone.train.faults import find_faults
 from hone.train.frozen import FrozenStates, frozen_states
+from hone.train.label_weights import loss_options
 from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.probe import fit_head
 from hone.train.settings import FinetuneSettings
@@ -66,7 +67,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type})
     validation = inputs.data.get("validation")
     watched = settings.metric_for_best_model or task.main_measure
-    options = _loss_options(settings, task, rows_labels=train, device=device)
+    options = loss_options(settings, task, train=train, device=device)
     begun = latest_checkpoint(run.folder / "checkpoints", identity=identity) is not None
     if settings.head_init == "probe" and not begun and _head_of(before, task) is None:
         fit_head(model, task, rows, seed=run.seed, options=options, progress=run.progress, device=device)
@@ -82,6 +83,8 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
     trained = run_loop(model, task, rows, setup=setup, run=run, device=device)
+    if validation is not None:
+        task = with_decision(task, TorchEngine(model, device), validation, cache=run.cache)
     bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, base, settings=recipe))
     return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs), bundle)
 
@@ -111,12 +114,12 @@ def _frozen(
 
 def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     kind = TASKS[inputs.task.name]
-    target = kind.targets[0].name
-    require_two_classes(train, target)
-    labels = kind.labels_in({target: train.column(target)})
+    target = kind.targets[0]
+    require_teachable(train, target)
+    labels = kind.labels_in({target.name: train.column(target.name)})
     for name, other in inputs.data.items():
         if name != "train":
-            require_known_labels(labels, other, target)
+            require_known(labels, other, target)
     return make_task(inputs.task.name, kind.settled(inputs.task.settings, train), labels=labels, folder=base.folder)
 
 
@@ -185,20 +188,6 @@ def _require_precision(precision: str, device: torch.device) -> None:
         )
 
 
-def _loss_options(settings: FinetuneSettings, task: Task, *, rows_labels: Dataset, device: torch.device) -> LossOptions:
-    """Label weights from the recipe, in the order of the task's labels."""
-    chosen = settings.class_weights
-    if chosen == "none":
-        return LossOptions(settings.label_smoothing_factor)
-    if isinstance(chosen, dict):
-        weights = [chosen.get(label, 1.0) for label in task.labels]
-    else:
-        seen = label_counts(rows_labels, task.targets[0].name)
-        counts = np.array([seen[label] for label in task.labels], dtype=np.float64)
-        weights = (counts.sum() / (len(counts) * np.maximum(counts, 1.0))).tolist()
-    return LossOptions(settings.label_smoothing_factor, torch.tensor(weights, dtype=torch.float32, device=device))
-
-
 def _validator(task: Task, validation: Dataset, cache: Path, device: torch.device) -> Validate:
     rows = encoded(task, validation, cache=cache)
     columns = validation.slice(0, len(validation))
@@ -206,7 +195,7 @@ def _validator(task: Task, validation: Dataset, cache: Path, device: torch.devic
     def validate(model: Model) -> dict[str, float | None]:
         engine = TorchEngine(model, device)
         predictions = task.join(columns, rows, score_rows(task, engine, rows), constants=engine.constants)
-        return task.measures(task.tally(predictions, columns))
+        return decided_measures(task, predictions, columns)
 
     return validate
 

@@ -44,7 +44,8 @@ class FinetuneSettings(Settings):
         warmup_ratio: Share of the steps over which the rate rises from zero.
         max_grad_norm: Gradient norm above which gradients are scaled down; None: never.
         label_smoothing_factor: Share of each target given to all labels evenly.
-        class_weights: ``balanced`` weighs labels by inverse frequency; or a weight for each label by name.
+        class_weights: ``balanced`` weighs labels by inverse frequency, ``effective`` by the inverse effective number of
+            examples, which rises less for rare ones (Cui et al. 2019); or a weight for each label by name.
         dropout: Dropout of backbone and head; None: the base's own.
         mixed_precision: ``bf16`` or ``fp16`` where the device has it, else an error.
         torch_compile: Whether the model is compiled before it trains; ``auto`` where an estimate, which is said, has
@@ -79,7 +80,7 @@ class FinetuneSettings(Settings):
     warmup_ratio: Share = 0.1
     max_grad_norm: Positive | None = 1.0
     label_smoothing_factor: Share = 0.0
-    class_weights: Literal["none", "balanced"] | dict[str, Positive] = "none"
+    class_weights: Literal["none", "balanced", "effective"] | dict[str, Positive] = "none"
     dropout: Share | None = None
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     torch_compile: bool | Literal["auto"] = "auto"

@@ -48,7 +48,7 @@ def test_leaks_are_named_on_either_side() -> None:
 
 def test_equal_inputs_with_different_targets_contradict() -> None:
     rows = dataset(["a", "b", "a", "b", "c", "a"], ["x", "x", "y", "x", "x", "x"])
-    assert checks.contradictions(rows, "text", "label") == [[0, 2, 5]]
+    assert checks.contradictions(rows, "text", target="label") == [[0, 2, 5]]
 
 
 @pytest.mark.parametrize(
@@ -146,3 +146,34 @@ def test_a_wrong_label_column_names_fifty_labels_and_counts_the_others() -> None
 
 def test_labels_that_training_has_are_fine() -> None:
     checks.require_known_labels(["x", "y"], dataset(["a"], ["y"], name="test"), "label")
+
+
+def test_pairs_are_equal_where_both_texts_are() -> None:
+    columns = {"text_a": ["a", "a", "ab", "a"], "text_b": ["b", "c", "", "b"]}
+    rows = Dataset.from_columns("train", columns)
+    assert checks.duplicates(rows, "text_a", "text_b").tolist() == [3]
+    assert checks.duplicates(rows, "text_a").tolist() == [1, 3]
+    other = Dataset.from_columns("test", {"text_a": ["b"], "text_b": ["a"]})
+    assert checks.leaked(rows, other, "text_a", "text_b").tolist() == []
+    assert checks.odd_texts(rows, "text_a", "text_b")["empty"] == 1
+
+
+def test_numbers_teach_where_they_differ() -> None:
+    field = Field("score", "score")
+    checks.require_teachable(Dataset.from_columns("train", {"score": [1.0, 1.5]}), field)
+    with pytest.raises(DataError) as caught:
+        checks.require_teachable(Dataset.from_columns("train", {"score": [1.5, 1.5]}), field)
+    assert caught.value.code == "data.one-score"
+    assert "1.5" in str(caught.value)
+    checks.require_known((), Dataset.from_columns("test", {"score": [7.0]}), field)
+
+
+def test_sets_of_labels_teach_where_one_has_any() -> None:
+    field = Field("labels", "labels")
+    checks.require_teachable(Dataset.from_columns("train", {"labels": [[], ["a"]]}), field)
+    with pytest.raises(DataError) as caught:
+        checks.require_teachable(Dataset.from_columns("train", {"labels": [[], []]}), field)
+    assert caught.value.code == "data.one-class"
+    with pytest.raises(DataError) as caught:
+        checks.require_known(["a"], Dataset.from_columns("test", {"labels": [["a"], ["a", "z"]]}), field)
+    assert caught.value.code == "data.label-unseen"

@@ -16,7 +16,7 @@ from hone.data.splits import carve_validation
 
 def carved(texts: list[str], labels: list[Any], *, share: float = 0.1, seed: int = 13) -> tuple[Dataset, Dataset]:
     dataset = Dataset.from_columns("train", {"text": texts, "label": labels})
-    return carve_validation(dataset, share=share, seed=seed, field="text", target="label")
+    return carve_validation(dataset, share=share, seed=seed, fields=["text"], target="label")
 
 
 def distinct(count: int) -> list[str]:
@@ -105,3 +105,12 @@ def test_whatever_the_rows_training_shows_every_label_and_no_input_is_on_both_si
     assert not set(train.column("text")) & set(validation.column("text"))
     assert len(train) + len(validation) == len(rows)
     assert len(validation) >= 1
+
+
+def test_rows_with_numbers_are_carved_too() -> None:
+    columns = {"text": distinct(40), "score": [i / 8 for i in range(40)]}
+    train, validation = carve_validation(
+        Dataset.from_columns("train", columns), share=0.25, seed=13, fields=["text"], target="score"
+    )
+    assert (len(train), len(validation)) == (30, 10)
+    assert sorted(train.column("text") + validation.column("text")) == sorted(columns["text"])

@@ -12,9 +12,9 @@ from hone.data.values import RowChecker
 TAGGING = (Field("tokens", "tokens"), Field("tags", "tags"))
 
 
-def checked(kind: Kind, value: Any, *, words_in_text: bool = False) -> Any:
+def checked(kind: Kind, value: Any, *, all_text: bool = False) -> Any:
     """The value as kept, or the code of the fault."""
-    checker = RowChecker((Field("it", kind),), columns={}, words_in_text=words_in_text)
+    checker = RowChecker((Field("it", kind),), columns={}, all_text=all_text)
     values, faults = checker.check({"it": value, "other": 3}, file="f.jsonl", line=4)
     assert all((fault.file, fault.line, fault.field) == ("f.jsonl", 4, "it") for fault in faults)
     assert len(faults) == (0 if values else 1)
@@ -30,6 +30,10 @@ def checked(kind: Kind, value: Any, *, words_in_text: bool = False) -> Any:
         ("label", "spam", "spam"),
         ("label", 0, "0"),
         ("label", -3, "-3"),
+        ("labels", ["b", "a", 3], ["3", "a", "b"]),
+        ("labels", (), []),
+        ("score", 3, 3.0),
+        ("score", -0.25, -0.25),
         ("tokens", ["a", "b"], ["a", "b"]),
         ("tokens", ("a",), ["a"]),
         ("tags", ["O", "B-PER", "I-creative-work"], ["O", "B-PER", "I-creative-work"]),
@@ -132,7 +136,57 @@ def test_all_faults_of_a_row_are_told() -> None:
 
 
 def test_words_of_a_cell_are_parted_by_white_space() -> None:
-    checker = RowChecker(TAGGING, columns={}, words_in_text=True)
+    checker = RowChecker(TAGGING, columns={}, all_text=True)
     values, faults = checker.check({"tokens": "Ada  is here", "tags": "B-PER O O"}, file="f", line=1)
     assert faults == []
     assert values == {"tokens": ["Ada", "is", "here"], "tags": ["B-PER", "O", "O"]}
+
+
+@pytest.mark.parametrize(
+    ("cell", "kept"), [("joy|anger", ["anger", "joy"]), (" two words | joy ", ["joy", "two words"]), (" ", [])]
+)
+def test_labels_of_a_cell_are_parted_by_bars(cell: str, kept: list[str]) -> None:
+    assert checked("labels", cell, all_text=True) == kept
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (["a", "b", "a"], "the label 'a' again at place 3 of the list"),
+        (["a", ""], "an empty label at place 2 of the list"),
+        (["1", 1], "the label '1' again at place 2 of the list"),
+        ("joy", "the text 'joy'"),
+        ([["a"]], "a list at place 1 of the list"),
+    ],
+)
+def test_what_is_no_set_of_labels_is_told(raw: Any, found: str) -> None:
+    checker = RowChecker((Field("labels", "labels"),), columns={})
+    _, [fault] = checker.check({"labels": raw}, file="f", line=1)
+    assert (fault.code, fault.found) == ("data.labels-kind", found)
+
+
+def test_a_bar_with_nothing_beside_it_is_an_empty_label() -> None:
+    assert checked("labels", "joy||anger", all_text=True) == "data.labels-kind"
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (float("nan"), "data.nan"),
+        (float("inf"), "data.score-kind"),
+        (10**400, "data.score-kind"),
+        ("3.5", "data.score-kind"),
+        (True, "data.score-kind"),
+        (None, "data.null"),
+        ([1.0], "data.score-kind"),
+    ],
+)
+def test_what_is_no_finite_number_is_told(raw: Any, code: str) -> None:
+    assert checked("score", raw) == code
+
+
+def test_numbers_of_a_cell_are_read() -> None:
+    assert checked("score", " 3.5 ", all_text=True) == 3.5
+    assert checked("score", "-1e3", all_text=True) == -1000.0
+    assert checked("score", "1,5", all_text=True) == "data.score-kind"
+    assert checked("score", "nan", all_text=True) == "data.score-kind"

@@ -1,0 +1,216 @@
+"""``multi-label-classification``: any number of labels a text.
+
+A prediction is ``{"labels", "scores", "truncated"}``: the labels whose probability reaches their threshold, every
+label's probability, and whether text was cut off. Each label has a threshold of its own, tuned on validation where
+there is one: a rare label is seldom given half the probability, however well the model ranks it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
+from hone.data.fields import Field
+from hone.metrics import multi_label as metrics
+from hone.metrics.classification import precision_recall_f1
+from hone.models.heads import HeadSpec, Outputs
+from hone.models.tokenizer import Tokenizer
+from hone.report.report import Cell, Grid
+from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
+from hone.tasks.reading import Reading
+from hone.tasks.rows import Batch, IntArray, Rows, padded, rows_of
+from hone.tasks.settings import MultiLabelSettings
+
+
+class MultiLabelClassification:
+    """A set of labels a text.
+
+    Args:
+        settings: The task's settings.
+        labels: Label names, in the order of the logits.
+        tokenizer: The base's.
+        model_limit: Most tokens the backbone reads.
+    """
+
+    name = "multi-label-classification"
+    inputs: tuple[Field, ...] = (Field("text", "text"),)
+    targets = (Field("labels", "labels"),)
+    additive = False
+    main_measure = "micro_f1"
+    measure_specs: Mapping[str, MeasureSpec] = {
+        "micro_f1": MeasureSpec(),
+        "macro_f1": MeasureSpec(),
+        "weighted_f1": MeasureSpec(),
+        "micro_f1_at_half": MeasureSpec(),
+        "macro_f1_at_half": MeasureSpec(),
+        "mean_average_precision": MeasureSpec(),
+        "exact_match": MeasureSpec(interval="wilson"),
+    }
+
+    def __init__(
+        self, settings: MultiLabelSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
+    ) -> None:
+        self.settings = settings
+        self.labels = labels
+        self.tokenizer = tokenizer
+        self._reading = Reading(
+            settings, tokenizer=tokenizer, model_limit=model_limit, fields=[field.name for field in self.inputs]
+        )
+        self.max_tokens = self._reading.max_tokens
+        self.head = HeadSpec(f"sequence-{settings.pooling}", labels)
+        self.decision: Decision | None = None
+        self._thresholds = np.full(len(labels), settings.threshold)
+        self._ids = {label: i for i, label in enumerate(labels)}
+
+    @staticmethod
+    def settled(settings: MultiLabelSettings, train: Dataset) -> MultiLabelSettings:
+        """As they are: they leave nothing to the data."""
+        return settings
+
+    @staticmethod
+    def weighs_labels(settings: MultiLabelSettings) -> bool:
+        """Always."""
+        return True
+
+    @staticmethod
+    def labels_in(columns: Columns) -> tuple[str, ...]:
+        """The labels a training set teaches, sorted."""
+        return tuple(sorted({label for labels in columns["labels"] for label in labels}))
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        return {**self._reading.schema, "labels": pa.list_(pa.int32())}
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        out = self._reading.encode(columns, purpose=purpose, start=start)
+        if purpose == "predict":
+            return rows_of(out, self._reading.schema)
+        out["labels"] = [[self._ids[label] for label in columns["labels"][i - start]] for i in out["example"]]
+        return rows_of(out, self.row_schema)
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        batch = self._reading.collate(rows, index)
+        if "labels" in rows.table.column_names:
+            ids, there = padded(rows, "labels", index, fill=0)
+            gold = torch.zeros(len(index), len(self.labels))
+            batch["labels"] = gold.scatter_reduce(1, ids, there.float(), "amax")
+        return batch
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        scores, gold = outputs["logits"].float(), batch["labels"]
+        smoothed = gold * (1 - options.label_smoothing) + options.label_smoothing / 2
+        each = functional.binary_cross_entropy_with_logits(scores, smoothed, reduction="none")  # [batch, labels]
+        if self.settings.loss == "focal":
+            missed = torch.sigmoid(torch.where(gold > 0, -scores, scores))
+            each = each * missed**self.settings.focal_gamma
+        weights = torch.ones_like(each[0]) if options.class_weights is None else options.class_weights
+        return Loss((each @ weights).sum() / weights.sum(), float(len(each)))
+
+    def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
+        return list(outputs["logits"].float().cpu().numpy())
+
+    def join(
+        self,
+        columns: Columns,
+        rows: Rows,
+        partials: Sequence[NDArray[np.float32]],
+        *,
+        constants: Mapping[str, Tensor],
+    ) -> list[Prediction]:
+        if not len(rows):
+            return []
+        logits = np.asarray(partials, dtype=np.float64)  # [rows, labels]
+        chances, cut = self._reading.joined(
+            rows, 0.5 * (1 + np.tanh(0.5 * logits))
+        )  # the sigmoid, which never overflows
+        return [
+            self.answered({"labels": [], "scores": dict(zip(self.labels, row, strict=True)), "truncated": bool(c)})
+            for row, c in zip(chances.tolist(), cut, strict=True)
+        ]
+
+    def answered(self, prediction: Prediction) -> Prediction:
+        said = zip(prediction["scores"].items(), self._thresholds, strict=True)
+        return {**prediction, "labels": [label for (label, score), least in said if score >= least]}
+
+    def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision:
+        """A threshold a label, the best for its F1: ``{"thresholds": {label: probability}}``."""
+        scores = np.array([list(p["scores"].values()) for p in predictions]).reshape(-1, len(self.labels))
+        found = metrics.tuned_thresholds(self._gold(columns), scores, fallback=self.settings.threshold)
+        return {"thresholds": dict(zip(self.labels, found.tolist(), strict=True))}
+
+    def decided(self, decision: Decision | None) -> MultiLabelClassification:
+        made = copy.copy(self)
+        made.decision = decision
+        chosen = {} if decision is None else decision["thresholds"]
+        made._thresholds = np.array([chosen.get(label, self.settings.threshold) for label in self.labels])
+        return made
+
+    def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
+        """Of every label whether it is gold, whether it was said, and its score: float64 [examples, 3 * labels]."""
+        said = np.zeros((len(predictions), len(self.labels)))
+        for i, prediction in enumerate(predictions):
+            said[i, [self._ids[label] for label in prediction["labels"]]] = 1
+        scores = np.array([list(p["scores"].values()) for p in predictions]).reshape(said.shape)
+        return np.concatenate([self._gold(columns), said, scores], axis=1)
+
+    def _gold(self, columns: Columns) -> NDArray[np.bool_]:
+        gold = np.zeros((len(columns["labels"]), len(self.labels)), dtype=bool)
+        for i, labels in enumerate(columns["labels"]):
+            gold[i, [self._ids[label] for label in labels]] = True
+        return gold
+
+    def measures(self, tally: FloatArray) -> dict[str, float | None]:
+        if not len(tally):
+            return dict.fromkeys(self.measure_specs)
+        gold, said, scores = self._parts(tally)
+        macro, micro, weighted = metrics.f1_averages(*metrics.counts(gold, said))
+        macro_half, micro_half, _ = metrics.f1_averages(*metrics.counts(gold, scores >= 0.5))
+        return {
+            "micro_f1": micro,
+            "macro_f1": macro,
+            "weighted_f1": weighted,
+            "micro_f1_at_half": micro_half,
+            "macro_f1_at_half": macro_half,
+            "mean_average_precision": metrics.mean_average_precision(gold, scores),
+            "exact_match": metrics.exact_match(gold, said),
+        }
+
+    def _parts(self, tally: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_], FloatArray]:
+        gold, said, scores = np.split(tally, 3, axis=1)
+        return gold > 0, said > 0, scores
+
+    def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        gold, said, scores = self._parts(self.tally(predictions, columns))
+        badness = np.where(gold != said, np.maximum(np.abs(scores - self._thresholds), 1e-12), 0.0).sum(axis=1)
+        return Scored(
+            {"per_label": self._per_label(gold, said, scores)},
+            badness,
+            self._reading.shown(columns),
+            [", ".join(labels) or "–" for labels in columns["labels"]],
+            [", ".join(prediction["labels"]) or "–" for prediction in predictions],
+        )
+
+    def _per_label(self, gold: NDArray[np.bool_], said: NDArray[np.bool_], scores: FloatArray) -> Grid:
+        hits, answered, true = metrics.counts(gold, said)
+        precision, recall, f1 = precision_recall_f1(hits, answered, true)
+        rows: list[list[Cell]] = [
+            [
+                label, float(f1[i]), float(precision[i]), float(recall[i]),
+                metrics.average_precision(gold[:, i], scores[:, i]), float(self._thresholds[i]), int(true[i]),
+            ]
+            for i, label in enumerate(self.labels)
+        ]  # fmt: skip
+        columns = ["label", "f1", "precision", "recall", "average_precision", "threshold", "support"]
+        return Grid(columns=columns, rows=rows, show="bars")
+
+    def agrees(self, one: Prediction, other: Prediction) -> bool:
+        return bool(one["labels"] == other["labels"])

@@ -1,0 +1,185 @@
+"""``text-regression``: a number a text; ``text-pair-regression``: one a pair (similarity).
+
+A prediction is ``{"score", "truncated"}``. The model learns scores in standard units, so that learning rates suit
+whatever scale they are on; ``center`` and ``scale`` of the settings, which the training data decides, bring them back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
+from hone.data.fields import Field
+from hone.metrics.regression import mean_absolute_error, pearson, root_mean_squared_error, spearman
+from hone.models.heads import HeadSpec, Outputs
+from hone.models.tokenizer import Tokenizer
+from hone.report.report import Cell, Grid
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
+from hone.tasks.reading import Reading
+from hone.tasks.rows import Batch, IntArray, Rows, rows_of
+from hone.tasks.settings import TextRegressionSettings
+
+LOSSES: Mapping[str, Callable[..., Tensor]] = {
+    "mse": functional.mse_loss,
+    "huber": functional.huber_loss,
+    "mae": functional.l1_loss,
+}
+BINS = 10
+SAME = 0.1  # scores that differ by less of the training scores' standard deviation say the same
+
+
+class TextRegression:
+    """A number a text.
+
+    Args:
+        settings: The task's settings.
+        labels: Always the one name ``score``.
+        tokenizer: The base's.
+        model_limit: Most tokens the backbone reads.
+    """
+
+    name = "text-regression"
+    inputs: tuple[Field, ...] = (Field("text", "text"),)
+    targets = (Field("score", "score"),)
+    additive = False
+    main_measure = "spearman"
+    measure_specs: Mapping[str, MeasureSpec] = {
+        "spearman": MeasureSpec(),
+        "pearson": MeasureSpec(),
+        "mae": MeasureSpec(unit="", better="lower"),
+        "rmse": MeasureSpec(unit="", better="lower"),
+    }
+
+    def __init__(
+        self, settings: TextRegressionSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
+    ) -> None:
+        self.settings = settings
+        self.labels = labels
+        self.tokenizer = tokenizer
+        self._reading = Reading(
+            settings, tokenizer=tokenizer, model_limit=model_limit, fields=[field.name for field in self.inputs]
+        )
+        self.max_tokens = self._reading.max_tokens
+        self.head = HeadSpec(f"sequence-{settings.pooling}", labels)
+        self._center = 0.0 if settings.center is None else settings.center
+        self._scale = 1.0 if settings.scale is None else settings.scale
+
+    @staticmethod
+    def settled(settings: TextRegressionSettings, train: Dataset) -> TextRegressionSettings:
+        """``center`` and ``scale`` decided where they are not."""
+        scores = np.array(train.column("score"), dtype=np.float64)
+        found = {"center": float(scores.mean()), "scale": float(scores.std())}
+        unset = {name: value for name, value in found.items() if getattr(settings, name) is None}
+        return settings.model_copy(update=unset)
+
+    @staticmethod
+    def weighs_labels(settings: TextRegressionSettings) -> bool:
+        """Never: there are none."""
+        return False
+
+    @staticmethod
+    def labels_in(columns: Columns) -> tuple[str, ...]:
+        """The name of the model's one output."""
+        return ("score",)
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        return {**self._reading.schema, "score": pa.float64()}
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        out = self._reading.encode(columns, purpose=purpose, start=start)
+        if purpose == "predict":
+            return rows_of(out, self._reading.schema)
+        out["score"] = [columns["score"][example - start] for example in out["example"]]
+        return rows_of(out, self.row_schema)
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        batch = self._reading.collate(rows, index)
+        if "score" in rows.table.column_names:
+            raw = rows.numbers("score")[index]
+            batch["score"] = torch.from_numpy(((raw - self._center) / self._scale).astype(np.float32))
+        return batch
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        said = outputs["logits"].float().squeeze(1)
+        each = LOSSES[self.settings.loss](said, batch["score"], reduction="none")
+        return Loss(each.sum(), float(len(said)))
+
+    def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
+        return list(outputs["logits"].float().cpu().numpy())
+
+    def join(
+        self,
+        columns: Columns,
+        rows: Rows,
+        partials: Sequence[NDArray[np.float32]],
+        *,
+        constants: Mapping[str, Tensor],
+    ) -> list[Prediction]:
+        if not len(rows):
+            return []
+        said, cut = self._reading.joined(rows, np.asarray(partials, dtype=np.float64))
+        scores = self._center + self._scale * said[:, 0]
+        return [{"score": float(score), "truncated": bool(c)} for score, c in zip(scores, cut, strict=True)]
+
+    def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
+        """Gold and predicted score, float64 [examples, 2]."""
+        said = [prediction["score"] for prediction in predictions]
+        return np.array([columns["score"], said], dtype=np.float64).T.reshape(-1, 2)
+
+    def measures(self, tally: FloatArray) -> dict[str, float | None]:
+        gold, said = tally[:, 0], tally[:, 1]
+        return {
+            "spearman": spearman(gold, said),
+            "pearson": pearson(gold, said),
+            "mae": mean_absolute_error(gold, said),
+            "rmse": root_mean_squared_error(gold, said),
+        }
+
+    def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        tally = self.tally(predictions, columns)
+        gold, said = ([f"{value:.4g}" for value in column] for column in tally.T)
+        return Scored(
+            {"by_gold_score": _by_gold(tally)},
+            np.abs(tally[:, 0] - tally[:, 1]),
+            self._reading.shown(columns),
+            gold,
+            said,
+        )
+
+    def agrees(self, one: Prediction, other: Prediction) -> bool:
+        return math.isclose(one["score"], other["score"], rel_tol=0.0, abs_tol=SAME * self._scale)
+
+
+class TextPairRegression(TextRegression):
+    """A number for two texts, which the model reads together, in this order."""
+
+    name = "text-pair-regression"
+    inputs = (Field("text_a", "text"), Field("text_b", "text"))
+
+
+def _by_gold(tally: FloatArray) -> Grid:
+    """What is said of examples with low, middling and high scores; equal scores stay together."""
+    order = tally[np.argsort(tally[:, 0], kind="stable")]
+    edges = np.unique([order[len(order) * i // BINS, 0] for i in range(BINS)]) if len(order) else np.zeros(0)
+    place = np.searchsorted(edges, order[:, 0], side="right") - 1
+    rows: list[list[Cell]] = []
+    for i in range(len(edges)):
+        part = order[place == i]
+        reach = f"{part[0, 0]:.4g}" if part[0, 0] == part[-1, 0] else f"{part[0, 0]:.4g} – {part[-1, 0]:.4g}"
+        rows.append([reach, float(part[:, 0].mean()), float(part[:, 1].mean()), _mae(part), len(part)])
+    return Grid(columns=["scores", "gold_mean", "predicted_mean", "mae", "count"], rows=rows)
+
+
+def _mae(part: NDArray[Any]) -> float | None:
+    return mean_absolute_error(part[:, 0], part[:, 1])

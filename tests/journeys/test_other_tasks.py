@@ -1,0 +1,126 @@
+"""Pairs, scores and sets of labels through every stage: inspect, finetune, evaluate, compress, predict, serve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+import hone
+from conftest import classification_rows, write_jsonl
+from hone.bundle.bundle import Bundle
+from hone.cli.main import main
+from hone.predict.predictor import load
+from hone.report.catalog import CATALOGS
+from hone.serve.app import make_app
+
+NAMES = {"refund": 1.0, "password": 2.0, "broken": 4.0}
+
+
+def rows_for(task: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for i, row in enumerate(classification_rows()):
+        text, label = str(row["text"]), str(row["label"])
+        pair = {"text_a": " ".join(text.split()[:2]), "text_b": " ".join(text.split()[2:])}
+        score = {"score": NAMES[label] + 0.01 * (i % 5)}
+        labels = {"labels": [label] if i % 8 else [label, "odd"]}
+        rows.append(
+            {
+                "text-pair-classification": {**pair, "label": label},
+                "text-regression": {"text": text, **score},
+                "text-pair-regression": {**pair, **score},
+                "multi-label-classification": {"text": text, **labels},
+            }[task]
+        )
+    return rows
+
+
+GOOD = {
+    "text-pair-classification": ("accuracy", 0.9),
+    "text-regression": ("spearman", 0.85),
+    "text-pair-regression": ("spearman", 0.85),
+    "multi-label-classification": ("micro_f1", 0.8),
+}
+COMPRESSED = {"name": "int8"}
+
+
+@pytest.mark.parametrize("task", GOOD)
+def test_a_task_goes_through_all_stages(
+    task: str, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = rows_for(task)
+    train = write_jsonl(tmp_path / "train.jsonl", [row for i, row in enumerate(rows) if i % 4])
+    test = write_jsonl(tmp_path / "test.jsonl", rows[::4])
+    values = {
+        "version": 1,
+        "task": task,
+        "base": str(tiny_base),
+        "data": {"train": str(train), "test": str(test)},
+        "stages": [
+            {"kind": "finetune", "num_train_epochs": 12, "learning_rate": 5e-3, "save_steps": None, "dropout": 0.0},
+            {"kind": "compress", "method": COMPRESSED},
+            "evaluate",
+        ],
+    }
+    result = hone.run(values, out=tmp_path / "run")
+    assert result.bundle is not None
+    measure, least = GOOD[task]
+    found = {one.name: one for one in result.reports["evaluate"].measures}
+    assert (found[measure].value or 0) >= least, found[measure]
+    for report in result.reports.values():
+        words = {*report.facts, *report.tables, *(one.name for one in report.measures)}
+        words |= {column for grid in report.tables.values() for column in grid.columns if grid.show != "matrix"}
+        for language, catalog in CATALOGS.items():
+            assert words <= set(catalog), (language, report.stage)
+    _predicts_and_serves(result.bundle, rows, test, tmp_path, capsys)
+
+
+def _predicts_and_serves(
+    bundle: Bundle, rows: list[dict[str, Any]], test: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command line, the Python call and the service give the same answers."""
+    predictor = load(bundle.path)
+    names = [field.name for field in predictor.task.inputs]
+    inputs = [{name: row[name] for name in names} for row in rows[:3]]
+    answers = predictor.predict(inputs)
+    if len(names) == 1:
+        assert predictor.predict([row[names[0]] for row in inputs]) == answers
+    with TestClient(make_app(predictor)) as client:
+        sent = inputs if len(names) > 1 else [row[names[0]] for row in inputs]
+        assert client.post("/predict", json={"inputs": sent}).json()["predictions"] == answers
+        assert client.post("/predict", json={"inputs": sent[0]}).json()["predictions"] == answers[:1]
+        refused = client.post("/predict", json={"inputs": {"text_c": "x"}})
+        assert refused.status_code == 422
+        assert names[0] in refused.json()["message"] or len(names) == 1
+        page = client.get("/docs").text
+        assert all(name in page for name in names)
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", str(bundle.path), str(test), "--out", str(folder / "answers.jsonl")])
+    assert ended.value.code == 0
+    capsys.readouterr()
+    lines = [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert lines[0] == answers[0]
+    assert len(lines) == len(rows[::4])
+
+
+def test_tuned_thresholds_are_in_the_bundle_and_bound_to_its_weights(tiny_base: Path, tmp_path: Path) -> None:
+    train = write_jsonl(tmp_path / "train.jsonl", rows_for("multi-label-classification"))
+    stage = {"kind": "finetune", "num_train_epochs": 4, "learning_rate": 5e-3, "save_steps": None}
+    values: dict[str, Any] = {
+        "version": 1, "task": "multi-label-classification", "base": str(tiny_base), "stages": [stage],
+        "data": {"train": str(train)},
+    }  # fmt: skip
+    bundle = hone.run(values, out=tmp_path / "tuned").bundle
+    assert bundle is not None
+    [part] = [part for part in bundle.manifest.parts if part.role == "decision"]
+    assert part.fitted_on == bundle.manifest.weights_digest()
+    assert set(part.settings["thresholds"]) == {"broken", "odd", "password", "refund"}
+    assert load(bundle.path).task.decision == part.settings  # type: ignore[attr-defined]
+    values["data"]["validation"] = "none"
+    values["stages"] = [{**stage, "eval_strategy": "no", "keep": "last"}]
+    untuned = hone.run(values, out=tmp_path / "untuned").bundle
+    assert untuned is not None
+    assert not [part for part in untuned.manifest.parts if part.role == "decision"]
