@@ -19,7 +19,7 @@ def calibration_rows(start: Start, *, most: int) -> Rows:
             expected="train, unlabeled or validation under data",
             code="recipe.no-split",
         )
-    name = start.task.inputs[0].name
     index = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(np.int64))
-    values = [data.row(row)[name] for data, row in (places[i] for i in index)]
-    return Rows(start.task.encode({name: values}, purpose="predict"))
+    chosen = [data.row(row) for data, row in (places[i] for i in index)]
+    columns = {field.name: [row[field.name] for row in chosen] for field in start.task.inputs}
+    return Rows(start.task.encode(columns, purpose="predict"))

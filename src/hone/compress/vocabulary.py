@@ -73,17 +73,17 @@ def _tokens(tokenizer: Tokenizer, values: Sequence[Any]) -> list[list[int]]:
 
 
 def _parts_of(start: Start) -> Iterator[Sequence[Any]]:
-    """The inputs of all data, some thousand at a time."""
-    name = start.task.inputs[0].name
+    """The inputs of all data, some thousand at a time; both texts of a pair."""
     for dataset in start.data.values():
         for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
-            yield dataset.slice(at, at + EXAMPLES_AT_ONCE)[name]
+            columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
+            yield from (columns[field.name] for field in start.task.inputs)
 
 
 def _used(start: Start) -> set[int]:
     """Ids of every token of every text, special ones included."""
     tokenizer = start.task.tokenizer
-    used = {*tokenizer.prefix, *tokenizer.suffix}
+    used = {*tokenizer.prefix, *(tokenizer.middle or ()), *tokenizer.suffix}
     for values in _parts_of(start):
         used.update(*_tokens(tokenizer, values))
     return used
