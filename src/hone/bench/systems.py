@@ -23,7 +23,7 @@ from hone.predict.batching import budgeted
 from hone.predict.formats import ONNX
 from hone.predict.onnx import open_session
 from hone.predict.predictor import Predictor, open_model, weights_format
-from hone.tasks.rows import IntArray
+from hone.tasks.rows import SECOND, IntArray
 
 AUTO_CLASSES = {
     "text-classification": transformers.AutoModelForSequenceClassification,
@@ -95,7 +95,8 @@ class OnnxRuntime:
 
     Args:
         predictor: Whose bundle's tokenizer it takes.
-        graph: Whose inputs are among token ids, mask and word positions; every token of a tagger counts as a word.
+        graph: Whose inputs are among token ids, mask, token types and word positions; every token of a tagger counts as
+            a word.
     """
 
     name = "ONNX Runtime"
@@ -160,7 +161,7 @@ def _graph(predictor: Predictor, progress: Progress) -> OnnxModel:
         return load_onnx(bundle.path)
     progress.say("exporting the model for ONNX Runtime, which takes a while")
     if head.kind != "token-tagging":
-        return export_onnx(open_model(bundle)[0])
+        return export_onnx(open_model(bundle)[0], types=SECOND in predictor.task.row_schema)
     with torch.random.fork_rng(devices=[]):
         return export_onnx(build_model(bundle.path, HeadSpec("token-linear", head.labels)))
 

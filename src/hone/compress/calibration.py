@@ -20,6 +20,6 @@ def calibration_rows(start: Start, *, most: int) -> Rows:
             code="recipe.no-split",
         )
     index = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(np.int64))
-    found = [data.row(row) for data, row in (places[i] for i in index)]
-    columns = {field.name: [row[field.name] for row in found] for field in start.task.inputs}
+    chosen = [data.row(row) for data, row in (places[i] for i in index)]
+    columns = {field.name: [row[field.name] for row in chosen] for field in start.task.inputs}
     return Rows(start.task.encode(columns, purpose="predict"))

@@ -73,12 +73,11 @@ def _tokens(tokenizer: Tokenizer, values: Sequence[Any]) -> list[list[int]]:
 
 
 def _parts_of(start: Start) -> Iterator[Sequence[Any]]:
-    """The inputs of all data, some thousand at a time."""
+    """The inputs of all data, some thousand at a time; both texts of a pair."""
     for dataset in start.data.values():
         for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
-            part = dataset.slice(at, at + EXAMPLES_AT_ONCE)
-            for field in start.task.inputs:
-                yield part[field.name]
+            columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
+            yield from (columns[field.name] for field in start.task.inputs)
 
 
 def _used(start: Start) -> set[int]:

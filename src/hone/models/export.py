@@ -25,18 +25,20 @@ SIZES = {"batch": 2, "tokens": 5, "words": 3}  # of the batch that is traced; th
 ENTRIES: Mapping[str, tuple[tuple[str | int, ...], torch.dtype]] = {
     "input_ids": (("batch", "tokens"), torch.int64),
     "attention_mask": (("batch", "tokens"), torch.int64),
+    "token_type_ids": (("batch", "tokens"), torch.int64),
     "word_positions": (("batch", "words"), torch.int64),
     "shapes": (("batch", "words", len(SHAPE_SIZES)), torch.int64),
     "word_mask": (("batch", "words"), torch.bool),
 }  # what a batch may hold: axes and type
 
 
-def export_onnx(model: Model, *, tables: Literal["float32", "int8"] = "float32") -> OnnxModel:
+def export_onnx(model: Model, *, tables: Literal["float32", "int8"] = "float32", types: bool = False) -> OnnxModel:
     """Export a model's scores, with torch's exporter; takes seconds.
 
     Args:
         model: With float32 weights; it stays as it is.
         tables: How the backbone's embedding tables are kept: ``int8`` has a scale a row (see `hone.models.int8`).
+        types: Whether batches have ``token_type_ids``; the graph then takes them, if the backbone tells types apart.
 
     Raises:
         MissingExtra: The exporter's packages are not installed.
@@ -53,7 +55,8 @@ def export_onnx(model: Model, *, tables: Literal["float32", "int8"] = "float32")
         round_tables(copied.backbone)
     if isinstance(copied.head, Tagging) and isinstance(copied.head.context, WordLstm):
         copied.head.context = OnnxLstm(copied.head.context)
-    names = ("input_ids", "attention_mask", *copied.head.entries())
+    typed = ("token_type_ids",) if types and copied.types else ()
+    names = ("input_ids", "attention_mask", *typed, *copied.head.entries())
     with torch.no_grad():
         graph = _traced(_Scores(copied, names).eval(), names)
         constants = {name: value.clone() for name, value in model.head.constants().items()}

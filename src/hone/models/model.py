@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -32,7 +33,11 @@ class Model(nn.Module):
 
     ``forward(batch)`` takes ``input_ids`` and ``attention_mask``, int64 [batch, tokens], and whatever the head reads;
     it returns the head's named scores. ``noise`` draws the masks of the backbone's dropout. A batch may hold
-    ``lower_states`` (see `lower_states`) in place of what the frozen layers would give.
+    ``lower_states`` (see `lower_states`) in place of what the frozen layers would give, and ``token_type_ids``, int64
+    [batch, tokens], which a backbone that does not tell types apart is not handed.
+
+    Attributes:
+        types: Whether the backbone tells token types apart.
     """
 
     token_scores: Tensor | None
@@ -41,6 +46,7 @@ class Model(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.types = tells_types(backbone)
         self.noise = Noise()
         self._encoder = (quicken(backbone, reads=head.reads, noise=self.noise),)  # registered in the backbone already
         self.register_buffer("token_scores", None, persistent=False)
@@ -51,18 +57,24 @@ class Model(nn.Module):
         return self._encoder[0]
 
     def forward(self, batch: Mapping[str, Tensor]) -> Outputs:
-        if self.token_scores is not None:
+        typed = self._typed(batch)
+        if self.token_scores is not None and not typed:  # the table has what tokens of type 0 add to the scores
             return {"logits": mean_scores(self.token_scores, self.head, batch)}
         if self.encoder is not None:
             self.encoder.given = batch.get("lower_states")
             if self.head.gives == "hidden" and self.encoder.takes(self.embeddings.LayerNorm.weight):
-                embedded = self.embeddings(input_ids=batch["input_ids"])
+                embedded = self.embeddings(input_ids=batch["input_ids"], **typed)
                 found: Outputs = self.head(self.encoder.states(embedded, batch["attention_mask"]), batch)
                 return found
-        out = self.backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        out = self.backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **typed)
         states = out.logits if self.head.gives == "logits" else out.last_hidden_state
         scores: Outputs = self.head(states, batch)
         return scores
+
+    def _typed(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The entry ``token_type_ids`` of a batch that has it, where the backbone tells types apart. Not every base
+        that a BERT tokenizer stands on does: DistilBERT takes none, RoBERTa's table has one row."""
+        return {name: batch[name] for name in ("token_type_ids",) if name in batch and self.types}
 
     def fix(self) -> Model:
         """Promise that no weight changes any more: what answering makes of them is then made once."""
@@ -111,7 +123,7 @@ class Model(nn.Module):
         """States after the frozen layers, float32 [n, width]: the batch's tokens row after row, without padding."""
         assert self.encoder is not None
         with torch.no_grad():
-            embedded: Tensor = self.embeddings(input_ids=batch["input_ids"])
+            embedded: Tensor = self.embeddings(input_ids=batch["input_ids"], **self._typed(batch))
         return self.encoder.lower(embedded, batch["attention_mask"])
 
     @property
@@ -125,6 +137,13 @@ def position_limit(config: Any) -> int:
     """Most positions a backbone with this configuration reads. RoBERTa's first usable position is pad + 1."""
     limit = int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 512)
     return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
+
+
+def tells_types(backbone: Any) -> bool:
+    """Whether a backbone tells token types apart: it takes them, and has more than one. A configuration alone may have
+    their number from the model it was distilled from."""
+    takes = "token_type_ids" in inspect.signature(backbone.forward).parameters
+    return takes and (getattr(backbone.config, "type_vocab_size", None) or 0) > 1
 
 
 def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, head_from: Path | None = None) -> Model:

@@ -108,6 +108,7 @@ def write_tiny_base(folder: Path, *, seed: int = 0, width: int = 32, layers: int
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_max_length=positions,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],  # as a BERT tokenizer has them
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",

@@ -21,7 +21,9 @@ TOKENS_AT_ONCE = 4096
 def token_scores(embeddings: Any, head: Head) -> Tensor | None:
     """The table, float32 [tokens, labels], of embeddings (words, positions, token types, their norm) that a head reads
     without layers between them. None where positions count, the head reads no mean, or the table would be larger than
-    that of the embeddings."""
+    that of the embeddings.
+
+    It has what tokens of type 0 add; a batch with token types goes through the embeddings (see `Model.forward`)."""
     words, positions = embeddings.word_embeddings.weight, embeddings.position_embeddings.weight
     if not isinstance(head, MeanPooled) or bool(positions.any()) or head.linear.out_features > words.shape[1]:
         return None

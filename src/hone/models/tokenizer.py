@@ -16,6 +16,10 @@ class Tokenizer:
 
     Attributes:
         prefix, suffix: Token ids before and after every row (for BERT ``[CLS]`` and ``[SEP]``).
+        middle: Token ids between the two texts of a pair (``[SEP]``; for RoBERTa ``</s></s>``). None where no pair can
+            be had: the tokenizer puts nothing between them, or makes a pair otherwise than of prefix, text, middle,
+            text and suffix.
+        types: Whether the second text of a pair, its suffix included, has token type 1; what is before it has 0.
         pad_id, unk_id: Ids of padding and of the unknown token (None where the vocabulary has none).
         digest: sha256 of the tokenizer's serialized form.
         max_tokens: What the tokenizer's own configuration says a row may hold; None when it says nothing.
@@ -31,12 +35,29 @@ class Tokenizer:
         at = next(i for i in range(len(whole) - len(bare) + 1) if whole[i : i + len(bare)] == bare)
         self.prefix: list[int] = whole[:at]
         self.suffix: list[int] = whole[at + len(bare) :]
+        self.middle, self.types = self._between()
         self._before_word = self._marks_words()
         self.unk_id: int | None = pretrained.unk_token_id
         self.pad_id: int = pretrained.pad_token_id if pretrained.pad_token_id is not None else 0
         self.digest = digest_bytes(self._backend.to_str().encode())
         stated = getattr(pretrained, "model_max_length", None)
         self.max_tokens: int | None = int(stated) if stated is not None and stated < 1_000_000 else None
+
+    def _between(self) -> tuple[list[int] | None, bool]:
+        """``middle`` and ``types``, read off a pair that the backend made.
+
+        A backend that was never told of pairs (a template for single texts alone) makes them without any special
+        tokens, and others give their last token a type of its own (XLNet's): such rows would be no row of the base's.
+        """
+        first, second = (self._backend.encode(text, add_special_tokens=False).ids for text in ("a", "b"))
+        pair = self._backend.encode("a", "b", add_special_tokens=True)
+        before, after = [*self.prefix, *first], [*second, *self.suffix]
+        begin = len(pair.ids) - len(after)  # of the second text
+        middle = pair.ids[len(before) : begin]
+        typed = pair.type_ids == [0] * begin + [1] * len(after)
+        if not middle or pair.ids != [*before, *middle, *after] or (any(pair.type_ids) and not typed):
+            return None, False
+        return middle, typed
 
     def _marks_words(self) -> str:
         """What a word given alone needs before it to get the tokens it has inside a text: nothing, or a space.

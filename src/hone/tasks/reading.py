@@ -13,7 +13,7 @@ from hone.core.errors import BundleError
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.long_text import encode_beginning, refuse_long, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Purpose
-from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, text_inputs
+from hone.tasks.rows import ROWS_SCHEMA, SECOND, Batch, IntArray, Rows, text_inputs
 from hone.tasks.settings import TextSettings
 
 FAR = 50_000  # characters of a text that is first read in part where its end would be cut anyway
@@ -54,7 +54,7 @@ class Reading:
     @property
     def schema(self) -> dict[str, pa.DataType]:
         """Columns of the rows."""
-        return {**ROWS_SCHEMA, "second": pa.int64()} if self._typed else dict(ROWS_SCHEMA)
+        return {**ROWS_SCHEMA, SECOND: pa.int64()} if self._typed else dict(ROWS_SCHEMA)
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int) -> dict[str, list[Any]]:
         """Columns of `schema` of the examples' rows, at least one each; ``start`` is the index of the first example.
@@ -87,7 +87,7 @@ class Reading:
         if self._pair:
             ids += self._middle
             if self._typed:
-                out["second"].append(len(ids))
+                out[SECOND].append(len(ids))
             ids += texts[1]
         out["input_ids"].append(ids + self.tokenizer.suffix)
 

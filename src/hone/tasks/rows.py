@@ -13,6 +13,8 @@ from torch import Tensor
 Batch = dict[str, Tensor]
 IntArray = NDArray[np.int64]
 
+SECOND = "second"  # the column that says where a row's second text begins
+
 ROWS_SCHEMA = {
     "example": pa.int64(),
     "truncated": pa.bool_(),
@@ -27,6 +29,7 @@ class Rows:
     Columns common to all tasks: ``example`` (index of the example each row comes from), ``truncated`` (whether text
     of the example was left out), ``text_tokens`` (tokens of the whole example, special ones included, cut or not; when
     predicting possibly only those that were looked at), ``input_ids`` (special tokens included); a task adds its own.
+    One over pairs of texts adds `SECOND`, int64: the index of the first token of type 1, 0 where a row has none.
     """
 
     def __init__(self, table: pa.Table | pa.RecordBatch) -> None:
@@ -105,6 +108,12 @@ def padded(rows: Rows, name: str, index: IntArray, *, fill: int, per_item: int =
 
 
 def text_inputs(rows: Rows, index: IntArray, *, pad_id: int) -> Batch:
-    """``input_ids`` and ``attention_mask``, int64 [batch, tokens], of the rows ``index``."""
+    """``input_ids`` and ``attention_mask``, int64 [batch, tokens], of the rows ``index``; where the rows say where a
+    second text begins, ``token_type_ids`` too: 1 from there to the row's end, 0 before it and where padded."""
     ids, mask = padded(rows, "input_ids", index, fill=pad_id)
-    return {"input_ids": ids, "attention_mask": mask.long()}
+    batch = {"input_ids": ids, "attention_mask": mask.long()}
+    if SECOND in rows.table.column_names:
+        begins = torch.from_numpy(rows.scalar(SECOND)[index])[:, None]  # [batch, 1]
+        second = (torch.arange(ids.shape[1]) >= begins) & (begins > 0) & mask
+        batch["token_type_ids"] = second.long()
+    return batch

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import transformers
 
@@ -18,6 +19,7 @@ from hone.core.progress import Silent
 from hone.models.onnx import load_onnx
 from hone.predict.predictor import Predictor, load
 from hone.report.report import Report
+from hone.tasks.rows import SECOND
 
 TEXTS = ["my card is lost", "please reset the password", "it is good", "where is my order , it is late again"] * 6
 
@@ -117,6 +119,15 @@ def test_a_graph_is_timed_as_it_is_beside_hone(onnx_bundle: Path) -> None:
     ]
     lengths = np.array([3, 9, 4, 4])
     assert [system.computed(lengths, batch=2) for system in systems] == [2 * 9 + 2 * 4] * 2
+
+
+def test_a_graph_of_a_task_over_pairs_takes_token_types(text_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = load(text_bundle, device="cpu")
+    schema = {**predictor.task.row_schema, SECOND: pa.int64()}
+    monkeypatch.setattr(type(predictor.task), "row_schema", schema)
+    runtime = systems_for(predictor, progress=Silent())[-1]
+    assert isinstance(runtime, OnnxRuntime)
+    assert runtime._inputs == {"input_ids", "attention_mask", "token_type_ids"}
 
 
 def test_a_tagger_stands_on_a_head_of_transformers_in_onnx_runtime(tag_bundle: Path) -> None:

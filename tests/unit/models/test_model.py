@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, CamembertConfig, GPT2Config, RobertaConfig, XLMRobertaConfig
+from transformers import AutoConfig, AutoModel, BertConfig, CamembertConfig, GPT2Config, RobertaConfig, XLMRobertaConfig
 
 from hone.core.errors import BundleError
-from hone.models.heads import HeadSpec
+from hone.models.heads import HeadSpec, MeanPooled
 from hone.models.model import HEAD_FILE, Model, build_model, position_limit, read_limit, save_model
 
 TAGS = ("O", "B-PER", "I-PER")
@@ -68,6 +68,33 @@ def test_a_saved_model_gives_the_same_scores(tiny_base: Path, tmp_path: Path, ki
     torch.manual_seed(9)
     again = build_model(tmp_path, SPECS[kind], head_from=tmp_path / HEAD_FILE).eval()
     assert torch.equal(logits(again), logits(model))
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "types"),
+    [
+        ("bert", {}, True),
+        ("bert", {"type_vocab_size": 1}, False),
+        ("roberta", {"type_vocab_size": 1}, False),
+        ("distilbert", {}, False),
+        ("distilbert", {"type_vocab_size": 2}, False),  # as a student that was given its teacher's configuration
+        ("deberta-v2", {}, False),
+    ],
+)
+def test_only_a_backbone_that_tells_types_apart_is_handed_them(
+    family: str, changes: dict[str, Any], types: bool
+) -> None:
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    small = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 24} if family == "distilbert" else sizes
+    config = AutoConfig.for_model(family, vocab_size=60, pad_token_id=0, **small, **changes)
+    torch.manual_seed(0)
+    head = MeanPooled(LABELS, width=16, dropout=0.0)
+    model = Model(AutoModel.from_config(config), head).eval()
+    assert model.types == types
+    second = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 0]])
+    with torch.inference_mode():
+        plain, typed = model(BATCH)["logits"], model({**BATCH, "token_type_ids": second})["logits"]
+    assert torch.equal(plain, typed) != types
 
 
 @pytest.mark.parametrize("kind", SPECS)

@@ -72,3 +72,23 @@ def test_where_a_token_has_no_scores_of_its_own_there_is_no_table(why: str, tmp_
     if why == "layers":
         model = build_model(base, HeadSpec("sequence-mean", LABELS))
     assert model.fix().token_scores is None
+
+
+def test_a_batch_with_token_types_goes_through_the_embeddings(tmp_path: Path) -> None:
+    """The table is of type 0 alone."""
+    model = without_layers(write_tiny_base(tmp_path / "base"))
+    typed = {**batch(), "token_type_ids": torch.tensor([[0, 0, 0, 1, 1, 1], [0] * 6, [0, 1, 1, 0, 0, 0]])}
+    with torch.inference_mode():
+        before = model(typed)["logits"]
+        model.fix()
+        assert model.token_scores is not None
+        torch.testing.assert_close(model(typed)["logits"], before, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(model(batch())["logits"], before)
+
+
+def test_types_that_the_backbone_does_not_tell_apart_leave_the_table(tmp_path: Path) -> None:
+    model = without_layers(write_tiny_base(tmp_path / "base")).fix()
+    model.types = False
+    with torch.inference_mode():
+        typed = model({**batch(), "token_type_ids": torch.ones(3, 6, dtype=torch.int64)})["logits"]
+        assert torch.equal(typed, model(batch())["logits"])

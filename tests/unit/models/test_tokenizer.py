@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer as Backend
-from tokenizers import models, normalizers, pre_tokenizers
+from tokenizers import models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from hone.core.errors import BundleError
@@ -41,6 +41,43 @@ def test_a_tokenizer_without_special_tokens_adds_none() -> None:
     tokenizer = bare()
     assert (tokenizer.prefix, tokenizer.suffix, tokenizer.unk_id, tokenizer.pad_id) == ([], [], None, 0)
     assert tokenizer.encode(["a c"]) == [[0, 2]]
+
+
+def test_between_the_texts_of_a_bert_pair_stands_one_mark_and_the_second_has_type_1(tokenizer: Tokenizer) -> None:
+    assert (tokenizer.middle, tokenizer.types) == ([MARKS["[SEP]"]], True)
+
+
+BERT = {"single": "[C] $A [S]", "pair": "[C] $A [S] $B:1 [S]:1"}
+PAIRS: dict[str, tuple[dict[str, str], list[int] | None, bool]] = {
+    "bert": (BERT, [4], True),
+    "roberta": ({"single": "[C] $A [S]", "pair": "[C] $A [S] [S] $B [S]"}, [4, 4], False),
+    "t5": ({"single": "$A [S]", "pair": "$A [S] $B [S]"}, [4], False),
+    "types without marks around": ({"single": "$A", "pair": "$A [S] $B:1"}, [4], True),
+    "of single texts alone": ({"single": BERT["single"]}, None, False),
+    "another prefix": ({**BERT, "pair": "$A [S] $B:1 [S]:1"}, None, False),
+    "another suffix": ({**BERT, "pair": "[C] $A [S] $B:1"}, None, False),
+    "a longer suffix": ({**BERT, "pair": "[C] $A [S] $B:1 [C]:1 [S]:1"}, None, False),
+    "the second text first": ({**BERT, "pair": "[C] $B [S] $A:1 [S]:1"}, None, False),
+    "nothing between": ({**BERT, "pair": "[C] $A $B:1 [S]:1"}, None, False),
+    "a type for the last token": ({"single": "$A [S] [C]:2", "pair": "$A [S] $B:1 [S]:1 [C]:2"}, None, False),
+    "a mark of the second type": ({**BERT, "pair": "[C] $A [S]:1 $B:1 [S]:1"}, None, False),
+    "a suffix of the first type": ({**BERT, "pair": "[C] $A [S] $B:1 [S]"}, None, False),
+}
+
+
+@pytest.mark.parametrize("case", PAIRS)
+def test_a_pair_is_two_texts_between_known_tokens_or_cannot_be_had(case: str) -> None:
+    template, middle, types = PAIRS[case]
+    ids = {word: i for i, word in enumerate(["a", "b", "c", "[C]", "[S]"])}
+    backend = Backend(models.WordLevel(ids, unk_token="c"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.post_processor = processors.TemplateProcessing(**template, special_tokens=[("[C]", 3), ("[S]", 4)])
+    made = Tokenizer(PreTrainedTokenizerFast(tokenizer_object=backend))
+    assert (made.middle, made.types) == (middle, types)
+
+
+def test_a_tokenizer_without_special_tokens_has_no_pairs() -> None:
+    assert (bare().middle, bare().types) == (None, False)
 
 
 def test_texts_are_encoded_without_special_tokens(tokenizer: Tokenizer) -> None:
@@ -118,6 +155,7 @@ def test_what_is_saved_opens_as_the_same_tokenizer(tokenizer: Tokenizer, tmp_pat
     tokenizer.save(tmp_path)
     again = load_tokenizer(tmp_path)
     assert (again.digest, again.max_tokens, again.prefix) == (tokenizer.digest, tokenizer.max_tokens, tokenizer.prefix)
+    assert (again.middle, again.types) == (tokenizer.middle, tokenizer.types)
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])

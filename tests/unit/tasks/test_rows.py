@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hone.tasks.rows import ROWS_SCHEMA, Rows, padded, rows_of, text_inputs
+from hone.tasks.rows import ROWS_SCHEMA, SECOND, Rows, padded, rows_of, text_inputs
 
 IDS = [[2, 7, 3], [2, 3], [2, 8, 9, 9, 3]]
 
@@ -47,6 +47,17 @@ def test_text_is_padded_behind_and_masked() -> None:
     inputs = text_inputs(Rows(batch(IDS)), np.array([2, 1]), pad_id=77)
     assert inputs["input_ids"].tolist() == [[2, 8, 9, 9, 3], [2, 3, 77, 77, 77]]
     assert inputs["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]
+
+
+def test_the_second_text_has_type_1_up_to_its_end() -> None:
+    with_second = batch(IDS).append_column(SECOND, pa.array([1, 0, 3], type=pa.int64()))
+    inputs = text_inputs(Rows(with_second), np.array([2, 1, 0]), pad_id=77)
+    assert inputs["token_type_ids"].dtype == inputs["input_ids"].dtype
+    assert inputs["token_type_ids"].tolist() == [[0, 0, 0, 1, 1], [0, 0, 0, 0, 0], [0, 1, 1, 0, 0]]
+
+
+def test_rows_that_do_not_tell_have_no_types() -> None:
+    assert set(text_inputs(Rows(batch(IDS)), np.array([0]), pad_id=0)) == {"input_ids", "attention_mask"}
 
 
 def test_items_of_several_values_are_padded_as_items() -> None:
