@@ -25,11 +25,17 @@ def rows_for(task: str) -> list[dict[str, Any]]:
     for i, row in enumerate(classification_rows()):
         text, label = str(row["text"]), str(row["label"])
         pair = {"text_a": " ".join(text.split()[:2]), "text_b": " ".join(text.split()[2:])}
+        first, second = text.split()[:2]
+        spans = {
+            "head": {"start": 0, "end": len(first)},
+            "tail": {"start": len(first) + 1, "end": len(first) + 1 + len(second)},
+        }
         score = {"score": NAMES[label] + 0.01 * (i % 5)}
         labels = {"labels": [label] if i % 7 else [label, "odd"]}
         rows.append(
             {
                 "text-pair-classification": {**pair, "label": label},
+                "relation-extraction": {"text": text, **spans, "label": label},
                 "text-regression": {"text": text, **score},
                 "text-pair-regression": {**pair, **score},
                 "multi-label-classification": {"text": text, **labels},
@@ -40,6 +46,7 @@ def rows_for(task: str) -> list[dict[str, Any]]:
 
 GOOD = {
     "text-pair-classification": ("accuracy", 0.9),
+    "relation-extraction": ("relation_f1", 0.4),
     "text-regression": ("spearman", 0.6),
     "text-pair-regression": ("spearman", 0.4),
     "multi-label-classification": ("micro_f1", 0.65),

@@ -75,11 +75,30 @@ def columns_for(kind: Any) -> Columns:
             "label": f"label {label}",
             "labels": [f"label {label}"] if i % 4 else [],
             "tags": tags,
+            "head": _span(words, len(before)),
+            "tail": _span(words, len(before) + 1),
             "score": 10.0 + sorted(SIGNALS).index(label),
         }
         for wanted in (*kind.inputs, *kind.targets):
-            out[wanted.name].append(made[wanted.kind] if wanted.name != "text_b" else " ".join(words[::-1][:4]))
+            made["text_b"] = " ".join(words[::-1][:4])
+            out[wanted.name].append(made.get(wanted.name, made.get(wanted.kind)))
     return out
+
+
+def least_inputs(kind: Any) -> dict[str, Any]:
+    """One example's inputs with as little in them as there can be."""
+    fields = {field.name: field.kind for field in kind.inputs}
+    spans = {
+        name: {"start": 2 * i, "end": 2 * i + 1} for i, name in enumerate(n for n in fields if fields[n] == "span")
+    }
+    empty = {"text": "a b" if spans else "", "tokens": []}
+    return {name: spans.get(name, empty.get(of)) for name, of in fields.items()}
+
+
+def _span(words: list[str], place: int) -> dict[str, int]:
+    """Where a word stands in the text of all of them."""
+    start = len(" ".join([*words[:place], ""]))
+    return {"start": start, "end": start + len(words[place])}
 
 
 def _choices(annotation: Any) -> list[Any]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Example = str | dict[str, str]
+Example = str | dict[str, Any]
 
 
 def examples_of(columns: Mapping[str, Sequence[Any]]) -> list[Example]:
-    """The examples of a task's input columns; words are joined by spaces."""
-    read = {
-        name: [one if isinstance(one, str) else " ".join(one) for one in values] for name, values in columns.items()
-    }
-    if len(read) == 1:
-        return list(next(iter(read.values())))
-    return [dict(zip(read, texts, strict=True)) for texts in zip(*read.values(), strict=True)]
+    """The examples of a task's input columns; words that stand alone are joined by spaces."""
+    if len(columns) == 1:
+        [values] = columns.values()
+        return [one if isinstance(one, str) else " ".join(one) for one in values]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def sides(examples: Sequence[Example]) -> tuple[list[str], ...]:

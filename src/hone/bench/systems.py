@@ -135,6 +135,9 @@ def systems_for(predictor: Predictor, *, progress: Progress) -> tuple[System, ..
     Exporting the model for ONNX Runtime takes a while.
     """
     systems: list[System] = [Hone(predictor)]
+    if any(field.kind == "span" for field in predictor.task.inputs):
+        progress.say("nothing else is timed: neither transformers' pipeline nor a plain graph reads spans")
+        return tuple(systems)
     if predictor.bundle.manifest.plain.gives != "nothing":
         systems.append(Pipeline(predictor))
     if importlib.util.find_spec("onnxruntime") is None or importlib.util.find_spec("onnxscript") is None:

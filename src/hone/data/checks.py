@@ -39,9 +39,16 @@ def input_hashes(dataset: Dataset, *fields: str) -> NDArray[np.void]:
     for at in range(0, len(dataset), ROWS_AT_ONCE):
         part = dataset.slice(at, at + ROWS_AT_ONCE)
         for i, values in enumerate(zip(*(part[field] for field in fields), strict=True)):
-            raw = "\1".join(value if isinstance(value, str) else "\0".join(value) for value in values)
+            raw = "\1".join(map(_raw, values))
             out[at + i] = hashlib.blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return out
+
+
+def _raw(value: Any) -> str:
+    """A text, words or a span as one string, different ones differently."""
+    if isinstance(value, str):
+        return value
+    return "\0".join(value) if isinstance(value, list) else "\0".join(f"{k}={v}" for k, v in value.items())
 
 
 def _parts(dataset: Dataset, field: str) -> Iterator[tuple[int, list[Any]]]:

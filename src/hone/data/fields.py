@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "tokens", "label", "labels", "tags", "score"]
+Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Field:
 
     Attributes:
         name: Column name by convention (``text``, ``text_a``, ``label``, ``tokens``, ``tags``, ``score``).
-        kind: What its values are; ``labels`` is a set of labels, ``score`` a number.
+        kind: What its values are; ``labels`` is a set of labels, ``score`` a number, ``span`` a
+            stretch of the row's ``text`` as ``{start, end}``, in characters, end exclusive.
         required: Whether every row must have it.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ ARROW: dict[Kind, pa.DataType] = {
     "labels": pa.list_(pa.string()),
     "tags": pa.list_(pa.string()),
     "score": pa.float64(),
+    "span": pa.struct([("start", pa.int64()), ("end", pa.int64())]),
 }
 EXPECTED: dict[Kind, str] = {
     "text": "text",
@@ -27,6 +29,7 @@ EXPECTED: dict[Kind, str] = {
     "labels": "a list of labels, none of them twice",
     "tags": "a list of BIO tags",
     "score": "a finite number",
+    "span": "an object with start and end, in characters of the text, end exclusive",
 }
 _BIO = re.compile(r"O|[BI]-.+")
 _OTHER_SCHEME = re.compile(r"[MESLU]-.+")
@@ -84,7 +87,23 @@ class RowChecker:
                     field=self.names["tags"],
                 )
             )
+        faults += self._spans(raw, values, file=file, line=line)
         return values, faults
+
+    def _spans(self, raw: Mapping[str, Any], values: Mapping[str, Any], *, file: str, line: int) -> list[Fault]:
+        """What is wrong with the spans of a row beside its text and beside each other."""
+        names = [field.name for field in self.fields if field.kind == "span" and field.name in values]
+        found = []
+        for name in names:
+            wrong = misplaced(values[name], values["text"], stated=raw[self.names[name]]) if "text" in values else ""
+            if wrong:
+                found.append((name, "data.span-place", wrong, EXPECTED["span"]))
+        if not found and (overlap := overlapping({name: values[name] for name in names})):
+            found.append((names[-1], "data.spans-overlap", overlap, "spans that do not overlap"))
+        return [
+            Fault(code, wrong, expected, file=file, line=line, field=self.names[name])
+            for name, code, wrong, expected in found
+        ]
 
     def _value(self, raw: Any, kind: Kind) -> tuple[Any, str]:
         """The value as kept, and what is wrong with it (empty when nothing is)."""
@@ -98,6 +117,8 @@ class RowChecker:
             return _label(raw)
         if kind == "score":
             return _score(raw, written=self.all_text)
+        if kind == "span":
+            return span_of(raw)
         if self.all_text and isinstance(raw, str):
             raw = [part.strip() for part in raw.split("|")] if kind == "labels" and raw.strip() else raw.split()
         return _label_set(raw) if kind == "labels" else _words(raw, kind)
@@ -122,6 +143,38 @@ def _label_set(raw: Any) -> tuple[Any, str]:
             return None, f"{wrong or f'the label {label!r} again'} at place {i + 1} of the list"
         labels.append(label)
     return sorted(labels), ""
+
+
+def span_of(raw: Any) -> tuple[Any, str]:
+    """The span as ``{"start", "end"}``, and what is wrong with it by itself."""
+    if not isinstance(raw, Mapping):
+        return None, _described(raw)
+    ends = {}
+    for name in ("start", "end"):
+        value = raw.get(name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            return None, f"no whole number {name}" if value is None else f"{_described(value)} as {name}"
+        ends[name] = value
+    return ends, ""
+
+
+def misplaced(span: Mapping[str, int], text: str, *, stated: Any = None) -> str:
+    """What is wrong with a span of ``text``; where the row states the span's text, that must be what stands there."""
+    start, end = span["start"], span["end"]
+    if not 0 <= start < end <= len(text):
+        return f"characters {start} to {end} of a text of {len(text)}"
+    said = stated.get("text") if isinstance(stated, Mapping) else None
+    if isinstance(said, str) and said != text[start:end]:
+        return f"the text {said!r:.60}, and {text[start:end]!r:.60} stands at characters {start} to {end}"
+    return ""
+
+
+def overlapping(spans: Mapping[str, Mapping[str, int]]) -> str:
+    """Which of the spans, by name, overlap; empty where none do."""
+    for (one, a), (other, b) in itertools.combinations(spans.items(), 2):
+        if a["start"] < b["end"] and b["start"] < a["end"]:
+            return f"{one} at characters {a['start']} to {a['end']} and {other} at {b['start']} to {b['end']}"
+    return ""
 
 
 def _score(raw: Any, *, written: bool) -> tuple[Any, str]:

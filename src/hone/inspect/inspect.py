@@ -56,7 +56,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     else:
         _labels(inputs.data, target.name, tables)
     _repeats(inputs.data, fields, target.name, tables, warn, settings)
-    _oddities(inputs.data, fields, tables, warn)
+    _oddities(inputs.data, [field.name for field in kind.inputs if field.kind in ("text", "tokens")], tables, warn)
     if target.kind == "tags":
         _illegal(inputs.data, target.name, warn)
     measures: list[Measure] = []
@@ -140,7 +140,7 @@ def _repeats(
         for group in groups[: settings.examples]:
             first = dataset.row(group[0])
             answers = sorted({_short(dataset.row(i)[target]) for i in group})
-            shown = BETWEEN.join(_short(first[field]) for field in fields)
+            shown = BETWEEN.join(_short(first[field]) for field in fields if not isinstance(first[field], dict))
             found.append([shown, warn.split(name), _places(dataset, group), " | ".join(answers)])
     if total:
         warn("contradictions", count=f"{total:,}")

@@ -25,6 +25,7 @@ HEADS = Table(
     {
         "sequence-cls": "hone.models.heads:SequenceLogits",
         "sequence-mean": "hone.models.heads:MeanPooled",
+        "sequence-markers": "hone.models.heads:MarkerStates",
         "token-linear": "hone.models.heads:TokenLogits",
         "token-tagging": "hone.models.heads:Tagging",
     },
@@ -93,6 +94,22 @@ class MeanPooled(Head):
         real = batch["attention_mask"].unsqueeze(2).to(states.dtype)  # [batch, tokens, 1]
         pooled = (states * real).sum(1) / real.sum(1).clamp(min=1.0)
         return {"logits": self.linear(self.dropout(pooled))}
+
+
+class MarkerStates(Head):
+    """The states of the markers before two spans, side by side, dropout, linear (Baldini Soares et al. 2019)."""
+
+    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = _linear(2 * width, len(labels))
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        both = at_words(states, batch["marker_positions"]).flatten(1)  # [batch, 2 * width]
+        return {"logits": self.linear(self.dropout(both))}
+
+    def entries(self) -> tuple[str, ...]:
+        return ("marker_positions",)
 
 
 class TokenLogits(Head):

@@ -20,6 +20,13 @@ task:
   max_length: 256              # tokens of both texts together
   long_text: truncate          # the longer text first; or refuse
 """,
+    "relation-extraction": """\
+task:
+  name: relation-extraction
+  max_length: 128              # tokens; leave out for the most the base reads
+  long_text: truncate          # what is far from the spans first; or refuse
+  other: Other                 # the label that means no relation
+""",
     "multi-label-classification": """\
 task:
   name: multi-label-classification
@@ -57,6 +64,8 @@ task:
 ROWS = {
     "text-classification": '{"text": "where is my parcel", "label": "order_status"}',
     "text-pair-classification": '{"text_a": "where is it", "text_b": "I cannot find it", "label": "alike"}',
+    "relation-extraction": '{"text": "a tin roof", "head": {"start": 2, "end": 5}, "tail": {"start": 6, "end": 10}, '
+    '"label": "made of"}',
     "multi-label-classification": '{"text": "late again, but nice people", "labels": ["delivery", "staff"]}',
     "text-regression": '{"text": "it works", "score": 4.5}',
     "text-pair-regression": '{"text_a": "a dog runs", "text_b": "a dog is running", "score": 4.8}',
@@ -66,6 +75,7 @@ ROWS = {
 COLUMNS = {
     "text-classification": "{text: body, label: topic}",
     "text-pair-classification": "{text_a: premise, text_b: hypothesis}",
+    "relation-extraction": "{text: sentence, label: relation}",
     "multi-label-classification": "{text: body, labels: topics}",
     "text-regression": "{text: body, score: stars}",
     "text-pair-regression": "{text_a: one, text_b: other}",
@@ -75,6 +85,7 @@ COLUMNS = {
 SETTINGS = {
     "text-classification": "    num_train_epochs: 5\n    learning_rate: 3e-4\n",
     "text-pair-classification": "    num_train_epochs: 3\n    learning_rate: 2e-4\n",
+    "relation-extraction": "    num_train_epochs: 5\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
     "multi-label-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 3e-3\n",
     "text-regression": "    num_train_epochs: 4\n    learning_rate: 2e-4\n",
     "text-pair-regression": "    num_train_epochs: 4\n    learning_rate: 2e-4\n",

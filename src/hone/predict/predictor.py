@@ -11,6 +11,7 @@ from hone.core.ahead import ahead
 from hone.core.errors import BundleError, DataError
 from hone.core.settings import check_settings
 from hone.data.fields import Field
+from hone.data.values import EXPECTED, misplaced, overlapping, span_of
 from hone.models.model import HEAD_FILE, Model, build_model
 from hone.models.onnx import load_onnx
 from hone.predict.batching import score_rows
@@ -230,17 +231,27 @@ def _missing(had: Iterable[Any], choices: Sequence[Sequence[Field]], *, at: str 
 def _check(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> None:
     for field in fields:
         for i, value in enumerate(columns[field.name]):
-            good = (
-                _is_text(value)
-                if field.kind == "text"
-                else isinstance(value, list | tuple) and all(_is_text(word) for word in value)
-            )
-            if not good:
+            wrong = _wrong(value, field, columns["text"][i] if "text" in columns else "")
+            if wrong:
                 raise DataError(
-                    f"input {i} has {field.name} {value!r:.60}",
-                    expected="a text" if field.kind == "text" else "a list of texts",
-                    code="data.input-kind",
+                    f"input {i} has {field.name} {wrong}", expected=EXPECTED[field.kind], code="data.input-kind"
                 )
+    spans = [field.name for field in fields if field.kind == "span"]
+    for i, both in enumerate(zip(*(columns[name] for name in spans), strict=True)):
+        if overlap := overlapping(dict(zip(spans, both, strict=True))):
+            raise DataError(f"input {i} has {overlap}", expected="spans that do not overlap", code="data.spans-overlap")
+
+
+def _wrong(value: Any, field: Field, text: Any) -> str:
+    """What a value is that its field does not take; empty where it takes it."""
+    if field.kind == "span":
+        span, wrong = span_of(value)
+        return wrong or misplaced(span, text if isinstance(text, str) else "", stated=value)
+    if field.kind == "text":
+        good = _is_text(value)
+    else:
+        good = isinstance(value, list | tuple) and all(_is_text(word) for word in value)
+    return "" if good else f"{value!r:.60}"
 
 
 def _is_text(value: Any) -> bool:

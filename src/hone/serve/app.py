@@ -45,6 +45,17 @@ class Failure(BaseModel):
     message: str
 
 
+class Span(BaseModel):
+    """A stretch of an input's ``text``, in characters, end exclusive."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    start: int
+    end: int
+
+
+KINDS: dict[str, Any] = {"text": str, "tokens": list[str], "span": Span}
+
+
 def make_app(predictor: Predictor) -> FastAPI:
     """The application over an opened bundle; it is ready once it has answered a first text of its own."""
     meters = Meters()
@@ -113,8 +124,8 @@ def request_of(choices: Sequence[Sequence[InputField]]) -> type[BaseModel]:
     if any(field.kind == "tokens" for fields in choices for field in fields):
         kinds = kinds | list[list[str]]
     if all(len(fields) > 1 for fields in choices):
-        texts: dict[str, Any] = {field.name: (str, ...) for field in choices[0]}
-        one = create_model("Input", __config__=ConfigDict(extra="forbid", strict=True), **texts)
+        parts: dict[str, Any] = {field.name: (KINDS[field.kind], ...) for field in choices[0]}
+        one = create_model("Input", __config__=ConfigDict(extra="forbid", strict=True), **parts)
         kinds = one | list[one]  # type: ignore[valid-type]
     fields: dict[str, Any] = {"inputs": (kinds, Field(description="one input, or a list"))}
     request: type[BaseModel] = create_model("Request", __config__=ConfigDict(extra="forbid", strict=True), **fields)
@@ -124,7 +135,8 @@ def request_of(choices: Sequence[Sequence[InputField]]) -> type[BaseModel]:
 def expected_of(choices: Sequence[Sequence[InputField]]) -> str:
     """What a request looks like, for who sent another one."""
     if all(len(fields) > 1 for fields in choices):
-        one = ", ".join(f'"{field.name}": "text"' for field in choices[0])
+        shapes = {"text": '"text"', "tokens": '["word", ...]', "span": '{"start": 0, "end": 4}'}
+        one = ", ".join(f'"{field.name}": {shapes[field.kind]}' for field in choices[0])
         return f'{{"inputs": {{{one}}}}}, or a list of such objects'
     return '{"inputs": "text" or ["text", ...]}'
 
@@ -132,7 +144,10 @@ def expected_of(choices: Sequence[Sequence[InputField]]) -> str:
 def warm_up(choices: Sequence[Sequence[InputField]]) -> Any:
     """An input that every bundle of the task can answer."""
     texts = next((fields for fields in choices if all(field.kind == "text" for field in fields)), choices[0])
-    return "warm-up" if len(texts) == 1 else {field.name: "warm-up" for field in texts}
+    if len(texts) == 1:
+        return "warm-up"
+    places = {field.name: {"start": i, "end": i + 1} for i, field in enumerate(texts) if field.kind == "span"}
+    return {field.name: places.get(field.name, "warm-up") for field in texts}
 
 
 def _add_errors(app: FastAPI, meters: Meters, *, expected: str) -> None:

@@ -28,7 +28,7 @@ from hone.tasks.calibration_tables import calibration_tables
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
 from hone.tasks.reading import Reading
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
-from hone.tasks.settings import TextClassificationSettings
+from hone.tasks.settings import TextClassificationSettings, TextSettings
 
 CONFUSED_PAIRS = 20
 
@@ -57,25 +57,32 @@ class TextClassification:
     }
 
     def __init__(
-        self, settings: TextClassificationSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
+        self, settings: TextSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
     ) -> None:
         self.settings = settings
         self.labels = labels
         self.tokenizer = tokenizer
-        self._reading = Reading(
-            settings, tokenizer=tokenizer, model_limit=model_limit, fields=[field.name for field in self.inputs]
-        )
+        self._reading = self._reads(model_limit)
         self.max_tokens = self._reading.max_tokens
-        self.head = HeadSpec(f"sequence-{settings.pooling}", labels)
+        self.head = HeadSpec(self._head_kind(), labels)
         self._ids = {label: i for i, label in enumerate(labels)}
 
+    def _reads(self, model_limit: int) -> Reading:
+        """How its examples become rows."""
+        names = [field.name for field in self.inputs]
+        return Reading(self.settings, tokenizer=self.tokenizer, model_limit=model_limit, fields=names)
+
+    def _head_kind(self) -> str:
+        assert isinstance(self.settings, TextClassificationSettings)
+        return f"sequence-{self.settings.pooling}"
+
     @staticmethod
-    def settled(settings: TextClassificationSettings, train: Dataset) -> TextClassificationSettings:
+    def settled(settings: TextSettings, train: Dataset) -> TextSettings:
         """As they are: they leave nothing to the data."""
         return settings
 
     @staticmethod
-    def weighs_labels(settings: TextClassificationSettings) -> bool:
+    def weighs_labels(settings: TextSettings) -> bool:
         """Always."""
         return True
 

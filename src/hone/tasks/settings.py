@@ -48,6 +48,19 @@ class TextPairClassificationSettings(TextClassificationSettings):
     long_text: Literal["truncate", "refuse"] = "truncate"
 
 
+class RelationSettings(TextSettings):
+    """Settings of ``relation-extraction``.
+
+    Attributes:
+        long_text: What becomes of a text that is longer than a row: what is far from the two spans is cut, or it is
+            refused with an error.
+        other: The label that means no relation; it is learned like any and left out of ``relation_f1``.
+    """
+
+    long_text: Literal["truncate", "refuse"] = "truncate"
+    other: str = "Other"
+
+
 class MultiLabelSettings(TextSettings):
     """Settings of ``multi-label-classification``.
 

@@ -9,6 +9,7 @@ TASKS = Table(
     {
         "text-classification": "hone.tasks.classification:TextClassification",
         "text-pair-classification": "hone.tasks.classification:TextPairClassification",
+        "relation-extraction": "hone.tasks.relation:RelationExtraction",
         "multi-label-classification": "hone.tasks.multi_label:MultiLabelClassification",
         "text-regression": "hone.tasks.regression:TextRegression",
         "text-pair-regression": "hone.tasks.regression:TextPairRegression",
@@ -22,6 +23,7 @@ SETTINGS = Table(
     {
         "text-classification": "hone.tasks.settings:TextClassificationSettings",
         "text-pair-classification": "hone.tasks.settings:TextPairClassificationSettings",
+        "relation-extraction": "hone.tasks.settings:RelationSettings",
         "multi-label-classification": "hone.tasks.settings:MultiLabelSettings",
         "text-regression": "hone.tasks.settings:TextRegressionSettings",
         "text-pair-regression": "hone.tasks.settings:TextPairRegressionSettings",

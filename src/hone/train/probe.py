@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hone.core.errors import RecipeError
 from hone.core.progress import Progress
-from hone.models.heads import MeanPooled, SequenceLogits
+from hone.models.heads import MarkerStates, MeanPooled, SequenceLogits
 from hone.models.model import Model
 from hone.predict.batching import budgeted
 from hone.tasks.protocol import LossOptions, Task
@@ -59,7 +59,7 @@ def probed(model: Model) -> nn.Linear:
     backbone: Any = model.backbone
     found = getattr(model.head, "linear", None) or getattr(backbone, "classifier", None)
     found = getattr(found, "out_proj", found)  # RoBERTa's classifier is a dense layer, then this one
-    if not isinstance(model.head, MeanPooled | SequenceLogits) or not isinstance(found, nn.Linear):
+    if not isinstance(model.head, MeanPooled | MarkerStates | SequenceLogits) or not isinstance(found, nn.Linear):
         raise RecipeError(
             f"head_init: probe, and the head {type(model.head).__name__} of a {backbone.config.model_type}",
             expected="a task over whole texts, and a base whose last layer is called classifier",

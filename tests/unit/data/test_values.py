@@ -190,3 +190,29 @@ def test_numbers_of_a_cell_are_read() -> None:
     assert checked("score", "-1e3", all_text=True) == -1000.0
     assert checked("score", "1,5", all_text=True) == "data.score-kind"
     assert checked("score", "nan", all_text=True) == "data.score-kind"
+
+
+SPANNED = (Field("text", "text"), Field("head", "span"), Field("tail", "span"))
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "code", "field"),
+    [
+        ({"start": 0, "end": 3}, {"start": 4, "end": 7}, "", ""),
+        ({"start": 0, "end": 3, "text": "the"}, {"start": 3, "end": 7}, "", ""),
+        ({"start": 0, "end": 8}, {"start": 4, "end": 7}, "data.span-place", "head"),
+        ({"start": -1, "end": 3}, {"start": 4, "end": 7}, "data.span-place", "head"),
+        ({"start": 0, "end": 3}, {"start": 4, "end": 4}, "data.span-place", "tail"),
+        ({"start": 0, "end": 3, "text": "cat"}, {"start": 4, "end": 7}, "data.span-place", "head"),
+        ({"start": 0, "end": 5}, {"start": 4, "end": 7}, "data.spans-overlap", "tail"),
+        ({"start": 0}, {"start": 4, "end": 7}, "data.span-kind", "head"),
+        ({"start": 0, "end": 3.0}, {"start": 4, "end": 7}, "data.span-kind", "head"),
+        ([0, 3], {"start": 4, "end": 7}, "data.span-kind", "head"),
+    ],
+)
+def test_spans_lie_in_the_text_and_apart(head: Any, tail: Any, code: str, field: str) -> None:
+    checker = RowChecker(SPANNED, columns={})
+    values, faults = checker.check({"text": "the cat", "head": head, "tail": tail}, file="f", line=2)
+    assert [(fault.code, fault.field, fault.line) for fault in faults] == ([(code, field, 2)] if code else [])
+    if not code:
+        assert values["head"] == {"start": 0, "end": 3}
