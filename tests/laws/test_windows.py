@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +95,9 @@ def test_padding_and_company_change_no_score(case: Case, tiny_base: Path) -> Non
 @pytest.mark.parametrize("name", list(SETTINGS))
 def test_where_one_window_suffices_long_text_changes_no_answer(name: str, tiny_base: Path) -> None:
     found = []
-    for choice in ("window", "truncate", "refuse"):
+    for choice in typing.get_args(SETTINGS[name].model_fields["long_text"].annotation):
         case = Case(name, {"long_text": choice, "stride": 3})
         task, model = built(case, tiny_base)
         found.append(answered(task, model, case.inputs()))
-    assert found[0] == found[1] == found[2]
+    assert len(found) > 1
+    assert all(one == found[0] for one in found)

@@ -113,7 +113,7 @@ class MultiLabelClassification:
             missed = torch.sigmoid(torch.where(gold > 0, -scores, scores))
             each = each * missed**self.settings.focal_gamma
         weights = torch.ones_like(each[0]) if options.class_weights is None else options.class_weights
-        return Loss((each @ weights).sum() / weights.sum(), float(len(each)))
+        return Loss((each @ weights).sum() / len(weights), len(each) * float(weights.mean()))
 
     def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
         return list(outputs["logits"].float().cpu().numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def test_what_a_worker_raises_is_raised_and_the_rest_is_not_begun() -> None:
         begun.append(item)
         if item == 1:
             raise ValueError("one")
+        time.sleep(0.001)  # the rest must not be done before the error is told
         return item
 
     with pytest.raises(ValueError, match="one"):
