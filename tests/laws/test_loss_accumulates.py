@@ -11,6 +11,7 @@ from task_cases import CASES, Case, built, gradients, learned, weights_for
 
 from hone.core.errors import RecipeError
 from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.table import SETTINGS
 
 OPTIONS = {
     "plain": lambda task: LossOptions(),
