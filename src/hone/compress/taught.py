@@ -13,13 +13,13 @@ from torch.nn import functional
 
 from hone.compress.likeness import Likeness
 from hone.models.heads import Outputs
-from hone.tasks.protocol import Loss, LossOptions, Task
+from hone.tasks.protocol import Loss, LossOptions, Says, Task
 from hone.tasks.rows import Batch, IntArray, Rows
 
 
 class Taught:
-    """``task`` with the loss ``own * loss + (1 - own) * T^2 KL(teacher / T, student / T)``, and the distance of inner
-    states beside it where there is a `Likeness`: a row's counts as often as the row has answers.
+    """``task`` with the loss ``own * loss + (1 - own) * apart``, and the distance of inner states beside it where there
+    is a `Likeness`: a row's counts as often as the row has answers. ``apart`` is `distance` to what the teacher says.
 
     In all else it is the task. The teacher's scores are made once, so that an epoch costs the student alone.
 
@@ -63,16 +63,30 @@ class Taught:
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         """See the class; the weight is the number of answers, labeled or not."""
         mask = batch["taught_mask"]
-        student = functional.log_softmax(outputs["logits"].float()[mask] / self._temperature, dim=-1)
-        teacher = functional.log_softmax(batch["taught"][mask] / self._temperature, dim=-1)
-        apart = functional.kl_div(student, teacher, log_target=True, reduction="sum") * self._temperature**2
-        total: Tensor = (1 - self._own) * apart
+        said, taught = outputs["logits"].float()[mask], batch["taught"][mask]
+        total: Tensor = (1 - self._own) * distance(said, taught, says=self._task.says, temperature=self._temperature)
         chosen = batch["labeled"]
         if self._own and bool(chosen.any()):
             known = {name: value[chosen] for name, value in batch.items()}
-            said = {**outputs, "logits": outputs["logits"][chosen]}
-            total = total + self._own * self._task.loss(said, known, options=options).total
+            own = {**outputs, "logits": outputs["logits"][chosen]}
+            total = total + self._own * self._task.loss(own, known, options=options).total
         if self._likeness is not None:
             answers = mask.sum(1) if mask.ndim > 1 else mask
             total = total + (self._likeness.of(batch) * answers).sum()
         return Loss(total, float(mask.sum()))
+
+
+def distance(student: Tensor, teacher: Tensor, *, says: Says, temperature: float) -> Tensor:
+    """How far a student's scores lie from its teacher's, summed over the answers; both float32 [answers, labels].
+
+    Of one label among all: ``T^2 KL(softmax(teacher / T), softmax(student / T))``. Of labels each by itself: the same
+    of each label's two outcomes, mean over the labels. Of numbers: the squared error, which knows no temperature.
+    """
+    if says == "number":
+        return functional.mse_loss(student, teacher, reduction="sum")
+    student, teacher = student / temperature, teacher / temperature
+    if says == "one":
+        said, taught = functional.log_softmax(student, dim=-1), functional.log_softmax(teacher, dim=-1)
+        return functional.kl_div(said, taught, log_target=True, reduction="sum") * temperature**2
+    said, taught = (functional.logsigmoid(torch.stack([one, -one])) for one in (student, teacher))
+    return functional.kl_div(said, taught, log_target=True, reduction="sum") * temperature**2 / student.shape[-1]

@@ -20,10 +20,15 @@ td{padding:.2rem .8rem .2rem 0;vertical-align:top}p{margin:.4rem 0}
 
 SCRIPT = """
 document.getElementById('send').onclick = async () => {
-  const fields = document.getElementById('inputs').dataset.fields.split(' ');
-  const lines = document.getElementById('inputs').value.split('\\n').filter(line => line.trim()).map(line =>
-    fields.length < 2 ? line : Object.fromEntries(fields.map((name, i) => [name, line.split('|')[i]?.trim() ?? ''])));
+  const given = document.getElementById('inputs');
   const answer = document.getElementById('answer');
+  let lines = given.value.split('\\n').filter(line => line.trim());
+  try {
+    if (given.dataset.objects) lines = lines.map(line => JSON.parse(line));
+  } catch (error) {
+    answer.textContent = error.message;
+    return;
+  }
   answer.textContent = '...';
   const response = await fetch('predict', {method: 'POST', headers: {'content-type': 'application/json'},
     body: JSON.stringify({inputs: lines})});
@@ -36,8 +41,8 @@ def docs_page(predictor: Predictor, *, expected: str) -> str:
     """The page for a predictor's bundle; ``expected`` is what a request looks like."""
     task = predictor.task
     names = [field.name for field in predictor.input_choices[0]]
-    fields = html.escape(" ".join(names))
-    how = "One text a line." if len(names) == 1 else f"One example a line: {html.escape(' | '.join(names))}."
+    objects = len(names) > 1
+    how = f"One JSON object a line, with {html.escape(', '.join(names))}." if objects else "One text a line."
     labels = ", ".join(task.labels[:60]) + (" ..." if len(task.labels) > 60 else "")
     rows = [
         ("POST /predict", f"answers <code>{html.escape(expected)}</code>"),
@@ -56,7 +61,7 @@ def docs_page(predictor: Predictor, *, expected: str) -> str:
 <h2>What it answers</h2><table>{table}</table>
 <h2>Try it</h2>
 <p>{how}</p>
-<textarea id="inputs" data-fields="{fields}" aria-label="{how}"></textarea>
+<textarea id="inputs" data-objects="{1 if objects else ""}" aria-label="{how}"></textarea>
 <p><button id="send">Predict</button></p>
 <pre id="answer" aria-live="polite">The answer appears here.</pre>
 <script>{SCRIPT}</script></body></html>

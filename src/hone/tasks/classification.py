@@ -25,7 +25,7 @@ from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.calibration_tables import calibration_tables
-from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
 from hone.tasks.settings import TextClassificationSettings, TextSettings
@@ -46,6 +46,7 @@ class TextClassification:
     name = "text-classification"
     inputs: tuple[Field, ...] = (Field("text", "text"),)
     targets = (Field("label", "label"),)
+    says: Says = "one"
     additive = False
     main_measure = "accuracy"
     measure_specs: Mapping[str, MeasureSpec] = {

@@ -25,7 +25,7 @@ from hone.metrics.classification import precision_recall_f1
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
-from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
+from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
 from hone.tasks.rows import Batch, IntArray, Rows, padded, rows_of
 from hone.tasks.settings import MultiLabelSettings
@@ -44,6 +44,7 @@ class MultiLabelClassification:
     name = "multi-label-classification"
     inputs: tuple[Field, ...] = (Field("text", "text"),)
     targets = (Field("labels", "labels"),)
+    says: Says = "several"
     additive = False
     main_measure = "micro_f1"
     measure_specs: Mapping[str, MeasureSpec] = {

@@ -21,6 +21,7 @@ from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextSettings
 
 Decision = Mapping[str, Any]  # what turns scores into answers, fitted on validation; JSON values
+Says = Literal["one", "several", "number"]
 Purpose = Literal["learn", "predict"]
 Columns = Mapping[str, Sequence[Any]]  # raw examples, columnar: field name -> one value an example
 Prediction = dict[str, Any]  # one JSON object an example; each task writes its shape in its file
@@ -66,9 +67,15 @@ class Scored:
 
 
 class Task(Protocol):
-    """See the module's docstring; ``labels`` are fixed when the task is made."""
+    """See the module's docstring; ``labels`` are fixed when the task is made.
+
+    Attributes:
+        says: What the scores of an answer tell: ``one`` of the labels, ``several`` of them, each by itself, or a
+            ``number``.
+    """
 
     name: str
+    says: Says
     settings: TextSettings
     labels: tuple[str, ...]
     tokenizer: Tokenizer

@@ -24,7 +24,7 @@ from hone.metrics.regression import mean_absolute_error, pearson, root_mean_squa
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
-from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
 from hone.tasks.settings import TextRegressionSettings
@@ -51,6 +51,7 @@ class TextRegression:
     name = "text-regression"
     inputs: tuple[Field, ...] = (Field("text", "text"),)
     targets = (Field("score", "score"),)
+    says: Says = "number"
     additive = False
     main_measure = "spearman"
     measure_specs: Mapping[str, MeasureSpec] = {

@@ -28,7 +28,7 @@ from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.tasks import tagging_scores
 from hone.tasks.long_text import refuse_long, row_limit, spans
-from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Scored
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, padded, rows_of, text_inputs
 from hone.tasks.settings import TokenClassificationSettings
 from hone.tasks.word_windows import WORDS_AT_ONCE, stitched, word_windows
@@ -54,6 +54,7 @@ class TokenClassification:
     inputs = (Field("tokens", "tokens"),)
     input_choices = ((Field("tokens", "tokens"),), (Field("text", "text"),))
     targets = (Field("tags", "tags"),)
+    says: Says = "one"
     additive = True
     main_measure = "entity_f1"
     measure_specs: Mapping[str, MeasureSpec] = tagging_scores.SPECS
