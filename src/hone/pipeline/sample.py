@@ -74,11 +74,11 @@ ROWS = {
 
 COLUMNS = {
     "text-classification": "{text: body, label: topic}",
-    "text-pair-classification": "{text_a: premise, text_b: hypothesis}",
+    "text-pair-classification": "{text_a: premise, text_b: hypothesis, label: relation}",
     "relation-extraction": "{text: sentence, label: relation}",
     "multi-label-classification": "{text: body, labels: topics}",
     "text-regression": "{text: body, score: stars}",
-    "text-pair-regression": "{text_a: one, text_b: other}",
+    "text-pair-regression": "{text_a: one, text_b: other, score: similarity}",
     "token-classification": "{tokens: words, tags: ner}",
 }
 
