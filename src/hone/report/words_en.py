@@ -102,7 +102,7 @@ WORDS: dict[str, str] = {
     "not_possible": "Combinations that cannot be had",
     # one sentence on how to read a table
     "note.per_class": "F1 of each class; support is the number of examples annotated with it.",
-    "note.per_label": "F1 of each label at its threshold; support is the number of examples annotated with it.",
+    "note.per_label": "F1 of each label at its threshold; AP is average precision, which no threshold enters; support is the number of examples annotated with it.",
     "note.by_gold_score": "The examples in ten parts by their annotated score, the lowest first.",
     "note.score_spread": "The annotated scores of each split.",
     "note.per_entity": "F1 of each entity type; support is the number of annotated entities.",
@@ -134,7 +134,7 @@ WORDS: dict[str, str] = {
     "note.candidates": "Joined are those that no other beats in both. Filled points are within the budget, hollow ones are not; measured on the rows that the choice was made on.",
     # column heads, row names and facts
     "badness": "How wrong",
-    "average_precision": "Average precision",
+    "average_precision": "AP",
     "threshold": "Threshold",
     "scores": "Annotated scores",
     "gold_mean": "Annotated mean",

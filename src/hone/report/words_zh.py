@@ -102,7 +102,7 @@ WORDS: dict[str, str] = {
     "not_possible": "不可行的组合",
     # one sentence on how to read a table
     "note.per_class": "各类别的 F1；样本数指标注为该类别的样本数量。",
-    "note.per_label": "各标签在其阈值下的 F1；支持数是标注了该标签的样本数。",
+    "note.per_label": "各标签在其阈值下的 F1；AP 为平均精度，与阈值无关；支持数是标注了该标签的样本数。",
     "note.by_gold_score": "样本按标注分数分为十份，从低到高。",
     "note.score_spread": "各数据划分的标注分数。",
     "note.per_entity": "各实体类型的 F1；样本数指标注的实体数量。",
@@ -132,7 +132,7 @@ WORDS: dict[str, str] = {
     "note.candidates": "连线上的组合在两方面都不被其他组合超过。实心点在预算之内，空心点超出预算；指标在用于选择的数据上测得。",
     # column heads, row names and facts
     "badness": "错误程度",
-    "average_precision": "平均精度",
+    "average_precision": "AP",
     "threshold": "阈值",
     "scores": "标注分数",
     "gold_mean": "标注均值",

@@ -35,7 +35,7 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "mae": functional.l1_loss,
 }
 BINS = 10
-SAME = 0.1  # scores that differ by less of the training scores' standard deviation say the same
+SAME = 0.1  # of the training scores' standard deviation: scores that differ by less say the same
 
 
 class TextRegression:
@@ -149,10 +149,11 @@ class TextRegression:
 
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
         tally = self.tally(predictions, columns)
+        off = np.abs(tally[:, 0] - tally[:, 1])
         gold, said = ([f"{value:.4g}" for value in column] for column in tally.T)
         return Scored(
             {"by_gold_score": _by_gold(tally)},
-            np.abs(tally[:, 0] - tally[:, 1]),
+            np.where(off > SAME * self._scale, off, 0.0),
             self._reading.shown(columns),
             gold,
             said,

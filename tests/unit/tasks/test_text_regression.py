@@ -67,9 +67,9 @@ def test_the_measures_of_a_known_case(make: Any) -> None:
 def test_the_farthest_misses_are_the_worst(make: Any) -> None:
     task = make()
     columns = {"text": ["a", "b", "c"], "score": [1.0, 2.0, 3.0]}
-    scored = task.scored([{"score": 1.0}, {"score": 5.0}, {"score": 2.0}], columns)
-    assert scored.badness.tolist() == [0.0, 3.0, 1.0]
-    assert (scored.gold, scored.said) == (["1", "2", "3"], ["1", "5", "2"])
+    scored = task.scored([{"score": 1.05}, {"score": 5.0}, {"score": 2.0}], columns)
+    assert scored.badness.tolist() == [0.0, 3.0, 1.0]  # the first is as good as right
+    assert (scored.gold, scored.said) == (["1", "2", "3"], ["1.05", "5", "2"])
 
 
 def test_answers_are_told_by_what_was_annotated(make: Any) -> None:
