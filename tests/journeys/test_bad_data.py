@@ -16,6 +16,8 @@ import pytest
 from hone.cli.main import main
 
 TEXT, TAGS = "text-classification", "token-classification"
+SCORES, PAIRS, SETS, RELATIONS = (
+    "text-regression", "text-pair-classification", "multi-label-classification", "relation-extraction")  # fmt: skip
 LONG_BYTES = 5_000_000
 
 
@@ -60,6 +62,13 @@ def jsonl(*rows: Any) -> bytes:
 A, B = {"text": "a", "label": "x"}, {"text": "b", "label": "y"}
 WORDS = {"tokens": ["Ada", "is"], "tags": ["B-PER", "O"]}
 
+RELATED = {"text": "a cat in a box", "head": {"start": 2, "end": 5}, "tail": {"start": 11, "end": 14}, "label": "in"}
+
+
+def related(**changes: Any) -> dict[str, Any]:
+    return {**RELATED, **changes}
+
+
 BAD: list[Any] = [
     # task, file, its content, (line, field) that are named
     (TEXT, "empty.jsonl", b"", [(None, "")]),
@@ -92,6 +101,16 @@ BAD: list[Any] = [
     (TAGS, "tag-kind.jsonl", jsonl(WORDS, {"tokens": ["Ada"], "tags": [3]}), [(2, "tags")]),
     (TAGS, "tokens.jsonl", jsonl(WORDS, {"tokens": "Ada is", "tags": ["O", "O"]}), [(2, "tokens")]),
     (TAGS, "none.jsonl", jsonl(WORDS, {"tokens": [], "tags": []}), [(2, "tokens"), (2, "tags")]),
+    (SCORES, "scores.jsonl", jsonl({"text": "a", "score": 1}, {"text": "b", "score": math.nan}), [(2, "score")]),
+    (SCORES, "infinite.jsonl", b'{"text": "a", "score": 1}\n{"text": "b", "score": Infinity}\n', [(2, "score")]),
+    (SCORES, "words.csv", b"text,score\na,1.5\nb,good\n", [(3, "score")]),
+    (PAIRS, "one-text.jsonl", jsonl({"text_a": "a", "label": "x"}), [(1, "text_b")]),
+    (SETS, "again.jsonl", jsonl({"text": "a", "labels": ["x", "x"]}), [(1, "labels")]),
+    (SETS, "no-list.jsonl", jsonl({"text": "a", "labels": "x"}), [(1, "labels")]),
+    (RELATIONS, "outside.jsonl", jsonl(RELATED, related(tail={"start": 11, "end": 15})), [(2, "tail")]),
+    (RELATIONS, "other-text.jsonl", jsonl(related(head={"start": 2, "end": 5, "text": "dog"})), [(1, "head")]),
+    (RELATIONS, "overlap.jsonl", jsonl(RELATED, related(tail={"start": 4, "end": 8})), [(2, "tail")]),
+    (RELATIONS, "no-end.jsonl", jsonl(related(head={"start": 2})), [(1, "head")]),
     (TAGS, "ragged.conll", b"Ada B-PER\nis VBZ O\n", [(2, "")]),
 ]  # fmt: skip
 
