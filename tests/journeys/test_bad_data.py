@@ -16,8 +16,9 @@ import pytest
 from hone.cli.main import main
 
 TEXT, TAGS = "text-classification", "token-classification"
-SCORES, PAIRS, SETS, RELATIONS = (
-    "text-regression", "text-pair-classification", "multi-label-classification", "relation-extraction")  # fmt: skip
+SCORES, PAIRS, SETS, RELATIONS, ANSWERS = (
+    "text-regression", "text-pair-classification", "multi-label-classification", "relation-extraction",
+    "question-answering")  # fmt: skip
 LONG_BYTES = 5_000_000
 
 
@@ -107,6 +108,9 @@ BAD: list[Any] = [
     (PAIRS, "one-text.jsonl", jsonl({"text_a": "a", "label": "x"}), [(1, "text_b")]),
     (SETS, "again.jsonl", jsonl({"text": "a", "labels": ["x", "x"]}), [(1, "labels")]),
     (SETS, "no-list.jsonl", jsonl({"text": "a", "labels": "x"}), [(1, "labels")]),
+    (ANSWERS, "astray.jsonl", jsonl({"context": "a cat", "question": "q", "answers": [{"text": "dog", "start": 2}]}),
+     [(1, "answers")]),
+    (ANSWERS, "bare.jsonl", jsonl({"context": "a cat", "question": "q", "answers": "cat"}), [(1, "answers")]),
     (RELATIONS, "outside.jsonl", jsonl(RELATED, related(tail={"start": 11, "end": 15})), [(2, "tail")]),
     (RELATIONS, "other-text.jsonl", jsonl(related(head={"start": 2, "end": 5, "text": "dog"})), [(1, "head")]),
     (RELATIONS, "overlap.jsonl", jsonl(RELATED, related(tail={"start": 4, "end": 8})), [(2, "tail")]),

@@ -30,12 +30,14 @@ def rows_for(task: str) -> list[dict[str, Any]]:
             "head": {"start": 0, "end": len(first)},
             "tail": {"start": len(first) + 1, "end": len(first) + 1 + len(second)},
         }
+        answers = [] if label == "broken" else [{"text": first, "start": 0}]
         score = {"score": NAMES[label] + 0.01 * (i % 5)}
         labels = {"labels": [label] if i % 7 else [label, "odd"]}
         rows.append(
             {
                 "text-pair-classification": {**pair, "label": label},
                 "relation-extraction": {"text": text, **spans, "label": label},
+                "question-answering": {"context": text, "question": f"what of {label}", "answers": answers},
                 "text-regression": {"text": text, **score},
                 "text-pair-regression": {**pair, **score},
                 "multi-label-classification": {"text": text, **labels},
@@ -47,6 +49,7 @@ def rows_for(task: str) -> list[dict[str, Any]]:
 GOOD = {
     "text-pair-classification": ("accuracy", 0.9),
     "relation-extraction": ("relation_f1", 0.4),
+    "question-answering": ("f1", 0.5),
     "text-regression": ("spearman", 0.6),
     "text-pair-regression": ("spearman", 0.4),
     "multi-label-classification": ("micro_f1", 0.65),

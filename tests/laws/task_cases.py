@@ -77,6 +77,9 @@ def columns_for(kind: Any) -> Columns:
             "tags": tags,
             "head": _span(words, len(before)),
             "tail": _span(words, len(before) + 1),
+            "context": " ".join(words),
+            "question": f"where is {words[-1]}",
+            "answers": [{"text": words[len(before)], "start": _span(words, len(before))["start"]}] if i % 6 else [],
             "score": 10.0 + sorted(SIGNALS).index(label),
         }
         for wanted in (*kind.inputs, *kind.targets):

@@ -30,6 +30,14 @@ AUTO_CLASSES = {
     "token-classification": transformers.AutoModelForTokenClassification,
 }  # by the task of transformers' pipeline
 
+PIPED = {
+    "text-classification": "text-classification",
+    "text-pair-classification": "text-classification",
+    "multi-label-classification": "text-classification",
+    "text-regression": "text-classification",
+    "text-pair-regression": "text-classification",
+    "token-classification": "token-classification",
+}  # hone's task -> the pipeline that does it
 PAIR = ("text", "text_pair")  # as transformers' pipeline calls the two
 
 
@@ -76,7 +84,7 @@ class Pipeline:
         transformers.logging.set_verbosity_error()
         tokenizer = _tokenizer(bundle)
         with quiet_loading():
-            kind = task.name if task.name in AUTO_CLASSES else "text-classification"
+            kind = PIPED[task.name]
             model = _model(bundle, kind, labels=len(task.labels))
         limits = {"truncation": True, "max_length": task.max_tokens} if kind == "text-classification" else {}
         self._call: Any = transformers.pipeline(kind, model=model, tokenizer=tokenizer, device="cpu", **limits)
@@ -135,8 +143,8 @@ def systems_for(predictor: Predictor, *, progress: Progress) -> tuple[System, ..
     Exporting the model for ONNX Runtime takes a while.
     """
     systems: list[System] = [Hone(predictor)]
-    if any(field.kind == "span" for field in predictor.task.inputs):
-        progress.say("nothing else is timed: neither transformers' pipeline nor a plain graph reads spans")
+    if predictor.task.name not in PIPED:
+        progress.say(f"nothing else is timed: transformers' pipelines do no {predictor.task.name}")
         return tuple(systems)
     if predictor.bundle.manifest.plain.gives != "nothing":
         systems.append(Pipeline(predictor))

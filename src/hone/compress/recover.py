@@ -144,6 +144,7 @@ def _with_any_target(data: Dataset, task: Task) -> Dataset:
         "label": lambda _: task.labels[0],
         "labels": lambda _: [],
         "score": lambda _: 0.0,
+        "answers": lambda _: [],
         "tags": lambda words: ["O"] * len(words),
     }
     columns[target.name] = [any_one[target.kind](value) for value in columns[task.inputs[0].name]]

@@ -16,6 +16,8 @@ from hone.models.heads import Outputs
 from hone.tasks.protocol import Loss, LossOptions, Says, Task
 from hone.tasks.rows import Batch, IntArray, Rows
 
+NEVER = -1e9  # score of a place that is padding
+
 
 class Taught:
     """``task`` with the loss ``own * loss + (1 - own) * apart``, and the distance of inner states beside it where there
@@ -62,31 +64,41 @@ class Taught:
 
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         """See the class; the weight is the number of answers, labeled or not."""
-        mask = batch["taught_mask"]
-        said, taught = outputs["logits"].float()[mask], batch["taught"][mask]
-        total: Tensor = (1 - self._own) * distance(said, taught, says=self._task.says, temperature=self._temperature)
+        mask, says = batch["taught_mask"], self._task.says
+        both = (answers(scores, mask, says=says) for scores in (outputs["logits"].float(), batch["taught"]))
+        total: Tensor = (1 - self._own) * distance(*both, says=says, temperature=self._temperature)
+        counts = mask.sum(1) if mask.ndim > 1 and says != "place" else torch.ones(len(mask))
         chosen = batch["labeled"]
         if self._own and bool(chosen.any()):
             known = {name: value[chosen] for name, value in batch.items()}
             own = {**outputs, "logits": outputs["logits"][chosen]}
             total = total + self._own * self._task.loss(own, known, options=options).total
         if self._likeness is not None:
-            answers = mask.sum(1) if mask.ndim > 1 else mask
-            total = total + (self._likeness.of(batch) * answers).sum()
-        return Loss(total, float(mask.sum()))
+            total = total + (self._likeness.of(batch) * counts).sum()
+        return Loss(total, float(counts.sum()))
+
+
+def answers(scores: Tensor, mask: Tensor, *, says: Says) -> Tensor:
+    """Each answer's scores, float32 [answers, choices], of padded ones [batch, ..., labels] under a mask bool
+    [batch, ...]. Where each label has one place, the places are what is chosen among: two answers a row, say."""
+    if says != "place":
+        return scores[mask]
+    return scores.masked_fill(~mask.unsqueeze(2), NEVER).transpose(1, 2).flatten(0, 1)
 
 
 def distance(student: Tensor, teacher: Tensor, *, says: Says, temperature: float) -> Tensor:
     """How far a student's scores lie from its teacher's, summed over the answers; both float32 [answers, labels].
 
-    Of one label among all: ``T^2 KL(softmax(teacher / T), softmax(student / T))``. Of labels each by itself: the same
+    Of one label or place among all: ``T^2 KL(softmax(teacher / T), softmax(student / T))``, of a start and an end their
+    mean. Of labels each by itself: the same
     of each label's two outcomes, mean over the labels. Of numbers: the squared error, which knows no temperature.
     """
     if says == "number":
         return functional.mse_loss(student, teacher, reduction="sum")
     student, teacher = student / temperature, teacher / temperature
-    if says == "one":
+    if says in ("one", "place"):
         said, taught = functional.log_softmax(student, dim=-1), functional.log_softmax(teacher, dim=-1)
-        return functional.kl_div(said, taught, log_target=True, reduction="sum") * temperature**2
+        share = 2 if says == "place" else 1
+        return functional.kl_div(said, taught, log_target=True, reduction="sum") * temperature**2 / share
     said, taught = (functional.logsigmoid(torch.stack([one, -one])) for one in (student, teacher))
     return functional.kl_div(said, taught, log_target=True, reduction="sum") * temperature**2 / student.shape[-1]

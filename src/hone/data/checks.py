@@ -129,13 +129,15 @@ def require_teachable(train: Dataset, target: Field) -> None:
         _require_two_numbers(train, target.name)
     elif target.kind == "labels":
         _require_a_label(train, target.name)
+    elif target.kind == "answers":
+        _require_an_answer(train, target.name)
     else:
         require_two_classes(train, target.name)
 
 
 def require_known(labels: Sequence[str], other: Dataset, target: Field) -> None:
-    """Raise when ``other`` has labels that training never showed; numbers may be any."""
-    if target.kind != "score":
+    """Raise when ``other`` has labels that training never showed; numbers and answers may be any."""
+    if target.kind not in ("score", "answers"):
         require_known_labels(labels, other, target.name)
 
 
@@ -157,6 +159,17 @@ def _require_a_label(train: Dataset, target: str) -> None:
         raise DataError(
             f"no row of {train.origin} has any of {target}",
             expected="at least one label",
+            fix=f"Check the column: columns: {{{target}: NAME}}",
+            code="data.one-class",
+        )
+
+
+def _require_an_answer(train: Dataset, target: str) -> None:
+    _require_rows(train, "questions and answers")
+    if not pc.any(pc.greater(pc.list_value_length(train.table.column(target)), 0)).as_py():
+        raise DataError(
+            f"no row of {train.origin} has any of {target}",
+            expected="at least one question with an answer",
             fix=f"Check the column: columns: {{{target}: NAME}}",
             code="data.one-class",
         )

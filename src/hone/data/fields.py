@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span"]
+Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span", "answers"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Field:
     Attributes:
         name: Column name by convention (``text``, ``text_a``, ``label``, ``tokens``, ``tags``, ``score``).
         kind: What its values are; ``labels`` is a set of labels, ``score`` a number, ``span`` a
-            stretch of the row's ``text`` as ``{start, end}``, in characters, end exclusive.
+            stretch of the row's ``text`` as ``{start, end}``, in characters, end exclusive, and ``answers``
+            stretches of its ``context``, each as ``{text, start}``, none where there is no answer.
         required: Whether every row must have it.
     """
 

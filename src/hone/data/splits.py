@@ -63,10 +63,10 @@ def carve_validation(
 
 
 def _taught(value: Any) -> set[str]:
-    """The labels or tags of a target; a number teaches no label."""
-    if isinstance(value, float):
-        return set()
-    return {value} if isinstance(value, str) else set(value)
+    """The labels or tags of a target; numbers and answers teach no label."""
+    if isinstance(value, str):
+        return {value}
+    return {one for one in value if isinstance(one, str)} if isinstance(value, list) else set()
 
 
 def _give_back(taught: list[set[str]], chosen: NDArray[np.bool_]) -> None:

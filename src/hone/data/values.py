@@ -21,6 +21,7 @@ ARROW: dict[Kind, pa.DataType] = {
     "tags": pa.list_(pa.string()),
     "score": pa.float64(),
     "span": pa.struct([("start", pa.int64()), ("end", pa.int64())]),
+    "answers": pa.list_(pa.struct([("text", pa.string()), ("start", pa.int64())])),
 }
 EXPECTED: dict[Kind, str] = {
     "text": "text",
@@ -30,6 +31,7 @@ EXPECTED: dict[Kind, str] = {
     "tags": "a list of BIO tags",
     "score": "a finite number",
     "span": "an object with start and end, in characters of the text, end exclusive",
+    "answers": "a list of objects with text and start, as they stand in the context; empty where there is no answer",
 }
 _BIO = re.compile(r"O|[BI]-.+")
 _OTHER_SCHEME = re.compile(r"[MESLU]-.+")
@@ -88,6 +90,7 @@ class RowChecker:
                 )
             )
         faults += self._spans(raw, values, file=file, line=line)
+        faults += self._answers(values, file=file, line=line)
         return values, faults
 
     def _spans(self, raw: Mapping[str, Any], values: Mapping[str, Any], *, file: str, line: int) -> list[Fault]:
@@ -105,6 +108,18 @@ class RowChecker:
             for name, code, wrong, expected in found
         ]
 
+    def _answers(self, values: Mapping[str, Any], *, file: str, line: int) -> list[Fault]:
+        """Answers that do not stand in the context where the row says."""
+        if "context" not in values:
+            return []
+        return [
+            Fault("data.answer-place", wrong, EXPECTED["answers"], file=file, line=line, field=self.names[field.name])
+            for field in self.fields
+            if field.kind == "answers"
+            for answer in values.get(field.name, [])
+            if (wrong := astray(answer, values["context"]))
+        ]
+
     def _value(self, raw: Any, kind: Kind) -> tuple[Any, str]:
         """The value as kept, and what is wrong with it (empty when nothing is)."""
         if raw is None:
@@ -119,6 +134,8 @@ class RowChecker:
             return _score(raw, written=self.all_text)
         if kind == "span":
             return span_of(raw)
+        if kind == "answers":
+            return _answer_list(raw)
         if self.all_text and isinstance(raw, str):
             raw = [part.strip() for part in raw.split("|")] if kind == "labels" and raw.strip() else raw.split()
         return _label_set(raw) if kind == "labels" else _words(raw, kind)
@@ -167,6 +184,27 @@ def misplaced(span: Mapping[str, int], text: str, *, stated: Any = None) -> str:
     if isinstance(said, str) and said != text[start:end]:
         return f"the text {said!r:.60}, and {text[start:end]!r:.60} stands at characters {start} to {end}"
     return ""
+
+
+def _answer_list(raw: Any) -> tuple[Any, str]:
+    if not isinstance(raw, list | tuple):
+        return None, _described(raw)
+    found = []
+    for i, one in enumerate(raw):
+        text, start = (one.get("text"), one.get("start")) if isinstance(one, Mapping) else (None, None)
+        if not isinstance(text, str) or not text.strip() or isinstance(start, bool) or not isinstance(start, int):
+            return None, f"{_described(one)} at place {i + 1} of the list"
+        if broken := _broken(text):
+            return None, f"{broken} at place {i + 1} of the list"
+        found.append({"text": text, "start": start})
+    return found, ""
+
+
+def astray(answer: Mapping[str, Any], context: str) -> str:
+    """What stands in the context in place of an answer; empty where it is the answer."""
+    text, start = answer["text"], answer["start"]
+    there = context[start : start + len(text)] if start >= 0 else ""
+    return "" if there == text else f"the answer {text!r:.60}, and {there!r:.60} stands at character {start}"
 
 
 def overlapping(spans: Mapping[str, Mapping[str, int]]) -> str:

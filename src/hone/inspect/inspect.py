@@ -53,6 +53,8 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
         checks.require_known(labels, other, target)
     if target.kind == "score":
         tables["score_spread"] = _spread(inputs.data, target.name)
+    elif target.kind == "answers":
+        tables["answers"] = _answers(inputs.data, target.name)
     else:
         _labels(inputs.data, target.name, tables)
     _repeats(inputs.data, fields, target.name, tables, warn, settings)
@@ -110,6 +112,18 @@ def _spread(data: Mapping[str, Dataset], target: str) -> Grid:
     return Grid(columns=columns, rows=rows, names="words")
 
 
+def _answers(data: Mapping[str, Dataset], target: str) -> Grid:
+    rows: list[list[Cell]] = []
+    for name, dataset in data.items():
+        answers = dataset.column(target)
+        lengths = [len(one["text"]) for some in answers for one in some[:1]]
+        middle, longest = np.quantile(lengths, (0.5, 1.0)).tolist() if lengths else (0, 0)
+        none = sum(not some for some in answers)
+        rows.append([name, len(answers), none, none / len(answers), int(middle), int(longest)])
+    columns = ["split", "count", "unanswerable", "share", "median_characters", "longest_characters"]
+    return Grid(columns=columns, rows=rows, names="words")
+
+
 def _repeats(
     data: Mapping[str, Dataset],
     fields: Sequence[str],
@@ -158,6 +172,8 @@ def _places(dataset: Dataset, rows: Sequence[int] | IntArray) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = value[0]["text"]
     text = value if isinstance(value, str) else " ".join(value)
     return text if len(text) <= SHOWN else text[:SHOWN] + " […]"
 

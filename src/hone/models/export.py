@@ -28,6 +28,7 @@ ENTRIES: Mapping[str, tuple[tuple[str | int, ...], torch.dtype]] = {
     "token_type_ids": (("batch", "tokens"), torch.int64),
     "marker_positions": (("batch", 2), torch.int64),
     "word_positions": (("batch", "words"), torch.int64),
+    "answer_positions": (("batch", "words"), torch.int64),
     "shapes": (("batch", "words", len(SHAPE_SIZES)), torch.int64),
     "word_mask": (("batch", "words"), torch.bool),
 }  # what a batch may hold: axes and type
@@ -196,7 +197,7 @@ def _tidied(made: Any, names: Sequence[str]) -> Any:
         part.doc_string = ""
     del graph.value_info[:]
     axes = {value.name: ENTRIES[value.name][0] for value in graph.input}
-    axes[SCORES] = ("batch", "words") if "word_positions" in names else ("batch",)
+    axes[SCORES] = ("batch", "words") if {"word_positions", "answer_positions"} & set(names) else ("batch",)
     for value in (*graph.input, *graph.output):
         for size, axis in zip(value.type.tensor_type.shape.dim, axes[value.name], strict=False):
             if isinstance(axis, str):

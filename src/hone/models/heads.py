@@ -26,6 +26,7 @@ HEADS = Table(
         "sequence-cls": "hone.models.heads:SequenceLogits",
         "sequence-mean": "hone.models.heads:MeanPooled",
         "sequence-markers": "hone.models.heads:MarkerStates",
+        "span": "hone.models.heads:SpanScores",
         "token-linear": "hone.models.heads:TokenLogits",
         "token-tagging": "hone.models.heads:Tagging",
     },
@@ -110,6 +111,22 @@ class MarkerStates(Head):
 
     def entries(self) -> tuple[str, ...]:
         return ("marker_positions",)
+
+
+class SpanScores(Head):
+    """How likely an answer starts and ends at each place that may be answered: dropout, linear (Devlin et al. 2019)."""
+
+    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = _linear(width, len(labels))
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        places = at_words(states, batch["answer_positions"])  # [batch, places, width]
+        return {"logits": self.linear(self.dropout(places))}
+
+    def entries(self) -> tuple[str, ...]:
+        return ("answer_positions",)
 
 
 class TokenLogits(Head):

@@ -77,6 +77,11 @@ class Tokenizer:
         """Token ids of each text, without special tokens."""
         return [row.ids for row in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """Of each text: token ids without special tokens, and where each token stands, in characters, end exclusive."""
+        encoded = self._backend.encode_batch(list(texts), add_special_tokens=False)
+        return [(row.ids, row.offsets) for row in encoded]
+
     def encode_words(self, rows: Sequence[Sequence[str]]) -> list[tuple[list[int], list[int]]]:
         """Of each row of words: token ids, and for each word the index of its first one.
 

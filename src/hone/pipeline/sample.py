@@ -27,6 +27,14 @@ task:
   long_text: truncate          # what is far from the spans first; or refuse
   other: Other                 # the label that means no relation
 """,
+    "question-answering": """\
+task:
+  name: question-answering
+  max_length: 384              # tokens of question and context together
+  long_text: window            # longer contexts are read in overlapping windows; or refuse
+  stride: 128                  # tokens that neighboring windows share
+  max_answer_tokens: 30
+""",
     "multi-label-classification": """\
 task:
   name: multi-label-classification
@@ -66,6 +74,7 @@ ROWS = {
     "text-pair-classification": '{"text_a": "where is it", "text_b": "I cannot find it", "label": "alike"}',
     "relation-extraction": '{"text": "a tin roof", "head": {"start": 2, "end": 5}, "tail": {"start": 6, "end": 10}, '
     '"label": "made of"}',
+    "question-answering": '{"context": "It is Ada.", "question": "Who?", "answers": [{"text": "Ada", "start": 6}]}',
     "multi-label-classification": '{"text": "late again, but nice people", "labels": ["delivery", "staff"]}',
     "text-regression": '{"text": "it works", "score": 4.5}',
     "text-pair-regression": '{"text_a": "a dog runs", "text_b": "a dog is running", "score": 4.8}',
@@ -76,6 +85,7 @@ COLUMNS = {
     "text-classification": "{text: body, label: topic}",
     "text-pair-classification": "{text_a: premise, text_b: hypothesis, label: relation}",
     "relation-extraction": "{text: sentence, label: relation}",
+    "question-answering": "{context: paragraph, answers: gold}",
     "multi-label-classification": "{text: body, labels: topics}",
     "text-regression": "{text: body, score: stars}",
     "text-pair-regression": "{text_a: one, text_b: other, score: similarity}",
@@ -86,6 +96,7 @@ SETTINGS = {
     "text-classification": "    num_train_epochs: 5\n    learning_rate: 3e-4\n",
     "text-pair-classification": "    num_train_epochs: 3\n    learning_rate: 2e-4\n",
     "relation-extraction": "    num_train_epochs: 5\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
+    "question-answering": "    num_train_epochs: 3\n    learning_rate: 1e-4\n    head_learning_rate: 1e-3\n",
     "multi-label-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 3e-3\n",
     "text-regression": "    num_train_epochs: 4\n    learning_rate: 2e-4\n",
     "text-pair-regression": "    num_train_epochs: 4\n    learning_rate: 2e-4\n",

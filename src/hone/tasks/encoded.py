@@ -42,6 +42,6 @@ def encoded(task: Task, dataset: Dataset, *, cache: Path) -> Rows:
                 yield task.encode(dataset.slice(start, start + EXAMPLES_AT_ONCE), purpose="learn", start=start)
             except TextTooLong as error:
                 places = {index: dataset.place(index) for index in error.lengths}
-                raise TextTooLong(error.lengths, room=error.room, places=places) from None
+                raise type(error)(error.lengths, room=error.room, places=places) from None
 
     return Rows(stored(cache / "rows", encoding_key(task, dataset), pa.schema(list(task.row_schema.items())), batches))

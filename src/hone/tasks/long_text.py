@@ -41,6 +41,9 @@ class TextTooLong(DataError):
         places: File and line of each of them, where they are known.
     """
 
+    what = "texts are longer than a row, and long_text is 'refuse'"
+    fix = "Shorten them, or set long_text to window or truncate."
+
     def __init__(
         self, lengths: Mapping[int, int], *, room: int, places: Mapping[int, tuple[str, int | None]] | None = None
     ) -> None:
@@ -51,9 +54,9 @@ class TextTooLong(DataError):
             found = f"{length} tokens" + ("" if line is not None else f" in row {index + 1}")
             faults.append(Fault("data.text-too-long", found, f"at most {room}", file=file, line=line))
         super().__init__(
-            f"{len(lengths)} texts are longer than a row, and long_text is 'refuse'",
+            f"{len(lengths)} {self.what}",
             faults=faults,
-            fix="Shorten them, or set long_text to window or truncate.",
+            fix=self.fix,
             code="data.text-too-long",
         )
 

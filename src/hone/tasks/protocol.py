@@ -21,7 +21,7 @@ from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextSettings
 
 Decision = Mapping[str, Any]  # what turns scores into answers, fitted on validation; JSON values
-Says = Literal["one", "several", "number"]
+Says = Literal["one", "several", "number", "place"]
 Purpose = Literal["learn", "predict"]
 Columns = Mapping[str, Sequence[Any]]  # raw examples, columnar: field name -> one value an example
 Prediction = dict[str, Any]  # one JSON object an example; each task writes its shape in its file
@@ -70,8 +70,8 @@ class Task(Protocol):
     """See the module's docstring; ``labels`` are fixed when the task is made.
 
     Attributes:
-        says: What the scores of an answer tell: ``one`` of the labels, ``several`` of them, each by itself, or a
-            ``number``.
+        says: What the scores of an answer tell: ``one`` of the labels, ``several`` of them, each by itself, a
+            ``number``, or for each label one ``place`` among all.
     """
 
     name: str

@@ -48,6 +48,21 @@ class TextPairClassificationSettings(TextClassificationSettings):
     long_text: Literal["truncate", "refuse"] = "truncate"
 
 
+class QuestionAnsweringSettings(TextSettings):
+    """Settings of ``question-answering``.
+
+    Attributes:
+        long_text: What becomes of a context that does not fit beside its question: read through several windows, whose
+            best answer is taken, or refused with an error.
+        stride: Tokens that neighboring windows share; an answer that is longer may be cut by every window.
+        max_answer_tokens: The longest answer.
+    """
+
+    long_text: Literal["window", "refuse"] = "window"
+    stride: Annotated[int, Field(ge=0)] = 128
+    max_answer_tokens: Annotated[int, Field(ge=1)] = 30
+
+
 class RelationSettings(TextSettings):
     """Settings of ``relation-extraction``.
 

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from hone.compress.taught import distance
+from hone.compress.taught import answers, distance
 from hone.tasks.protocol import Says
 
 
@@ -42,6 +42,18 @@ def test_labels_count_together_as_one_answer() -> None:
     once = distance(student, teacher, says="several", temperature=1.0)
     thrice = distance(student.repeat(1, 3), teacher.repeat(1, 3), says="several", temperature=1.0)
     assert float(thrice) == pytest.approx(float(once), abs=1e-5)
+
+
+def test_places_are_chosen_among_those_of_a_row() -> None:
+    scores, mask = torch.randn(2, 4, 2), torch.tensor([[True] * 4, [True, True, False, False]])
+    found = answers(scores, mask, says="place")
+    assert found.shape == (4, 4)  # a start and an end a row
+    assert torch.equal(found[0], scores[0, :, 0])
+    assert torch.equal(found[3, :2], scores[1, :2, 1])
+    assert torch.softmax(found, dim=1)[2:, 2:].sum() == 0
+    other = answers(torch.randn(2, 4, 2), mask, says="place")
+    apart = distance(found, other, says="place", temperature=1.0)
+    assert float(apart) == pytest.approx(float(distance(found, other, says="one", temperature=1.0)) / 2)
 
 
 def test_numbers_are_as_far_apart_as_they_are() -> None:

@@ -216,3 +216,25 @@ def test_spans_lie_in_the_text_and_apart(head: Any, tail: Any, code: str, field:
     assert [(fault.code, fault.field, fault.line) for fault in faults] == ([(code, field, 2)] if code else [])
     if not code:
         assert values["head"] == {"start": 0, "end": 3}
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"),
+    [
+        ([{"text": "cat", "start": 4}], ""),
+        ([], ""),
+        ([{"text": "cat", "start": 4}, {"text": "dog", "start": 4}], "data.answer-place"),
+        ([{"text": "cat", "start": 5}], "data.answer-place"),
+        ([{"text": "cat", "start": -3}], "data.answer-place"),
+        ([{"text": " ", "start": 3}], "data.answers-kind"),
+        ([{"text": "cat"}], "data.answers-kind"),
+        (["cat"], "data.answers-kind"),
+        ({"text": ["cat"], "answer_start": [4]}, "data.answers-kind"),
+    ],
+)
+def test_answers_stand_in_their_context(answers: Any, code: str) -> None:
+    checker = RowChecker((Field("context", "text"), Field("answers", "answers")), columns={})
+    values, faults = checker.check({"context": "the cat", "answers": answers}, file="f", line=2)
+    assert [(fault.code, fault.field) for fault in faults] == ([(code, "answers")] if code else [])
+    if not code:
+        assert values["answers"] == answers

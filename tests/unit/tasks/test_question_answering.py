@@ -1,0 +1,184 @@
+"""``question-answering``: targets and answers at exact offsets, windows joined to one answer, none where none is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hone.core.errors import DataError
+from hone.data.dataset import Dataset
+from hone.tasks.encoded import encoded
+from hone.tasks.make import make_task
+from hone.tasks.protocol import Deciding, LossOptions
+from hone.tasks.question_answering import best_span
+from hone.tasks.questions import QuestionTooLong
+from hone.tasks.rows import Rows
+from hone.tasks.settings import QuestionAnsweringSettings
+
+CONTEXT = "the screen is broken , please reset the password now"
+
+
+@pytest.fixture
+def make(tiny_base: Path) -> Any:
+    def make(**settings: Any) -> Any:
+        chosen = QuestionAnsweringSettings.model_validate(settings)
+        return make_task("question-answering", chosen, labels=("start", "end"), folder=tiny_base)
+
+    return make
+
+
+def columns(*answers: str, context: str = CONTEXT, question: str = "what") -> dict[str, list[Any]]:
+    """One example a given answer; an empty one stands for none."""
+    gold = [[{"text": text, "start": context.index(text)}] if text else [] for text in answers]
+    return {"context": [context] * len(gold), "question": [question] * len(gold), "answers": gold}
+
+
+def tokens_at(task: Any, rows: Rows, row: int, place: int) -> str:
+    """The text of the token at a place of a row."""
+    batch = task.collate(rows, np.array([row]))
+    at = batch["answer_positions"][0, place]
+    return str(task.tokenizer.pretrained.decode([int(batch["input_ids"][0, at])]))
+
+
+def test_targets_are_the_tokens_of_the_answer(make: Any) -> None:
+    task = make()
+    rows = Rows(task.encode(columns("broken", "reset the password", ""), purpose="learn"))
+    targets = task.collate(rows, np.arange(3))["targets"].tolist()
+    assert [tokens_at(task, rows, 0, place) for place in targets[0]] == ["broken", "broken"]
+    assert [tokens_at(task, rows, 1, place) for place in targets[1]] == ["reset", "password"]
+    assert targets[2] == [0, 0]
+
+
+def test_every_word_of_a_context_is_found_again_at_its_offsets(make: Any) -> None:
+    """A model that is sure of the gold places answers with the gold text, whatever the word."""
+    task = make()
+    words = sorted(set(CONTEXT.split()))
+    given = columns(*words)
+    rows = Rows(task.encode(given, purpose="learn"))
+    batch = task.collate(rows, np.arange(len(rows)))
+    partials = []
+    for row, (start, end) in enumerate(batch["targets"].tolist()):
+        scores = np.zeros((int(batch["answer_mask"][row].sum()), 2), dtype=np.float32)
+        scores[start, 0] = scores[end, 1] = 5.0
+        partials.append(scores)
+    answers = task.join(given, rows, partials, constants={})
+    assert [answer["answer"] for answer in answers] == words
+    for answer in answers:
+        assert CONTEXT[answer["start"] : answer["end"]] == answer["answer"]
+
+
+def test_an_answer_across_two_windows_is_in_neither(make: Any) -> None:
+    task = make(max_length=16, stride=2)
+    rows = Rows(task.encode(columns("broken"), purpose="learn"))
+    assert len(rows) > 1
+    assert rows.lengths.max() <= 16
+    found = task.collate(rows, np.arange(len(rows)))["targets"]
+    assert sum(int(pair.any()) for pair in found) >= 1
+    whole = Rows(make(max_length=16, stride=0).encode(columns(CONTEXT), purpose="learn"))
+    assert not task.collate(whole, np.arange(len(whole)))["targets"].any()
+
+
+def test_the_best_window_answers_and_all_must_deny(make: Any) -> None:
+    task = make(max_length=16, stride=2)
+    given = columns("password")
+    rows = Rows(task.encode(given, purpose="learn"))
+    batch = task.collate(rows, np.arange(len(rows)))
+    partials = []
+    for row, (start, end) in enumerate(batch["targets"].tolist()):
+        scores = np.full((int(batch["answer_mask"][row].sum()), 2), -3.0, dtype=np.float32)
+        scores[0] = 1.0  # every window without the answer denies one
+        if start:
+            scores[0], scores[start, 0], scores[end, 1] = 0.5, 2.0, 2.0
+        partials.append(scores)
+    [answer] = task.join(given, rows, partials, constants={})
+    assert answer["answer"] == "password"
+    assert answer["margin"] == pytest.approx(4.0 - 1.0)
+    assert answer["score"] == pytest.approx(1 / (1 + np.exp(-3.0)))
+
+
+def test_the_best_span_is_found_among_all() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        scores = rng.normal(size=(int(rng.integers(1, 12)), 2)).astype(np.float32)
+        most = int(rng.integers(1, 6))
+        pairs = [(i, j) for i in range(len(scores)) for j in range(i, min(i + most, len(scores)))]
+        expected = max(float(scores[i, 0] + scores[j, 1]) for i, j in pairs)
+        value, first, last = best_span(scores, most=most)
+        assert value == pytest.approx(expected)
+        assert 0 <= last - first < most
+    assert best_span(np.zeros((0, 2), dtype=np.float32), most=3)[0] == -np.inf
+
+
+def test_an_empty_context_has_no_answer(make: Any) -> None:
+    task = make()
+    given = {"context": [""], "question": ["what"]}
+    rows = Rows(task.encode(given, purpose="predict"))
+    [answer] = task.join(given, rows, [np.zeros((1, 2), dtype=np.float32)], constants={})
+    assert (answer["answer"], answer["start"], answer["end"]) == ("", None, None)
+
+
+def test_places_that_are_padding_take_no_part_in_the_loss(make: Any) -> None:
+    task = make()
+    short, long = columns("broken", context="is broken"), columns("broken")
+    both = {name: short[name] + long[name] for name in short}
+    rows = Rows(task.encode(both, purpose="learn"))
+    batch = task.collate(rows, np.arange(2))
+    scores = torch.randn(*batch["answer_positions"].shape, 2)
+    together = task.loss({"logits": scores}, batch, options=LossOptions())
+    alone = task.collate(rows, np.array([0]))
+    places = alone["answer_positions"].shape[1]
+    first = task.loss({"logits": scores[:1, :places]}, alone, options=LossOptions())
+    second = task.loss({"logits": scores[1:]}, task.collate(rows, np.array([1])), options=LossOptions())
+    assert float(together.total) == pytest.approx(float(first.total + second.total), rel=1e-5)
+    assert together.weight == 2.0
+
+
+def said(margin: float, text: str) -> dict[str, Any]:
+    return {"best": {"text": text, "start": 0, "end": len(text)}, "margin": margin, "truncated": False}
+
+
+def test_the_margin_from_which_answering_is_best_is_tuned(make: Any) -> None:
+    task = make()
+    assert isinstance(task, Deciding)
+    gold = [[{"text": "ada", "start": 0}]] * 3 + [[]] * 3
+    given = [said(m, "ada") for m in (-1.0, 0.5, 3.0)] + [said(m, "x") for m in (-4.0, -3.0, -2.0)]
+    decision = task.fit_decision(given, {"answers": gold})
+    assert -2.0 < decision["margin"] < -1.0
+    decided = task.decided(decision)
+    assert [bool(decided.answered(one)["answer"]) for one in given] == [True] * 3 + [False] * 3
+    assert task.answered(given[0])["answer"] == ""  # without a decision, from 0
+    nothing = task.fit_decision([said(9.0, "x")] * 2, {"answers": [[], []]})
+    assert task.decided(nothing).answered(said(9.0, "x"))["answer"] == ""
+
+
+def test_equal_margins_are_decided_alike(make: Any) -> None:
+    task = make()
+    gold = [[{"text": "ada", "start": 0}], [], []]
+    decision = task.fit_decision([said(1.0, "ada"), said(1.0, "x"), said(1.0, "x")], {"answers": gold})
+    assert task.decided(decision).answered(said(1.0, "ada"))["answer"] == ""
+
+
+def test_measures_of_a_known_case(make: Any) -> None:
+    task = make()
+    gold = [[{"text": "river Seine", "start": 0}], [{"text": "Ada", "start": 0}], [], []]
+    answers = [{"answer": text} for text in ("Seine", "Ada", "", "x")]
+    measures = task.measures(task.tally(answers, {"answers": gold}))
+    assert measures == pytest.approx(
+        {"f1": (2 / 3 + 1 + 1 + 0) / 4, "exact_match": 0.5, "f1_answerable": 5 / 6, "unanswerable_recall": 0.5}
+    )
+
+
+def test_a_question_that_fills_the_row_is_named(make: Any, tmp_path: Path) -> None:
+    task = make(max_length=24)
+    good, bad = columns("broken"), columns("broken", question="what " * 30)
+    rows = Dataset.from_columns("train", {name: good[name] + bad[name] for name in good})
+    with pytest.raises(QuestionTooLong) as caught:
+        encoded(task, rows, cache=tmp_path)
+    assert caught.value.lengths.keys() == {1}
+    assert "question" in str(caught.value)
+    with pytest.raises(DataError):
+        make(max_length=24, long_text="refuse").encode(columns("broken", context=CONTEXT * 3), purpose="predict")
