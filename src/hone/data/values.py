@@ -187,6 +187,12 @@ def misplaced(span: Mapping[str, int], text: str, *, stated: Any = None) -> str:
 
 
 def _answer_list(raw: Any) -> tuple[Any, str]:
+    """Answers as a list of objects, or as the hub's copies of SQuAD have them: texts beside starts."""
+    if isinstance(raw, Mapping) and isinstance(raw.get("text"), list | tuple):
+        starts = raw.get("answer_start")
+        if not isinstance(starts, list | tuple) or len(starts) != len(raw["text"]):
+            return None, "an object without an answer_start for each text"
+        raw = [{"text": text, "start": start} for text, start in zip(raw["text"], starts, strict=True)]
     if not isinstance(raw, list | tuple):
         return None, _described(raw)
     found = []

@@ -52,12 +52,14 @@ class QuestionAnsweringSettings(TextSettings):
     """Settings of ``question-answering``.
 
     Attributes:
+        max_length: Most tokens of a row, question and context together; None: the most the base reads.
         long_text: What becomes of a context that does not fit beside its question: read through several windows, whose
             best answer is taken, or refused with an error.
         stride: Tokens that neighboring windows share; an answer that is longer may be cut by every window.
         max_answer_tokens: The longest answer.
     """
 
+    max_length: Annotated[int, Field(ge=32)] | None = None
     long_text: Literal["window", "refuse"] = "window"
     stride: Annotated[int, Field(ge=0)] = 128
     max_answer_tokens: Annotated[int, Field(ge=1)] = 30

@@ -20,6 +20,7 @@ from hone.tasks.rows import Rows
 from hone.tasks.settings import QuestionAnsweringSettings
 
 CONTEXT = "the screen is broken , please reset the password now"
+LONG = CONTEXT + " thanks" * 12 + " and my money back" + " today" * 12
 
 
 @pytest.fixture
@@ -72,19 +73,19 @@ def test_every_word_of_a_context_is_found_again_at_its_offsets(make: Any) -> Non
 
 
 def test_an_answer_across_two_windows_is_in_neither(make: Any) -> None:
-    task = make(max_length=16, stride=2)
-    rows = Rows(task.encode(columns("broken"), purpose="learn"))
+    task = make(max_length=32, stride=2)
+    rows = Rows(task.encode(columns("broken", context=LONG), purpose="learn"))
     assert len(rows) > 1
-    assert rows.lengths.max() <= 16
+    assert rows.lengths.max() <= 32
     found = task.collate(rows, np.arange(len(rows)))["targets"]
     assert sum(int(pair.any()) for pair in found) >= 1
-    whole = Rows(make(max_length=16, stride=0).encode(columns(CONTEXT), purpose="learn"))
+    whole = Rows(make(max_length=32, stride=0).encode(columns(LONG, context=LONG), purpose="learn"))
     assert not task.collate(whole, np.arange(len(whole)))["targets"].any()
 
 
 def test_the_best_window_answers_and_all_must_deny(make: Any) -> None:
-    task = make(max_length=16, stride=2)
-    given = columns("password")
+    task = make(max_length=32, stride=2)
+    given = columns("money", context=LONG)
     rows = Rows(task.encode(given, purpose="learn"))
     batch = task.collate(rows, np.arange(len(rows)))
     partials = []
@@ -95,7 +96,7 @@ def test_the_best_window_answers_and_all_must_deny(make: Any) -> None:
             scores[0], scores[start, 0], scores[end, 1] = 0.5, 2.0, 2.0
         partials.append(scores)
     [answer] = task.join(given, rows, partials, constants={})
-    assert answer["answer"] == "password"
+    assert answer["answer"] == "money"
     assert answer["margin"] == pytest.approx(4.0 - 1.0)
     assert answer["score"] == pytest.approx(1 / (1 + np.exp(-3.0)))
 
@@ -173,12 +174,12 @@ def test_measures_of_a_known_case(make: Any) -> None:
 
 
 def test_a_question_that_fills_the_row_is_named(make: Any, tmp_path: Path) -> None:
-    task = make(max_length=24)
-    good, bad = columns("broken"), columns("broken", question="what " * 30)
+    task = make(max_length=32)
+    good, bad = columns("broken"), columns("broken", question="what " * 40)
     rows = Dataset.from_columns("train", {name: good[name] + bad[name] for name in good})
     with pytest.raises(QuestionTooLong) as caught:
         encoded(task, rows, cache=tmp_path)
     assert caught.value.lengths.keys() == {1}
     assert "question" in str(caught.value)
     with pytest.raises(DataError):
-        make(max_length=24, long_text="refuse").encode(columns("broken", context=CONTEXT * 3), purpose="predict")
+        make(max_length=32, long_text="refuse").encode(columns("broken", context=CONTEXT * 3), purpose="predict")
