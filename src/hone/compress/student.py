@@ -116,4 +116,6 @@ def _speak_alone(student: Model, start: Start) -> None:
             table.data[ids] = (alone - norm.bias) / torch.where(norm.weight.abs() < 1e-3, 1e-3, norm.weight)
     for other in (embeddings.position_embeddings, embeddings.token_type_embeddings):
         nn.init.zeros_(other.weight)
+    # Were places to learn, a token's share of the scores would differ from place to place, and no table could hold it.
+    embeddings.position_embeddings.weight.requires_grad_(False)
     embeddings.LayerNorm.load_state_dict(norm.state_dict())

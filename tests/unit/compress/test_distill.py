@@ -203,3 +203,18 @@ def test_what_cannot_be_a_student_is_told(text_bundle: Path, tmp_path: Path) -> 
     given.model.head.reads = "first"  # type: ignore[misc]
     with pytest.raises(RecipeError, match="the same for every text"):
         distill(DistillSettings(layers=0), given)
+
+
+def test_a_student_without_layers_answers_by_its_table_after_it_has_learned(text_bundle: Path, tmp_path: Path) -> None:
+    given = start(text_bundle, tmp_path, train=labeled())
+    before = given.model.embeddings.word_embeddings.weight.clone()
+    made = distill(DistillSettings(layers=0, num_train_epochs=3), given)
+    assert isinstance(made.model, Model)
+    assert not torch.equal(made.model.embeddings.word_embeddings.weight, before)
+    student = made.model.fix().eval()
+    assert student.token_scores is not None
+    batch = made.task.collate(encoded(made.task, labeled(), cache=tmp_path), np.arange(4))
+    with torch.inference_mode():
+        by_table = student(batch)["logits"]
+        student.token_scores = None
+        assert torch.allclose(by_table, student(batch)["logits"], atol=1e-5)
