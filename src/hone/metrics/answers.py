@@ -1,42 +1,26 @@
-"""Measures of answers given as text: exact match and F1 over words (Rajpurkar et al. 2016), over characters in Chinese
-(Cui et al. 2019)."""
+"""Measures of answers given as text, by their words: exact match and F1 (Rajpurkar et al. 2016)."""
 
 from __future__ import annotations
 
-import re
-import string
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from hone.text.words import UNSPACED
-
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+Words = Sequence[str]
 
 
-def answer_words(text: str) -> list[str]:
-    """The words of an answer as the official script of SQuAD takes them: in lower case, without punctuation and
-    English articles; a character of a script without spaces is a word, as in that of CMRC 2018."""
-    kept = "".join(c for c in text.lower() if c not in string.punctuation and unicodedata.category(c)[0] != "P")
-    return _WORD.findall(_ARTICLES.sub(" ", kept))
+def exact_match(gold: Sequence[Words], said: Words) -> bool:
+    """Whether what was said has the words of one of the right answers; where there is none, whether nothing was."""
+    return any(list(one) == list(said) for one in gold) if gold else not said
 
 
-def exact_match(gold: Sequence[str], said: str) -> bool:
-    """Whether what was said has the words of one of the right answers; of none, whether nothing was said."""
-    words = answer_words(said)
-    return any(answer_words(one) == words for one in gold) if gold else not words
+def answer_f1(gold: Sequence[Words], said: Words) -> float:
+    """F1 of the words of what was said, against the right answer that it is nearest to; where there is none, 1 if
+    nothing was said and else 0."""
+    return max((_f1(one, said) for one in gold), default=float(not said))
 
 
-def answer_f1(gold: Sequence[str], said: str) -> float:
-    """F1 of the words of what was said, against the right answer that it is nearest to; of none, 1 where nothing was
-    said and else 0."""
-    words = answer_words(said)
-    return max((_f1(answer_words(one), words) for one in gold), default=float(not words))
-
-
-def _f1(gold: list[str], said: list[str]) -> float:
+def _f1(gold: Words, said: Words) -> float:
     if not gold or not said:
-        return float(gold == said)
+        return float(list(gold) == list(said))
     shared = sum((Counter(gold) & Counter(said)).values())
     return 2 * shared / (len(gold) + len(said))

@@ -33,6 +33,7 @@ from hone.tasks.questions import QuestionReading
 from hone.tasks.reading import BETWEEN
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
 from hone.tasks.settings import QuestionAnsweringSettings
+from hone.text.answers import answer_words
 
 UNREAD = -1e4  # the margin where a context has nothing to answer with
 NEVER = -1e9  # score of a place that is padding
@@ -168,9 +169,11 @@ class QuestionAnswering:
 
     def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision:
         """The margin from which answering is best for F1: ``{"margin": logits}``."""
-        gold = [[answer["text"] for answer in answers] for answers in columns["answers"]]
         gain = np.array(
-            [answer_f1(g, p["best"]["text"]) - (not g) for g, p in zip(gold, predictions, strict=True)]
+            [
+                answer_f1(_words(answers), answer_words(p["best"]["text"])) - (not answers)
+                for answers, p in zip(columns["answers"], predictions, strict=True)
+            ]
         )  # of answering over saying that there is no answer
         margins = np.array([p["margin"] for p in predictions])
         order = np.argsort(-margins, kind="stable")
@@ -195,7 +198,7 @@ class QuestionAnswering:
         was rightly said: float64 [examples, 7], the last a 1; additive."""
         out = np.zeros((len(predictions), 7))
         for i, (prediction, answers) in enumerate(zip(predictions, columns["answers"], strict=True)):
-            gold, said = [answer["text"] for answer in answers], prediction["answer"]
+            gold, said = _words(answers), answer_words(prediction["answer"])
             f1 = answer_f1(gold, said)
             out[i] = (exact_match(gold, said), f1, f1 * bool(gold), bool(gold), not gold, not gold and not said, 1)
         return out
@@ -224,6 +227,10 @@ class QuestionAnswering:
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         return bool((one["start"], one["end"]) == (other["start"], other["end"]))
+
+
+def _words(answers: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    return [answer_words(answer["text"]) for answer in answers]
 
 
 def _share(part: float, whole: float) -> float | None:

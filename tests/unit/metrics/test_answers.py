@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hone.metrics.answers import answer_f1, answer_words, exact_match
+from hone.metrics.answers import answer_f1, exact_match
+from hone.text.answers import answer_words
 
 
 @pytest.mark.parametrize(
@@ -39,5 +40,6 @@ def test_words_of_an_answer(text: str, words: list[str]) -> None:
     ],
 )
 def test_exact_match_and_f1(gold: list[str], said: str, exact: bool, f1: float) -> None:
-    assert exact_match(gold, said) is exact
-    assert answer_f1(gold, said) == pytest.approx(f1)
+    words = [answer_words(one) for one in gold]
+    assert exact_match(words, answer_words(said)) is exact
+    assert answer_f1(words, answer_words(said)) == pytest.approx(f1)
