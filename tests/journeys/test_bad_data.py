@@ -106,7 +106,7 @@ BAD: list[Any] = [
     (SCORES, "infinite.jsonl", b'{"text": "a", "score": 1}\n{"text": "b", "score": Infinity}\n', [(2, "score")]),
     (SCORES, "words.csv", b"text,score\na,1.5\nb,good\n", [(3, "score")]),
     (PAIRS, "one-text.jsonl", jsonl({"text_a": "a", "label": "x"}), [(1, "text_b")]),
-    (SETS, "again.jsonl", jsonl({"text": "a", "labels": ["x", "x"]}), [(1, "labels")]),
+    (SETS, "half-label.jsonl", jsonl({"text": "a", "labels": ["x", 1.5]}), [(1, "labels")]),
     (SETS, "no-list.jsonl", jsonl({"text": "a", "labels": "x"}), [(1, "labels")]),
     (ANSWERS, "astray.jsonl", jsonl({"context": "a cat", "question": "q", "answers": [{"text": "dog", "start": 2}]}),
      [(1, "answers")]),

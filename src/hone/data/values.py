@@ -27,7 +27,7 @@ EXPECTED: dict[Kind, str] = {
     "text": "text",
     "label": "a label: text or a whole number",
     "tokens": "a list of at least one word",
-    "labels": "a list of labels, none of them twice",
+    "labels": "a list of labels",
     "tags": "a list of BIO tags",
     "score": "a finite number",
     "span": "an object with start and end, in characters of the text, end exclusive",
@@ -150,15 +150,15 @@ def _label(raw: Any) -> tuple[Any, str]:
 
 
 def _label_set(raw: Any) -> tuple[Any, str]:
-    """Labels, sorted, for a set has no order; none at all is an answer too."""
+    """Labels, sorted and each once, for that is a set; none at all is an answer too."""
     if not isinstance(raw, list | tuple):
         return None, _described(raw)
-    labels: list[str] = []
+    labels: set[str] = set()
     for i, one in enumerate(raw):
         label, wrong = _label(one)
-        if wrong or label in labels:
-            return None, f"{wrong or f'the label {label!r} again'} at place {i + 1} of the list"
-        labels.append(label)
+        if wrong:
+            return None, f"{wrong} at place {i + 1} of the list"
+        labels.add(label)
     return sorted(labels), ""
 
 
