@@ -9,8 +9,10 @@ from hone.models.heads import (
     HEADS,
     SHAPE_WIDTH,
     Head,
+    MarkerStates,
     MeanPooled,
     SequenceLogits,
+    SpanScores,
     Tagging,
     TokenLogits,
     at_words,
@@ -155,7 +157,26 @@ def test_every_head_says_what_transformers_alone_gets() -> None:
     gives = {name: (HEADS[name].auto_class, HEADS[name].gives) for name in HEADS}
     assert gives == {
         "sequence-cls": ("AutoModelForSequenceClassification", "logits"),
+        "sequence-markers": ("AutoModel", "hidden"),
         "sequence-mean": ("AutoModel", "hidden"),
+        "span": ("AutoModel", "hidden"),
         "token-linear": ("AutoModelForTokenClassification", "logits"),
         "token-tagging": ("AutoModel", "hidden"),
     }
+
+
+def test_markers_are_read_side_by_side() -> None:
+    head = MarkerStates(("a", "b", "c"), width=4, dropout=0.5).eval()
+    states, places = torch.randn(2, 5, 4), torch.tensor([[1, 3], [4, 0]])
+    logits = head(states, {"marker_positions": places})["logits"]
+    for row, (one, other) in enumerate(places.tolist()):
+        expected = head.linear(torch.cat([states[row, one], states[row, other]]))
+        assert torch.allclose(logits[row], expected, atol=1e-6)
+    assert head.entries() == ("marker_positions",)
+
+
+def test_each_place_of_a_span_has_its_own_scores() -> None:
+    head = SpanScores(("start", "end"), width=4, dropout=0.5).eval()
+    states, places = torch.randn(1, 5, 4), torch.tensor([[0, 3, 4]])
+    logits = head(states, {"answer_positions": places})["logits"]
+    assert torch.allclose(logits, head.linear(states[:, [0, 3, 4]]), atol=1e-6)
