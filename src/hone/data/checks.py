@@ -39,7 +39,8 @@ def input_hashes(dataset: Dataset, *fields: str) -> NDArray[np.void]:
     for at in range(0, len(dataset), ROWS_AT_ONCE):
         part = dataset.slice(at, at + ROWS_AT_ONCE)
         for i, values in enumerate(zip(*(part[field] for field in fields), strict=True)):
-            raw = "\1".join(map(_raw, values))
+            parts = [_raw(value) for value in values]
+            raw = parts[0] if len(parts) == 1 else "".join(f"{len(part)}:{part}" for part in parts)
             out[at + i] = hashlib.blake2b(raw.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return out
 
