@@ -10,20 +10,30 @@ import pytest
 from fastapi.testclient import TestClient
 
 import hone
-from conftest import classification_rows, write_jsonl
 from hone.bundle.bundle import Bundle
 from hone.cli.main import main
 from hone.predict.predictor import load
 from hone.report.catalog import CATALOGS
 from hone.serve.app import make_app
 
+TEXTS = {
+    "refund": ["i want my money back", "please refund my order", "refund not here yet", "need the refund for the card"],
+    "password": ["forgot my password", "reset the password please", "password does not work", "new password email"],
+    "broken": ["the screen is broken", "my laptop is broken", "printer broken again", "broken phone screen"],
+}
+ENDINGS = ["", " please", " thanks", " now", " today", " again", " help me", " asap"]
 NAMES = {"refund": 1.0, "password": 2.0, "broken": 4.0}
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
 
 
 def rows_for(task: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for i, row in enumerate(classification_rows()):
-        text, label = str(row["text"]), str(row["label"])
+    texts = [(text + ending, label) for label, some in TEXTS.items() for text in some for ending in ENDINGS]
+    for i, (text, label) in enumerate(texts):
         pair = {"text_a": " ".join(text.split()[:2]), "text_b": " ".join(text.split()[2:])}
         first, second = text.split()[:2]
         spans = {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hone.data.dataset import Dataset
 from hone.predict.batching import score_rows
 from hone.predict.engine import Engine
 from hone.tasks.encoded import encoded
-from hone.tasks.protocol import Deciding, Prediction, Task
+from hone.tasks.protocol import Columns, Deciding, Prediction, Task
+from hone.tasks.rows import Rows
 
 
 def with_decision(task: Task, engine: Engine, validation: Dataset, *, cache: Path) -> Task:
@@ -19,14 +19,15 @@ def with_decision(task: Task, engine: Engine, validation: Dataset, *, cache: Pat
     if not isinstance(task, Deciding):
         return task
     rows, columns = encoded(task, validation, cache=cache), validation.slice(0, len(validation))
-    scores = score_rows(task, engine, rows)
-    predictions = task.join(columns, rows, scores, constants=engine.constants)
-    return task.decided(task.fit_decision(predictions, columns))
+    return task.decided(task.fit_decision(answers(task, engine, rows, columns), columns))
 
 
-def decided_measures(
-    task: Task, predictions: Sequence[Prediction], columns: Mapping[str, Sequence[Any]]
-) -> dict[str, float | None]:
+def answers(task: Task, engine: Engine, rows: Rows, columns: Columns) -> list[Prediction]:
+    """Answers to examples whose rows are encoded already."""
+    return task.join(columns, rows, score_rows(task, engine, rows), constants=engine.constants)
+
+
+def decided_measures(task: Task, predictions: Sequence[Prediction], columns: Columns) -> dict[str, float | None]:
     """Measures of answers, with the decision that is best for these very ones where the task makes any: how good a
     model is that will have its decision fitted like that."""
     if isinstance(task, Deciding):

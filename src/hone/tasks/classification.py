@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,37 +18,27 @@ from torch import Tensor
 from torch.nn import functional
 
 from hone.core.measures import MeasureSpec
-from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.metrics.calibration import expected_calibration_error
 from hone.metrics.classification import accuracy, confusion, f1_averages, per_class
-from hone.models.heads import HeadSpec, Outputs
-from hone.models.tokenizer import Tokenizer
+from hone.models.heads import Outputs
 from hone.report.report import Cell, Grid
 from hone.tasks.calibration_tables import calibration_tables
-from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
-from hone.tasks.reading import Reading
-from hone.tasks.rows import Batch, IntArray, Rows, rows_of
-from hone.tasks.settings import TextClassificationSettings, TextSettings
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Says, Scored
+from hone.tasks.rows import Batch, IntArray, Rows
+from hone.tasks.settings import TextClassificationSettings
+from hone.tasks.whole_text import WholeText
 
 CONFUSED_PAIRS = 20
 
 
-class TextClassification:
-    """Single-label classification of a text.
-
-    Args:
-        settings: The task's settings.
-        labels: Label names, in the order of the logits.
-        tokenizer: The base's.
-        model_limit: Most tokens the backbone reads.
-    """
+class TextClassification(WholeText):
+    """Single-label classification of a text."""
 
     name = "text-classification"
-    inputs: tuple[Field, ...] = (Field("text", "text"),)
     targets = (Field("label", "label"),)
+    target_type = pa.int64()
     says: Says = "one"
-    additive = False
     main_measure = "accuracy"
     measure_specs: Mapping[str, MeasureSpec] = {
         "accuracy": MeasureSpec(interval="wilson"),
@@ -57,33 +48,8 @@ class TextClassification:
         "ece": MeasureSpec(better="lower", interval="bootstrap"),
     }
 
-    def __init__(
-        self, settings: TextSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
-    ) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
-        self._reading = self._reads(model_limit)
-        self.max_tokens = self._reading.max_tokens
-        self.head = HeadSpec(self._head_kind(), labels)
-        self._ids = {label: i for i, label in enumerate(labels)}
-
-    def _reads(self, model_limit: int) -> Reading:
-        """How its examples become rows."""
-        names = [field.name for field in self.inputs]
-        return Reading(self.settings, tokenizer=self.tokenizer, model_limit=model_limit, fields=names)
-
-    def _head_kind(self) -> str:
-        assert isinstance(self.settings, TextClassificationSettings)
-        return f"sequence-{self.settings.pooling}"
-
     @staticmethod
-    def settled(settings: TextSettings, train: Dataset) -> TextSettings:
-        """As they are: they leave nothing to the data."""
-        return settings
-
-    @staticmethod
-    def weighs_labels(settings: TextSettings) -> bool:
+    def weighs_labels(settings: TextClassificationSettings) -> bool:
         """Always."""
         return True
 
@@ -94,22 +60,11 @@ class TextClassification:
         numeric = all(re.fullmatch(r"-?\d+", label) for label in seen)
         return tuple(sorted(seen, key=lambda label: (int(label), label) if numeric else (0, label)))
 
-    @property
-    def row_schema(self) -> dict[str, pa.DataType]:
-        return {**self._reading.schema, "label": pa.int64()}
+    def target_of(self, value: Any) -> int:
+        return self._ids[value]
 
-    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
-        out = self._reading.encode(columns, purpose=purpose, start=start)
-        if purpose == "predict":
-            return rows_of(out, self._reading.schema)
-        out["label"] = [self._ids[columns["label"][example - start]] for example in out["example"]]
-        return rows_of(out, self.row_schema)
-
-    def collate(self, rows: Rows, index: IntArray) -> Batch:
-        batch = self._reading.collate(rows, index)
-        if "label" in rows.table.column_names:
-            batch["label"] = torch.from_numpy(rows.scalar("label")[index])
-        return batch
+    def collated(self, rows: Rows, index: IntArray) -> Tensor:
+        return torch.from_numpy(rows.scalar("label")[index])
 
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         labels, weights = batch["label"], options.class_weights
@@ -119,32 +74,15 @@ class TextClassification:
         weight = float(len(labels)) if weights is None else float(weights[labels].sum())
         return Loss(each.sum(), weight)
 
-    def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
-        return list(outputs["logits"].float().cpu().numpy())
+    def meaning(self, scores: FloatArray) -> FloatArray:
+        chances: FloatArray = np.exp(scores - scores.max(axis=1, keepdims=True))
+        chances /= chances.sum(axis=1, keepdims=True)
+        return chances
 
-    def join(
-        self,
-        columns: Columns,
-        rows: Rows,
-        partials: Sequence[NDArray[np.float32]],
-        *,
-        constants: Mapping[str, Tensor],
-    ) -> list[Prediction]:
-        if not len(rows):
-            return []
-        logits = np.asarray(partials, dtype=np.float64)  # [rows, labels]
-        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chances, cut = self._reading.joined(rows, chances / chances.sum(axis=1, keepdims=True))
-        best = chances.argmax(axis=1)
-        return [
-            {
-                "label": self.labels[k],
-                "score": float(row[k]),
-                "scores": dict(zip(self.labels, row.tolist(), strict=True)),
-                "truncated": bool(c),
-            }
-            for k, row, c in zip(best, chances, cut, strict=True)
-        ]
+    def answer(self, values: FloatArray, *, truncated: bool) -> Prediction:
+        best = int(values.argmax())
+        scores = dict(zip(self.labels, values.tolist(), strict=True))
+        return {"label": self.labels[best], "score": float(values[best]), "scores": scores, "truncated": truncated}
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
         """Gold label, predicted label, confidence: float64 [examples, 3]."""

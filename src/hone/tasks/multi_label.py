@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,20 +19,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from hone.core.measures import MeasureSpec
-from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.metrics import multi_label as metrics
 from hone.metrics.classification import precision_recall_f1
-from hone.models.heads import HeadSpec, Outputs
+from hone.models.heads import Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
-from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
-from hone.tasks.reading import Reading
-from hone.tasks.rows import Batch, IntArray, Rows, padded, rows_of
+from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Says, Scored
+from hone.tasks.rows import Batch, IntArray, Rows, padded
 from hone.tasks.settings import MultiLabelSettings
+from hone.tasks.whole_text import WholeText
 
 
-class MultiLabelClassification:
+class MultiLabelClassification(WholeText):
     """A set of labels a text.
 
     Args:
@@ -42,10 +42,9 @@ class MultiLabelClassification:
     """
 
     name = "multi-label-classification"
-    inputs: tuple[Field, ...] = (Field("text", "text"),)
     targets = (Field("labels", "labels"),)
+    target_type = pa.list_(pa.int32())
     says: Says = "several"
-    additive = False
     main_measure = "micro_f1"
     measure_specs: Mapping[str, MeasureSpec] = {
         "micro_f1": MeasureSpec(),
@@ -60,22 +59,9 @@ class MultiLabelClassification:
     def __init__(
         self, settings: MultiLabelSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
     ) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
-        self._reading = Reading(
-            settings, tokenizer=tokenizer, model_limit=model_limit, fields=[field.name for field in self.inputs]
-        )
-        self.max_tokens = self._reading.max_tokens
-        self.head = HeadSpec(f"sequence-{settings.pooling}", labels)
+        super().__init__(settings, labels=labels, tokenizer=tokenizer, model_limit=model_limit)
         self.decision: Decision | None = None
         self._thresholds = np.full(len(labels), settings.threshold)
-        self._ids = {label: i for i, label in enumerate(labels)}
-
-    @staticmethod
-    def settled(settings: MultiLabelSettings, train: Dataset) -> MultiLabelSettings:
-        """As they are: they leave nothing to the data."""
-        return settings
 
     @staticmethod
     def weighs_labels(settings: MultiLabelSettings) -> bool:
@@ -87,24 +73,12 @@ class MultiLabelClassification:
         """The labels a training set teaches, sorted."""
         return tuple(sorted({label for labels in columns["labels"] for label in labels}))
 
-    @property
-    def row_schema(self) -> dict[str, pa.DataType]:
-        return {**self._reading.schema, "labels": pa.list_(pa.int32())}
+    def target_of(self, value: Any) -> list[int]:
+        return [self._ids[label] for label in value]
 
-    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
-        out = self._reading.encode(columns, purpose=purpose, start=start)
-        if purpose == "predict":
-            return rows_of(out, self._reading.schema)
-        out["labels"] = [[self._ids[label] for label in columns["labels"][i - start]] for i in out["example"]]
-        return rows_of(out, self.row_schema)
-
-    def collate(self, rows: Rows, index: IntArray) -> Batch:
-        batch = self._reading.collate(rows, index)
-        if "labels" in rows.table.column_names:
-            ids, there = padded(rows, "labels", index, fill=0)
-            gold = torch.zeros(len(index), len(self.labels))
-            batch["labels"] = gold.scatter_reduce(1, ids, there.float(), "amax")
-        return batch
+    def collated(self, rows: Rows, index: IntArray) -> Tensor:
+        ids, there = padded(rows, "labels", index, fill=0)
+        return torch.zeros(len(index), len(self.labels)).scatter_reduce(1, ids, there.float(), "amax")
 
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         scores, gold = outputs["logits"].float(), batch["labels"]
@@ -116,27 +90,13 @@ class MultiLabelClassification:
         weights = torch.ones_like(each[0]) if options.class_weights is None else options.class_weights
         return Loss((each @ weights).sum() / len(weights), len(each) * float(weights.mean()))
 
-    def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
-        return list(outputs["logits"].float().cpu().numpy())
+    def meaning(self, scores: FloatArray) -> FloatArray:
+        chances: FloatArray = 0.5 * (1 + np.tanh(0.5 * scores))  # the sigmoid, which never overflows
+        return chances
 
-    def join(
-        self,
-        columns: Columns,
-        rows: Rows,
-        partials: Sequence[NDArray[np.float32]],
-        *,
-        constants: Mapping[str, Tensor],
-    ) -> list[Prediction]:
-        if not len(rows):
-            return []
-        logits = np.asarray(partials, dtype=np.float64)  # [rows, labels]
-        chances, cut = self._reading.joined(
-            rows, 0.5 * (1 + np.tanh(0.5 * logits))
-        )  # the sigmoid, which never overflows
-        return [
-            self.answered({"labels": [], "scores": dict(zip(self.labels, row, strict=True)), "truncated": bool(c)})
-            for row, c in zip(chances.tolist(), cut, strict=True)
-        ]
+    def answer(self, values: FloatArray, *, truncated: bool) -> Prediction:
+        scores = dict(zip(self.labels, values.tolist(), strict=True))
+        return self.answered({"labels": [], "scores": scores, "truncated": truncated})
 
     def answered(self, prediction: Prediction) -> Prediction:
         said = zip(prediction["scores"].items(), self._thresholds, strict=True)
@@ -148,11 +108,10 @@ class MultiLabelClassification:
         found = metrics.tuned_thresholds(self._gold(columns), scores, fallback=self.settings.threshold)
         return {"thresholds": dict(zip(self.labels, found.tolist(), strict=True))}
 
-    def decided(self, decision: Decision | None) -> MultiLabelClassification:
+    def decided(self, decision: Decision) -> MultiLabelClassification:
         made = copy.copy(self)
         made.decision = decision
-        chosen = {} if decision is None else decision["thresholds"]
-        made._thresholds = np.array([chosen.get(label, self.settings.threshold) for label in self.labels])
+        made._thresholds = np.array([decision["thresholds"][label] for label in self.labels])
         return made
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:

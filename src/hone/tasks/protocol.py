@@ -164,8 +164,8 @@ class Deciding(Protocol):
         """What is best for these answers, whatever decision they were made by."""
         ...
 
-    def decided(self, decision: Decision | None) -> Task:
-        """The same task, answering by ``decision``; None: by its settings alone."""
+    def decided(self, decision: Decision) -> Task:
+        """The same task, answering by ``decision``."""
         ...
 
     def answered(self, prediction: Prediction) -> Prediction:

@@ -21,13 +21,13 @@ from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.metrics.regression import mean_absolute_error, pearson, root_mean_squared_error, spearman
-from hone.models.heads import HeadSpec, Outputs
+from hone.models.heads import Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
-from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
-from hone.tasks.reading import Reading
-from hone.tasks.rows import Batch, IntArray, Rows, rows_of
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Says, Scored
+from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextRegressionSettings
+from hone.tasks.whole_text import WholeText
 
 LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "mse": functional.mse_loss,
@@ -38,7 +38,7 @@ BINS = 10
 SAME = 0.1  # of the training scores' standard deviation: scores that differ by less say the same
 
 
-class TextRegression:
+class TextRegression(WholeText):
     """A number a text.
 
     Args:
@@ -49,10 +49,9 @@ class TextRegression:
     """
 
     name = "text-regression"
-    inputs: tuple[Field, ...] = (Field("text", "text"),)
     targets = (Field("score", "score"),)
+    target_type = pa.float64()
     says: Says = "number"
-    additive = False
     main_measure = "spearman"
     measure_specs: Mapping[str, MeasureSpec] = {
         "spearman": MeasureSpec(),
@@ -64,14 +63,7 @@ class TextRegression:
     def __init__(
         self, settings: TextRegressionSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
     ) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
-        self._reading = Reading(
-            settings, tokenizer=tokenizer, model_limit=model_limit, fields=[field.name for field in self.inputs]
-        )
-        self.max_tokens = self._reading.max_tokens
-        self.head = HeadSpec(f"sequence-{settings.pooling}", labels)
+        super().__init__(settings, labels=labels, tokenizer=tokenizer, model_limit=model_limit)
         self._center = 0.0 if settings.center is None else settings.center
         self._scale = 1.0 if settings.scale is None else settings.scale
 
@@ -93,45 +85,16 @@ class TextRegression:
         """The name of the model's one output."""
         return ("score",)
 
-    @property
-    def row_schema(self) -> dict[str, pa.DataType]:
-        return {**self._reading.schema, "score": pa.float64()}
-
-    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
-        out = self._reading.encode(columns, purpose=purpose, start=start)
-        if purpose == "predict":
-            return rows_of(out, self._reading.schema)
-        out["score"] = [columns["score"][example - start] for example in out["example"]]
-        return rows_of(out, self.row_schema)
-
-    def collate(self, rows: Rows, index: IntArray) -> Batch:
-        batch = self._reading.collate(rows, index)
-        if "score" in rows.table.column_names:
-            raw = rows.numbers("score")[index]
-            batch["score"] = torch.from_numpy(((raw - self._center) / self._scale).astype(np.float32))
-        return batch
+    def collated(self, rows: Rows, index: IntArray) -> Tensor:
+        return torch.from_numpy(((rows.numbers("score")[index] - self._center) / self._scale).astype(np.float32))
 
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         said = outputs["logits"].float().squeeze(1)
         each = LOSSES[self.settings.loss](said, batch["score"], reduction="none")
         return Loss(each.sum(), float(len(said)))
 
-    def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
-        return list(outputs["logits"].float().cpu().numpy())
-
-    def join(
-        self,
-        columns: Columns,
-        rows: Rows,
-        partials: Sequence[NDArray[np.float32]],
-        *,
-        constants: Mapping[str, Tensor],
-    ) -> list[Prediction]:
-        if not len(rows):
-            return []
-        said, cut = self._reading.joined(rows, np.asarray(partials, dtype=np.float64))
-        scores = self._center + self._scale * said[:, 0]
-        return [{"score": float(score), "truncated": bool(c)} for score, c in zip(scores, cut, strict=True)]
+    def answer(self, values: FloatArray, *, truncated: bool) -> Prediction:
+        return {"score": float(self._center + self._scale * values[0]), "truncated": truncated}
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
         """Gold and predicted score, float64 [examples, 2]."""

@@ -16,7 +16,6 @@ from hone.metrics.classification import confusion, precision_recall_f1
 from hone.tasks.classification import TextClassification
 from hone.tasks.marked import MarkedReading
 from hone.tasks.protocol import FloatArray
-from hone.tasks.settings import RelationSettings
 
 DIRECTION = re.compile(r"\((e1,e2|e2,e1)\)$")
 
@@ -29,10 +28,10 @@ class RelationExtraction(TextClassification):
     main_measure = "relation_f1"
     measure_specs: Mapping[str, MeasureSpec] = {"relation_f1": MeasureSpec(), **TextClassification.measure_specs}
 
-    def _reads(self, model_limit: int) -> MarkedReading:
+    def reading(self, model_limit: int) -> MarkedReading:
         return MarkedReading(self.settings, tokenizer=self.tokenizer, model_limit=model_limit)
 
-    def _head_kind(self) -> str:
+    def head_kind(self) -> str:
         return "sequence-markers"
 
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
@@ -44,7 +43,6 @@ class RelationExtraction(TextClassification):
         """Macro F1 over the relations without ``other``, as SemEval-2010 task 8 scores it (Hendrickx et al. 2010): a
         relation counts as said and as gold in either direction, and as right in the right one alone. None where no
         such relation occurs."""
-        assert isinstance(self.settings, RelationSettings)
         gold, said = tally[:, 0].astype(np.int64), tally[:, 1].astype(np.int64)
         counts = confusion(gold, said, len(self.labels))
         names = [DIRECTION.sub("", label) for label in self.labels]

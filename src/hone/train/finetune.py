@@ -21,8 +21,7 @@ from hone.data.checks import require_known, require_teachable
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.model import HEAD_FILE, Model, build_model
-from hone.predict.batching import score_rows
-from hone.predict.decide import decided_measures, with_decision
+from hone.predict.decide import answers, decided_measures, with_decision
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
 from hone.predict.formats import SAFETENSORS, SHAPED
@@ -194,8 +193,7 @@ def _validator(task: Task, validation: Dataset, cache: Path, device: torch.devic
 
     def validate(model: Model) -> dict[str, float | None]:
         engine = TorchEngine(model, device)
-        predictions = task.join(columns, rows, score_rows(task, engine, rows), constants=engine.constants)
-        return decided_measures(task, predictions, columns)
+        return decided_measures(task, answers(task, engine, rows, columns), columns)
 
     return validate
 

@@ -47,7 +47,7 @@ def test_rows_are_those_that_the_task_encodes(make: Make, tmp_path: Path) -> Non
 def test_the_second_time_nothing_is_tokenized(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = make()
     first = encoded(task, dataset(), cache=tmp_path)
-    monkeypatch.delattr(type(task), "encode")
+    monkeypatch.setattr(task, "encode", None)  # whoever calls it fails
     assert encoded(task, dataset(), cache=tmp_path).table.equals(first.table)
 
 
