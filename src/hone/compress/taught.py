@@ -90,8 +90,8 @@ def distance(student: Tensor, teacher: Tensor, *, says: Says, temperature: float
     """How far a student's scores lie from its teacher's, summed over the answers; both float32 [answers, labels].
 
     Of one label or place among all: ``T^2 KL(softmax(teacher / T), softmax(student / T))``, of a start and an end their
-    mean. Of labels each by itself: the same
-    of each label's two outcomes, mean over the labels. Of numbers: the squared error, which knows no temperature.
+    mean. Of labels each by itself: the same of each label's two outcomes, mean over the labels. Of numbers: the squared
+    error, which knows no temperature.
     """
     if says == "number":
         return functional.mse_loss(student, teacher, reduction="sum")

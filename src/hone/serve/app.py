@@ -69,7 +69,8 @@ def make_app(predictor: Predictor) -> FastAPI:
 
     app = FastAPI(title="hone", version=hone.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(BodyLimit, limit_bytes=MAX_BODY_BYTES)
-    _add_errors(app, meters, expected=expected_of(predictor.input_choices))
+    expected = expected_of(predictor.input_choices)
+    _add_errors(app, meters, expected=expected)
 
     async def predict(body: Any) -> Any:
         """Answer one input or a list of them."""
@@ -92,7 +93,7 @@ def make_app(predictor: Predictor) -> FastAPI:
     predict.__annotations__["body"] = request_of(predictor.input_choices)
     failures: dict[int | str, dict[str, Any]] = {413: {"model": Failure}, 422: {"model": Failure}}
     app.post("/predict", response_model=Answer, responses=failures)(predict)
-    _add_pages(app, predictor, ready=ready, meters=meters, expected=expected_of(predictor.input_choices))
+    _add_pages(app, predictor, ready=ready, meters=meters, expected=expected)
     return app
 
 
