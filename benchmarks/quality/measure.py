@@ -26,8 +26,6 @@ from hone.pipeline.recipe import make_recipe  # noqa: E402
 from hone.pipeline.run import run_stages  # noqa: E402
 from hone.pipeline.yaml_file import parse_yaml  # noqa: E402
 
-SHOWN = ("accuracy", "macro_f1", "ece", "entity_f1", "entity_precision", "entity_recall", "token_weighted_f1")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -55,13 +53,14 @@ def measured(values: dict[str, Any], seed: int, *, out: Path) -> dict[str, Any]:
     began = time.perf_counter()
     recipe = make_recipe({**values, "seed": seed}, folder=Path(os.environ["HONE_DATA"]))
     result = run_stages(recipe, out=out, progress=Lines())
-    measures = {m.name: m for m in result.reports["evaluate"].measures if m.name in SHOWN}
     return {
         "seed": seed,
         "bundle": result.bundle.digest if result.bundle else "",
         "seconds": round(time.perf_counter() - began, 1),
         "train_seconds": result.reports["finetune"].facts["seconds"],
-        "measures": {name: [m.value, m.low, m.high, m.n] for name, m in measures.items()},
+        "measures": {
+            m.name: [m.value, m.low, m.high, m.n] for m in result.reports["evaluate"].measures if m.value is not None
+        },
     }
 
 

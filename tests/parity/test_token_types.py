@@ -196,7 +196,7 @@ def test_types_count_on_every_way_where_the_base_tells_them_apart(
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("family", "head"), [*((family, "cls") for family in FAMILIES), ("bert", "mean")])
+@pytest.mark.parametrize(("family", "head"), [("bert", "mean"), ("roberta", "cls")])  # an export takes seconds
 def test_the_graph_takes_types_where_the_base_tells_them_apart(bases: dict[str, Path], family: str, head: str) -> None:
     model, batch = model_of(bases[family], head), batch_of(bases[family])
     exported = export_onnx(model, types=True)
@@ -241,7 +241,7 @@ def test_rounded_models_take_pairs(bases: dict[str, Path], tmp_path: Path, famil
         assert apart(logits(made.model, untyped(batch)), expected) > 2 * apart(found, expected)
 
 
-@pytest.mark.parametrize(("family", "precision"), [("bert", "float32"), ("bert", "int8"), ("distilbert", "int8")])
+@pytest.mark.parametrize(("family", "precision"), [("bert", "int8"), ("distilbert", "float32")])
 def test_the_method_onnx_takes_pairs(bases: dict[str, Path], tmp_path: Path, family: str, precision: str) -> None:
     settings = {"precision": precision, **({"activations": "static"} if precision == "int8" else {})}
     given, batch = start(bases[family], tmp_path), batch_of(bases[family])
