@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from hone.compress.likeness import Likeness
 from hone.models.heads import Outputs
-from hone.tasks.protocol import Loss, LossOptions, Says, Task
+from hone.tasks.divergence import answers, distance, mask_of
+from hone.tasks.protocol import Loss, LossOptions, Task
 from hone.tasks.rows import Batch, IntArray, Rows
-
-NEVER = -1e9  # score of a place that is padding
 
 
 class Taught:
@@ -55,10 +53,7 @@ class Taught:
         batch = self._task.collate(rows, index)
         parts = [torch.from_numpy(np.array(self._scores[i])) for i in index]
         batch["taught"] = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
-        shape = batch["taught"].shape[:-1]
-        lengths = torch.tensor([len(part) if part.ndim > 1 else 1 for part in parts])
-        mask = torch.ones(shape, dtype=torch.bool)
-        batch["taught_mask"] = mask if len(shape) == 1 else torch.arange(shape[1]) < lengths[:, None]
+        batch["taught_mask"] = mask_of(parts, batch["taught"])
         batch["labeled"] = torch.from_numpy(self._labeled[index])
         return batch
 
@@ -76,29 +71,3 @@ class Taught:
         if self._likeness is not None:
             total = total + (self._likeness.of(batch) * counts).sum()
         return Loss(total, float(counts.sum()))
-
-
-def answers(scores: Tensor, mask: Tensor, *, says: Says) -> Tensor:
-    """Each answer's scores, float32 [answers, choices], of padded ones [batch, ..., labels] under a mask bool
-    [batch, ...]. Where each label has one place, the places are what is chosen among: two answers a row, say."""
-    if says != "place":
-        return scores[mask]
-    return scores.masked_fill(~mask.unsqueeze(2), NEVER).transpose(1, 2).flatten(0, 1)
-
-
-def distance(student: Tensor, teacher: Tensor, *, says: Says, temperature: float) -> Tensor:
-    """How far a student's scores lie from its teacher's, summed over the answers; both float32 [answers, labels].
-
-    Of one label or place among all: ``T^2 KL(softmax(teacher / T), softmax(student / T))``, of a start and an end their
-    mean. Of labels each by itself: the same of each label's two outcomes, mean over the labels. Of numbers: the squared
-    error, which knows no temperature.
-    """
-    if says == "number":
-        return functional.mse_loss(student, teacher, reduction="sum")
-    student, teacher = student / temperature, teacher / temperature
-    if says in ("one", "place"):
-        said, taught = functional.log_softmax(student, dim=-1), functional.log_softmax(teacher, dim=-1)
-        share = 2 if says == "place" else 1
-        return functional.kl_div(said, taught, log_target=True, reduction="sum") * temperature**2 / share
-    said, taught = (functional.logsigmoid(torch.stack([one, -one])) for one in (student, teacher))
-    return functional.kl_div(said, taught, log_target=True, reduction="sum") * temperature**2 / student.shape[-1]

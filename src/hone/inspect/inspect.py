@@ -260,15 +260,19 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
     batch = max(plan.per_device_train_batch_tokens or _heaviest(rows, plan, padded=not size.ours), longest)
     mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
     frozen, once = min(plan.freeze_layers, size.layers), int(rows.lengths.sum())
-    seconds = training_seconds(size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once)
+    load = plan.load
+    seconds = training_seconds(
+        size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once, passes=load.passes
+    )
     states = state_bytes(
         size,
         optim=plan.optim,
         rows=len(np.unique(rows.ragged("input_ids")[0])),
         frozen=frozen,
         keeps_best=plan.keep == "best" and plan.eval_strategy != "no",
+        beside=load.copies,
     )
-    activations = activation_bytes(size, tokens=batch, length=longest, frozen=frozen)
+    activations = load.held * activation_bytes(size, tokens=batch, length=longest, frozen=frozen)
     memory = held_bytes() + states + activations
     tables["cost"] = Grid(
         columns=["what", "value"],

@@ -108,11 +108,12 @@ def frozen_flops(size: Size, *, tokens: int, length: float, frozen: int) -> floa
     return tokens * (2.0 * weights + 4.0 * frozen * size.width * length)
 
 
-def state_bytes(size: Size, *, optim: str, rows: int | None, frozen: int, keeps_best: bool) -> int:
+def state_bytes(size: Size, *, optim: str, rows: int | None, frozen: int, keeps_best: bool, beside: int = 0) -> int:
     """Bytes of weights, gradients and optimizer state.
 
     Args:
         rows: Rows of the embedding table that training reads, where they alone have moments and gradients; None: all.
+        beside: Float32 values kept beside each weight that learns, by techniques.
     """
     copies = WEIGHT_BYTES * (2 if keeps_best else 1)
     if frozen:
@@ -121,7 +122,8 @@ def state_bytes(size: Size, *, optim: str, rows: int | None, frozen: int, keeps_
         table = 8 * rows * size.width
     else:
         table = BYTES_OF_LEARNING[optim] * size.embedding
-    return copies * size.parameters + BYTES_OF_LEARNING[optim] * size.learning(frozen=frozen) + table
+    learning = BYTES_OF_LEARNING[optim] + WEIGHT_BYTES * beside
+    return copies * size.parameters + learning * size.learning(frozen=frozen) + table
 
 
 def activation_bytes(size: Size, *, tokens: int, length: int, frozen: int = 0) -> int:
@@ -161,14 +163,26 @@ def _timed(work: object) -> float:
 
 
 def training_seconds(
-    size: Size, *, tokens: int, length: float, steps: int, frozen: int = 0, first: int | None = None
+    size: Size,
+    *,
+    tokens: int,
+    length: float,
+    steps: int,
+    frozen: int = 0,
+    first: int | None = None,
+    passes: float = 1,
 ) -> float:
-    """Estimated seconds of training on this CPU; ``first``: tokens that go through the frozen layers, all when None."""
+    """Estimated seconds of training on this CPU.
+
+    Args:
+        first: Tokens that go through the frozen layers, all when None.
+        passes: Forward and backward passes of each batch.
+    """
     rate, bandwidth = matrix_rate()
     pace, layers = size.pace, size.layers - frozen
-    products = training_flops(size, tokens=tokens, length=length, frozen=frozen)
+    products = passes * training_flops(size, tokens=tokens, length=length, frozen=frozen)
     products += frozen_flops(size, tokens=tokens if first is None else first, length=length, frozen=frozen)
-    pairs = tokens * length * size.heads * layers * pace.pair_seconds
+    pairs = passes * tokens * length * size.heads * layers * pace.pair_seconds
     moved = size.learning(frozen=frozen) + (0 if size.ours or frozen else size.embedding)
     updates = steps * moved * UPDATE_BYTES_A_WEIGHT / bandwidth
-    return products / (rate * pace.reached) + pairs + updates + steps * layers * SECONDS_A_LAYER
+    return products / (rate * pace.reached) + pairs + updates + passes * steps * layers * SECONDS_A_LAYER

@@ -37,12 +37,15 @@ class Payback:
 PAYBACK = {"cpu": Payback(seconds=10.0, gain=0.1, rate=1e11), "cuda": Payback(seconds=8.0, gain=0.2, rate=5e13)}
 
 
-def compiles(wish: Wish, model: Model, *, tokens: float, device: torch.device) -> tuple[bool, str]:
+def compiles(
+    wish: Wish, model: Model, *, tokens: float, device: torch.device, inside: bool = False
+) -> tuple[bool, str]:
     """Whether to compile, and one sentence that says why.
 
     Args:
         wish: The recipe's ``torch_compile``.
         tokens: That the training reads in all.
+        inside: Whether a technique acts inside the model, where no compiler would see it.
 
     Raises:
         RecipeError: It is asked for where hone's own encoder runs, which is none of the compiler's.
@@ -56,6 +59,8 @@ def compiles(wish: Wish, model: Model, *, tokens: float, device: torch.device) -
                 code="recipe.torch-compile",
             )
         return False, "torch.compile: no; hone's own encoder runs, whose operations are joined already"
+    if inside:
+        return False, "torch.compile: no; a technique of this recipe acts inside the model"
     if wish != "auto":
         return bool(wish), f"torch.compile: {'yes' if wish else 'no'}, as the recipe says"
     if device.type not in PAYBACK:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault, did_you_mean
 from hone.models.encoder import FAMILIES
+from hone.models.files import shapes_in
 from hone.tasks.table import TASKS
+from hone.train.depth import depths
 from hone.train.settings import FinetuneSettings
+from hone.train.techniques import DOES, TECHNIQUES, TechniqueEntry
 
 
 def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
@@ -21,6 +26,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_loss(settings, inputs, kind),
         *_frozen(settings, inputs),
         *_probe(settings, kind),
+        *_techniques(settings, inputs),
     ]
 
 
@@ -61,6 +67,40 @@ def _probe(settings: FinetuneSettings, kind: Any) -> list[Fault]:
         return []
     found, expected = f"probe, and {kind.name} has no features of whole texts", "random"
     return [Fault("recipe.head-init", found, expected, field="head_init")]
+
+
+def _techniques(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
+    """Techniques that go neither with one another nor with other settings, the base or the task."""
+    entries: list[TechniqueEntry] = [TECHNIQUES[value["name"]] for value in settings.techniques]
+    found: list[tuple[str, str, str]] = []
+    for at, entry in enumerate(entries):
+        for other in entries[:at]:
+            if other is entry:
+                found.append((f"techniques.{at}", f"{entry.name} twice", "once"))
+            elif entry.does is not None and entry.does == other.does:
+                both = f"{other.name} and {entry.name}, and both {DOES[entry.does]}"
+                found.append((f"techniques.{at}", both, "one of them"))
+        found += [(f"techniques.{at}", f"{entry.name}, and {f}", e) for f, e in _wanting(entry, settings, inputs)]
+    return [Fault("recipe.technique", what, expected, field=field) for field, what, expected in found]
+
+
+def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) -> Iterator[tuple[str, str]]:
+    """What keeps a technique from doing anything, and what would let it."""
+    if "embeddings" in entry.needs and settings.freeze_layers:
+        yield f"freeze_layers {settings.freeze_layers} keeps the embeddings as they are", "freeze_layers: 0"
+    if "dropout" in entry.needs and settings.dropout == 0:
+        yield "dropout 0, without which all passes of a batch are one", "dropout above 0"
+    if "layers" in entry.needs and inputs.base is not None and not _has_layers(inputs.base.folder):
+        yield f"the base {inputs.base.name}, whose layers are not known by their names", "no such technique"
+    if "answers" in entry.needs and getattr(inputs.task.settings, "head", None) == "crf":
+        yield "the head crf, which scores whole sequences", "head: linear"
+    if entry.inside and settings.torch_compile is True:
+        yield "torch_compile true, and a compiler does not see what acts inside the model", "auto or false"
+
+
+def _has_layers(folder: Path) -> bool:
+    _, layers = depths(name for file in folder.glob("*.safetensors") for name in shapes_in(file))
+    return layers > 0
 
 
 def _measure(settings: FinetuneSettings, kind: Any) -> list[Fault]:

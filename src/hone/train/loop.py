@@ -7,8 +7,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from torch import Tensor
 from hone.core.ahead import ahead
 from hone.core.errors import HoneError
 from hone.core.progress import Progress
+from hone.models.heads import Outputs
 from hone.models.model import Model
-from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.protocol import Loss, LossOptions, Task
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.train.batches import epoch_batches, step_batches
 from hone.train.checkpoint import Position, latest_checkpoint, load_checkpoint, save_checkpoint
@@ -30,7 +32,7 @@ from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
 from hone.train.schedule import rate_factor
 from hone.train.settings import FinetuneSettings
-from hone.train.technique import Techniques
+from hone.train.technique import Course, Pass, Techniques
 from hone.train.trackers import RunLog
 
 Validate = Callable[[Model], dict[str, float | None]]
@@ -84,14 +86,21 @@ class Loop:
         self.model = model
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
-        self.techniques = Techniques(self.settings.techniques, model)
         self.steps_per_epoch, self.total = self.settings.steps(rows.lengths)
+        course = Course(model, task, setup.seed, self.total, self.steps_per_epoch, self._settled)
+        self.techniques = Techniques(self.settings.techniques, course)
         self.warmup = int(self.settings.warmup_ratio * self.total)
-        optimizer = make_optimizer(model, setup.settings)
+        optimizer = make_optimizer(model, setup.settings, rates=self.techniques.rates())
         self.lazy = self._lazy_rows(optimizer)
         self.prepared, self.optimizer = accelerator.prepare(model, optimizer)
         tokens = float(rows.lengths.sum()) * self.total / self.steps_per_epoch
-        yes, self.said = compiles(self.settings.torch_compile, model, tokens=tokens, device=accelerator.device)
+        yes, self.said = compiles(
+            self.settings.torch_compile,
+            model,
+            tokens=tokens,
+            device=accelerator.device,
+            inside=self.techniques.inside,
+        )
         if yes:
             self.prepared = torch.compile(self.prepared, dynamic=True)
             if self.lazy is not None:  # what it does is the optimizer's, and no part of a graph
@@ -107,6 +116,9 @@ class Loop:
         assert isinstance(optimizer, torch.optim.AdamW)
         read = np.union1d(self.rows.ragged("input_ids")[0], [self.task.tokenizer.pad_id])
         return LazyRows(optimizer, table, rows=torch.from_numpy(read.astype(np.int64)), factor=self._factor)
+
+    def _settled(self) -> AbstractContextManager[object]:
+        return self.lazy.settled() if self.lazy is not None else nullcontext()
 
     def _factor(self, step: int) -> float:
         return rate_factor(step, total=self.total, warmup=self.warmup, shape=self.settings.lr_scheduler_type)
@@ -195,11 +207,13 @@ class Loop:
         self.model.noise.start(seed=self.setup.seed, step=self.position.step)
         for collated in batches:
             batch = {name: value.to(self.accelerator.device) for name, value in collated.items()}
-            with self.accelerator.autocast():
-                outputs = self.prepared(batch)
-            loss = self.task.loss(outputs, batch, options=self.setup.options)
+            self.techniques.on_batch(batch, self.position.step)
+            outputs, loss = self._forward(batch)
             reference = reference or loss.weight
-            self.accelerator.backward(self.techniques.on_loss(loss.total, batch) / reference)
+            backward = partial(self._backward, reference=reference)
+            seen = Pass(batch, outputs, loss, again=partial(self._forward, batch), backward=backward)
+            backward(self.techniques.on_loss(seen))
+            self.techniques.on_derivatives(seen)
             total, weight = total + float(loss.total.detach()), weight + loss.weight
         mean = total / weight
         if not math.isfinite(mean):
@@ -224,6 +238,14 @@ class Loop:
         self.position.step += 1
         self.techniques.on_step(self.position.step)
         return mean
+
+    def _forward(self, batch: Batch) -> tuple[Outputs, Loss]:
+        with self.accelerator.autocast():
+            outputs: Outputs = self.prepared(batch)
+        return outputs, self.task.loss(outputs, batch, options=self.setup.options)
+
+    def _backward(self, total: Tensor, *, reference: float) -> None:
+        self.accelerator.backward(total / reference)
 
     def _divisor(self, weight: float) -> float:
         """What a step's summed gradient is divided by: what its rows weigh, so that it is the mean over them. Batches
@@ -265,8 +287,7 @@ class Loop:
         every = self.steps_per_epoch if settings.eval_strategy == "epoch" else settings.eval_steps
         if validate is None or settings.eval_strategy == "no" or not self._due(every):
             return
-        settled = self.lazy.settled() if self.lazy is not None else nullcontext()
-        with settled, self.techniques.as_it_would_end():
+        with self._settled(), self.techniques.as_it_would_end():
             self._judge(validate(self.model), log=log, progress=progress)
         self.model.train()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,8 +12,14 @@ from hone.models.model import Model
 from hone.train.settings import FinetuneSettings
 
 
-def parameter_groups(model: Model, settings: FinetuneSettings) -> list[dict[str, object]]:
-    """Groups by peak rate (backbone, new head) and decay: biases, norms and other vectors have none."""
+def parameter_groups(
+    model: Model, settings: FinetuneSettings, *, rates: Mapping[str, float] | None = None
+) -> list[dict[str, object]]:
+    """Groups by peak rate (backbone, new head) and decay: biases, norms and other vectors have none.
+
+    Args:
+        rates: Shares of the peak rate that weights learn at, by name; of those not named the whole.
+    """
     new = {id(parameter) for parameter in model.head.parameters()}
     if model.head.gives == "logits":  # transformers' own head: what lies outside the pretrained body
         backbone: Any = model.backbone
@@ -20,15 +27,22 @@ def parameter_groups(model: Model, settings: FinetuneSettings) -> list[dict[str,
         old = {id(parameter) for parameter in body.parameters()}
         new = {id(parameter) for parameter in model.backbone.parameters()} - old
     table = lazy_table(model, settings)
-    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
-    for parameter in model.parameters():
+    groups: dict[tuple[bool, float, bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             alone = table is not None and parameter is table.weight
-            groups.setdefault((id(parameter) in new, parameter.ndim > 1, alone), []).append(parameter)
-    rates = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
+            key = (
+                id(parameter) in new,
+                -(rates or {}).get(name, 1.0),
+                parameter.ndim > 1,
+                alone,
+            )  # the whole rate first
+            groups.setdefault(key, []).append(parameter)
+    peaks = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
     return [
-        {"params": members, "lr": rates[fresh], "peak": rates[fresh], "weight_decay": settings.weight_decay * decays}
-        for (fresh, decays, _), members in sorted(groups.items())
+        {"params": members, "lr": peak, "peak": peak, "weight_decay": settings.weight_decay * decays}
+        for (fresh, share, decays, _), members in sorted(groups.items())
+        for peak in [-share * peaks[fresh]]
     ]
 
 
@@ -43,9 +57,11 @@ def lazy_table(model: Model, settings: FinetuneSettings) -> nn.Embedding | None:
     return table if plain else None
 
 
-def make_optimizer(model: Model, settings: FinetuneSettings) -> torch.optim.Optimizer:
-    """The optimizer that ``settings`` ask for; each group keeps its peak rate under ``peak``."""
-    groups = parameter_groups(model, settings)
+def make_optimizer(
+    model: Model, settings: FinetuneSettings, *, rates: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
+    """The optimizer that ``settings`` ask for, over `parameter_groups`; each keeps its peak rate under ``peak``."""
+    groups = parameter_groups(model, settings, rates=rates)
     if settings.optim == "adafactor":
         return torch.optim.Adafactor(groups, lr=settings.learning_rate)
     return torch.optim.AdamW(

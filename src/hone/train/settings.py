@@ -13,7 +13,7 @@ from hone.bundle.stage import Stage
 from hone.core.choice import decided
 from hone.core.settings import Settings
 from hone.train.batches import batches_of
-from hone.train.techniques import TECHNIQUES
+from hone.train.techniques import TECHNIQUES, Load, load_of
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -101,6 +101,11 @@ class FinetuneSettings(Settings):
         if not isinstance(value, list):
             raise ValueError("a list of techniques")
         return [decided(one, TECHNIQUES) for one in value]
+
+    @property
+    def load(self) -> Load:
+        """What the techniques cost."""
+        return load_of(self.techniques)
 
     def steps(self, lengths: NDArray[np.int64]) -> tuple[int, int]:
         """Optimizer steps of an epoch over rows of so many tokens each, and of the whole training."""

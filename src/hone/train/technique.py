@@ -1,24 +1,78 @@
-"""What a technique of the loop is: four moments at which it may act, and what it keeps between them."""
+"""What a technique of the loop is: the moments at which it may act, and what it keeps between them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from hone.core.choice import opened
+from hone.models.heads import Outputs
 from hone.models.model import Model
+from hone.tasks.protocol import Loss, Task
+from hone.tasks.rows import Batch
 from hone.train.techniques import TECHNIQUES
 
 
-class Technique:
-    """Does nothing at any moment; an entry of the table overrides those it needs."""
+@dataclass(frozen=True)
+class Course:
+    """The training that a technique acts in.
 
-    def on_loss(self, loss: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    Attributes:
+        model: What is trained, as it was before the first step.
+        seed: Whatever a technique draws follows from it and from the step.
+        steps, steps_per_epoch: Optimizer steps in all, and of one epoch.
+        settled: Within it every weight is up to date, the rows of the embedding table that are moved late too.
+    """
+
+    model: Model
+    task: Task
+    seed: int
+    steps: int
+    steps_per_epoch: int
+    settled: Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A batch that went through the model once.
+
+    Attributes:
+        loss: Its summed loss, before any technique.
+        again: Sends it through once more, under other masks of dropout.
+        backward: Adds the derivatives of a summed loss to those of the step.
+    """
+
+    batch: Batch
+    outputs: Outputs
+    loss: Loss
+    again: Callable[[], tuple[Outputs, Loss]]
+    backward: Callable[[Tensor], None]
+
+
+class Technique:
+    """Does nothing at any moment; an entry of the table overrides those it needs.
+
+    Whatever it draws is a function of the course's seed and the step, so that a resumed run draws the same; what else
+    it knows from steps before is its `state`.
+    """
+
+    def rates(self) -> Mapping[str, float]:
+        """Shares of their peak rates that weights learn at, by their names; asked for before the first step."""
+        return {}
+
+    def on_batch(self, batch: Batch, step: int) -> None:
+        """A batch of the step after ``step`` is about to go through the model."""
+
+    def on_loss(self, loss: Tensor, seen: Pass) -> Tensor:
         """The summed loss of a batch, before its derivatives are taken."""
         return loss
+
+    def on_derivatives(self, seen: Pass) -> None:
+        """The derivatives of a batch are added to the step's; more of them may be."""
 
     def on_backward(self) -> None:
         """Derivatives of all batches of a step are there, the step is not made."""
@@ -47,19 +101,39 @@ class Techniques:
 
     Args:
         chosen: Decided entries of the table.
-        model: The model that is trained.
+        course: The training.
     """
 
-    def __init__(self, chosen: Sequence[Mapping[str, Any]], model: Model) -> None:
+    def __init__(self, chosen: Sequence[Mapping[str, Any]], course: Course) -> None:
         self._each: list[Technique] = []
+        self.inside = False  # whether one of them acts inside the model's forward pass
         for value in chosen:
             entry, settings = opened(value, TECHNIQUES)
-            self._each.append(entry.make(settings, model))
+            self._each.append(entry.make(settings, course))
+            self.inside |= entry.inside
 
-    def on_loss(self, loss: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    def rates(self) -> dict[str, float]:
+        """Those of all, multiplied."""
+        found: dict[str, float] = {}
         for technique in self._each:
-            loss = technique.on_loss(loss, batch)
+            for name, share in technique.rates().items():
+                found[name] = found.get(name, 1.0) * share
+        return found
+
+    def on_batch(self, batch: Batch, step: int) -> None:
+        for technique in self._each:
+            technique.on_batch(batch, step)
+
+    def on_loss(self, seen: Pass) -> Tensor:
+        """The loss that the first technique makes of the task's, the second of that, and so on."""
+        loss = seen.loss.total
+        for technique in self._each:
+            loss = technique.on_loss(loss, seen)
         return loss
+
+    def on_derivatives(self, seen: Pass) -> None:
+        for technique in self._each:
+            technique.on_derivatives(seen)
 
     def on_backward(self) -> None:
         for technique in self._each:

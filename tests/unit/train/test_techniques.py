@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,9 +11,11 @@ from training_bench import Bench, same, scripted, state_of
 
 from hone.core.settings import check_settings
 from hone.models.model import Model
+from hone.tasks.protocol import Loss
+from hone.tasks.rows import Batch
 from hone.train.ema import EVERY, Ema
 from hone.train.settings import FinetuneSettings
-from hone.train.technique import Technique
+from hone.train.technique import Pass, Technique
 from hone.train.techniques import EmaSettings
 
 EMA = [{"name": "ema", "decay": 0.9}]
@@ -48,8 +49,12 @@ def test_what_cannot_be_used_is_told(value: Any, told: str) -> None:
 
 def test_every_technique_does_nothing_unless_it_says_so(bench: Bench) -> None:
     plain, loss = Technique(), torch.tensor(2.0)
-    assert plain.on_loss(loss, {}) is loss
+    seen = Pass({}, {}, Loss(loss, 1.0), again=pytest.fail, backward=pytest.fail)
+    plain.on_batch({}, 0)
+    assert plain.on_loss(loss, seen) is loss
+    plain.on_derivatives(seen)
     assert plain.state() == {}
+    assert plain.rates() == {}
     with plain.as_it_would_end():
         plain.on_backward()
 
@@ -57,7 +62,7 @@ def test_every_technique_does_nothing_unless_it_says_so(bench: Bench) -> None:
 @pytest.mark.parametrize("decay", [0.5, 0.99])
 def test_the_average_is_that_of_the_definition(bench: Bench, decay: float) -> None:
     model = bench.model()
-    ema = Ema(EmaSettings(decay=decay), model)
+    ema = Ema(EmaSettings(decay=decay), bench.course(model))
     weight = model.head.linear.weight  # type: ignore[union-attr]
     seen, average = [], torch.zeros(())
     for step in range(1, 41):
@@ -74,7 +79,7 @@ def test_the_average_is_that_of_the_definition(bench: Bench, decay: float) -> No
 def test_weights_that_do_not_learn_and_the_token_table_are_left_alone(bench: Bench) -> None:
     model = bench.model()
     model.freeze(1)
-    ema = Ema(EmaSettings(), model)
+    ema = Ema(EmaSettings(), bench.course(model))
     names = set(ema._weights)
     assert not any("layer.0." in name or "word_embeddings" in name for name in names)
     assert any("layer.1." in name for name in names)
@@ -146,9 +151,15 @@ class Doubled(Technique):
     def __init__(self) -> None:
         self.moments: list[str] = []
 
-    def on_loss(self, loss: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    def on_batch(self, batch: Batch, step: int) -> None:
+        self.moments.append(f"batch after {step}")
+
+    def on_loss(self, loss: Tensor, seen: Pass) -> Tensor:
         self.moments.append("loss")
         return 2 * loss
+
+    def on_derivatives(self, seen: Pass) -> None:
+        self.moments.append("derivatives")
 
     def on_backward(self) -> None:
         self.moments.append("backward")
@@ -164,4 +175,7 @@ def test_the_moments_come_in_order_and_the_loss_is_what_was_made_of_it(bench: Be
     loop, technique = bench.loop(max_steps=2, gradient_accumulation_steps=2, max_grad_norm=None), Doubled()
     loop.techniques._each.append(technique)
     bench.run(loop)
-    assert technique.moments == ["loss", "loss", "backward", "step 1", "loss", "loss", "backward", "step 2", "end"]
+    first, second = (
+        [f"batch after {done}", "loss", "derivatives"] * 2 + ["backward", f"step {done + 1}"] for done in (0, 1)
+    )
+    assert technique.moments == [*first, *second, "end"]

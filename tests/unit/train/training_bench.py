@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
 from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.settings import FinetuneSettings
+from hone.train.technique import Course
 from hone.train.trackers import RunLog
 
 TEXTS = {
@@ -62,6 +63,10 @@ class Bench:
     def model(self, *, seed: int = 0, dropout: float = 0.0) -> Model:
         torch.manual_seed(seed)
         return build_model(self.base, self.task.head, dropout=dropout)
+
+    def course(self, model: Model, *, steps: int = 18, steps_per_epoch: int = 9) -> Course:
+        """A training of ``model`` whose weights are all up to date at every step."""
+        return Course(model, self.task, 5, steps, steps_per_epoch, nullcontext)
 
     def loop(
         self,

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from hone.compress.taught import answers, distance
+from hone.tasks.divergence import answers, distance
 from hone.tasks.protocol import Says
 
 

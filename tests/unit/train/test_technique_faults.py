@@ -1,0 +1,59 @@
+"""What techniques do not go with is told with the recipe, at the technique, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.bundle.stage import Inputs, TaskChoice
+from hone.data.dataset import Dataset
+from hone.models.base import Base
+from hone.tasks.table import SETTINGS
+from hone.train.faults import find_faults
+from hone.train.settings import FinetuneSettings
+
+TASKS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
+    "text-classification": ({}, {"text": ["one", "two"], "label": ["a", "b"]}),
+    "token-classification": ({"head": "crf"}, {"tokens": [["one"], ["two"]], "tags": [["O"], ["B-X"]]}),
+}
+
+
+def inputs(base: Path, task: str = "text-classification") -> Inputs:
+    settings, columns = TASKS[task]
+    return Inputs(
+        task=TaskChoice(task, SETTINGS[task].model_validate(settings)),
+        base=Base("tiny", base, ""),
+        data={"train": Dataset.from_columns("train", columns)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "at", "told"),
+    [
+        ({"techniques": ["ema", "ema"]}, "techniques.1", "ema twice"),
+        ({"techniques": ["ema", "swa"]}, "techniques.1", "ema and swa"),
+        ({"techniques": ["fgm"], "freeze_layers": 1}, "techniques.0", "freeze_layers"),
+        ({"techniques": ["r-drop"], "dropout": 0.0}, "techniques.0", "dropout"),
+        ({"techniques": ["ema", "fgm"], "torch_compile": True}, "techniques.1", "compile"),
+    ],
+)
+def test_what_does_not_go_together(settings: dict[str, Any], at: str, told: str, tiny_base: Path) -> None:
+    (fault,) = find_faults(FinetuneSettings.model_validate(settings), inputs(tiny_base))
+    assert (fault.code, fault.field) == ("recipe.technique", at)
+    assert told in fault.found
+
+
+def test_a_loss_over_whole_sequences_has_no_answers_to_compare(tiny_base: Path) -> None:
+    chosen = FinetuneSettings(techniques=["r-drop"])  # type: ignore[list-item]
+    (fault,) = find_faults(chosen, inputs(tiny_base, "token-classification"))
+    assert (fault.code, fault.field) == ("recipe.technique", "techniques.0")
+
+
+def test_a_base_whose_layers_are_not_known(tiny_base: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "albert"}')
+    chosen = FinetuneSettings(techniques=["layer-decay"])  # type: ignore[list-item]
+    assert find_faults(chosen, inputs(tiny_base)) == []
+    (fault,) = find_faults(chosen, inputs(tmp_path))
+    assert "layers are not known" in fault.found
