@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
+from hone.data.dataset import Dataset
 from hone.models.model import Model, build_model
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Prediction, Task
@@ -54,8 +55,11 @@ class Case:
         given = self.columns()
         return {wanted.name: given[wanted.name] for wanted in self.kind.inputs}
 
-    def task(self, folder: Path) -> Task:
+    def task(self, folder: Path, *, settled: bool = False) -> Task:
+        """The task; with what its settings leave to the data decided where ``settled``."""
         settings = SETTINGS[self.name].model_validate(self.changed)
+        if settled:
+            settings = self.kind.settled(settings, Dataset.from_columns("train", self.columns()))
         targets = {wanted.name: self.columns()[wanted.name] for wanted in self.kind.targets}
         return make_task(self.name, settings, labels=self.kind.labels_in(targets), folder=folder)
 
@@ -80,6 +84,7 @@ def columns_for(kind: Any) -> Columns:
             "context": " ".join(words),
             "question": f"where is {words[-1]}",
             "answers": [{"text": words[len(before)], "start": _span(words, len(before))["start"]}] if i % 6 else [],
+            "negative": " ".join(rng.permutation(FILLERS)[:4]),
             "score": 10.0 + sorted(SIGNALS).index(label),
         }
         for wanted in (*kind.inputs, *kind.targets):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from task_cases import CASES, Case, built, gradients, learned, weights_for
 from hone.core.errors import RecipeError
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.table import SETTINGS
+from hone.train.together import united
 
 OPTIONS = {
     "plain": lambda task: LossOptions(),
@@ -26,7 +28,7 @@ def takes(task: Task, options: LossOptions) -> bool:
 
 
 @pytest.mark.parametrize("shape", OPTIONS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if not hasattr(case.kind, "once")], ids=str)
 def test_accumulated_micro_batches_equal_one_large_batch(case: Case, shape: str, tiny_base: Path) -> None:
     task, model = built(case, tiny_base)
     options = OPTIONS[shape](task)
@@ -53,6 +55,24 @@ def test_accumulated_micro_batches_equal_one_large_batch(case: Case, shape: str,
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
         assert torch.allclose(gradient / weight, expected[name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if hasattr(case.kind, "once")], ids=str)
+def test_micro_batches_of_rows_that_are_compared_are_made_one(case: Case, tiny_base: Path) -> None:
+    task, model = built(case, tiny_base)
+    rows = learned(task, case.columns())
+    index = np.random.default_rng(1).permutation(len(rows))
+    loss = partial(task.loss, options=LossOptions())
+    whole = task.collate(rows, index)
+    expected = loss(model(whole), whole)
+    expected.total.backward()
+    wanted = gradients(model)
+    parts = [task.collate(rows, part) for part in np.split(index, [1, 4, 6])]
+    found = united(model, parts, loss=loss, backward=torch.Tensor.backward, begin=lambda: None)
+    assert float(found.total) == pytest.approx(float(expected.total.detach()), rel=1e-5)
+    assert found.weight == expected.weight
+    for name, gradient in gradients(model).items():
+        assert torch.allclose(gradient, wanted[name], atol=1e-5, rtol=1e-4), name
 
 
 WEIGHED = [c for c in CASES if c.kind.weighs_labels(SETTINGS[c.name].model_validate(c.changed))]

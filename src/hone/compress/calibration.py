@@ -6,6 +6,7 @@ import numpy as np
 
 from hone.compress.start import Start
 from hone.core.errors import RecipeError
+from hone.data.fields import required
 from hone.tasks.rows import Rows
 
 
@@ -21,5 +22,5 @@ def calibration_rows(start: Start, *, most: int) -> Rows:
         )
     index = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(np.int64))
     chosen = [data.row(row) for data, row in (places[i] for i in index)]
-    columns = {field.name: [row[field.name] for row in chosen] for field in start.task.inputs}
+    columns = {name: [row[name] for row in chosen] for name in required(start.task.inputs)}
     return Rows(start.task.encode(columns, purpose="predict"))

@@ -8,6 +8,7 @@ from typing import Any
 from hone.bench.examples import Example, examples_of
 from hone.bundle.bundle import Bundle
 from hone.core.measures import Measure
+from hone.data.fields import required
 from hone.metrics.intervals import wilson, with_intervals
 from hone.predict.predictor import Predictor
 from hone.tasks.protocol import Prediction, Task
@@ -17,7 +18,7 @@ RESAMPLES = 1000
 
 def answers(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -> list[Prediction]:
     """Predictions for columns that may hold more than the task's inputs."""
-    inputs = {field.name: columns[field.name] for field in predictor.task.inputs}
+    inputs = {field.name: columns[field.name] for field in predictor.task.inputs if field.name in columns}
     return predictor.predict_columns(inputs)
 
 
@@ -45,7 +46,7 @@ def agreement(task: Task, before: Sequence[Prediction], after: Sequence[Predicti
 
 def texts_of(task: Task, columns: Mapping[str, Sequence[Any]], *, most: int) -> list[Example]:
     """The first examples, to time with."""
-    return examples_of({field.name: columns[field.name][:most] for field in task.inputs})
+    return examples_of({name: columns[name][:most] for name in required(task.inputs)})
 
 
 def disk_mb(bundle: Bundle) -> float:

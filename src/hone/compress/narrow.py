@@ -190,7 +190,7 @@ class _Filling:
         }  # fmt: skip
         values: dict[str, Tensor] = dict(old.named_parameters())
         shift = self.rest(before)
-        for name in first:
+        for name in first & values.keys():
             weight, bias = values[name], name.replace("weight", "bias")
             values[bias] = values[bias] + weight[:, :wide] @ shift
             values[name] = torch.cat([weight[:, :wide] @ self._basis, weight[:, wide:]], dim=1)

@@ -147,7 +147,8 @@ def _with_any_target(data: Dataset, task: Task) -> Dataset:
         "answers": lambda _: [],
         "tags": lambda words: ["O"] * len(words),
     }
-    columns[target.name] = [any_one[target.kind](value) for value in columns[task.inputs[0].name]]
+    if target.required:
+        columns[target.name] = [any_one[target.kind](value) for value in columns[task.inputs[0].name]]
     return Dataset.from_columns("unlabeled", columns)
 
 

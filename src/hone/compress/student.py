@@ -80,6 +80,9 @@ def _faults(settings: DistillSettings, start: Start) -> list[Fault]:
     if settings.width is not None and (settings.width % size or settings.width > config.hidden_size):
         expected = f"a multiple of {size}, the size of its heads, up to {config.hidden_size}"
         faults.append((f"a width of {settings.width} for the student of such a bundle", expected))
+    if (settings.width or config.hidden_size) < config.hidden_size and start.task.says == "direction":
+        faults.append((f"a width of {settings.width} for the student of a bundle whose answers are as wide as it is",
+                       f"{config.hidden_size}, or none"))  # fmt: skip
     if narrower and is_shaped(start.model.backbone):
         faults.append(("a narrower student of a bundle whose layers have shapes of their own", "its width and inner"))
     if settings.inner is not None and settings.inner > config.intermediate_size:

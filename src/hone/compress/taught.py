@@ -60,13 +60,20 @@ class Taught:
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         """See the class; the weight is the number of answers, labeled or not."""
         mask, says = batch["taught_mask"], self._task.says
-        both = (answers(scores, mask, says=says) for scores in (outputs["logits"].float(), batch["taught"]))
+        said = outputs["logits"].float()
+        both = (
+            said if says == "direction" else answers(said, mask, says=says),
+            answers(batch["taught"], mask, says=says),
+        )
         total: Tensor = (1 - self._own) * distance(*both, says=says, temperature=self._temperature)
         counts = mask.sum(1) if mask.ndim > 1 and says != "place" else torch.ones(len(mask))
+        if says == "direction":  # a text has a row of its own in what the model reads
+            counts = torch.ones(len(said))
         chosen = batch["labeled"]
         if self._own and bool(chosen.any()):
-            known = {name: value[chosen] for name, value in batch.items()}
-            own = {**outputs, "logits": outputs["logits"][chosen]}
+            texts = chosen.repeat_interleave(batch["texts"]) if says == "direction" else chosen
+            known = {name: value[chosen if len(value) == len(chosen) else texts] for name, value in batch.items()}
+            own = {**outputs, "logits": outputs["logits"][texts]}
             total = total + self._own * self._task.loss(own, known, options=options).total
         if self._likeness is not None:
             total = total + (self._likeness.of(batch) * counts).sum()

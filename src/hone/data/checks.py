@@ -76,6 +76,8 @@ def leaking(train: Dataset, other: Dataset, *fields: str) -> IntArray:
 
 def contradictions(dataset: Dataset, *fields: str, target: str) -> list[list[int]]:
     """Groups of rows with the same input and different targets, by their first row."""
+    if target not in dataset.columns:
+        return []
     _, inverse = np.unique(input_hashes(dataset, *fields), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
@@ -121,12 +123,14 @@ def label_counts(dataset: Dataset, target: str) -> Counter[str]:
 
 
 def require_teachable(train: Dataset, target: Field) -> None:
-    """Raise unless the targets of ``train`` differ.
+    """Raise unless the targets of ``train`` differ; where it has none and needs none, unless it has rows.
 
     Raises:
         DataError: There are none, or all are alike.
     """
-    if target.kind == "score":
+    if target.name not in train.columns:
+        _require_rows(train, "examples")
+    elif target.kind == "score":
         _require_two_numbers(train, target.name)
     elif target.kind == "labels":
         _require_a_label(train, target.name)
@@ -138,7 +142,7 @@ def require_teachable(train: Dataset, target: Field) -> None:
 
 def require_known(labels: Sequence[str], other: Dataset, target: Field) -> None:
     """Raise when ``other`` has labels that training never showed; numbers and answers may be any."""
-    if target.kind not in ("score", "answers"):
+    if target.name in other.columns and target.kind not in ("score", "answers"):
         require_known_labels(labels, other, target.name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hone.core.lineage import digest_bytes, digest_value
+from hone.data.fields import Field
 
 LINE, FILE = "_line", "_file"  # columns that say where a row came from
 
@@ -47,6 +48,10 @@ class Dataset:
         """One field of all rows, as Python values."""
         values: list[Any] = self.table.column(name).to_pylist()
         return values
+
+    def having(self, fields: Iterable[Field]) -> list[str]:
+        """Names of those of ``fields`` that its rows have."""
+        return [field.name for field in fields if field.name in self.columns]
 
     def longest(self, name: str) -> int:
         """Most characters of any text, or of any word of a list, in a field; 0 where there is none."""

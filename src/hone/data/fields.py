@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,9 +18,14 @@ class Field:
         kind: What its values are; ``labels`` is a set of labels, ``score`` a number, ``span`` a
             stretch of the row's ``text`` as ``{start, end}``, in characters, end exclusive, and ``answers``
             stretches of its ``context``, each as ``{text, start}``, none where there is no answer.
-        required: Whether every row must have it.
+        required: Whether every row must have it; one that is not is in all rows of a data set or in none.
     """
 
     name: str
     kind: Kind
     required: bool = True
+
+
+def required(fields: Sequence[Field]) -> list[str]:
+    """Names of the fields that every data set has."""
+    return [field.name for field in fields if field.required]

@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -38,7 +39,7 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
     """Read, check and store a source.
 
     Args:
-        fields: What every row must have.
+        fields: What every row must have; one that is not required only where the first row has it.
         name: The split's name.
         base: Folder that relative paths start from.
         cache: Folder that checked rows are kept in, keyed by the files' content.
@@ -58,6 +59,7 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
         formats = _formats(paths, source.format)
         openers = _openers(paths, formats, [fields], source.columns)
         digests = [digest_file(path) for path in paths]
+    fields = _there(openers[0][1], fields, source.columns)
     key = digest_value(
         {
             "version": READING_VERSION,
@@ -73,6 +75,15 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
         cache / "data", key, schema, lambda: _batches(openers, formats, fields=fields, source=source, schema=schema)
     )
     return Dataset(name, table, digest=key, origin=source.path, files=names)
+
+
+def _there(rows: Callable[[], Raw], fields: Sequence[Field], columns: Mapping[str, str]) -> list[Field]:
+    """``fields`` without those that the first whole row does without and no column is named for; what remains every row
+    must have."""
+    if all(field.required for field in fields):
+        return list(fields)
+    first = next((raw[1] for raw in rows() if not isinstance(raw, Fault)), {})
+    return [replace(f, required=True) for f in fields if f.required or f.name in columns or f.name in first]
 
 
 def read_stream(

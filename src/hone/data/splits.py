@@ -22,15 +22,15 @@ def carve_validation(
     Args:
         share: Part of the rows that goes to validation, 0 to 1; at least one row, however few there are.
         fields: The inputs; rows with equal inputs go to one side together.
-        target: The column of labels, tags or numbers. Single labels keep their proportions; every label and every tag
-            keeps at least one training row.
+        target: The column of labels, tags or numbers, where there is one. Single labels keep their proportions; every
+            label and every tag keeps at least one training row.
 
     Raises:
         DataError: There are too few rows to take any.
     """
     rng = np.random.default_rng([seed, 0x5711])
     _, first, group = np.unique(input_hashes(dataset, *fields), return_index=True, return_inverse=True)
-    values = dataset.column(target)
+    values = dataset.column(target) if target in dataset.columns else [None] * len(dataset)
     taught: list[set[str]] = [set() for _ in first]  # labels or tags of each group of equal inputs
     for value, g in zip(values, group, strict=True):
         taught[g] |= _taught(value)

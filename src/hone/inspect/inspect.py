@@ -13,6 +13,7 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
+from hone.data.fields import required
 from hone.inspect.settings import InspectSettings
 from hone.models.cost import (
     activation_bytes,
@@ -38,7 +39,7 @@ SHOWN = 160  # characters of a text that a finding shows
 def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     """Look at every split; raises only what makes the data unusable (one class, unknown labels)."""
     kind = TASKS[inputs.task.name]
-    fields, target = [field.name for field in kind.inputs], kind.targets[0]
+    fields, target = required(kind.inputs), kind.targets[0]
     tables: dict[str, Grid] = {}
     warn = Warnings(run.language)
     tables["splits"] = Grid(
@@ -48,17 +49,23 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     )
     train = inputs.data.get("train") or next(iter(inputs.data.values()))
     checks.require_teachable(train, target)
-    labels = kind.labels_in({target.name: train.column(target.name)})
+    labels = kind.labels_in({name: train.column(name) for name in train.having([target])})
     for other in inputs.data.values():
         checks.require_known(labels, other, target)
     if target.kind == "score":
-        tables["score_spread"] = _spread(inputs.data, target.name)
+        if scored := {name: dataset for name, dataset in inputs.data.items() if dataset.having([target])}:
+            tables["score_spread"] = _spread(scored, target.name)
     elif target.kind == "answers":
         tables["answers"] = _answers(inputs.data, target.name)
     else:
         _labels(inputs.data, target.name, tables)
     _repeats(inputs.data, fields, target.name, tables, warn, settings)
-    _oddities(inputs.data, [field.name for field in kind.inputs if field.kind in ("text", "tokens")], tables, warn)
+    _oddities(
+        inputs.data,
+        [field.name for field in kind.inputs if field.required and field.kind in ("text", "tokens")],
+        tables,
+        warn,
+    )
     if target.kind == "tags":
         _illegal(inputs.data, target.name, warn)
     measures: list[Measure] = []

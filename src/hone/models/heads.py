@@ -27,6 +27,8 @@ HEADS = Table(
         "sequence-mean": "hone.models.heads:MeanPooled",
         "sequence-markers": "hone.models.heads:MarkerStates",
         "span": "hone.models.heads:SpanScores",
+        "embedding-cls": "hone.models.heads:FirstState",
+        "embedding-mean": "hone.models.heads:MeanState",
         "token-linear": "hone.models.heads:TokenLogits",
         "token-tagging": "hone.models.heads:Tagging",
     },
@@ -92,9 +94,29 @@ class MeanPooled(Head):
         self.linear = _linear(width, len(labels))
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
-        real = batch["attention_mask"].unsqueeze(2).to(states.dtype)  # [batch, tokens, 1]
-        pooled = (states * real).sum(1) / real.sum(1).clamp(min=1.0)
-        return {"logits": self.linear(self.dropout(pooled))}
+        return {"logits": self.linear(self.dropout(mean_state(states, batch["attention_mask"])))}
+
+
+class MeanState(Head):
+    """Mean of the token states under the attention mask: the text's embedding, whose length says nothing yet."""
+
+    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+        super().__init__()
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        return {"logits": mean_state(states, batch["attention_mask"])}  # [texts, width]
+
+
+class FirstState(Head):
+    """State of the first token: the text's embedding, whose length says nothing yet."""
+
+    reads: ClassVar[Literal["tokens", "first"]] = "first"
+
+    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+        super().__init__()
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        return {"logits": states[:, 0]}  # [texts, width]
 
 
 class MarkerStates(Head):
@@ -206,6 +228,12 @@ class WordLstm(nn.LSTM):
 
 
 SHAPE_WIDTH = 16
+
+
+def mean_state(states: Tensor, mask: Tensor) -> Tensor:
+    """Mean of states [batch, tokens, width] where mask int64 [batch, tokens] is 1: [batch, width]."""
+    real = mask.unsqueeze(2).to(states.dtype)  # [batch, tokens, 1]
+    return (states * real).sum(1) / real.sum(1).clamp(min=1.0)
 
 
 def at_words(states: Tensor, word_positions: Tensor) -> Tensor:

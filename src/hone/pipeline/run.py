@@ -21,6 +21,7 @@ from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked
 from hone.data.dataset import Dataset
+from hone.data.fields import required
 from hone.data.read import read
 from hone.data.splits import carve_validation
 from hone.models.base import Base, resolve_base
@@ -227,7 +228,7 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
     if errors:
         raise _together(errors)
     if "train" in data:
-        data["train"] = _dropped(recipe, data, [field.name for field in kind.inputs], progress)
+        data["train"] = _dropped(recipe, data, required(kind.inputs), progress)
         if "validation" not in recipe.sources:
             target = kind.targets[0]
             stratify = target.name if target.kind == "label" else None
@@ -235,7 +236,7 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
                 data["train"],
                 share=recipe.options.validation_share,
                 seed=recipe.seed,
-                fields=[field.name for field in kind.inputs],
+                fields=required(kind.inputs),
                 target=target.name,
             )
             how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"

@@ -59,6 +59,15 @@ task:
   max_length: 256              # tokens of both texts together
   long_text: truncate          # the longer text first; or refuse
 """,
+    "sentence-embedding": """\
+task:
+  name: sentence-embedding
+  pooling: mean                # or cls
+  loss: contrastive            # of pairs alone; or cosine, cosent (with a score), triplet (with a negative)
+  negatives: given             # or mined: a hard negative for each pair, found before training
+  max_length: 128              # tokens of a text; leave out for the most the base reads
+  long_text: truncate          # or refuse
+""",
     "token-classification": """\
 task:
   name: token-classification
@@ -78,6 +87,7 @@ ROWS = {
     "multi-label-classification": '{"text": "late again, but nice people", "labels": ["delivery", "staff"]}',
     "text-regression": '{"text": "it works", "score": 4.5}',
     "text-pair-regression": '{"text_a": "a dog runs", "text_b": "a dog is running", "score": 4.8}',
+    "sentence-embedding": '{"text_a": "where is my card", "text_b": "Cards take five days to arrive."}',
     "token-classification": '{"tokens": ["Ada", "lives", "in", "Turin"], "tags": ["B-PER", "O", "O", "B-LOC"]}',
 }
 
@@ -89,6 +99,7 @@ COLUMNS = {
     "multi-label-classification": "{text: body, labels: topics}",
     "text-regression": "{text: body, score: stars}",
     "text-pair-regression": "{text_a: one, text_b: other, score: similarity}",
+    "sentence-embedding": "{text_a: question, text_b: passage}",
     "token-classification": "{tokens: words, tags: ner}",
 }
 
@@ -100,6 +111,7 @@ SETTINGS = {
     "multi-label-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 3e-3\n",
     "text-regression": "    num_train_epochs: 4\n    learning_rate: 2e-4\n",
     "text-pair-regression": "    num_train_epochs: 4\n    learning_rate: 2e-4\n",
+    "sentence-embedding": "    num_train_epochs: 3\n    learning_rate: 1e-4\n",
     "token-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
 }
 

@@ -44,6 +44,7 @@ def docs_page(predictor: Predictor, *, expected: str) -> str:
     objects = len(names) > 1
     how = f"One JSON object a line, with {html.escape(', '.join(names))}." if objects else "One text a line."
     labels = ", ".join(task.labels[:60]) + (" ..." if len(task.labels) > 60 else "")
+    named = f", labels: {html.escape(labels)}" if labels else ""
     rows = [
         ("POST /predict", f"answers <code>{html.escape(expected)}</code>"),
         ("GET /livez", "the process answers"),
@@ -56,7 +57,7 @@ def docs_page(predictor: Predictor, *, expected: str) -> str:
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>hone service</title><style>{STYLE}</style></head><body>
 <h1>hone service</h1>
-<p>Task <b>{html.escape(task.name)}</b>, labels: {html.escape(labels)}</p>
+<p>Task <b>{html.escape(task.name)}</b>{named}</p>
 <p class="wrap">Bundle <code>{predictor.bundle.digest}</code></p>
 <h2>What it answers</h2><table>{table}</table>
 <h2>Try it</h2>

@@ -37,8 +37,11 @@ def distance(student: Tensor, teacher: Tensor, *, says: Says, temperature: float
 
     Of one label or place among all: ``T^2 KL(softmax(teacher / T), softmax(student / T))``, of a start and an end their
     mean. Of labels each by itself: the same of each label's two outcomes, mean over the labels. Of numbers: the squared
-    error, which knows no temperature.
+    error, of directions that of the vectors at length 1, which know no temperature.
     """
+    if says == "direction":
+        student, teacher = (functional.normalize(each, dim=-1) for each in (student, teacher))
+        return functional.mse_loss(student, teacher, reduction="sum")
     if says == "number":
         return functional.mse_loss(student, teacher, reduction="sum")
     student, teacher = student / temperature, teacher / temperature

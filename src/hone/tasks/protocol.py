@@ -21,7 +21,7 @@ from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextSettings
 
 Decision = Mapping[str, Any]  # what turns scores into answers, fitted on validation; JSON values
-Says = Literal["one", "several", "number", "place"]
+Says = Literal["one", "several", "number", "place", "direction"]
 Purpose = Literal["learn", "predict"]
 Columns = Mapping[str, Sequence[Any]]  # raw examples, columnar: field name -> one value an example
 Prediction = dict[str, Any]  # one JSON object an example; each task writes its shape in its file
@@ -71,7 +71,9 @@ class Task(Protocol):
 
     Attributes:
         says: What the scores of an answer tell: ``one`` of the labels, ``several`` of them, each by itself, a
-            ``number``, or for each label one ``place`` among all.
+            ``number``, for each label one ``place`` among all, or a ``direction`` in space for each text of an example.
+        inputs, targets: What examples have. A data set may lack those that are not required, and then has them in no
+            row.
     """
 
     name: str
@@ -170,4 +172,19 @@ class Deciding(Protocol):
 
     def answered(self, prediction: Prediction) -> Prediction:
         """The answer that the decision gives for the scores in ``prediction``."""
+        ...
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A task whose loss compares the rows of a batch with one another, and whose tally the rows of a data set: what a
+    row's neighbors are is part of it. The batches of one optimizer step are one batch to it."""
+
+    def once(self, rows: Rows, index: int) -> Sequence[int]:
+        """Names of what of the row ``index`` should stand once in a batch: the same thing twice is no negative."""
+        ...
+
+    @staticmethod
+    def needs(settings: Any) -> tuple[str, ...]:
+        """Fields that are not required of every data set, and that training by ``settings`` reads."""
         ...

@@ -122,6 +122,44 @@ class TextPairRegressionSettings(TextRegressionSettings):
     long_text: Literal["truncate", "refuse"] = "truncate"
 
 
+class SentenceEmbeddingSettings(TextSettings):
+    """Settings of ``sentence-embedding``.
+
+    Attributes:
+        max_length: Most tokens of a text; each is read by itself.
+        long_text: What becomes of a text that is longer than a row: cut at its end, or refused with an error.
+        pooling: What of the tokens' states stands for a text: their ``mean``, or the first one, ``cls``.
+        loss: ``contrastive`` tells each ``text_a`` its own ``text_b`` among those of the whole batch, and among its
+            ``negative`` ones where the rows have them (van den Oord et al. 2018; Henderson et al. 2017); ``triplet``
+            keeps ``negative`` a margin farther away than ``text_b`` (Schroff et al. 2015); ``cosine`` brings the cosine
+            of two texts to their ``score``; ``cosent`` brings the cosines of all pairs into the order of their scores
+            (Su 2022).
+        temperature: What cosines are divided by in ``contrastive`` and ``cosent``.
+        margin: Of ``triplet``, in cosines.
+        lowest: Score that stands for the cosine 0 in ``cosine``; None: the lowest training score.
+        highest: Score that stands for the cosine 1 there; None: the highest training score.
+        negatives: ``mined`` finds a hard negative for every training pair with the model as it is before training: of
+            the other pairs' ``text_b`` the nearest one that is not too near; ``given`` takes what the rows have.
+        mined_margin: How much less alike than ``text_b`` a mined negative must be, in cosines: what is nearer may be
+            right as well.
+        matryoshka: Sizes at which the first numbers of an embedding are to be an embedding too: the loss is the mean
+            over these and the whole (Kusupati et al. 2022).
+        dimensions: How many numbers an answer has; None: the base's width.
+    """
+
+    long_text: Literal["truncate", "refuse"] = "truncate"
+    pooling: Literal["mean", "cls"] = "mean"
+    loss: Literal["contrastive", "triplet", "cosine", "cosent"] = "contrastive"
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.05
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.2
+    lowest: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    highest: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    negatives: Literal["given", "mined"] = "given"
+    mined_margin: Annotated[float, Field(ge=0, lt=2)] = 0.05
+    matryoshka: list[Annotated[int, Field(ge=1)]] = []
+    dimensions: Annotated[int, Field(ge=1)] | None = None
+
+
 class TokenClassificationSettings(TextSettings):
     """Settings of ``token-classification``.
 

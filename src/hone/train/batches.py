@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 POOL_BATCHES = 64  # batches' worth of shuffled rows that are sorted together
+NEIGHBORS = 16  # steps on either side that a row may go to
 TOKEN_POOL_BATCHES = 256  # the same of batches by tokens, which are to hold next to no padding
 
 Strategy = Literal["group_by_length", "random"]
@@ -43,6 +45,52 @@ def epoch_batches(
     if strategy == "group_by_length":
         rng.shuffle(batches)
     return batches
+
+
+def distinct(batches: Sequence[IntArray], once: Callable[[int], Sequence[int]], *, together: int) -> list[IntArray]:
+    """``batches`` with rows exchanged between neighbors, so that in no step does a name stand in two rows, where that
+    can be had by exchanges with the nearest `NEIGHBORS` steps. Sizes stay.
+
+    Args:
+        once: The names of a row.
+        together: Batches of a step.
+    """
+    steps = [np.concatenate(batches[at : at + together]) for at in range(0, len(batches), together)]
+    names = {int(row): frozenset(once(int(row))) for step in steps for row in step}
+    counts = [Counter(name for row in step.tolist() for name in names[row]) for step in steps]
+    for here, step in enumerate(steps):
+        for place, row in enumerate(step.tolist()):
+            if all(counts[here][name] == 1 for name in names[row]):
+                continue
+            found = _exchange(row, here, steps=steps, names=names, counts=counts)
+            if found is not None:
+                there, other = found
+                for at, into, gone in ((here, steps[there][other], row), (there, row, steps[there][other])):
+                    counts[at].subtract(names[int(gone)])
+                    counts[at].update(names[int(into)])
+                step[place], steps[there][other] = steps[there][other], row
+    flat = np.concatenate(steps)
+    return np.split(flat, np.cumsum([len(batch) for batch in batches])[:-1])
+
+
+def _exchange(
+    row: int,
+    here: int,
+    *,
+    steps: Sequence[IntArray],
+    names: Mapping[int, frozenset[int]],
+    counts: Sequence[Counter[int]],
+) -> tuple[int, int] | None:
+    """The nearest step, and the place there, of a row that can change places with ``row`` so that both steps then have
+    the names of either once; None where there is none."""
+    left = counts[here] - Counter(names[row])
+    around = [at for far in range(1, NEIGHBORS + 1) for at in (here + far, here - far) if 0 <= at < len(steps)]
+    for there in around:
+        for place, other in enumerate(steps[there].tolist()):
+            fits = all(counts[there][name] - (name in names[other]) == 0 for name in names[row])
+            if fits and not any(left[name] for name in names[other]):
+                return there, place
+    return None
 
 
 def batches_of(lengths: IntArray, *, size: int, tokens: int | None) -> int:

@@ -25,6 +25,8 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_measure(settings, kind),
         *_loss(settings, inputs, kind),
         *_frozen(settings, inputs),
+        *_lacking(inputs, kind),
+        *_sizes(inputs),
         *_probe(settings, kind),
         *_techniques(settings, inputs),
     ]
@@ -94,6 +96,9 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield f"the base {inputs.base.name}, whose layers are not known by their names", "no such technique"
     if "answers" in entry.needs and getattr(inputs.task.settings, "head", None) == "crf":
         yield "the head crf, which scores whole sequences", "head: linear"
+    steps = settings.gradient_accumulation_steps
+    if {"embeddings", "answers"} & entry.needs and steps > 1 and hasattr(TASKS[inputs.task.name], "once"):
+        yield f"gradient_accumulation_steps {steps}, whose batches are one batch to {inputs.task.name}", "1"
     if entry.inside and settings.torch_compile is True:
         yield "torch_compile true, and a compiler does not see what acts inside the model", "auto or false"
 
@@ -101,6 +106,38 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
 def _has_layers(folder: Path) -> bool:
     _, layers = depths(name for file in folder.glob("*.safetensors") for name in shapes_in(file))
     return layers > 0
+
+
+def _sizes(inputs: Inputs) -> list[Fault]:
+    """Sizes of embeddings beyond the width of the base."""
+    values = inputs.task.settings.model_dump()
+    if inputs.base is None or "dimensions" not in values:
+        return []
+    width = json.loads((inputs.base.folder / "config.json").read_text(encoding="utf-8")).get("hidden_size")
+    asked = [("dimensions", values["dimensions"] or 0), *(("matryoshka", size) for size in values["matryoshka"])]
+    return [
+        Fault("recipe.dimensions", f"{size} numbers of a base of {width}", f"at most {width}", field=name)
+        for name, size in asked
+        if width is not None and size > width
+    ]
+
+
+def _lacking(inputs: Inputs, kind: Any) -> list[Fault]:
+    """Fields that the task's settings have training read, and that the training rows do not have."""
+    train = inputs.data.get("train")
+    if train is None or not hasattr(kind, "needs"):
+        return []
+    return [
+        Fault(
+            "data.column-missing",
+            f"no {name} in {train.origin}, which the task's settings have training read",
+            f"a column {name}",
+            field=name,
+            fix=f"Add it, name it (columns: {{{name}: NAME}}), or choose another loss under task.",
+        )
+        for name in kind.needs(inputs.task.settings)
+        if name not in train.columns
+    ]
 
 
 def _measure(settings: FinetuneSettings, kind: Any) -> list[Fault]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from hone.train.faults import find_faults
 from hone.train.frozen import FrozenStates, frozen_states
 from hone.train.label_weights import loss_options
 from hone.train.loop import Loop, Setup, Trained, Validate
+from hone.train.mining import mines, with_negatives
 from hone.train.probe import fit_head
 from hone.train.settings import FinetuneSettings
 from hone.train.trackers import RunLog, require_trackers
@@ -54,11 +56,12 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     device = pick_device(run.device)
     _require_precision(settings.mixed_precision, device)
     task = _task(inputs, base, train)
-    rows = encoded(task, train, cache=run.cache)
     torch.manual_seed(run.seed)
     model = build_model(base.folder, task.head, dropout=settings.dropout, head_from=_head_of(before, task))
     if before is not None and before.manifest.task is not None and before.manifest.task.labels != task.labels:
         _renew_own_head(model)
+    taught = _with_negatives(inputs, task, model, run=run, device=device)
+    rows = encoded(task, taught.data["train"], cache=run.cache)
     # The loop may resume a checkpoint of this very work and of nothing else.
     recipe = {"stage": "finetune", "settings": settings.model_dump(mode="json"), "seed": run.seed,
               "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")}}  # fmt: skip
@@ -71,7 +74,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     if settings.head_init == "probe" and not begun and _head_of(before, task) is None:
         fit_head(model, task, rows, seed=run.seed, options=options, progress=run.progress, device=device)
     setup = Setup(
-        frozen=_frozen(settings, inputs, base=base, model=model, task=task, rows=rows, run=run, device=device),
+        frozen=_frozen(settings, taught, base=base, model=model, task=task, rows=rows, run=run, device=device),
         settings=settings,
         seed=run.seed,
         identity=identity,
@@ -86,6 +89,14 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         task = with_decision(task, TorchEngine(model, device), validation, cache=run.cache)
     bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, base, settings=recipe))
     return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs), bundle)
+
+
+def _with_negatives(inputs: Inputs, task: Task, model: Model, *, run: Run, device: torch.device) -> Inputs:
+    """``inputs`` with mined negatives in the training rows, where the task asks for them."""
+    if not mines(task):
+        return inputs
+    train = with_negatives(inputs.data["train"], task, model, progress=run.progress, device=device)
+    return replace(inputs, data={**inputs.data, "train": train})
 
 
 def _frozen(
@@ -115,7 +126,7 @@ def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     kind = TASKS[inputs.task.name]
     target = kind.targets[0]
     require_teachable(train, target)
-    labels = kind.labels_in({target.name: train.column(target.name)})
+    labels = kind.labels_in({name: train.column(name) for name in train.having([target])})
     for name, other in inputs.data.items():
         if name != "train":
             require_known(labels, other, target)

@@ -22,9 +22,9 @@ from hone.core.errors import HoneError
 from hone.core.progress import Progress
 from hone.models.heads import Outputs
 from hone.models.model import Model
-from hone.tasks.protocol import Loss, LossOptions, Task
+from hone.tasks.protocol import Comparing, Loss, LossOptions, Task
 from hone.tasks.rows import Batch, IntArray, Rows
-from hone.train.batches import epoch_batches, step_batches
+from hone.train.batches import distinct, epoch_batches, step_batches
 from hone.train.checkpoint import Position, latest_checkpoint, load_checkpoint, save_checkpoint
 from hone.train.compiling import compiles
 from hone.train.frozen import FrozenStates
@@ -33,6 +33,7 @@ from hone.train.optimizer import lazy_table, make_optimizer
 from hone.train.schedule import rate_factor
 from hone.train.settings import FinetuneSettings
 from hone.train.technique import Course, Pass, Techniques
+from hone.train.together import united
 from hone.train.trackers import RunLog
 
 Validate = Callable[[Model], dict[str, float | None]]
@@ -188,6 +189,9 @@ class Loop:
                 strategy=settings.train_sampling_strategy,
                 tokens=settings.per_device_train_batch_tokens,
             )
+            if isinstance(self.task, Comparing):
+                batches = distinct(batches, partial(self.task.once, self.rows),
+                                   together=settings.gradient_accumulation_steps)  # fmt: skip
             steps = list(step_batches(batches, accumulate=settings.gradient_accumulation_steps))
             coming = steps[skip : skip + self.total - step]
             yield from coming
@@ -203,18 +207,10 @@ class Loop:
 
     def _step(self, batches: list[Batch]) -> float:
         """One optimizer step over the union of ``batches``; returns the mean loss."""
-        total, weight, reference = 0.0, 0.0, 0.0
-        self.model.noise.start(seed=self.setup.seed, step=self.position.step)
-        for collated in batches:
-            batch = {name: value.to(self.accelerator.device) for name, value in collated.items()}
-            self.techniques.on_batch(batch, self.position.step)
-            outputs, loss = self._forward(batch)
-            reference = reference or loss.weight
-            backward = partial(self._backward, reference=reference)
-            seen = Pass(batch, outputs, loss, again=partial(self._forward, batch), backward=backward)
-            backward(self.techniques.on_loss(seen))
-            self.techniques.on_derivatives(seen)
-            total, weight = total + float(loss.total.detach()), weight + loss.weight
+        placed = [{name: value.to(self.accelerator.device) for name, value in b.items()} for b in batches]
+        self._begin()
+        gone = self._united if len(placed) > 1 and isinstance(self.task, Comparing) else self._one_by_one
+        total, weight, reference = gone(placed)
         mean = total / weight
         if not math.isfinite(mean):
             raise HoneError(
@@ -239,9 +235,40 @@ class Loop:
         self.techniques.on_step(self.position.step)
         return mean
 
-    def _forward(self, batch: Batch) -> tuple[Outputs, Loss]:
+    def _begin(self) -> None:
+        self.model.noise.start(seed=self.setup.seed, step=self.position.step)
+
+    def _one_by_one(self, batches: list[Batch]) -> tuple[float, float, float]:
+        """Take the derivatives of each batch's loss: the summed loss, its weight, and what they are divided by."""
+        total, weight, reference = 0.0, 0.0, 0.0
+        for batch in batches:
+            self.techniques.on_batch(batch, self.position.step)
+            outputs, loss = self._forward(batch)
+            reference = reference or loss.weight
+            backward = partial(self._backward, reference=reference)
+            seen = Pass(batch, outputs, loss, again=partial(self._forward, batch), backward=backward)
+            backward(self.techniques.on_loss(seen))
+            self.techniques.on_derivatives(seen)
+            total, weight = total + float(loss.total.detach()), weight + loss.weight
+        return total, weight, reference
+
+    def _united(self, batches: list[Batch]) -> tuple[float, float, float]:
+        """The same of all batches as one; no technique then sends a batch through again, see `find_faults`."""
+
+        def loss(outputs: Outputs, batch: Batch) -> Loss:
+            found = self.task.loss(outputs, batch, options=self.setup.options)
+            return Loss(found.total / found.weight, found.weight)
+
+        found = united(self._scores, batches, loss=loss, backward=self.accelerator.backward, begin=self._begin)
+        return float(found.total) * found.weight, found.weight, found.weight
+
+    def _scores(self, batch: Batch) -> Outputs:
         with self.accelerator.autocast():
             outputs: Outputs = self.prepared(batch)
+        return outputs
+
+    def _forward(self, batch: Batch) -> tuple[Outputs, Loss]:
+        outputs = self._scores(batch)
         return outputs, self.task.loss(outputs, batch, options=self.setup.options)
 
     def _backward(self, total: Tensor, *, reference: float) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hone.tasks.rows import IntArray
-from hone.train.batches import POOL_BATCHES, batches_of, epoch_batches, step_batches
+from hone.train.batches import POOL_BATCHES, batches_of, distinct, epoch_batches, step_batches
 
 Strategy = Literal["group_by_length", "random"]
 STRATEGIES: list[Strategy] = ["group_by_length", "random"]
@@ -122,3 +122,27 @@ def test_batches_by_tokens_keep_other_company_each_epoch() -> None:
     lengths = lengths_of(2000)
     first, second = ({frozenset(batch.tolist()) for batch in by_tokens(lengths, 256, epoch=e)} for e in range(2))
     assert first.isdisjoint(second)
+
+
+def test_names_that_can_be_parted_stand_once_in_a_step() -> None:
+    rng = np.random.default_rng(2)
+    once = [[int(a), 1000 + i] for i, a in enumerate(rng.integers(0, 60, 200))]  # each of 60 names about 3 times
+    batches = np.split(rng.permutation(200), range(8, 200, 8))
+    parted = distinct(batches, once.__getitem__, together=2)
+    assert [len(batch) for batch in parted] == [len(batch) for batch in batches]
+    assert sorted(np.concatenate(parted)) == list(range(200))
+    for at in range(0, len(parted), 2):
+        names = [name for row in np.concatenate(parted[at : at + 2]) for name in once[row]]
+        assert len(names) == len(set(names))
+
+
+def test_batches_without_repeats_are_left_alone() -> None:
+    batches = np.split(np.random.default_rng(1).permutation(30), [10, 20])
+    parted = distinct(batches, lambda row: [row], together=1)
+    assert all(np.array_equal(one, other) for one, other in zip(parted, batches, strict=True))
+
+
+def test_names_that_stand_in_every_row_are_left_together() -> None:
+    batches = np.split(np.arange(12), [4, 8])
+    parted = distinct(batches, lambda row: [0], together=1)
+    assert sorted(np.concatenate(parted)) == list(range(12))

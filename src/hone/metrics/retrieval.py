@@ -1,0 +1,62 @@
+"""How well texts find what belongs to them: ranks, and the measures of ranks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+QUERIES_AT_ONCE = 256
+
+
+def ranks(queries: NDArray[np.floating], passages: NDArray[np.floating], *, asks: IntArray, own: IntArray) -> IntArray:
+    """Rank, from 1, of each pair's passage for its query: how many other passages are at least as near by dot product,
+    those left out that belong to the same query in another pair. int64 [pairs].
+
+    Args:
+        queries: [queries, width], rows that differ.
+        passages: [passages, width], rows that differ.
+        asks, own: Query and passage of each pair, int64 [pairs].
+    """
+    out = np.zeros(len(asks), dtype=np.int64)
+    order = np.argsort(asks, kind="stable")
+    for at in range(0, len(queries), QUERIES_AT_ONCE):
+        near = queries[at : at + QUERIES_AT_ONCE] @ passages.T  # [part, passages]
+        first, last = np.searchsorted(asks[order], (at, at + len(near)))
+        pairs = order[first:last]
+        row = asks[pairs] - at
+        reached = near[row, own[pairs]]
+        near[row, own[pairs]] = -np.inf  # what belongs to a query stands in no other answer's way
+        out[pairs] = 1 + (near[row] >= reached[:, None]).sum(axis=1)
+    return out
+
+
+def recall_at(ranked: NDArray[np.number], k: int) -> float | None:
+    """Share of ranks of at most ``k``; None of none."""
+    return float(np.mean(ranked <= k)) if len(ranked) else None
+
+
+def mean_reciprocal_rank(ranked: NDArray[np.number]) -> float | None:
+    """Mean of ``1 / rank``; None of none."""
+    return float(np.mean(1 / ranked)) if len(ranked) else None
+
+
+def ndcg_at(ranked: NDArray[np.number], k: int) -> float | None:
+    """Normalized discounted cumulative gain of one right passage a query (Järvelin and Kekäläinen 2002): the mean of
+    ``1 / log2(1 + rank)`` up to rank ``k``, beyond it nothing; None of none."""
+    return float(np.mean(np.where(ranked <= k, 1 / np.log2(1 + ranked), 0.0))) if len(ranked) else None
+
+
+def graded_ndcg_at(relevant: NDArray[np.bool_], possible: IntArray, k: int) -> FloatArray:
+    """The same of queries to which many passages are right, float64 [queries].
+
+    Args:
+        relevant: Whether each answer is right, in their order, bool [queries, answers].
+        possible: How many passages are right, int64 [queries].
+    """
+    gains = 1 / np.log2(2 + np.arange(k))
+    found = relevant[:, :k] @ gains[: relevant.shape[1]]
+    best = np.concatenate([[0.0], np.cumsum(gains)])[np.minimum(possible, k)]
+    share: FloatArray = np.divide(found, best, out=np.zeros_like(found), where=best > 0)
+    return share

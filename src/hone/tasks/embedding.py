@@ -1,0 +1,297 @@
+"""``sentence-embedding``: a text as a direction in space, near what means the same.
+
+A prediction for a ``text`` is ``{"embedding", "truncated"}``: numbers whose squares sum to 1, and whether text was cut
+off. One for a pair, or a pair and a negative, is ``{"similarity", "embeddings", "truncated"}``: the cosine of the
+first two, and the embedding of each. Every text is read by itself; one row has all texts of an example.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hone.core.errors import RecipeError
+from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
+from hone.data.fields import Field
+from hone.metrics import retrieval
+from hone.metrics.regression import pearson, spearman
+from hone.models.heads import HeadSpec, Outputs
+from hone.models.tokenizer import Tokenizer
+from hone.report.report import Cell, Grid
+from hone.tasks.embedding_losses import embedding_loss
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
+from hone.tasks.reading import BETWEEN, Reading
+from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of
+from hone.tasks.settings import SentenceEmbeddingSettings
+
+TEXTS = ("text_a", "text_b", "negative")
+DECIMALS = 8  # of a number of an embedding: as many as float32 has
+SAME = 0.05  # cosines that differ by less say the same
+OFF = 0.1  # of the scores' standard deviation: what is farther off is a mistake
+RANKS = (1, 3, 10, 100)  # where the table of ranks is parted
+Vectors = NDArray[np.float32]
+
+
+class SentenceEmbedding:
+    """An embedding a text.
+
+    Args:
+        settings: The task's settings.
+        labels: Always none.
+        tokenizer: The base's.
+        model_limit: Most tokens the backbone reads.
+    """
+
+    name = "sentence-embedding"
+    inputs = (Field("text_a", "text"), Field("text_b", "text"), Field("negative", "text", required=False))
+    input_choices = ((Field("text", "text"),), inputs[:2])
+    targets = (Field("score", "score", required=False),)
+    says: Says = "direction"
+    additive = False
+    measure_specs: Mapping[str, MeasureSpec] = {
+        "spearman": MeasureSpec(),
+        "pearson": MeasureSpec(),
+        "ndcg_at_10": MeasureSpec(),
+        "mrr": MeasureSpec(),
+        "recall_at_1": MeasureSpec(),
+        "recall_at_10": MeasureSpec(),
+        "triplet_accuracy": MeasureSpec(),
+    }
+
+    def __init__(
+        self, settings: SentenceEmbeddingSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
+    ) -> None:
+        self.settings = settings
+        self.labels = labels
+        self.tokenizer = tokenizer
+        self._readings = {
+            name: Reading(settings, tokenizer=tokenizer, model_limit=model_limit, fields=[name])
+            for name in ("text", *TEXTS)
+        }
+        self.max_tokens = self._readings["text"].max_tokens
+        self.head = HeadSpec(f"embedding-{settings.pooling}", labels)
+        self.main_measure = {"cosine": "spearman", "cosent": "spearman", "triplet": "triplet_accuracy"}.get(
+            settings.loss, "ndcg_at_10"
+        )
+
+    @staticmethod
+    def settled(settings: SentenceEmbeddingSettings, train: Dataset) -> SentenceEmbeddingSettings:
+        """``lowest`` and ``highest`` decided where they are not, if the loss reads scores."""
+        if settings.loss != "cosine":
+            return settings
+        scores = train.column("score")
+        found = {"lowest": min(scores), "highest": max(scores)}
+        unset = {name: value for name, value in found.items() if getattr(settings, name) is None}
+        return settings.model_copy(update=unset)
+
+    @staticmethod
+    def needs(settings: SentenceEmbeddingSettings) -> tuple[str, ...]:
+        """The scores, or the negatives unless they are mined."""
+        if settings.loss in ("cosine", "cosent"):
+            return ("score",)
+        return ("negative",) if settings.loss == "triplet" and settings.negatives == "given" else ()
+
+    @staticmethod
+    def weighs_labels(settings: SentenceEmbeddingSettings) -> bool:
+        """Never: there are none."""
+        return False
+
+    @staticmethod
+    def labels_in(columns: Columns) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def _input_schema(self) -> dict[str, pa.DataType]:
+        return {**ROWS_SCHEMA, "lengths": pa.list_(pa.int32())}
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        return {**self._input_schema, "names": pa.list_(pa.int64()), "score": pa.float64()}
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        """See `Task.encode`. ``lengths`` are the tokens of each text of a row, ``names`` equal where texts are."""
+        fields = ["text"] if "text" in columns else [name for name in TEXTS if name in columns]
+        read = [self._readings[name].encode(columns, purpose=purpose, start=start) for name in fields]
+        texts = list(zip(*(part["input_ids"] for part in read), strict=True))
+        out: dict[str, list[Any]] = {
+            "example": read[0]["example"],
+            "truncated": [any(cut) for cut in zip(*(part["truncated"] for part in read), strict=True)],
+            "text_tokens": [max(counts) for counts in zip(*(part["text_tokens"] for part in read), strict=True)],
+            "input_ids": [[token for text in row for token in text] for row in texts],
+            "lengths": [[len(text) for text in row] for row in texts],
+        }
+        if purpose == "predict":
+            return rows_of(out, self._input_schema)
+        out["names"] = [[_name(text) for text in row] for row in texts]
+        out["score"] = list(columns.get("score", [float("nan")] * len(texts)))
+        return rows_of(out, self.row_schema)
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        """``input_ids`` and ``attention_mask`` int64 [texts, tokens], row after row; ``texts`` int64 [rows], how many
+        each row has; of rows to learn from ``names`` int64 [texts] and ``score`` float32 [rows]."""
+        values, _ = rows.ragged("input_ids")
+        lengths, ends = rows.ragged("lengths")
+        counts = np.diff(ends)[index]
+        long = lengths[rows.flat("lengths", index)]
+        mask = np.arange(long.max()) < long[:, None]
+        ids = np.full(mask.shape, self.tokenizer.pad_id, dtype=np.int64)
+        ids[mask] = values[rows.flat("input_ids", index)]
+        batch = {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask).long(),
+            "texts": torch.from_numpy(counts),
+        }
+        if "names" in rows.table.column_names:
+            names, _ = rows.ragged("names")
+            batch["names"] = torch.from_numpy(np.asarray(names[rows.flat("names", index)], dtype=np.int64))
+            batch["score"] = torch.from_numpy(rows.numbers("score")[index].astype(np.float32))
+        return batch
+
+    def once(self, rows: Rows, index: int) -> Sequence[int]:
+        """The two texts of a pair; a negative may serve several rows."""
+        names: list[int] = rows.row("names", index)[:2].tolist()
+        return names
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        rows = len(batch["texts"])
+        texts = outputs["logits"].float()
+        total: Tensor = embedding_loss(texts.view(rows, -1, texts.shape[1]), batch, settings=self.settings)
+        return Loss(total, float(rows))
+
+    def decode(self, outputs: Outputs, batch: Batch) -> list[Vectors]:
+        """Embeddings of any length, float32 [texts of the row, width], one array a row."""
+        texts = outputs["logits"].float().cpu().numpy()
+        return np.split(texts, np.cumsum(batch["texts"].cpu().numpy())[:-1])
+
+    def vectors(self, partials: Sequence[Vectors]) -> Vectors:
+        """The first ``dimensions`` numbers of all texts of some rows, at length 1: float32 [texts, dimensions].
+
+        Raises:
+            RecipeError: They have fewer.
+        """
+        out = np.concatenate(partials)
+        size = self.settings.dimensions or out.shape[1]
+        if size > out.shape[1]:
+            raise RecipeError(
+                f"dimensions: {size}, of embeddings of {out.shape[1]} numbers",
+                expected=f"at most {out.shape[1]}",
+                code="recipe.dimensions",
+            )
+        return unit(out[:, :size])
+
+    def join(
+        self, columns: Columns, rows: Rows, partials: Sequence[Vectors], *, constants: Mapping[str, Tensor]
+    ) -> list[Prediction]:
+        if not len(rows):
+            return []
+        vectors = self.vectors(partials)
+        shown = np.round(vectors.astype(np.float64), DECIMALS).tolist()
+        cut = rows.scalar("truncated").astype(bool).tolist()
+        if "text" in columns:
+            return [{"embedding": one, "truncated": c} for one, c in zip(shown, cut, strict=True)]
+        each = len(partials[0])
+        near = (vectors[::each].astype(np.float64) * vectors[1::each]).sum(1).tolist()
+        return [
+            {"similarity": near[i], "embeddings": shown[i * each : (i + 1) * each], "truncated": c}
+            for i, c in enumerate(cut)
+        ]
+
+    def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
+        """Score, similarity, rank of the pair's second text among all, and how much nearer it is than the negative,
+        float64 [examples, 4]; nan for what the data does not tell. Pairs with scores have no ranks: which of them
+        belong together is not said."""
+        out = np.full((len(predictions), 4), np.nan)
+        if not len(predictions):
+            return out
+        out[:, 1] = [prediction["similarity"] for prediction in predictions]
+        texts = np.array([prediction["embeddings"] for prediction in predictions])  # [examples, 2 or 3, width]
+        if "score" in columns:
+            out[:, 0] = columns["score"]
+        else:
+            out[:, 2] = _ranks(texts, columns)
+        if "negative" in columns:
+            out[:, 3] = out[:, 1] - (texts[:, 0] * texts[:, 2]).sum(1)
+        return out
+
+    def measures(self, tally: FloatArray) -> dict[str, float | None]:
+        scored = tally[~np.isnan(tally[:, 0])]
+        ranked = tally[~np.isnan(tally[:, 2]), 2]
+        margins = tally[~np.isnan(tally[:, 3]), 3]
+        return {
+            "spearman": spearman(scored[:, 0], scored[:, 1]),
+            "pearson": pearson(scored[:, 0], scored[:, 1]),
+            "ndcg_at_10": retrieval.ndcg_at(ranked, 10),
+            "mrr": retrieval.mean_reciprocal_rank(ranked),
+            "recall_at_1": retrieval.recall_at(ranked, 1),
+            "recall_at_10": retrieval.recall_at(ranked, 10),
+            "triplet_accuracy": float(np.mean(margins > 0)) if len(margins) else None,
+        }
+
+    def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        tally = self.tally(predictions, columns)
+        shown = [BETWEEN.join(pair) for pair in zip(columns["text_a"], columns["text_b"], strict=True)]
+        if "score" in columns:
+            gold = tally[:, 0]
+            said = np.sort(gold)[np.argsort(np.argsort(tally[:, 1], kind="stable"))]  # the score of a pair so far up
+            off = np.abs(gold - said)
+            off = np.where(off > OFF * gold.std(), off, 0.0)
+            words = [f"{value:.4g}" for value in gold]
+            given = [f"{value:.4g}" if far else word for value, far, word in zip(said, off, words, strict=True)]
+            return Scored({"similarity_by_score": _by_score(tally)}, off, shown, words, given)
+        rank = tally[:, 2].astype(np.int64)
+        given = [f"{place}" for place in rank]
+        return Scored({"ranks": _rank_table(rank)}, 1 - 1 / rank, shown, ["1"] * len(rank), given)
+
+    def agrees(self, one: Prediction, other: Prediction) -> bool:
+        return bool(abs(one["similarity"] - other["similarity"]) < SAME)
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Rows of vectors [n, width] at length 1; one of zeros stays."""
+    length = np.sqrt((vectors.astype(np.float64) ** 2).sum(1, keepdims=True))
+    out: Vectors = (vectors / np.maximum(length, 1e-12)).astype(np.float32)
+    return out
+
+
+def _name(ids: Sequence[int]) -> int:
+    """A number that is the same for the same tokens, and, but for a chance of 2^-64, for no others."""
+    raw = hashlib.blake2b(np.asarray(ids, dtype=np.int32).tobytes(), digest_size=8).digest()
+    return int.from_bytes(raw, "little", signed=True)
+
+
+def _ranks(texts: FloatArray, columns: Columns) -> IntArray:
+    """Of pairs of texts [examples, 2 or 3, width], each text looked for once."""
+    _, first, asks = np.unique(np.array(columns["text_a"], dtype=object), return_index=True, return_inverse=True)
+    _, second, own = np.unique(np.array(columns["text_b"], dtype=object), return_index=True, return_inverse=True)
+    return retrieval.ranks(texts[first, 0], texts[second, 1], asks=asks.reshape(-1), own=own.reshape(-1))
+
+
+def _by_score(tally: FloatArray) -> Grid:
+    """Mean similarity of ten parts of the pairs, from the lowest scores to the highest."""
+    parts = np.array_split(tally[np.argsort(tally[:, 0], kind="stable")], min(10, max(1, len(tally))))
+    rows: list[list[Cell]] = [
+        [f"{part[0, 0]:.4g} – {part[-1, 0]:.4g}", float(part[:, 1].mean()), float(part[:, 1].std()), len(part)]
+        for part in parts
+        if len(part)
+    ]
+    return Grid(columns=["scores", "similarity", "standard_deviation", "count"], rows=rows)
+
+
+def _rank_table(rank: IntArray) -> Grid:
+    edges = [0, *RANKS, int(max(RANKS[-1] + 1, rank.max(initial=0)))]
+    rows: list[list[Cell]] = []
+    for low, high in itertools.pairwise(edges):
+        count = int(((rank > low) & (rank <= high)).sum())
+        name = f"{low + 1}-{high}" if high > low + 1 else f"{high}"
+        rows.append([name, count, count / max(1, len(rank))])
+    return Grid(columns=["rank", "count", "share"], rows=rows)

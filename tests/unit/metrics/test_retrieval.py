@@ -1,0 +1,45 @@
+"""Ranks among all passages, and the measures of ranks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import ndcg_score
+
+from hone.metrics.retrieval import graded_ndcg_at, mean_reciprocal_rank, ndcg_at, ranks, recall_at
+
+
+def test_a_rank_counts_what_is_at_least_as_near() -> None:
+    passages = np.eye(4)
+    queries = np.array([[0.9, 0.5, 0.1, 0.2], [0.1, 0.3, 0.3, 0.0]])
+    found = ranks(queries, passages, asks=np.array([0, 0, 1]), own=np.array([0, 3, 2]))
+    assert found.tolist() == [1, 2, 2]  # the first query's other passage stands in no way; an equal one does
+
+
+def test_ranks_of_many_queries_are_those_of_each_alone() -> None:
+    rng = np.random.default_rng(0)
+    queries, passages = rng.normal(size=(600, 8)), rng.normal(size=(50, 8))
+    own = rng.integers(0, 50, 600)
+    found = ranks(queries, passages, asks=np.arange(600), own=own)
+    scores = queries @ passages.T
+    alone = [1 + int(np.delete(row >= row[o], o).sum()) for row, o in zip(scores, own, strict=True)]
+    assert found.tolist() == alone
+
+
+def test_measures_of_ranks() -> None:
+    ranked = np.array([1, 2, 4, 11])
+    assert recall_at(ranked, 10) == 0.75
+    assert mean_reciprocal_rank(ranked) == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 11) / 4)
+    assert ndcg_at(ranked, 10) == pytest.approx((1 + 1 / np.log2(3) + 1 / np.log2(5)) / 4)
+
+
+def test_of_no_ranks_nothing_is_said() -> None:
+    none = np.zeros(0)
+    assert recall_at(none, 1) is mean_reciprocal_rank(none) is ndcg_at(none, 10) is None
+
+
+def test_ndcg_of_many_right_passages_is_that_of_scikit_learn() -> None:
+    relevant = np.random.default_rng(4).random((5, 30)) < 0.3
+    falling = np.broadcast_to(-np.arange(30.0), relevant.shape)
+    expected = [ndcg_score(row[None], order[None], k=10) for row, order in zip(relevant, falling, strict=True)]
+    assert graded_ndcg_at(relevant, relevant.sum(1), 10) == pytest.approx(expected)
