@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +135,12 @@ def plain(lines: Iterable[str], file: str) -> Raw:
         yield number, {"text": line.rstrip("\r\n")}
 
 
-def parquet(path: Path, file: str, *choices: list[str]) -> Raw:
+def parquet(path: Path, file: str, *choices: list[str], optional: Sequence[str] = ()) -> Raw:
     """Rows of a parquet file; the line is the row's number.
 
     Args:
         choices: Sets of columns. The first that is wholly there is read; of the last one the missing ones are told.
+        optional: Columns that are read too, those that are there.
     """
     try:
         source = pq.ParquetFile(path)
@@ -153,6 +154,7 @@ def parquet(path: Path, file: str, *choices: list[str]) -> Raw:
                     field=twice[0])  # fmt: skip
         return
     wanted = next((names for names in choices if set(names) <= set(there)), choices[-1])
+    wanted = [*wanted, *(name for name in optional if name in there)]
     missing = [name for name in wanted if name not in there]
     if missing:
         for name in missing:

@@ -331,11 +331,13 @@ def _openers(
     """
     openers: list[tuple[str, Callable[[], Raw]]] = []
     faults: list[Fault] = []
+    every = itertools.chain(*choices)
+    optional = sorted({columns.get(field.name, field.name) for field in every if not field.required})
     wanted = [[columns.get(field.name, field.name) for field in fields if field.required] for fields in choices]
     for path, kind in zip(paths, formats, strict=True):
         shown = str(path)
         if kind == "parquet":
-            openers.append((shown, partial(parquet, path, shown, *wanted)))
+            openers.append((shown, partial(parquet, path, shown, *wanted, optional=optional)))
             continue
         codec, wrong = detect(path, shown=shown)
         faults += wrong

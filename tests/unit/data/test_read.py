@@ -281,3 +281,18 @@ def test_a_faulty_file_that_is_mended_is_read(tmp_path: Path) -> None:
     refused(tmp_path, name)
     write(tmp_path, name, jsonl({"text": "a", "label": "x"}))
     assert len(opened(tmp_path, name)) == 1
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("has", [True, False])
+def test_a_field_that_is_not_required_is_read_where_it_is_there(suffix: str, has: bool, tmp_path: Path) -> None:
+    rows = [{"text": "one", **({"score": 1.5} if has else {})}]
+    path = tmp_path / f"rows.{suffix}"
+    if suffix == "jsonl":
+        path.write_text(json.dumps(rows[0]) + "\n", encoding="utf-8")
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    fields = [Field("text", "text"), Field("score", "score", required=False)]
+    data = read(Source(path=str(path)), fields, name="train", base=tmp_path, cache=tmp_path / "cache")
+    assert data.columns == (("text", "score") if has else ("text",))
+    assert data.having(fields) == list(data.columns)
