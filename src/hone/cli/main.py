@@ -94,7 +94,9 @@ def finetune(
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
     overrides: Overrides = None,
     task: Annotated[str, typer.Option("--task")] = "text-classification",
-    base: Annotated[str, typer.Option("--base", help="minilm, a folder, a bundle or a hub id.")] = "minilm",
+    base: Annotated[
+        str, typer.Option("--base", help="minilm, a folder, a bundle, a hub id, or {architecture: NAME}.")
+    ] = "minilm",
     validation: Annotated[str | None, typer.Option("--validation", help="A file, or none; else carved.")] = None,
     seed: Annotated[int, typer.Option("--seed")] = 13,
     device: DeviceName = "auto",

@@ -187,7 +187,9 @@ def _settings(overrides: Sequence[str], stage: str) -> dict[str, Any]:
 
 
 def _head(task: str, base: str) -> dict[str, Any]:
-    return {"version": 1, "task": task, "base": base}
+    """``base``: a name, or as in a recipe what is to be made, such as ``{architecture: dan}``."""
+    made = parse_value(base) if base.lstrip().startswith("{") else base
+    return {"version": 1, "task": task, "base": made}
 
 
 def _source(file: Path | str, columns: Mapping[str, str]) -> dict[str, Any]:

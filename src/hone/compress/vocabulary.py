@@ -1,8 +1,8 @@
 """``vocabulary``: drop the tokens that a domain's texts never use, exactly.
 
 On the texts that are given, tokens and answers stay what they were. WordPiece takes the longest piece that its
-vocabulary has, Unigram the likeliest split: taking pieces away that no split used changes none. BPE keeps the merges
-that lead to the kept tokens, in their order; none of those that are gone ever applied.
+vocabulary has, WordLevel a whole word, Unigram the likeliest split: taking pieces away that no split used changes none.
+BPE keeps the merges that lead to the kept tokens, in their order; none of those that are gone ever applied.
 """
 
 from __future__ import annotations
@@ -101,13 +101,13 @@ def _characters(start: Start) -> set[str]:
 def _pieces(form: Mapping[str, Any]) -> dict[str, int]:
     """Token -> id of the model's own vocabulary."""
     kind, vocabulary = form["model"]["type"], form["model"]["vocab"]
-    if kind in ("WordPiece", "BPE"):
+    if kind in ("WordPiece", "WordLevel", "BPE"):
         return {str(piece): int(i) for piece, i in vocabulary.items()}
     if kind == "Unigram":
         return {str(piece): i for i, (piece, _) in enumerate(vocabulary)}
     raise RecipeError(
         f"a tokenizer of kind {kind}",
-        expected="WordPiece, Unigram or BPE",
+        expected="WordPiece, WordLevel, Unigram or BPE",
         fix="Compress this bundle by another method.",
         code="compress.tokenizer",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -43,7 +43,7 @@ def _fault(kind: type[Settings], details: ErrorDetails, at: str) -> Fault:
             found=f"the unknown key {path[-1]!r}",
             expected="a key of this section",
             field=field,
-            fix=did_you_mean(path[-1], kind.model_fields),
+            fix=did_you_mean(path[-1], _section(kind, path[:-1]).model_fields),
         )
     found = "nothing" if details["type"] == "missing" else repr(details["input"])
     expected = details["msg"].replace("Input should be ", "").replace("Value error, ", "")
@@ -56,3 +56,13 @@ def _fault(kind: type[Settings], details: ErrorDetails, at: str) -> Fault:
     return Fault(
         code=f"recipe.{details['type'].replace('_', '-')}", found=found, expected=expected, field=field, fix=fix
     )
+
+
+def _section(kind: type[Settings], path: Sequence[str]) -> type[Settings]:
+    """The settings model at ``path`` within ``kind``; the last one on the way where other things lie on it."""
+    for name in path:
+        field = kind.model_fields.get(name)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, Settings):
+            break
+        kind = field.annotation
+    return kind

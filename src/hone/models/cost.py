@@ -16,6 +16,7 @@ from hone.models.attention import KEPT_BYTES
 from hone.models.encoder import FAMILIES
 from hone.models.files import shapes_in
 from hone.models.model import HEAD_FILE
+from hone.models.nets import NetConfig
 
 WEIGHT_BYTES = 4
 # Of a weight that learns, beside itself: its gradient and two moments, or factors of one that take next to nothing.
@@ -28,7 +29,7 @@ PROBE_SECONDS = 0.15
 
 @dataclass(frozen=True)
 class Pace:
-    """How an encoder trains on a CPU; measured on two AVX2 cores with MiniLM.
+    """How a backbone trains on a CPU; measured on two AVX2 cores, encoders with MiniLM.
 
     Attributes:
         reached: Share of the matrix-product rate of a step's products and all that goes on around them.
@@ -46,6 +47,7 @@ class Pace:
 
 OURS = Pace(reached=0.75, pair_seconds=1e-8, widths=10, inners=2, pairs=1)  # hone.models.encoder
 OTHERS = Pace(reached=0.55, pair_seconds=0.0, widths=17, inners=3, pairs=3)  # as transformers runs them
+NETS = Pace(reached=0.25, pair_seconds=0.0, widths=6, inners=0, pairs=0)  # hone.models.nets
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Size:
     """Sizes of a backbone, read from its files without loading it.
 
     Attributes:
-        ours: Whether it trains through hone's own encoder on a CPU.
+        heads: Attention heads; none where nothing attends.
+        pace: How it trains.
+        ours: Whether that is through hone's own encoder on a CPU.
     """
 
     parameters: int
@@ -62,12 +66,11 @@ class Size:
     width: int
     heads: int
     inner: int
-    ours: bool = False
+    pace: Pace = OTHERS
 
     @property
-    def pace(self) -> Pace:
-        """How it trains."""
-        return OURS if self.ours else OTHERS
+    def ours(self) -> bool:
+        return self.pace is OURS
 
     def learning(self, *, frozen: int) -> int:
         """Weights outside the embedding that learn while the lowest ``frozen`` layers do not."""
@@ -84,6 +87,9 @@ def size_of(folder: Path) -> Size:
         for name, shape in shapes_in(file).items():
             total += math.prod(shape)
             embedding += math.prod(shape) if "embedding" in name or "embed_tokens" in name else 0
+    if config.get("model_type") == NetConfig.model_type:
+        depth, width = config["num_hidden_layers"], config["hidden_size"]
+        return Size(total, embedding, layers=depth, width=width, heads=0, inner=0, pace=NETS)
     width = int(config.get("hidden_size") or config.get("dim") or config.get("d_model") or 768)
     return Size(
         parameters=total,
@@ -92,14 +98,15 @@ def size_of(folder: Path) -> Size:
         width=width,
         heads=int(config.get("num_attention_heads") or config.get("n_heads") or 12),
         inner=int(config.get("intermediate_size") or config.get("hidden_dim") or 4 * width),
-        ours=config.get("model_type") in FAMILIES and config.get("hidden_act") == "gelu",
+        pace=OURS if config.get("model_type") in FAMILIES and config.get("hidden_act") == "gelu" else OTHERS,
     )
 
 
 def training_flops(size: Size, *, tokens: int, length: float, frozen: int = 0) -> float:
     """Floating-point operations of training on ``tokens`` tokens in rows of mean ``length`` (Kaplan et al. 2020):
     six a weight a token, and attention's twelve a width a position a layer; of the layers that learn."""
-    return tokens * (6.0 * size.learning(frozen=frozen) + 12.0 * (size.layers - frozen) * size.width * length)
+    attention = 12.0 * (size.layers - frozen) * size.width * length if size.heads else 0.0
+    return tokens * (6.0 * size.learning(frozen=frozen) + attention)
 
 
 def frozen_flops(size: Size, *, tokens: int, length: float, frozen: int) -> float:

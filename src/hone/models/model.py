@@ -18,6 +18,7 @@ from hone.core.errors import BundleError, RecipeError
 from hone.models.encoder import FAMILIES, Encoder, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
+from hone.models.nets import class_for, read_config
 from hone.models.noise import Noise
 from hone.models.quiet import quiet_loading
 from hone.models.token_scores import mean_scores, token_scores
@@ -159,14 +160,12 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
         BundleError: The folder cannot be opened, weights are missing in it or have other shapes, or the head
             file does not fit the head.
     """
-    import transformers
-
     kind: type[Head] = HEADS[spec.kind]
     own = kind.gives == "logits"
-    auto_class = getattr(transformers, kind.auto_class)
     try:
         with quiet_loading():
-            config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            config = read_config(folder)
+            auto_class = class_for(config, kind.auto_class)
             _configure(config, spec, dropout=dropout, own=own)
             file, new_head = own_file(folder), own and head_from is None
             read = _read_plain if file is None else read_own
@@ -254,12 +253,10 @@ def read_limit(folder: Path) -> int:
     """`position_limit` of the configuration in ``folder``.
 
     Raises:
-        BundleError: transformers cannot read it.
+        BundleError: It cannot be read.
     """
-    from transformers import AutoConfig
-
     try:
         with quiet_loading():
-            return position_limit(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+            return position_limit(read_config(folder))
     except UNREADABLE as error:
         raise _unreadable(folder, error) from error

@@ -17,6 +17,7 @@ from hone.core.lineage import digest_value
 from hone.core.settings import Settings, check_settings
 from hone.core.tables import Table
 from hone.data.source import HUB, Source
+from hone.models.architectures import ARCHITECTURES, NewBase
 from hone.models.base import MINILM
 from hone.pipeline.stages import STAGES
 from hone.pipeline.yaml_file import parse_value, parse_yaml, to_yaml
@@ -42,11 +43,11 @@ def _folder_name(value: str) -> str:
 
 
 class Top(Settings):
-    """The recipe's plain keys; ``task``, ``data`` and ``stages`` are checked by what they name."""
+    """The recipe's plain keys; ``task``, ``base``, ``data`` and ``stages`` are checked by what they name."""
 
     version: Annotated[Literal[1], BeforeValidator(_whole)]
     name: Annotated[str, AfterValidator(_folder_name)] = "recipe"
-    base: str = "minilm"
+    base: Any = MINILM
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
     device: Device = "auto"
     language: Language = "en"
@@ -81,7 +82,7 @@ class Recipe:
     """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing."""
 
     name: str
-    base: str
+    base: str | NewBase
     seed: int
     device: Device
     language: Language
@@ -100,7 +101,7 @@ class Recipe:
             "version": 1,
             "name": self.name,
             "task": {"name": self.task.name, **self.task.settings.model_dump(mode="json")},
-            "base": self.base,
+            "base": self.base if isinstance(self.base, str) else self.base.decided(),
             "seed": self.seed,
             "device": self.device,
             "language": self.language,
@@ -117,9 +118,9 @@ class Recipe:
         for source in values["data"].values():
             if isinstance(source, dict) and not source["path"].startswith(HUB):
                 source["path"] = str(root / Path(source["path"]).expanduser())
-        base = root / Path(self.base).expanduser()
-        if self.base != MINILM and base.is_dir():
-            values["base"] = str(base)
+        if isinstance(self.base, str) and self.base != MINILM:
+            base = root / Path(self.base).expanduser()
+            values["base"] = str(base) if base.is_dir() else self.base
         return to_yaml(values)
 
     def digest(self, stages: Sequence[StageChoice], *, data: Mapping[str, str], base: str) -> str:
@@ -175,6 +176,8 @@ def make_recipe(
     top, faults = check_settings(Top, values)
     task, more = _task(values.get("task"))
     faults += more if "task" in values else []
+    base, more = _base(values.get("base", MINILM))
+    faults += more
     data = values.get("data")
     sources, options, more = _data(data if isinstance(data, dict) else {})
     faults += more
@@ -182,7 +185,7 @@ def make_recipe(
     faults += more
     if isinstance(data, dict) and not more:
         faults += _needs(stages, data) + _mistyped(stages, data)
-    if faults or top is None or task is None or options is None:
+    if faults or top is None or task is None or base is None or options is None:
         raise RecipeError(
             f"the recipe{' ' + file if file else ''} cannot be used: "
             + (f"{len(faults)} faults" if len(faults) > 1 else "a fault"),
@@ -191,7 +194,7 @@ def make_recipe(
         )
     return Recipe(
         name=top.name,
-        base=top.base,
+        base=base,
         seed=top.seed,
         device=top.device,
         language=top.language,
@@ -229,6 +232,19 @@ def _task(raw: Any) -> tuple[TaskChoice | None, list[Fault]]:
         return None, faults
     settings, faults = check_settings(SETTINGS[name], rest, at="task")
     return (TaskChoice(name, settings) if settings is not None else None), faults
+
+
+def _base(raw: Any) -> tuple[str | NewBase | None, list[Fault]]:
+    """The base's name; or of a mapping what is to be made."""
+    if isinstance(raw, str):
+        return raw, []
+    if not isinstance(raw, dict):
+        return None, [Fault("recipe.wrong-type", repr(raw), "a base's name, or {architecture: ...}", field="base")]
+    name, rest, faults = _named(raw, key="architecture", table=ARCHITECTURES, at="base")
+    if faults:
+        return None, faults
+    settings, faults = check_settings(ARCHITECTURES[name].settings, rest, at="base")
+    return (NewBase(name, settings) if settings is not None else None), faults
 
 
 def _data(raw: Mapping[str, Any]) -> tuple[dict[str, Source | None], DataOptions | None, list[Fault]]:

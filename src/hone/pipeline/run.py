@@ -24,15 +24,14 @@ from hone.data.dataset import Dataset
 from hone.data.fields import required
 from hone.data.read import read
 from hone.data.splits import carve_validation
-from hone.models.base import Base, resolve_base
+from hone.models.base import Base
+from hone.pipeline.base import UNLABELED, find_base
 from hone.pipeline.recipe import Recipe, StageChoice, apply_overrides, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
 from hone.report.catalog import Language
 from hone.report.html import to_html
 from hone.report.report import Report
 from hone.tasks.table import TASKS
-
-UNLABELED = "unlabeled"  # the one name of data without targets
 
 logger = logging.getLogger("hone.pipeline")
 
@@ -105,7 +104,7 @@ def run_stages(
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
     trains = any(choice.stage.trains for choice in stages)
-    base = resolve_base(recipe.base, relative_to=recipe.folder) if trains else None
+    base = find_base(recipe, data, progress) if trains else None
     _require_doable(recipe, stages, data, base=base, bundle=bundle)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
     _write(out / "recipe.yaml", recipe.to_yaml())

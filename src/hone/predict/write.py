@@ -10,6 +10,7 @@ from hone.bundle.manifest import Lineage, Manifest, Part, Plain, TaskRecord
 from hone.core.lineage import digest_file, digest_value
 from hone.models.heads import HEADS
 from hone.models.model import HEAD_FILE, Model, save_model
+from hone.models.nets import Saved
 from hone.models.onnx import CONSTANTS_FILE, OnnxModel, save_onnx
 from hone.predict.engine import format_of
 from hone.predict.formats import SAFETENSORS
@@ -56,9 +57,14 @@ def _fill(folder: Path, model: Model | OnnxModel, task: Task, lineage: Lineage) 
             *decision,
         ),
         default=("backbone", "tokenizer", task.head.kind, *(part.name for part in decision)),
-        plain=Plain(auto_class=head.auto_class, gives=head.gives if kind == SAFETENSORS else "nothing"),
+        plain=Plain(auto_class=head.auto_class, gives=head.gives if _is_plain(model) else "nothing"),
         lineage=lineage,
     )
+
+
+def _is_plain(model: Model | OnnxModel) -> bool:
+    """Whether transformers alone can open it."""
+    return isinstance(model, Model) and format_of(model) == SAFETENSORS and not isinstance(model.backbone, Saved)
 
 
 def _decision(task: Task, folder: Path, weights: Sequence[str]) -> list[Part]:

@@ -30,8 +30,8 @@ class TextClassificationSettings(TextSettings):
     """Settings of ``text-classification``.
 
     Attributes:
-        pooling: ``cls`` is transformers' own head (the bundle opens there with the same logits); ``mean`` averages the
-            token states, which suits sentence-embedding bases such as the default one.
+        pooling: ``cls`` is the model's own head, transformers' (the bundle opens there with the same logits) or a
+            net's; ``mean`` averages the token states, which suits sentence-embedding bases such as the default one.
     """
 
     pooling: Literal["mean", "cls"] = "mean"

@@ -64,7 +64,8 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     rows = encoded(task, taught.data["train"], cache=run.cache)
     # The loop may resume a checkpoint of this very work and of nothing else.
     recipe = {"stage": "finetune", "settings": settings.model_dump(mode="json"), "seed": run.seed,
-              "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")}}  # fmt: skip
+              "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")},
+              **({} if base.made is None else {"base": base.made})}  # fmt: skip
     data = {name: dataset.digest for name, dataset in inputs.data.items()}
     identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type})
     validation = inputs.data.get("validation")

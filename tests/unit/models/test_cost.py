@@ -69,7 +69,7 @@ def test_sizes_are_read_under_the_names_that_architectures_use(tmp_path: Path, c
     assert size_of(tmp_path) == Size(parameters=168, embedding=120, layers=3, width=24, heads=6, inner=96)
 
 
-OURS = replace(SIZE, ours=True)
+OURS = replace(SIZE, pace=cost.OURS)
 
 
 def test_what_trains_through_our_encoder_is_known_by_its_files(tiny_base: Path, tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""The base that a recipe trains from: found where it names one, else made of the training texts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from hone.core.lineage import digest_value
+from hone.core.progress import Progress
+from hone.data.cache import default_cache
+from hone.data.dataset import Dataset
+from hone.models.base import Base, resolve_base
+from hone.pipeline.recipe import Recipe
+from hone.tasks.table import TASKS
+
+UNLABELED = "unlabeled"  # the one name of data without targets
+READ = ("train", UNLABELED)  # what a tokenizer may be learned from
+EXAMPLES_AT_ONCE = 4096
+
+
+def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -> Base:
+    """The base, on disk.
+
+    Raises:
+        HoneError: There is none of that name, or it cannot be written.
+    """
+    if isinstance(recipe.base, str):
+        return resolve_base(recipe.base, relative_to=recipe.folder)
+    from hone.models.new_base import make_base
+
+    fields = [field.name for field in TASKS[recipe.task.name].inputs if field.kind in ("text", "tokens")]
+    read = {name: dataset for name, dataset in data.items() if name in READ}
+    source = digest_value({"fields": fields, **{name: dataset.digest for name, dataset in read.items()}})
+    progress.say(f"the base is a new {recipe.base.architecture}; its tokenizer is learned from {' and '.join(read)}")
+    return make_base(
+        recipe.base,
+        lambda: itertools.chain.from_iterable(_texts(dataset, fields) for dataset in read.values()),
+        source=source,
+        seed=recipe.seed,
+        cache=default_cache() / "bases",
+    )
+
+
+def _texts(dataset: Dataset, fields: Sequence[str]) -> Iterator[str]:
+    """Every text of a dataset's fields, and every word of a field that holds words."""
+    for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
+        columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
+        for name in fields:
+            for value in columns[name]:
+                yield from [value] if isinstance(value, str) else value

@@ -1,0 +1,170 @@
+"""What every architecture promises, and every task over each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from task_cases import Case, answered, columns_for, forwarded, learned
+
+from hone.core.settings import check_settings
+from hone.models.architectures import ARCHITECTURES, BaseSettings, NewBase
+from hone.models.cost import size_of
+from hone.models.heads import HeadSpec
+from hone.models.model import Model, build_model, read_limit, save_model
+from hone.models.new_base import make_base, write_base
+from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.table import TASKS
+
+SMALL = {"hidden": 24, "max_length": 64}
+TEXTS = [" ".join(map(str, text)) for text in columns_for(TASKS["token-classification"])["tokens"]] * 2
+HEADS = {
+    "sequence-cls": HeadSpec("sequence-cls", ("a", "b")),
+    "sequence-mean": HeadSpec("sequence-mean", ("a", "b")),
+    "token-linear": HeadSpec("token-linear", ("O", "B-x", "I-x")),
+}
+every_architecture = pytest.mark.parametrize("name", list(ARCHITECTURES))
+every_head = pytest.mark.parametrize("head", list(HEADS))
+
+
+def new(name: str, **changed: Any) -> NewBase:
+    settings, faults = check_settings(ARCHITECTURES[name].settings, {**SMALL, **changed})
+    assert settings is not None, faults
+    return NewBase(name, settings)
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small base of every architecture; the tiny base that other laws go over is a BERT too."""
+    folder = tmp_path_factory.mktemp("bases")
+    made = {name: folder / name for name in ARCHITECTURES}
+    for name, place in made.items():
+        place.mkdir()
+        write_base(new(name), TEXTS, seed=0, folder=place)
+    return made
+
+
+def model_of(base: Path, head: HeadSpec) -> Model:
+    torch.manual_seed(0)
+    return build_model(base, head, dropout=0.0).eval()
+
+
+def batch_of(rows: list[list[int]]) -> dict[str, torch.Tensor]:
+    longest = max(map(len, rows))
+    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+    return {"input_ids": ids, "attention_mask": mask, "word_positions": torch.ones(len(rows), 1, dtype=torch.int64)}
+
+
+@every_architecture
+def test_settings_construct_without_any_value_and_are_frozen(name: str) -> None:
+    assert ARCHITECTURES[name].name == name
+    settings = ARCHITECTURES[name].settings()
+    assert isinstance(settings, BaseSettings)
+    with pytest.raises(ValidationError):
+        settings.hidden = 3
+
+
+@every_architecture
+def test_settings_explain_each_attribute(name: str) -> None:
+    settings = ARCHITECTURES[name].settings
+    for kind in (settings, settings.model_fields["tokenizer"].annotation):
+        explained = " ".join(part.__doc__ or "" for part in kind.__mro__)
+        assert [key for key in kind.model_fields if key not in explained] == []
+
+
+@every_architecture
+def test_settings_survive_the_decided_recipe(name: str) -> None:
+    decided = new(name).decided()
+    assert decided.pop("architecture") == name
+    assert check_settings(ARCHITECTURES[name].settings, decided) == (new(name).settings, [])
+
+
+@every_architecture
+def test_the_same_texts_and_seed_make_the_same_base_and_others_another(name: str, tmp_path: Path) -> None:
+    def digest(place: str, texts: list[str], seed: int) -> str:
+        return make_base(new(name), lambda: texts, source=place, seed=seed, cache=tmp_path / place).digest
+
+    first = digest("a", TEXTS, 1)
+    assert digest("b", TEXTS[::-1], 1) == first
+    assert digest("c", TEXTS, 2) != first
+    assert digest("d", ["other words", "other words"], 1) != first
+
+
+@every_architecture
+def test_sizes_are_what_the_settings_say(name: str, bases: dict[str, Path]) -> None:
+    model = model_of(bases[name], HEADS["sequence-mean"])
+    size = size_of(bases[name])
+    assert size.width == model.backbone.config.hidden_size == 24
+    assert read_limit(bases[name]) == 64
+    learning = sum(p.numel() for p in model.backbone.parameters())
+    pooler = 24 * 24 + 24 if name == "bert" else 0  # which a mean does not read
+    assert size.parameters == learning + pooler
+
+
+@every_head
+@every_architecture
+def test_a_model_reads_back_as_it_was_written(name: str, head: str, bases: dict[str, Path], tmp_path: Path) -> None:
+    model = model_of(bases[name], HEADS[head])
+    save_model(model, tmp_path)
+    file = tmp_path / "head.safetensors"
+    again = build_model(tmp_path, HEADS[head], head_from=file)
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@every_head
+@every_architecture
+def test_padding_changes_no_logit(name: str, head: str, bases: dict[str, Path]) -> None:
+    model = model_of(bases[name], HEADS[head])
+    rows = [[2, 9, 3], [2, 8, 9, 10, 11, 12, 13, 3], [2, 3]]
+    with torch.inference_mode():
+        together = model(batch_of(rows))["logits"]
+        for i, row in enumerate(rows):
+            assert torch.allclose(model(batch_of([row]))["logits"][0], together[i], atol=1e-6)
+
+
+@every_head
+@every_architecture
+def test_a_token_makes_a_difference_and_dropout_does_in_training_alone(
+    name: str, head: str, bases: dict[str, Path]
+) -> None:
+    model = build_model(bases[name], HEADS[head], dropout=0.5)
+    batch = batch_of([[2, 9, 10, 3]])
+    with torch.no_grad():
+        said = model.eval()(batch)["logits"]
+        assert torch.equal(model(batch)["logits"], said)
+        assert not torch.allclose(model(batch_of([[2, 11, 10, 3]]))["logits"], said, atol=1e-5)
+        assert not torch.allclose(model.train()(batch)["logits"], said, atol=1e-5)
+
+
+def built(name: str, case: Case, bases: dict[str, Path]) -> tuple[Task, Model]:
+    task = case.task(bases[name])
+    return task, model_of(bases[name], task.head)
+
+
+@pytest.mark.parametrize("case", [*map(Case, TASKS), Case("token-classification", {"head": "crf"})], ids=str)
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ARCHITECTURES[name].net])
+def test_every_task_learns_and_answers_over_it(name: str, case: Case, bases: dict[str, Path]) -> None:
+    task, model = built(name, case, bases)
+    rows = learned(task, case.columns())
+    batch = task.collate(rows, np.arange(len(rows)))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(10):
+        loss = task.loss(model(batch), batch, options=LossOptions())
+        losses.append(float(loss.total.detach()))
+        loss.total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[-1] < losses[0] * 0.9
+    model.eval()
+    together = forwarded(task, model, rows, np.arange(len(rows)))
+    for i in (0, len(rows) - 1):
+        alone = forwarded(task, model, rows, np.array([i]))[0]
+        assert np.allclose(alone, together[i][: len(alone)], atol=1e-5)
+    assert len(answered(task, model, case.inputs())) == len(case.inputs()[case.kind.inputs[0].name])
