@@ -26,13 +26,22 @@ STEPS = 8
 # Settings under which a technique changes nothing; the share of dropout at which two passes are one.
 OFF: dict[str, dict[str, Any]] = {
     "ema": {"decay": 1e-9},
+    "contrastive": {"weight": 0.0},
     "fgm": {"weight": 1e-15},
+    "freelb": {"steps": 1, "start": 0.0},
+    "gradient-checkpointing": {},  # it never changes anything
+    "gradual-unfreezing": {"until": 0.0},
+    "mixout": {"p": 0.0},
     "layer-decay": {"decay": 1.0},
     "r-drop": {"alpha": 0.0},
     "swa": {"start": 0.99},
 }
 NO_DROPOUT = 1e-9
-GENTLE: dict[str, dict[str, Any]] = {"fgm": {"epsilon": 0.5}}  # for a base whose texts have few numbers to move
+GENTLE: dict[str, dict[str, Any]] = {  # for a base of small weights, whose texts have few numbers to move
+    "fgm": {"epsilon": 0.5},
+    "freelb": {"rate": 0.2, "start": 0.2},
+    "mixout": {"p": 0.3},
+}
 TEXTS = {
     "refund": ["i want my money back", "please refund my order", "refund not here yet", "need the refund"],
     "broken": ["the screen is broken", "my laptop is broken", "printer broken again", "broken phone screen"],

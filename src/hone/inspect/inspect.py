@@ -279,7 +279,9 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
         keeps_best=plan.keep == "best" and plan.eval_strategy != "no",
         beside=load.copies,
     )
-    activations = load.held * activation_bytes(size, tokens=batch, length=longest, frozen=frozen)
+    activations = load.held * activation_bytes(
+        size, tokens=batch, length=longest, frozen=frozen, recomputed=load.recomputes
+    )
     memory = held_bytes() + states + activations
     tables["cost"] = Grid(
         columns=["what", "value"],

@@ -133,13 +133,20 @@ def state_bytes(size: Size, *, optim: str, rows: int | None, frozen: int, keeps_
     return copies * size.parameters + learning * size.learning(frozen=frozen) + table
 
 
-def activation_bytes(size: Size, *, tokens: int, length: int, frozen: int = 0) -> int:
-    """Bytes of float32 activations kept for the backward pass of a batch of ``tokens`` padded tokens."""
+def activation_bytes(size: Size, *, tokens: int, length: int, frozen: int = 0, recomputed: bool = False) -> int:
+    """Bytes of float32 activations kept for the backward pass of a batch of ``tokens`` padded tokens.
+
+    Args:
+        recomputed: Layers keep their input alone, and one at a time is whole on the way back.
+    """
     pace, pairs = size.pace, tokens * size.heads * length
     if size.ours and pairs * 4 > KEPT_BYTES:
         pairs = 0  # made again on the way back
     a_layer = tokens * (pace.widths * size.width + pace.inners * size.inner) + pace.pairs * pairs
-    return 4 * (size.layers - frozen) * a_layer
+    layers = size.layers - frozen
+    if recomputed:
+        return 4 * (layers * tokens * size.width + a_layer)
+    return 4 * layers * a_layer
 
 
 def matrix_rate() -> tuple[float, float]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from hone.models.attention import HIDDEN, Attention, spans
@@ -20,6 +21,7 @@ from hone.models.grouped import GroupedLinear
 from hone.models.int8 import Int8Linear
 from hone.models.noise import Dropout, Noise
 from hone.models.packed import KernelName, Packing, computed_in, kernel_for
+from hone.models.recomputed import recomputed
 from hone.models.shapes import FactoredLinear
 
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
@@ -58,6 +60,7 @@ class Encoder(nn.Module):
         self.kernel: KernelName | None = None  # of packed rows, whatever the device; None: the one that fits, if any
         self._aside = False
         self.collected: list[Tensor] | None = None  # see `collect`
+        self.recomputes = False  # whether layers keep nothing for the way back, and are computed again there
         self.train(original.training)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, **options: Any) -> Any:
@@ -102,14 +105,18 @@ class Encoder(nn.Module):
         for i, layer in enumerate(self.layer[self.frozen :], start=self.frozen):
             first = self._first(i)
             if packing is not None:
-                states = packing.states(layer, states, joint=self._joint, size=self._size, first=first)
+                run = partial(packing.states, layer, joint=self._joint, size=self._size, first=first)
+                again = self.recomputes and torch.is_grad_enabled()
+                states = checkpoint(run, states, use_reentrant=False) if again else run(states)
             elif learns:
                 heads = self.heads(layer)
                 if heads not in attentions:
                     attentions[heads] = self._attention(layout, heads)
-                states = self._learn(
-                    layer, states, layout=layout, attention=attentions[heads], heads=heads, first=first
+                learn = partial(
+                    self._learn, layer, layout=layout, attention=attentions[heads], heads=heads, first=first
                 )
+                again = self.recomputes and torch.is_grad_enabled()
+                states = recomputed(learn, states, layer, noise=self._noise) if again else learn(states)
             else:
                 states = self._answer(layer, states, layout=layout, first=first)
             if self.collected is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -33,6 +35,20 @@ class Noise:
         """The step that masks are drawn for."""
         return self._step
 
+    @property
+    def given(self) -> int:
+        """How many tickets of this step are given out."""
+        return self._given
+
+    @contextmanager
+    def back_at(self, given: int) -> Iterator[None]:
+        """Within it the tickets after ``given`` are given out again, and then it goes on as if they had not been."""
+        before, self._given = self._given, given
+        try:
+            yield
+        finally:
+            self._given = before
+
     def ticket(self) -> Ticket:
         """One for the next mask of this step."""
         self._given += 1
@@ -47,6 +63,12 @@ class Noise:
         words = generator.integers(0, 1 << 64, size=-(-count // 4), dtype=np.uint64)
         kept = torch.from_numpy(words.view(np.int16)[:count]) >= below - LEVELS // 2
         return kept.to(torch.float32).mul_(LEVELS / (LEVELS - below)).view(shape)
+
+    @staticmethod
+    def even(ticket: Ticket, shape: tuple[int, ...]) -> Tensor:
+        """Numbers of a ticket, drawn evenly from 0 to 1: float32 on the CPU."""
+        drawn = np.random.Generator(np.random.SFC64(ticket)).random(shape, dtype=np.float32)
+        return torch.from_numpy(drawn)
 
     @staticmethod
     def mask_like(states: Tensor, *, ticket: Ticket, drop: float) -> Tensor:

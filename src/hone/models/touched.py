@@ -13,7 +13,7 @@ class TouchedEmbedding(nn.Embedding):
     """A table that, while it learns, gathers a batch's distinct rows and gives the gradient of those alone.
 
     It holds the very parameter of the table it stands for, which then gets no gradient of its own: whoever updates it
-    takes the rows and their gradients by `take`. In evaluation it is that table.
+    takes the rows and their gradients by `take`. In evaluation, and while it does not learn, it is that table.
 
     Args:
         table: What it stands for.
@@ -30,7 +30,7 @@ class TouchedEmbedding(nn.Embedding):
         self._read: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, input: Tensor) -> Tensor:
-        if not (self.training and torch.is_grad_enabled()):
+        if not (self.training and torch.is_grad_enabled() and self.weight.requires_grad):
             return super().forward(input)
         rows, place = torch.unique(input, return_inverse=True)
         self._before_read(rows)

@@ -155,7 +155,7 @@ stages:
 {SETTINGS[task]}    per_device_train_batch_size: 32
     # dropout: 0.1             # left out: the base's own
     # early_stopping_patience: 2
-    # techniques: [ema]        # or swa, layer-decay, r-drop, fgm: see docs/guide/recipe.md
+    # techniques: [ema]        # averaged weights; or r-drop, fgm, mixout and others: docs/guide/recipe.md
     # report_to: [tensorboard] # or mlflow, wandb (kept on this machine)
   - kind: evaluate
 """

@@ -79,9 +79,10 @@ def _techniques(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         for other in entries[:at]:
             if other is entry:
                 found.append((f"techniques.{at}", f"{entry.name} twice", "once"))
-            elif entry.does is not None and entry.does == other.does:
-                both = f"{other.name} and {entry.name}, and both {DOES[entry.does]}"
-                found.append((f"techniques.{at}", both, "one of them"))
+            else:
+                both = " and both ".join(DOES[what] for what in sorted(entry.does & other.does))
+                pair = f"{other.name} and {entry.name}, and both {both}"
+                found += [(f"techniques.{at}", pair, "one of them")] if both else []
         found += [(f"techniques.{at}", f"{entry.name}, and {f}", e) for f, e in _wanting(entry, settings, inputs)]
     return [Fault("recipe.technique", what, expected, field=field) for field, what, expected in found]
 
@@ -99,6 +100,8 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
     steps = settings.gradient_accumulation_steps
     if {"embeddings", "answers"} & entry.needs and steps > 1 and hasattr(TASKS[inputs.task.name], "once"):
         yield f"gradient_accumulation_steps {steps}, whose batches are one batch to {inputs.task.name}", "1"
+    if "label" in entry.needs and TASKS[inputs.task.name].targets[0].kind != "label":
+        yield f"{inputs.task.name} has no label of a whole text", "no such technique"
     if entry.inside and settings.torch_compile is True:
         yield "torch_compile true, and a compiler does not see what acts inside the model", "auto or false"
 

@@ -44,6 +44,9 @@ class _Moves(NamedTuple):
 class LazyRows:
     """Updates one embedding table beside the other parameters of an AdamW optimizer.
 
+    A table that begins to learn later than the rest, as its ``requires_grad`` tells, begins then with its first step,
+    as in torch, at the schedule's rate of that time.
+
     The table's parameter has a group of its own there, and its state lies in the optimizer's, so that it is saved and
     restored with the rest; torch's step leaves it alone, since it never has a gradient.
 
@@ -71,6 +74,7 @@ class LazyRows:
             "exp_avg": zeros,
             "exp_avg_sq": zeros.clone(),
             "done": torch.zeros(len(rows)),  # the step each row was last moved for
+            "held": torch.zeros(()),  # steps before the first, at which the table did not learn
         }
         optimizer.register_step_post_hook(lambda *_: self._step())
 
@@ -113,6 +117,9 @@ class LazyRows:
     def _step(self) -> None:
         """One AdamW step of the rows that `gathered` gave; all of them have been caught up."""
         state, group = self._state, self._group
+        if not self._weight.requires_grad:
+            state["held"] += 1
+            return
         state["step"] += 1
         if self._taken is None:
             return
@@ -189,8 +196,8 @@ class LazyRows:
         """Rates and decay of every step up to ``now``; functions of the step alone, so nothing of it is saved."""
         group = self._group
         if now >= len(self._rates):
-            steps = range(len(self._rates), now + STEPS_AT_ONCE)
-            rates = group["peak"] * np.array([self._factor(step - 1) for step in steps])
+            steps, held = range(len(self._rates), now + STEPS_AT_ONCE), int(self._state["held"])
+            rates = group["peak"] * np.array([self._factor(held + step - 1) for step in steps])
             with np.errstate(over="ignore", invalid="ignore"):  # of a rate that makes no sense: the loss will tell
                 left = self._kept[-1] * np.cumprod(1 - rates * group["weight_decay"])
             self._rates, self._kept = np.concatenate([self._rates, rates]), np.concatenate([self._kept, left])

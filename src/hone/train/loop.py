@@ -259,6 +259,8 @@ class Loop:
             found = self.task.loss(outputs, batch, options=self.setup.options)
             return Loss(found.total / found.weight, found.weight)
 
+        for batch in batches:
+            self.techniques.on_batch(batch, self.position.step)
         found = united(self._scores, batches, loss=loss, backward=self.accelerator.backward, begin=self._begin)
         return float(found.total) * found.weight, found.weight, found.weight
 

@@ -20,12 +20,7 @@ def parameter_groups(
     Args:
         rates: Shares of the peak rate that weights learn at, by name; of those not named the whole.
     """
-    new = {id(parameter) for parameter in model.head.parameters()}
-    if model.head.gives == "logits":  # transformers' own head: what lies outside the pretrained body
-        backbone: Any = model.backbone
-        body = getattr(backbone, backbone.base_model_prefix)
-        old = {id(parameter) for parameter in body.parameters()}
-        new = {id(parameter) for parameter in model.backbone.parameters()} - old
+    new = new_parameters(model)
     table = lazy_table(model, settings)
     groups: dict[tuple[bool, float, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -44,6 +39,15 @@ def parameter_groups(
         for (fresh, share, decays, _), members in sorted(groups.items())
         for peak in [-share * peaks[fresh]]
     ]
+
+
+def new_parameters(model: Model) -> set[int]:
+    """Ids of the parameters that no pretraining has made: the head's."""
+    if model.head.gives != "logits":
+        return {id(parameter) for parameter in model.head.parameters()}
+    backbone: Any = model.backbone  # transformers' own head: what lies outside the pretrained body
+    old = {id(parameter) for parameter in getattr(backbone, backbone.base_model_prefix).parameters()}
+    return {id(parameter) for parameter in model.backbone.parameters()} - old
 
 
 def lazy_table(model: Model, settings: FinetuneSettings) -> nn.Embedding | None:

@@ -31,9 +31,12 @@ class Perturbed:
         self.spread = float(table.weight.detach().std())
         self.move: Tensor | None = None
 
-    def begin(self) -> None:
-        """From now on every forward pass goes through here."""
-        self._hook = self._backbone.get_input_embeddings().register_forward_hook(self._through)
+    def begin(self) -> Tensor:
+        """From now on every forward pass goes through here; returns the table, [words, width]."""
+        embedding = self._backbone.get_input_embeddings()
+        self._hook = embedding.register_forward_hook(self._through)
+        table: Tensor = embedding.weight
+        return table
 
     def end(self) -> None:
         """Leave the model as it was."""

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 TECHNIQUES = Table(
     "technique",
     {
+        "contrastive": "hone.train.techniques:CONTRASTIVE",
         "ema": "hone.train.techniques:EMA",
         "fgm": "hone.train.techniques:FGM",
+        "freelb": "hone.train.techniques:FREELB",
+        "gradient-checkpointing": "hone.train.techniques:CHECKPOINTING",
+        "gradual-unfreezing": "hone.train.techniques:UNFREEZING",
         "layer-decay": "hone.train.techniques:LAYER_DECAY",
+        "mixout": "hone.train.techniques:MIXOUT",
         "r-drop": "hone.train.techniques:R_DROP",
         "swa": "hone.train.techniques:SWA",
     },
@@ -30,11 +35,13 @@ TECHNIQUES = Table(
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-Does = Literal["leaves", "moves-embeddings"]
+Does = Literal["leaves", "moves", "repeats"]
 DOES: dict[Does, str] = {
     "leaves": "decide which weights remain",
-    "moves-embeddings": "move the embeddings of a batch",
+    "moves": "move the embeddings of a batch",
+    "repeats": "say what a repeated pass is for",
 }
+Needs = Literal["embeddings", "dropout", "layers", "answers", "label"]
 
 
 class Load(NamedTuple):
@@ -44,11 +51,13 @@ class Load(NamedTuple):
         passes: Forward and backward passes of a batch, in place of one.
         held: Of how many passes activations are held at a time.
         copies: Float32 values kept beside each weight that learns.
+        recomputes: Whether a layer's activations are made again on the way back, in place of being held.
     """
 
-    passes: int = 1
+    passes: float = 1
     held: int = 1
     copies: int = 0
+    recomputes: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,24 +68,45 @@ class TechniqueEntry:
         name: Its name in recipes.
         settings: Its settings model; it may have a ``load``.
         work: ``module:class`` of the `hone.train.technique.Technique`, made from ``(settings, course)``.
-        does: What no two techniques of a recipe may do both; None: nothing of that kind.
+        does: What no two techniques of a recipe may do both.
         inside: Whether it acts inside the model's forward pass, which a compiler of it would not see.
         needs: What it cannot do without: the ``embeddings`` must learn, ``dropout`` must not be zero, the base must
-            have ``layers`` known by name, the task must score each answer by itself (``answers``).
+            have ``layers`` known by name, the task must score each answer by itself (``answers``), or have one
+            ``label`` for a whole text.
     """
 
     name: str
     settings: type[Settings]
     work: str
-    does: Does | None = None
+    does: frozenset[Does] = frozenset()
     inside: bool = False
-    needs: frozenset[Literal["embeddings", "dropout", "layers", "answers"]] = frozenset()
+    needs: frozenset[Needs] = frozenset()
 
     def make(self, settings: Settings, course: Course) -> Technique:
         """The technique in a training."""
         module, _, name = self.work.partition(":")
         made: Technique = getattr(importlib.import_module(module), name)(settings, course)
         return made
+
+
+class CheckpointingSettings(Settings):
+    """The technique ``gradient-checkpointing`` has no settings."""
+
+    @property
+    def load(self) -> Load:
+        return Load(recomputes=True)
+
+
+class ContrastiveSettings(Settings):
+    """Settings of the technique ``contrastive``.
+
+    Attributes:
+        weight: Of the contrast, 0 to 1; the rest is that of the loss.
+        temperature: What cosines are divided by; below 1 near neighbors count for more.
+    """
+
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.1
+    temperature: Positive = 0.3
 
 
 class EmaSettings(Settings):
@@ -110,6 +140,27 @@ class FgmSettings(Settings):
         return Load(passes=2)
 
 
+class FreelbSettings(Settings):
+    """Settings of the technique ``freelb``; lengths are norms over all words of an example, in standard deviations of
+    the table.
+
+    Attributes:
+        steps: Passes of a batch, each at embeddings that are moved further.
+        rate: How far each moves them.
+        start: Reach of the move that the first pass draws.
+        radius: How far they are moved at most; None: as far as the passes move them.
+    """
+
+    steps: Annotated[int, Field(ge=1)] = 3
+    rate: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    radius: Positive | None = None
+
+    @property
+    def load(self) -> Load:
+        return Load(passes=self.steps)
+
+
 class LayerDecaySettings(Settings):
     """Settings of the technique ``layer-decay``.
 
@@ -118,6 +169,20 @@ class LayerDecaySettings(Settings):
     """
 
     decay: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+
+class MixoutSettings(Settings):
+    """Settings of the technique ``mixout``.
+
+    Attributes:
+        p: Share of the weights that a step has as pretraining left them.
+    """
+
+    p: Annotated[float, Field(ge=0, lt=1)] = 0.7
+
+    @property
+    def load(self) -> Load:
+        return Load(copies=3)
 
 
 class RDropSettings(Settings):
@@ -150,23 +215,61 @@ class SwaSettings(Settings):
         return Load(copies=1)
 
 
-EMA = TechniqueEntry("ema", EmaSettings, "hone.train.ema:Ema", does="leaves")
+class UnfreezingSettings(Settings):
+    """Settings of the technique ``gradual-unfreezing``.
+
+    Attributes:
+        by: ``share``: layers follow one another evenly until that share of all steps is done; ``epoch``: one an epoch.
+        until: That share.
+    """
+
+    by: Literal["share", "epoch"] = "share"
+    until: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+CHECKPOINTING = TechniqueEntry(
+    "gradient-checkpointing", CheckpointingSettings, "hone.train.checkpointing:Checkpointing"
+)
+CONTRASTIVE = TechniqueEntry(
+    "contrastive", ContrastiveSettings, "hone.train.contrastive:Contrastive", inside=True, needs=frozenset({"label"})
+)
+EMA = TechniqueEntry("ema", EmaSettings, "hone.train.ema:Ema", does=frozenset({"leaves"}))
 FGM = TechniqueEntry(
-    "fgm", FgmSettings, "hone.train.fgm:Fgm",
-    does="moves-embeddings", inside=True, needs=frozenset({"embeddings"}),
-)  # fmt: skip
+    "fgm", FgmSettings, "hone.train.fgm:Fgm", does=frozenset({"moves"}), inside=True, needs=frozenset({"embeddings"})
+)
+FREELB = TechniqueEntry(
+    "freelb",
+    FreelbSettings,
+    "hone.train.freelb:Freelb",
+    does=frozenset({"moves", "repeats"}),
+    inside=True,
+    needs=frozenset({"embeddings"}),
+)
 LAYER_DECAY = TechniqueEntry(
     "layer-decay", LayerDecaySettings, "hone.train.layer_decay:LayerDecay", needs=frozenset({"layers"})
 )
-R_DROP = TechniqueEntry("r-drop", RDropSettings, "hone.train.r_drop:RDrop", needs=frozenset({"dropout", "answers"}))
-SWA = TechniqueEntry("swa", SwaSettings, "hone.train.swa:Swa", does="leaves")
+MIXOUT = TechniqueEntry("mixout", MixoutSettings, "hone.train.mixout:Mixout")
+R_DROP = TechniqueEntry(
+    "r-drop",
+    RDropSettings,
+    "hone.train.r_drop:RDrop",
+    does=frozenset({"repeats"}),
+    needs=frozenset({"dropout", "answers"}),
+)
+SWA = TechniqueEntry("swa", SwaSettings, "hone.train.swa:Swa", does=frozenset({"leaves"}))
+UNFREEZING = TechniqueEntry(
+    "gradual-unfreezing", UnfreezingSettings, "hone.train.unfreezing:Unfreezing", needs=frozenset({"layers"})
+)
 
 
 def load_of(chosen: Sequence[Mapping[str, Any]]) -> Load:
     """What decided entries of the table cost together."""
     loads = [getattr(settings, "load", Load()) for _, settings in (opened(value, TECHNIQUES) for value in chosen)]
+    recomputes = any(load.recomputes for load in loads)
+    forward = 1 / 3 if recomputes else 0  # of a pass, what is done again
     return Load(
-        passes=1 + sum(load.passes - 1 for load in loads),
+        passes=(1 + sum(load.passes - 1 for load in loads)) * (1 + forward),
+        recomputes=recomputes,
         held=max([1, *(load.held for load in loads)]),
         copies=sum(load.copies for load in loads),
     )

@@ -34,6 +34,8 @@ def inputs(base: Path, task: str = "text-classification") -> Inputs:
     [
         ({"techniques": ["ema", "ema"]}, "techniques.1", "ema twice"),
         ({"techniques": ["ema", "swa"]}, "techniques.1", "ema and swa"),
+        ({"techniques": ["fgm", "freelb"]}, "techniques.1", "move the embeddings"),
+        ({"techniques": ["r-drop", "freelb"]}, "techniques.1", "repeated pass"),
         ({"techniques": ["fgm"], "freeze_layers": 1}, "techniques.0", "freeze_layers"),
         ({"techniques": ["r-drop"], "dropout": 0.0}, "techniques.0", "dropout"),
         ({"techniques": ["ema", "fgm"], "torch_compile": True}, "techniques.1", "compile"),
@@ -49,6 +51,12 @@ def test_a_loss_over_whole_sequences_has_no_answers_to_compare(tiny_base: Path) 
     chosen = FinetuneSettings(techniques=["r-drop"])  # type: ignore[list-item]
     (fault,) = find_faults(chosen, inputs(tiny_base, "token-classification"))
     assert (fault.code, fault.field) == ("recipe.technique", "techniques.0")
+
+
+def test_words_have_no_label_of_a_whole_text(tiny_base: Path) -> None:
+    chosen = FinetuneSettings(techniques=["contrastive"])  # type: ignore[list-item]
+    (fault,) = find_faults(chosen, inputs(tiny_base, "token-classification"))
+    assert "label of a whole text" in fault.found
 
 
 def test_a_base_whose_layers_are_not_known(tiny_base: Path, tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""`mixout` against its definition (Lee et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from training_bench import Bench, same, state_of
+
+from hone.models.model import Model
+from hone.train.mixout import Mixout
+from hone.train.techniques import MixoutSettings
+
+
+def moved(bench: Bench, p: float) -> tuple[Model, Mixout, nn.Parameter, Tensor, Tensor]:
+    """A model whose weights have moved by one since training began, and one of them: the parameter, before and now."""
+    model = bench.model()
+    technique = Mixout(MixoutSettings(p=p), bench.course(model))
+    weight: Any = dict(model.named_parameters())["backbone.encoder.layer.0.output.dense.weight"]
+    before = weight.detach().clone()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.0)
+    return model, technique, weight, before, weight.detach().clone()
+
+
+@pytest.mark.parametrize("p", [0.3, 0.7])
+def test_a_step_has_some_weights_as_pretraining_left_them(bench: Bench, p: float) -> None:
+    model, technique, weight, before, now = moved(bench, p)
+    state = state_of(model)
+    technique.on_batch({}, 4)
+    mask = (weight.detach() - before).abs() > 1e-6
+    assert float(mask.float().mean()) == pytest.approx(1 - p, abs=0.03)
+    # (mask * w + (1 - mask) * u - p * u) / (1 - p), the paper's own form
+    expected = (torch.where(mask, now, before) - p * before) / (1 - p)
+    torch.testing.assert_close(weight.detach(), expected, rtol=1e-4, atol=1e-5)
+    technique.on_batch({}, 4)
+    assert torch.equal((weight.detach() - before).abs() > 1e-6, mask), "all batches of a step have one mask"
+    weight.grad = torch.ones_like(weight)
+    technique.on_backward()
+    torch.testing.assert_close(weight.grad, mask / (1 - p), rtol=1e-4, atol=0.0)
+    assert same(state_of(model), state)
+
+
+def test_what_a_step_has_is_what_the_weights_are_on_the_average(bench: Bench) -> None:
+    _, technique, weight, _, now = moved(bench, 0.5)
+    total = torch.zeros_like(now)
+    for step in range(200):
+        technique.on_batch({}, step)
+        total += weight.detach()
+        technique.on_backward()
+    assert float((total / 200 - now).mean()) == pytest.approx(0.0, abs=0.005)
+    assert float((total / 200 - now).abs().max()) < 0.4  # of a standard deviation of 1 / sqrt(200)
+
+
+def test_new_weights_and_what_is_no_linear_layer_are_left_alone(bench: Bench) -> None:
+    model, technique, *_ = moved(bench, 0.9)
+    before = state_of(model)
+    technique.on_batch({}, 0)
+    after = state_of(model)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("backbone.encoder.") and name.endswith(".weight") for name in changed)
+    assert not any("LayerNorm" in name for name in changed)
