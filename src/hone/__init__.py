@@ -17,6 +17,8 @@ from hone.core.errors import (
 if TYPE_CHECKING:
     from hone.pipeline.run import run_recipe as run
     from hone.predict.predictor import load
+    from hone.retrieval.build import index
+    from hone.retrieval.index import load_index
 
 __version__ = "0.1.0"
 
@@ -29,11 +31,18 @@ __all__ = [
     "MissingExtra",
     "RecipeError",
     "__version__",
+    "index",
     "load",
+    "load_index",
     "run",
 ]
 
-_LAZY = {"load": ("hone.predict.predictor", "load"), "run": ("hone.pipeline.run", "run_recipe")}
+_LAZY = {
+    "index": ("hone.retrieval.build", "index"),
+    "load": ("hone.predict.predictor", "load"),
+    "load_index": ("hone.retrieval.index", "load_index"),
+    "run": ("hone.pipeline.run", "run_recipe"),
+}
 
 
 def __getattr__(name: str) -> Any:

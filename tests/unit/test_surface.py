@@ -11,6 +11,8 @@ import pytest
 import hone
 from hone.pipeline.run import run_recipe
 from hone.predict.predictor import load
+from hone.retrieval.build import index
+from hone.retrieval.index import load_index
 
 
 def python(code: str) -> str:
@@ -27,14 +29,18 @@ def test_the_public_names_are_these() -> None:
         "MissingExtra",
         "RecipeError",
         "__version__",
+        "index",
         "load",
+        "load_index",
         "run",
     ]
     assert dir(hone) == sorted(hone.__all__)
 
 
-def test_load_and_run_are_the_functions_behind_them() -> None:
+def test_public_functions_are_those_behind_them() -> None:
+    assert hone.index is index
     assert hone.load is load
+    assert hone.load_index is load_index
     assert hone.run is run_recipe
 
 

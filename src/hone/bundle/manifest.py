@@ -11,9 +11,10 @@ from hone.core.lineage import digest_value
 SCHEMA = 1  # of what this hone writes
 READER = 1  # newest ``min_reader`` that this hone understands
 
-Role = Literal["weights", "adapter", "head", "processor", "engine", "decision", "generation", "baseline"]
+Role = Literal["weights", "adapter", "head", "processor", "engine", "decision", "generation", "baseline", "index"]
 ROLES: tuple[Role, ...] = (
-    "weights", "adapter", "head", "processor", "engine", "decision", "generation", "baseline")  # fmt: skip
+    "weights", "adapter", "head", "processor", "engine", "decision", "generation", "baseline",
+    "index")  # fmt: skip
 
 
 class _Record(BaseModel):
@@ -49,7 +50,7 @@ class Part(_Record):
 class Requirement(_Record):
     """Another bundle that this one needs."""
 
-    role: Literal["base", "member"]
+    role: Literal["base", "member", "encoder"]
     digest: str
 
 

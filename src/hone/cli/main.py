@@ -189,6 +189,39 @@ def predict(
 
 
 @app.command()
+def index(
+    bundle: Annotated[Path, typer.Argument(help="A bundle of sentence-embedding.")],
+    file: Annotated[str, typer.Argument(help="Rows with text, and id where they have one.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the index.")],
+    overrides: Overrides = None,
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+    as_json: Json = False,
+) -> None:
+    """Make texts searchable: hnsw=true for a graph, precision=float16, dimensions=N, bm25=false."""
+    from hone.cli.searching import index_file
+
+    columns = parse_columns(column or [])
+    index_file(bundle, file, out=out, overrides=overrides or [], device=device, columns=columns, as_json=as_json)
+
+
+@app.command()
+def search(
+    index: Annotated[Path, typer.Argument(help="Folder that hone index wrote.")],
+    query: Annotated[str, typer.Argument(help="A query, or a file of them; - for standard input.")] = "-",
+    k: Annotated[int, typer.Option("-k", help="How many texts a query.")] = 10,
+    by: Annotated[str, typer.Option("--by", help="exact, hnsw, bm25, or fused: dense and bm25 as one.")] = "exact",
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="The bundle it was made with, if it moved.")] = None,
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+) -> None:
+    """Search an index: one JSON line a query."""
+    from hone.cli.searching import search_index
+
+    search_index(index, query, bundle=bundle, k=k, by=by, device=device, columns=parse_columns(column or []))
+
+
+@app.command()
 def serve(
     bundle: Path,
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",

@@ -93,7 +93,7 @@ def evaluate_file(
         "task": _task_of(opened),
         "device": device,
         "data": {"test": _source(file, columns)},
-        "stages": [{"kind": "evaluate", **_settings(overrides, "evaluate")}],
+        "stages": [{"kind": "evaluate", **settings_of(overrides, "evaluate")}],
     }
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
         recipe = make_recipe(values, folder=Path())
@@ -127,7 +127,7 @@ def compress_bundle(
     if unlabeled:
         data["unlabeled"] = _source(unlabeled, columns)
     own, settings = {"name": method}, dict[str, Any]()
-    for key, value in _settings(overrides, "compress").items():
+    for key, value in settings_of(overrides, "compress").items():
         if key.startswith("method."):
             own[key.removeprefix("method.")] = value
         else:
@@ -173,7 +173,7 @@ def _task_of(bundle: Bundle) -> dict[str, Any]:
     return {"name": record.name, **record.settings}
 
 
-def _settings(overrides: Sequence[str], stage: str) -> dict[str, Any]:
+def settings_of(overrides: Sequence[str], stage: str) -> dict[str, Any]:
     """Settings of ``stage`` from ``key=value`` arguments; a bundle's task is settled."""
     chosen, settings = _split(overrides)
     if chosen:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.bundle.bundle import Bundle
+from hone.bundle.manifest import TaskRecord
 from hone.core.ahead import ahead
 from hone.core.errors import BundleError, DataError
 from hone.core.settings import check_settings
@@ -110,6 +111,7 @@ def load(path: Path | str, *, device: str = "auto", precision: Precision = "floa
 
 def open_bundle(bundle: Bundle, *, device: str = "auto", precision: Precision = "float32") -> Predictor:
     """A predictor for a bundle that is verified already."""
+    _record_of(bundle)
     if weights_format(bundle) == ONNX:
         engine = engine_of(load_onnx(bundle.path), device=device, precision=precision)
         return Predictor(bundle, _task(bundle), engine)
@@ -151,15 +153,28 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
     return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task
 
 
-def _task(bundle: Bundle) -> Task:
+def _record_of(bundle: Bundle) -> TaskRecord:
+    """What the manifest says of the bundle's task.
+
+    Raises:
+        BundleError: It has none.
+    """
     record = bundle.manifest.task
     if record is None:
+        index = any(part.role == "index" for part in bundle.manifest.parts)
         raise BundleError(
-            f"the bundle {bundle.path} has no task: it is a base model",
+            f"the bundle {bundle.path} has no task: it is {'an index' if index else 'a base model'}",
             expected="a bundle that was fine-tuned",
-            fix="Fine-tune it first: hone finetune --base FOLDER ...",
+            fix="Search it: hone search INDEX QUERY"
+            if index
+            else "Fine-tune it first: hone finetune --base FOLDER ...",
             code="bundle.no-task",
         )
+    return record
+
+
+def _task(bundle: Bundle) -> Task:
+    record = _record_of(bundle)
     settings, faults = check_settings(SETTINGS[record.name], record.settings)
     if settings is None:
         raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")

@@ -40,6 +40,11 @@ def split_words(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in word.finditer(text) if not match.group().isspace()]
 
 
+def is_unspaced(character: str) -> bool:
+    """Whether a character is of a script written without spaces."""
+    return bool(_UNSPACED.match(character))
+
+
 def split_characters(text: str) -> list[tuple[int, int]]:
     """Character offsets of every character of ``text`` that is not white space: one a token, Latin letters too."""
     return [(i, i + 1) for i, character in enumerate(text) if not character.isspace()]

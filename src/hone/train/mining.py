@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from hone.core.progress import Progress
 from hone.data.dataset import Dataset
 from hone.models.model import Model
-from hone.predict.batching import score_rows
 from hone.predict.engine import TorchEngine
+from hone.predict.vectors import vectors_of
 from hone.tasks.embedding import SentenceEmbedding
 from hone.tasks.protocol import Task
-from hone.tasks.rows import Rows
 
 QUERIES_AT_ONCE = 256
-TEXTS_AT_ONCE = 4096
 
 
 def mines(task: Task) -> bool:
@@ -39,7 +37,7 @@ def with_negatives(train: Dataset, task: Task, model: Model, *, progress: Progre
     queries, asks = np.unique(_objects(train, "text_a"), return_inverse=True)
     passages, own = np.unique(_objects(train, "text_b"), return_inverse=True)
     progress.begin("mining negatives", total=len(queries) + len(passages), unit="text")
-    sides = [_vectors(texts.tolist(), task, engine, progress) for texts in (queries, passages)]
+    sides = [vectors_of(task, engine, texts.tolist(), done=progress.advance) for texts in (queries, passages)]
     progress.finish()
     chosen = _hardest(*sides, asks=asks.reshape(-1), own=own.reshape(-1), margin=margin, same=_same(queries, passages))
     columns = {name: train.column(name) for name in train.columns}
@@ -49,16 +47,6 @@ def with_negatives(train: Dataset, task: Task, model: Model, *, progress: Progre
 
 def _objects(train: Dataset, name: str) -> NDArray[Any]:
     return np.array(train.column(name), dtype=object)
-
-
-def _vectors(texts: list[str], task: Task, engine: TorchEngine, progress: Progress) -> NDArray[np.float32]:
-    """Embeddings at length 1, float32 [texts, width]."""
-    assert isinstance(task, SentenceEmbedding)
-    parts = []
-    for at in range(0, len(texts), TEXTS_AT_ONCE):
-        rows = Rows(task.encode({"text": texts[at : at + TEXTS_AT_ONCE]}, purpose="predict"))
-        parts.append(task.vectors(score_rows(task, engine, rows, done=progress.advance)))
-    return np.concatenate(parts)
 
 
 def _same(queries: NDArray[Any], passages: NDArray[Any]) -> NDArray[np.int64]:

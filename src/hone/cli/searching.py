@@ -1,0 +1,63 @@
+"""``hone index`` and ``hone search``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from hone.cli.console import make_progress
+from hone.cli.single import settings_of
+from hone.core.errors import RecipeError
+from hone.core.settings import check_settings
+from hone.data.fields import Field
+from hone.data.read import read_stream
+from hone.retrieval.build import index
+from hone.retrieval.index import load_index
+from hone.retrieval.settings import IndexSettings
+
+
+def index_file(
+    bundle: Path,
+    file: str,
+    *,
+    out: Path,
+    overrides: Sequence[str],
+    device: str,
+    columns: Mapping[str, str],
+    as_json: bool,
+) -> None:
+    """``hone index``: ``overrides`` are settings of the index."""
+    settings, faults = check_settings(IndexSettings, settings_of(overrides, "index"))
+    if settings is None:
+        raise RecipeError.of(faults, what="the command")
+    made = index(bundle, file, out=out, settings=settings, columns=columns, device=device, progress=make_progress())
+    rows = made.manifest.lineage.data[0].rows
+    if as_json:
+        typer.echo(json.dumps({"index": str(out), "digest": made.digest, "rows": rows}))
+    else:
+        typer.echo(f"index    {out}, {rows:,} texts")
+
+
+def search_index(
+    folder: Path, query: str, *, bundle: Path | None, k: int, by: str, device: str, columns: Mapping[str, str]
+) -> None:
+    """``hone search``: one JSON line a query."""
+    opened = load_index(folder, bundle=bundle, device=device)
+    for queries in _queries(query, columns):
+        for one, hits in zip(queries, opened.search(queries, k=k, by=by), strict=True):
+            sys.stdout.write(json.dumps({"query": one, "hits": hits}, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+def _queries(query: str, columns: Mapping[str, str]) -> Iterator[Sequence[str]]:
+    """A text as it stands, or the texts of a file, or of standard input."""
+    if query != "-" and not Path(query).is_file():
+        yield [query]
+        return
+    source = sys.stdin if query == "-" else Path(query)
+    for part in read_stream(source, (Field("text", "text"),), columns=columns):
+        yield part["text"]

@@ -1,0 +1,81 @@
+"""The nearest vectors by way of a graph of neighbors (HNSW), which usearch builds and walks.
+
+The graph keeps vectors in eight bits and finds more of them than are asked for; those are then ranked by the vectors as
+they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.core.errors import MissingExtra
+from hone.retrieval.exact import IntArray, Vectors, largest
+from hone.retrieval.settings import IndexSettings
+
+GRAPH_FILE = "graph.usearch"
+ROWS_AT_ONCE = 8192
+CANDIDATES = 4  # times as many as are asked for are found by the graph
+FEWEST_CANDIDATES = 64
+
+
+def build_graph(
+    vectors: NDArray[np.floating], file: Path, *, settings: IndexSettings, done: Callable[[int], None]
+) -> None:
+    """Write the graph over ``vectors`` [n, width]. One thread adds them in their order, so that the same vectors give
+    the same file."""
+    index = _usearch().Index(
+        ndim=vectors.shape[1],
+        metric="cos",
+        dtype="i8",
+        connectivity=settings.connectivity,
+        expansion_add=settings.expansion_add,
+    )
+    for at in range(0, len(vectors), ROWS_AT_ONCE):
+        part = np.asarray(vectors[at : at + ROWS_AT_ONCE], dtype=np.float32)
+        index.add(np.arange(at, at + len(part), dtype=np.uint64), part, threads=1)
+        done(len(part))
+    index.save(str(file))
+
+
+def require_graph() -> None:
+    """Raise unless graphs can be built and walked.
+
+    Raises:
+        MissingExtra: usearch is not installed.
+    """
+    _usearch()
+
+
+class Graph:
+    """A graph that was written, read through a memory map."""
+
+    def __init__(self, file: Path) -> None:
+        self._index = _usearch().Index.restore(str(file), view=True)
+
+    def nearest(self, queries: Vectors, vectors: NDArray[np.floating], *, k: int) -> tuple[IntArray, Vectors]:
+        """As `hone.retrieval.exact.nearest`, but for what the graph misses."""
+        count = min(len(vectors), max(CANDIDATES * k, FEWEST_CANDIDATES))
+        self._index.expansion_search = count
+        found = self._index.search(queries, count, threads=1)
+        keys = np.atleast_2d(np.asarray(found.keys)).astype(np.int64)
+        rows, scores = [], []
+        for query, row in zip(queries, keys, strict=True):
+            near = np.sort(row)
+            products = np.asarray(vectors[near], dtype=np.float32) @ query
+            best = largest(products[None], k=k)[0]
+            rows.append(near[best])
+            scores.append(products[best])
+        return np.stack(rows), np.stack(scores)
+
+
+def _usearch() -> Any:
+    try:
+        import usearch.index
+    except ImportError as error:
+        raise MissingExtra("usearch", extra="search", needed_for="hnsw") from error
+    return usearch.index
