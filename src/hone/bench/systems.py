@@ -19,8 +19,9 @@ from hone.models.heads import HeadSpec
 from hone.models.model import build_model
 from hone.models.onnx import SCORES, OnnxModel, load_onnx
 from hone.models.quiet import quiet_loading
+from hone.predict.bases import find_base
 from hone.predict.batching import budgeted
-from hone.predict.formats import ONNX
+from hone.predict.formats import ADAPTERS, ONNX
 from hone.predict.onnx import open_session
 from hone.predict.predictor import Predictor, open_model, weights_format
 from hone.tasks.rows import SECOND, IntArray
@@ -178,8 +179,9 @@ def _graph(predictor: Predictor, progress: Progress) -> OnnxModel:
 
 
 def _tokenizer(bundle: Bundle) -> Any:
+    folder = find_base(bundle).folder if weights_format(bundle) in ADAPTERS else bundle.path
     with quiet_loading():
-        return transformers.AutoTokenizer.from_pretrained(bundle.path, trust_remote_code=False)
+        return transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 def _model(bundle: Bundle, task: str, *, labels: int) -> Any:

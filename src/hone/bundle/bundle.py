@@ -28,11 +28,13 @@ class Bundle:
     Attributes:
         path: Where it lies.
         manifest: What ``hone.json`` says.
+        base: Where the base that an adapter stands on is to be found, if not where the bundle says: a name or a folder.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, *, base: str = "") -> None:
         self.path = path
         self.manifest = manifest
+        self.base = base
 
     @property
     def digest(self) -> str:
@@ -40,8 +42,11 @@ class Bundle:
         return self.manifest.digest
 
     @classmethod
-    def open(cls, path: Path | str) -> Bundle:
+    def open(cls, path: Path | str, *, base: str = "") -> Bundle:
         """Open the bundle in ``path`` and verify it.
+
+        Args:
+            base: See the attribute.
 
         Raises:
             BundleError: It is no bundle, is newer than this hone reads, has an unknown critical part or a part fitted
@@ -65,7 +70,7 @@ class Bundle:
                 code="bundle.damaged",
             )
         _refuse_unknown_parts(folder, manifest)
-        return cls(folder, manifest)
+        return cls(folder, manifest, base=base)
 
     def attach(self, name: str, content: str | bytes) -> Path:
         """Write an attachment; it lies outside the digest, and JSON and HTML ones say which digest they speak of."""

@@ -48,10 +48,15 @@ class Part(_Record):
 
 
 class Requirement(_Record):
-    """Another bundle that this one needs."""
+    """Another bundle, or a base, that this one needs.
+
+    Attributes:
+        name: Under which every machine knows it, such as a hub id; empty where it has no such name.
+    """
 
     role: Literal["base", "member", "encoder"]
     digest: str
+    name: str = ""
 
 
 class Plain(_Record):

@@ -18,12 +18,19 @@ from hone.predict.predictor import load
 
 
 def predict_file(
-    bundle: Path, file: str, *, out: Path | None, device: str, precision: Precision, columns: Mapping[str, str]
+    bundle: Path,
+    file: str,
+    *,
+    out: Path | None,
+    base: str,
+    device: str,
+    precision: Precision,
+    columns: Mapping[str, str],
 ) -> None:
     """Answer every row of ``file`` (``-``: standard input), whose fields stand in ``columns``."""
     if out is not None and out.is_dir():
         raise RecipeError(f"found a folder at {out}", expected="a file for the answers", code="predict.out")
-    predictor = load(bundle, device=device, precision=precision)
+    predictor = load(bundle, base=base, device=device, precision=precision)
     source = sys.stdin if file in ("-", "/dev/stdin") else Path(file)
     parts = read_stream(source, *predictor.input_choices, columns=columns)
     with _target(out) as target:

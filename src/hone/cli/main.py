@@ -40,6 +40,9 @@ PrecisionName = Annotated[  # parsed as it stands: what the device has is told w
     Precision,
     typer.Option("--precision", parser=str, metavar="NAME", help="float32, or on a GPU bf16 or fp16."),
 ]
+BaseName = Annotated[
+    str, typer.Option("--base", help="Of an adapter's bundle: where its base is, if not where the bundle says.")
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -125,6 +128,7 @@ def evaluate(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Labeled rows that the bundle did not learn from.")],
     overrides: Overrides = None,
+    base: BaseName = "",
     device: DeviceName = "auto",
     column: ColumnNames = None,
     out: Out = None,
@@ -134,7 +138,9 @@ def evaluate(
     from hone.cli.single import evaluate_file
 
     columns = parse_columns(column or [])
-    evaluate_file(bundle, file, device=device, columns=columns, overrides=overrides or [], out=out, as_json=as_json)
+    evaluate_file(
+        bundle, file, base=base, device=device, columns=columns, overrides=overrides or [], out=out, as_json=as_json
+    )
 
 
 @app.command()
@@ -174,10 +180,34 @@ def compress(
 
 
 @app.command()
+def merge(
+    bundle: Annotated[Path, typer.Argument(help="A bundle that was tuned by an adapter.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    overrides: Overrides = None,
+    validation: Annotated[
+        Path | None, typer.Option("--validation", help="Rows to compare both on; else random words.")
+    ] = None,
+    base: BaseName = "",
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+    as_json: Json = False,
+) -> None:
+    """Work an adapter into the weights of its base: a plain bundle that answers the same."""
+    from hone.cli.single import merge_bundle
+
+    columns = parse_columns(column or [])
+    merge_bundle(
+        bundle, validation, out=out, base=base, device=device, columns=columns, overrides=overrides or [],
+        as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command()
 def predict(
     bundle: Path,
     file: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")] = "-",
     out: Annotated[Path | None, typer.Option("--out", help="File for the answers; stdout when left out.")] = None,
+    base: BaseName = "",
     device: DeviceName = "auto",
     precision: PrecisionName = "float32",
     column: ColumnNames = None,
@@ -185,7 +215,8 @@ def predict(
     """Answer every row: one JSON line a row, in input order."""
     from hone.cli.answers import predict_file
 
-    predict_file(bundle, file, out=out, device=device, precision=precision, columns=parse_columns(column or []))
+    columns = parse_columns(column or [])
+    predict_file(bundle, file, out=out, base=base, device=device, precision=precision, columns=columns)
 
 
 @app.command()
@@ -226,13 +257,14 @@ def serve(
     bundle: Path,
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port")] = 8000,
+    base: BaseName = "",
     device: DeviceName = "auto",
     precision: PrecisionName = "float32",
 ) -> None:
     """Serve a bundle over HTTP: POST /predict."""
     from hone.serve.server import serve_bundle
 
-    serve_bundle(bundle, host=host, port=port, device=device, precision=precision)
+    serve_bundle(bundle, host=host, port=port, base=base, device=device, precision=precision)
 
 
 @app.command()
@@ -241,6 +273,7 @@ def bench(
     file: Annotated[Path, typer.Argument(help="Texts to answer, labeled or not.")],
     texts: Annotated[int, typer.Option("--texts", min=1, help="Most texts that are read from it.")] = 1000,
     repeats: Annotated[int, typer.Option("--repeats", min=2, help="Timings of each figure.")] = 6,
+    base: BaseName = "",
     device: DeviceName = "auto",
     precision: PrecisionName = "float32",
     column: ColumnNames = None,
@@ -252,8 +285,8 @@ def bench(
 
     columns = parse_columns(column or [])
     bench_file(
-        bundle, file, texts=texts, repeats=repeats, device=device, precision=precision, columns=columns, out=out,
-        as_json=as_json,
+        bundle, file, texts=texts, repeats=repeats, opening={"base": base, "device": device, "precision": precision},
+        columns=columns, out=out, as_json=as_json,
     )  # fmt: skip
 
 

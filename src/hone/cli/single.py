@@ -65,7 +65,7 @@ def finetune_file(
         data["validation"] = validation if validation == "none" else _source(validation, columns)
     chosen, settings = _split(overrides)
     values = {**_head(task, base), "seed": seed, "device": device, "data": data}
-    values["stages"] = [{"kind": "finetune", **settings}]
+    values["stages"] = [{"kind": "finetune", **_nested(settings)}]
     values["task"] = {"name": task, **chosen}
     side = target.with_name(target.name + ".run")
     with _told_as_arguments():
@@ -80,6 +80,7 @@ def evaluate_file(
     bundle: Path,
     file: Path,
     *,
+    base: str,
     device: str,
     columns: Mapping[str, str],
     overrides: Sequence[str],
@@ -87,7 +88,7 @@ def evaluate_file(
     as_json: bool,
 ) -> None:
     """``hone evaluate``."""
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle, base=base)
     values = {
         "version": 1,
         "task": _task_of(opened),
@@ -126,24 +127,50 @@ def compress_bundle(
         data["validation"] = _source(validation, columns)
     if unlabeled:
         data["unlabeled"] = _source(unlabeled, columns)
-    own, settings = {"name": method}, dict[str, Any]()
-    for key, value in settings_of(overrides, "compress").items():
-        if key.startswith("method."):
-            own[key.removeprefix("method.")] = value
-        else:
-            settings[key] = value
+    settings = _nested({"method": method, **settings_of(overrides, "compress")})
     values = {
         "version": 1,
         "task": _task_of(opened),
         "device": device,
         "data": data,
-        "stages": [{"kind": "compress", "method": own, **settings}],
+        "stages": [{"kind": "compress", **settings}],
     }
     side = target.with_name(target.name + ".run")
     with _told_as_arguments():
         recipe = make_recipe(values, folder=Path())
         result = run_stages(recipe, out=side, progress=make_progress(), bundle=opened, bundle_to=target)
     _show(result, "compress", as_json=as_json)
+    if not as_json:
+        typer.echo(f"bundle   {out}")
+
+
+def merge_bundle(
+    bundle: Path,
+    validation: Path | None,
+    *,
+    out: Path,
+    base: str,
+    device: str,
+    columns: Mapping[str, str],
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """``hone merge``: the new bundle goes to ``out``, its report beside it."""
+    target = out.resolve()
+    require_free(target)
+    opened = Bundle.open(bundle, base=base)
+    values = {
+        "version": 1,
+        "task": _task_of(opened),
+        "device": device,
+        "data": {} if validation is None else {"validation": _source(validation, columns)},
+        "stages": [{"kind": "merge", **settings_of(overrides, "merge")}],
+    }
+    side = target.with_name(target.name + ".run")
+    with _told_as_arguments():
+        recipe = make_recipe(values, folder=Path())
+        result = run_stages(recipe, out=side, progress=make_progress(), bundle=opened, bundle_to=target)
+    _show(result, "merge", as_json=as_json)
     if not as_json:
         typer.echo(f"bundle   {out}")
 
@@ -184,6 +211,16 @@ def settings_of(overrides: Sequence[str], stage: str) -> dict[str, Any]:
             code="recipe.override",
         )
     return settings
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``method`` and ``method.KEY`` as one section."""
+    own = {key.removeprefix("method."): value for key, value in settings.items() if key.startswith("method.")}
+    rest = {key: value for key, value in settings.items() if not key.startswith("method.")}
+    if own:
+        named = rest.get("method", {})
+        rest["method"] = {**({"name": named} if isinstance(named, str) else named), **own}
+    return rest
 
 
 def _head(task: str, base: str) -> dict[str, Any]:

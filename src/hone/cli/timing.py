@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hone.bench.bench import bench
 from hone.bench.examples import Example, examples_of
@@ -12,7 +13,6 @@ from hone.bench.systems import systems_for
 from hone.cli.console import make_progress
 from hone.cli.single import show_and_keep
 from hone.data.read import read_stream
-from hone.predict.formats import Precision
 from hone.predict.predictor import Predictor, load
 
 
@@ -22,14 +22,13 @@ def bench_file(
     *,
     texts: int,
     repeats: int,
-    device: str,
-    precision: Precision,
+    opening: Mapping[str, Any],
     columns: Mapping[str, str],
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Time the bundle on the first ``texts`` texts of ``file``."""
-    predictor = load(bundle, device=device, precision=precision)
+    """Time the bundle on the first ``texts`` texts of ``file``; ``opening``: how `load` opens it."""
+    predictor = load(bundle, **opening)
     given = _texts(predictor, file, columns=columns, most=texts)
     progress = make_progress()
     systems = systems_for(predictor, progress=progress)

@@ -16,12 +16,13 @@ from hone.compress.compare import agreement, answers, disk_mb, measures, texts_o
 from hone.compress.settings import METHODS, CompressSettings
 from hone.compress.start import Made, Start
 from hone.core.choice import opened
-from hone.core.errors import GateNotMet
+from hone.core.errors import BundleError, GateNotMet
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
 from hone.predict.decide import with_decision
 from hone.predict.engine import engine_of
-from hone.predict.predictor import Predictor, open_bundle, open_model
+from hone.predict.formats import ADAPTERS
+from hone.predict.predictor import Predictor, open_bundle, open_model, weights_format
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.protocol import Prediction, Task
@@ -35,6 +36,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
 
     Raises:
         RecipeError: There is no such split, or the method cannot be had with this bundle.
+        BundleError: The bundle is an adapter beside a base.
         GateNotMet: The result lost more than ``max_drop``; nothing is written then.
     """
     bundle, compared = _given(settings, inputs)
@@ -68,6 +70,13 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
 
 def _given(settings: CompressSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:
     assert inputs.bundle is not None
+    if weights_format(inputs.bundle) in ADAPTERS:
+        raise BundleError(
+            f"the bundle {inputs.bundle.path} is an adapter beside a base, whose weights are not its own",
+            expected="a bundle with the whole model",
+            fix="Work the adapter into its base first: hone merge BUNDLE --out DIR.",
+            code="bundle.weights-format",
+        )
     return inputs.bundle, inputs.split(settings.on, stage="compress")
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hone.core.errors import BundleError, RecipeError
 from hone.core.lineage import digest_file, digest_value
@@ -32,12 +32,19 @@ class Base:
         folder: Its files, in the Hugging Face layout.
         digest: sha256 over weights, configuration and tokenizer; the folder's place does not enter.
         made: What it was made of, where it was made here (see `hone.models.new_base`).
+        place: Whether the name means the same on every machine: that of the embedded default or a hub id, or a folder.
     """
 
     name: str
     folder: Path
     digest: str
     made: Mapping[str, Any] | None = None
+    place: Literal["embedded", "hub", "folder"] = "folder"
+
+    @property
+    def hub_id(self) -> str:
+        """Under which the hub has it; empty for a folder."""
+        return {"embedded": MINILM_HUB, "hub": self.name, "folder": ""}[self.place]
 
 
 def resolve_base(name: str, *, relative_to: Path | None = None) -> Base:
@@ -52,7 +59,7 @@ def resolve_base(name: str, *, relative_to: Path | None = None) -> Base:
         BundleError: Its weights are not safetensors, or the default's are not the expected ones.
     """
     if name == MINILM:
-        return Base(name, *_minilm())
+        return Base(name, *_minilm(), place="embedded")
     folder = (relative_to or Path()) / Path(name).expanduser()
     if folder.is_dir():
         return Base(name, folder, digest_base(folder))
@@ -63,7 +70,7 @@ def resolve_base(name: str, *, relative_to: Path | None = None) -> Base:
             code="base.unknown",
         )
     folder = _from_hub(name)
-    return Base(name, folder, digest_base(folder))
+    return Base(name, folder, digest_base(folder), place="hub")
 
 
 def _minilm() -> tuple[Path, str]:
@@ -112,7 +119,11 @@ def digest_base(folder: Path) -> str:
         raise BundleError(
             f"the base folder {folder} holds {held}",
             expected="config.json and weights as *.safetensors",
-            fix="Pickled weights (pytorch_model.bin) are never opened: save the model again with save_pretrained.",
+            fix=(
+                "An adapter is no base: work it into its own first, with hone merge."
+                if (folder / "adapter_model.safetensors").is_file()
+                else "Pickled weights (pytorch_model.bin) are never opened: save the model again with save_pretrained."
+            ),
             code="base.no-safetensors",
         )
     files = [*weights, *(folder / name for name in DIGESTED if (folder / name).is_file())]

@@ -123,25 +123,33 @@ class AttentionBlock(torch.autograd.Function):
             gradients[0].contiguous(), summed, [width], mean, spread, gain, shift, NORM_PARTS
         )
         to_out = to_sum if plan.keep is None else to_sum * plan.keep
-        to_wo, to_bo = to_out.t() @ context, to_out.sum(0)
+        asks = ctx.needs_input_grad
+        to_wo, to_bo = _to_weight(to_out, context, asks[7]), to_out.sum(0)
         to_context = to_out @ wo
         (to_context,) = plan.split(to_context if plan.first else layout.padded(to_context), parts=1)
         to_q, to_k, to_v = plan.attention.backward(to_context, q, k, v, kept=ctx.kept)
         if plan.first:
             to_queries, to_joint = plan.joined([to_q]), layout.flat(plan.joined([to_k, to_v]))
             to_x = None
-            if ctx.needs_input_grad[0]:
+            if asks[0]:
                 to_x = (to_joint @ joint).index_add_(0, layout.starts, torch.addmm(to_sum, to_queries, wq))
-            parts = [(to_queries.t() @ asked, to_queries.sum(0)), *_halves(to_joint.t() @ x, to_joint.sum(0), 2)]
+            parts = [(_to_weight(to_queries, asked, asks[1]), to_queries.sum(0)),
+                     *_halves(_to_weight(to_joint, x, asks[3] or asks[5]), to_joint.sum(0), 2)]  # fmt: skip
         else:
             to_joint = layout.flat(plan.joined([to_q, to_k, to_v]))
-            to_x = torch.addmm(to_sum, to_joint, joint) if ctx.needs_input_grad[0] else None
-            parts = _halves(to_joint.t() @ x, to_joint.sum(0), 3)
+            to_x = torch.addmm(to_sum, to_joint, joint) if asks[0] else None
+            parts = _halves(_to_weight(to_joint, x, asks[1] or asks[3] or asks[5]), to_joint.sum(0), 3)
         return (to_x, *(g for pair in parts for g in pair), to_wo, to_bo, to_gain, to_shift, None)
 
 
-def _halves(weight: Tensor, bias: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(weight.chunk(count), bias.chunk(count), strict=True))
+def _to_weight(to_outputs: Tensor, inputs: Tensor, asked: bool) -> Tensor | None:
+    """The gradient of a weight, a product as large as the forward one; None where nothing asks for it."""
+    return to_outputs.t() @ inputs if asked else None
+
+
+def _halves(weight: Tensor | None, bias: Tensor, count: int) -> list[tuple[Tensor | None, Tensor]]:
+    weights = [None] * count if weight is None else weight.chunk(count)
+    return list(zip(weights, bias.chunk(count), strict=True))
 
 
 class FeedForwardBlock(torch.autograd.Function):
@@ -173,8 +181,8 @@ class FeedForwardBlock(torch.autograd.Function):
             gradients[0].contiguous(), summed, [x.shape[1]], mean, spread, gain, shift, NORM_PARTS
         )
         to_out = to_sum if ctx.keep is None else to_sum * ctx.keep
-        to_w2, to_b2 = to_out.t() @ active, to_out.sum(0)
+        to_w2, to_b2 = _to_weight(to_out, active, ctx.needs_input_grad[3]), to_out.sum(0)
         to_inner = aten.gelu_backward(to_out @ w2, inner)
-        to_w1, to_b1 = to_inner.t() @ x, to_inner.sum(0)
+        to_w1, to_b1 = _to_weight(to_inner, x, ctx.needs_input_grad[1]), to_inner.sum(0)
         to_x = torch.addmm(to_sum, to_inner, w1) if ctx.needs_input_grad[0] else None
         return to_x, to_w1, to_b1, to_w2, to_b2, to_gain, to_shift, None, None

@@ -58,6 +58,7 @@ class Encoder(nn.Module):
         self.frozen = 0  # layers
         self.given: Tensor | None = None  # states after the frozen layers, in place of making them
         self.kernel: KernelName | None = None  # of packed rows, whatever the device; None: the one that fits, if any
+        self.modular = False  # whether a layer has parts that are more than one weight: such learn module by module
         self._aside = False
         self.collected: list[Tensor] | None = None  # see `collect`
         self.recomputes = False  # whether layers keep nothing for the way back, and are computed again there
@@ -73,7 +74,8 @@ class Encoder(nn.Module):
 
     def takes(self, states: Tensor) -> bool:
         """Whether it goes its own way with states of this device and type."""
-        if self._aside:
+        learns = torch.is_grad_enabled() or self.training
+        if self._aside or (self.modular and (learns or states.device.type != "cpu")):
             return False
         plain = states.device.type == "cpu" and states.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         return plain or self._kernel(states) is not None
@@ -158,6 +160,10 @@ class Encoder(nn.Module):
         self._joints.clear()  # they would stay on the device, and in the type, that the layers leave
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+    def renewed(self) -> None:
+        """Forget what was made of the layers: parts of them were replaced."""
+        self._joints.clear()
 
     def _set(self, layers: nn.ModuleList) -> None:
         self.layer = self._original[0].layer = layers

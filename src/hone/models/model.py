@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hone.core.errors import BundleError, RecipeError
+from hone.core.settings import Settings
 from hone.models.encoder import FAMILIES, Encoder, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
@@ -39,6 +40,7 @@ class Model(nn.Module):
 
     Attributes:
         types: Whether the backbone tells token types apart.
+        tuning: By which adapter method it is tuned, and that method's decided settings; None: no adapter is in it.
     """
 
     token_scores: Tensor | None
@@ -49,6 +51,7 @@ class Model(nn.Module):
         self.head = head
         self.types = tells_types(backbone)
         self.noise = Noise()
+        self.tuning: tuple[str, Settings] | None = None
         self._encoder = (quicken(backbone, reads=head.reads, noise=self.noise),)  # registered in the backbone already
         self.register_buffer("token_scores", None, persistent=False)
 
@@ -132,6 +135,20 @@ class Model(nn.Module):
         """The backbone's embeddings module: words, positions, token types, their norm."""
         backbone: Any = self.backbone
         return getattr(backbone, backbone.base_model_prefix, backbone).embeddings
+
+
+def own_parts(model: Model) -> dict[str, nn.Module]:
+    """Modules of a head of transformers' own by their names in the backbone, the pooler below it among them; none
+    where the head is hone's."""
+    backbone: Any = model.backbone
+    if model.head.gives != "logits":
+        return {}
+    body_name = backbone.base_model_prefix
+    parts = {name: child for name, child in backbone.named_children() if name != body_name}
+    pooler = getattr(getattr(backbone, body_name), "pooler", None)
+    if pooler is not None:
+        parts[f"{body_name}.pooler"] = pooler
+    return {name: part for name, part in parts.items() if any(True for _ in part.parameters())}
 
 
 def position_limit(config: Any) -> int:
@@ -244,9 +261,16 @@ def save_model(model: Model, folder: Path) -> list[str]:
     with quiet_loading():
         if not write_own(backbone, folder):
             backbone.save_pretrained(folder, max_shard_size="2GB")
-    if any(True for _ in model.head.parameters()):
-        save_file({name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / HEAD_FILE)
+    save_head(model, folder)
     return sorted(path.name for path in folder.iterdir())
+
+
+def save_head(model: Model, folder: Path) -> list[str]:
+    """Write the head's own weights into ``folder``; returns the names of the files written, none where it has none."""
+    if not any(True for _ in model.head.parameters()):
+        return []
+    save_file({name: value.contiguous() for name, value in model.head.state_dict().items()}, folder / HEAD_FILE)
+    return [HEAD_FILE]
 
 
 def read_limit(folder: Path) -> int:

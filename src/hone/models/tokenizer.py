@@ -73,6 +73,10 @@ class Tokenizer:
         """Number of token ids, added tokens included."""
         return int(self._backend.get_vocab_size(with_added_tokens=True))
 
+    def vocabulary(self) -> list[str]:
+        """The vocabulary's entries as they are written there, added tokens left out; in no order."""
+        return list(self._backend.get_vocab(with_added_tokens=False))
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without special tokens."""
         return [row.ids for row in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]

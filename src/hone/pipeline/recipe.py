@@ -290,7 +290,7 @@ def _needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault
         wanted = ["train"] if choice.stage.trains else []
         on = getattr(choice.settings, "on", None)
         wanted += [on] if on else []
-        if not wanted and not known:
+        if not wanted and not known and not choice.stage.needs_bundle:
             wanted = ["train"]  # a stage that looks at whatever there is
         for name in wanted:
             if name not in known:
@@ -364,4 +364,6 @@ def _override(values: dict[str, Any], text: str) -> None:
 def _long_form(value: Any, place: Sequence[str]) -> Any:
     """``value``; a bare name as ``{name: ...}``, where the recipe takes one for the other."""
     short = {("task", 1): "name", ("data", 2): "path", ("stages", 2): "kind"}.get((place[0], len(place)))
+    if place[0] == "stages" and list(place[2:]) == ["method"]:
+        short = "name"
     return {short: value} if short and isinstance(value, str) else value

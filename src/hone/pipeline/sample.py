@@ -153,6 +153,7 @@ data:                          # jsonl, csv, tsv, parquet, conll; relative to th
 stages:
   - kind: finetune
 {SETTINGS[task]}    per_device_train_batch_size: 32
+    # method: lora             # an adapter beside the base; or head, top-n, bitfit; left out: full
     # dropout: 0.1             # left out: the base's own
     # early_stopping_patience: 2
     # techniques: [ema]        # averaged weights; or r-drop, fgm, mixout and others: docs/guide/recipe.md

@@ -10,6 +10,7 @@ STAGES = Table(
         "inspect": "hone.inspect.settings:INSPECT",
         "compress": "hone.compress.settings:COMPRESS",
         "finetune": "hone.train.settings:FINETUNE",
+        "merge": "hone.compress.merging:MERGE",
         "evaluate": "hone.evaluate.settings:EVALUATE",
     },
 )

@@ -10,7 +10,10 @@ SAFETENSORS = "safetensors"  # float32, as transformers reads them
 INT8 = "safetensors-int8"  # hone.models.int8
 SHAPED = "safetensors-shaped"  # float32, hone.models.files
 ONNX = "onnx"  # hone.models.onnx
-FORMATS = (SAFETENSORS, INT8, SHAPED, ONNX)
+PEFT = "peft"  # an adapter as peft writes it, hone.models.adapters.files
+ADAPTER = "safetensors-adapter"  # one of hone's own
+ADAPTERS = (PEFT, ADAPTER)
+FORMATS = (SAFETENSORS, INT8, SHAPED, ONNX, *ADAPTERS)
 
 TOKENS_AT_ONCE = 256  # padded tokens of a batch on a CPU
 TOKENS_AT_ONCE_RUNTIME = 1024  # the same for ONNX Runtime, which divides a batch among its threads

@@ -6,18 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import TaskRecord
 from hone.core.ahead import ahead
+from hone.core.choice import opened
 from hone.core.errors import BundleError, DataError
 from hone.core.settings import check_settings
 from hone.data.fields import Field
 from hone.data.values import EXPECTED, misplaced, overlapping, span_of
+from hone.models.adapters.files import ADAPTER_FILE, put_adapter
+from hone.models.adapters.table import METHODS
 from hone.models.model import HEAD_FILE, Model, build_model
 from hone.models.onnx import load_onnx
+from hone.predict.bases import find_base
 from hone.predict.batching import score_rows
 from hone.predict.engine import Engine, engine_of
-from hone.predict.formats import FORMATS, ONNX, Precision
+from hone.predict.formats import ADAPTERS, FORMATS, ONNX, Precision
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Deciding, Prediction, Task
 from hone.tasks.rows import Rows
@@ -93,7 +99,7 @@ def _with_starts(parts: Iterable[Columns]) -> Iterator[tuple[Columns, int]]:
         done += len(next(iter(columns.values())))
 
 
-def load(path: Path | str, *, device: str = "auto", precision: Precision = "float32") -> Predictor:
+def load(path: Path | str, *, device: str = "auto", precision: Precision = "float32", base: str = "") -> Predictor:
     """Open the bundle in ``path`` for prediction, after verifying every file of it.
 
     Args:
@@ -101,12 +107,13 @@ def load(path: Path | str, *, device: str = "auto", precision: Precision = "floa
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``float32``, or on a GPU that has it ``bf16`` or ``fp16``, which are faster there: scores are then
             good to two or three digits.
+        base: Where the base of an adapter's bundle is, a name or a folder, if not where the bundle says.
 
     Raises:
-        BundleError: The bundle is damaged, foreign, newer, or has no task.
+        BundleError: The bundle is damaged, foreign, newer, or has no task; its base is missing, or another one.
         DeviceError: The machine has no such device, or the device no such precision.
     """
-    return open_bundle(Bundle.open(path), device=device, precision=precision)
+    return open_bundle(Bundle.open(path, base=base), device=device, precision=precision)
 
 
 def open_bundle(bundle: Bundle, *, device: str = "auto", precision: Precision = "float32") -> Predictor:
@@ -114,7 +121,7 @@ def open_bundle(bundle: Bundle, *, device: str = "auto", precision: Precision = 
     _record_of(bundle)
     if weights_format(bundle) == ONNX:
         engine = engine_of(load_onnx(bundle.path), device=device, precision=precision)
-        return Predictor(bundle, _task(bundle), engine)
+        return Predictor(bundle, _task(bundle, bundle.path), engine)
     model, task = open_model(bundle)
     return Predictor(bundle, task, engine_of(model.fix(), device=device, precision=precision))
 
@@ -125,7 +132,7 @@ def weights_format(bundle: Bundle) -> str:
     Raises:
         BundleError: In a way that this hone does not know.
     """
-    found = next((part.format for part in bundle.manifest.parts if part.role == "weights"), "nothing")
+    found = next((part.format for part in bundle.manifest.parts if part.role in ("weights", "adapter")), "nothing")
     if found not in FORMATS:
         raise BundleError(
             f"the weights of {bundle.path} are written as {found!r}",
@@ -142,8 +149,11 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
     Raises:
         BundleError: It has no task, a file is damaged, or it is an ONNX graph, which is no model of torch.
     """
-    task = _task(bundle)
-    if weights_format(bundle) == ONNX:
+    written = weights_format(bundle)
+    if written in ADAPTERS:
+        return _tuned_model(bundle)
+    task = _task(bundle, bundle.path)
+    if written == ONNX:
         raise BundleError(
             f"the weights of {bundle.path} are an ONNX graph, which answers and is not changed",
             expected="a bundle with weights as safetensors",
@@ -151,6 +161,23 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
             code="bundle.weights-format",
         )
     return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task
+
+
+def _tuned_model(bundle: Bundle) -> tuple[Model, Task]:
+    """The base of an adapter's bundle with the adapter in it; tokenizer and limits are the base's."""
+    base = find_base(bundle)
+    task = _task(bundle, base.folder)
+    with torch.random.fork_rng(devices=[]):  # what is drawn anew is replaced by what the files hold
+        model = build_model(base.folder, task.head, head_from=_head_file(bundle))
+        part = next(part for part in bundle.manifest.parts if part.role == "adapter")
+        method, settings = opened({"name": part.name, **part.settings}, METHODS)
+        put_adapter(model, method.name, settings, bundle.path / ADAPTER_FILE)
+    return model, task
+
+
+def _head_file(bundle: Bundle) -> Path | None:
+    file = bundle.path / HEAD_FILE
+    return file if file.is_file() else None
 
 
 def _record_of(bundle: Bundle) -> TaskRecord:
@@ -173,12 +200,13 @@ def _record_of(bundle: Bundle) -> TaskRecord:
     return record
 
 
-def _task(bundle: Bundle) -> Task:
+def _task(bundle: Bundle, folder: Path) -> Task:
+    """The task, with the tokenizer and the limits of the model in ``folder``."""
     record = _record_of(bundle)
     settings, faults = check_settings(SETTINGS[record.name], record.settings)
     if settings is None:
         raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")
-    task = make_task(record.name, settings, labels=record.labels, folder=bundle.path)
+    task = make_task(record.name, settings, labels=record.labels, folder=folder)
     decision = next((part.settings for part in bundle.manifest.parts if part.role == "decision"), None)
     if decision is None:
         return task

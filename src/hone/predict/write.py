@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hone.bundle.bundle import Bundle, write_bundle
 from hone.bundle.manifest import Lineage, Manifest, Part, Plain, TaskRecord
 from hone.core.lineage import digest_file, digest_value
+from hone.models.adapters.files import write_adapter
+from hone.models.adapters.table import METHODS
+from hone.models.base import Base
 from hone.models.heads import HEADS
-from hone.models.model import HEAD_FILE, Model, save_model
+from hone.models.model import HEAD_FILE, Model, save_head, save_model
 from hone.models.nets import Saved
 from hone.models.onnx import CONSTANTS_FILE, OnnxModel, save_onnx
+from hone.predict.bases import requirement_of
 from hone.predict.engine import format_of
-from hone.predict.formats import SAFETENSORS
+from hone.predict.formats import ADAPTER, PEFT, SAFETENSORS
 from hone.tasks.protocol import Deciding, Task
 
 
-def write_model(target: Path, model: Model | OnnxModel, task: Task, *, lineage: Lineage) -> Bundle:
+def write_model(
+    target: Path, model: Model | OnnxModel, task: Task, *, lineage: Lineage, base: Base | None = None
+) -> Bundle:
     """Write ``model`` and what ``task`` reads with as the bundle ``target``; a torch model is moved to the CPU.
+
+    Args:
+        base: Of a model with an adapter in it: the bundle then holds adapter and head alone, and requires the base.
 
     Raises:
         HoneError: It cannot be written; see `hone.bundle.bundle.write_bundle`.
     """
+    if isinstance(model, Model) and model.tuning is not None:
+        assert base is not None
+        return write_bundle(target, build=partial(_fill_adapter, model=model, task=task, lineage=lineage, base=base))
     return write_bundle(target, build=lambda folder: _fill(folder, model, task, lineage))
 
 
@@ -38,22 +51,11 @@ def _fill(folder: Path, model: Model | OnnxModel, task: Task, lineage: Lineage) 
     weights = tuple(name for name in written if name not in head_files)
     decision = _decision(task, folder, [*weights, *head_files])
     return Manifest(
-        task=TaskRecord(
-            name=task.name,
-            settings=task.settings.model_dump(mode="json"),
-            labels=task.labels,
-            inputs=tuple(field.name for field in task.inputs),
-        ),
+        task=_record(task),
         parts=(
             Part(role="weights", name="backbone", format=kind, files=weights, settings=settings),
             Part(role="processor", name="tokenizer", format="tokenizers", files=tuple(processor)),
-            Part(
-                role="head",
-                name=task.head.kind,
-                format="safetensors",
-                files=head_files,
-                settings=dict(task.head.settings),
-            ),
+            _head(task, head_files),
             *decision,
         ),
         default=("backbone", "tokenizer", task.head.kind, *(part.name for part in decision)),
@@ -65,6 +67,47 @@ def _fill(folder: Path, model: Model | OnnxModel, task: Task, lineage: Lineage) 
 def _is_plain(model: Model | OnnxModel) -> bool:
     """Whether transformers alone can open it."""
     return isinstance(model, Model) and format_of(model) == SAFETENSORS and not isinstance(model.backbone, Saved)
+
+
+def _fill_adapter(folder: Path, *, model: Model, task: Task, lineage: Lineage, base: Base) -> Manifest:
+    assert model.tuning is not None
+    name, settings = model.tuning
+    model.to("cpu")
+    written = write_adapter(model, folder, base=base.hub_id)
+    head_files = save_head(model, folder)
+    decision = _decision(task, folder, [*written, *head_files])
+    return Manifest(
+        task=_record(task),
+        parts=(
+            Part(
+                role="adapter",
+                name=name,
+                format=PEFT if METHODS[name].peft else ADAPTER,
+                files=tuple(written),
+                settings=settings.model_dump(mode="json"),
+            ),
+            _head(task, tuple(head_files)),
+            *decision,
+        ),
+        default=(name, task.head.kind, *(part.name for part in decision)),
+        requires=(requirement_of(base),),
+        plain=Plain(auto_class=HEADS[task.head.kind].auto_class, gives="nothing"),
+        lineage=lineage,
+    )
+
+
+def _record(task: Task) -> TaskRecord:
+    return TaskRecord(
+        name=task.name,
+        settings=task.settings.model_dump(mode="json"),
+        labels=task.labels,
+        inputs=tuple(field.name for field in task.inputs),
+    )
+
+
+def _head(task: Task, files: tuple[str, ...]) -> Part:
+    settings = dict(task.head.settings)
+    return Part(role="head", name=task.head.kind, format="safetensors", files=files, settings=settings)
 
 
 def _decision(task: Task, folder: Path, weights: Sequence[str]) -> list[Part]:

@@ -11,7 +11,7 @@ from hone.predict.formats import Precision
 from hone.predict.predictor import load
 
 
-def serve_bundle(path: Path, *, host: str, port: int, device: str, precision: Precision) -> None:
+def serve_bundle(path: Path, *, host: str, port: int, base: str, device: str, precision: Precision) -> None:
     """Serve the bundle in ``path``; returns when the process is told to stop.
 
     Raises:
@@ -26,7 +26,7 @@ def serve_bundle(path: Path, *, host: str, port: int, device: str, precision: Pr
         from hone.serve.app import make_app
     except ImportError as error:
         raise MissingExtra(str(error.name), extra="serve", needed_for="hone serve") from error
-    predictor = load(path, device=device, precision=precision)
+    predictor = load(path, base=base, device=device, precision=precision)
     listening = _listen(host, port)
     print(
         f"serving {path} ({predictor.task.name}, bundle {predictor.bundle.digest[:12]}) "

@@ -100,19 +100,33 @@ def _fill(
     techniques: dict[str, Tensor],
 ) -> None:
     tensors, plain = _flatten(optimizer.state_dict())
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    state = {name: value.contiguous() for name, value in learned_state(model).items()}
+    save_file(state, folder / "model.safetensors")
     save_file({"_": torch.zeros(1), **tensors}, folder / "optimizer.safetensors")
     save_file(_random_tensors(), folder / "random.safetensors")
     if best is not None:
         save_file(best, folder / "best.safetensors")
     if techniques:
         save_file(techniques, folder / "techniques.safetensors")
-    state = {"position": asdict(position), "optimizer": plain, "python_random": _python_random(),
+    facts = {"position": asdict(position), "optimizer": plain, "python_random": _python_random(),
              "has_best": best is not None, "has_techniques": bool(techniques)}  # fmt: skip
-    (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8")
     for file in folder.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
+
+
+def learned_state(model: nn.Module) -> dict[str, Tensor]:
+    """The state of ``model`` without the weights that do not learn, which are the base's wherever training begins."""
+    fixed = {name for name, value in model.named_parameters() if not value.requires_grad}
+    return {name: value.detach() for name, value in model.state_dict().items() if name not in fixed}
+
+
+def _restore(model: nn.Module, state: dict[str, Tensor]) -> None:
+    wanted = learned_state(model).keys()
+    if state.keys() != wanted:
+        raise KeyError(f"{min(state.keys() ^ wanted)} is missing, or does not learn here")
+    model.load_state_dict(state, strict=False)
 
 
 def _remove(path: Path) -> None:
@@ -151,7 +165,7 @@ def load_checkpoint(
     """
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        model.load_state_dict(load_file(path / "model.safetensors"))
+        _restore(model, load_file(path / "model.safetensors"))
         optimizer.load_state_dict(_unflatten(load_file(path / "optimizer.safetensors"), state["optimizer"]))
         _restore_random(load_file(path / "random.safetensors"), state["python_random"])
         best = load_file(path / "best.safetensors") if state["has_best"] else None

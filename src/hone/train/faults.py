@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hone.bundle.stage import Inputs
+from hone.core.choice import opened
 from hone.core.errors import Fault, did_you_mean
+from hone.models.adapters.method import shapes_of
+from hone.models.adapters.table import METHODS
 from hone.models.encoder import FAMILIES
-from hone.models.files import shapes_in
+from hone.models.files import own_file, shapes_in
+from hone.models.nets import NetConfig
 from hone.tasks.table import TASKS
 from hone.train.depth import depths
 from hone.train.settings import FinetuneSettings
@@ -27,6 +32,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_frozen(settings, inputs),
         *_lacking(inputs, kind),
         *_sizes(inputs),
+        *_method(settings, inputs),
         *_probe(settings, kind),
         *_techniques(settings, inputs),
     ]
@@ -46,6 +52,28 @@ def _validation(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         for key in ("metric_for_best_model", "early_stopping_patience")
         if getattr(settings, key) is not None
     ]
+
+
+def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
+    """What of the method's settings the base cannot give, or the loop cannot do together with it."""
+    method, chosen = opened(settings.method, METHODS)
+    faults = []
+    if settings.freeze_layers and (method.adapter or method.frozen(chosen, 1) is not None):
+        found = f"{settings.freeze_layers}, and the method {method.name}, which says itself what learns"
+        faults.append(Fault("recipe.freeze-layers", found, "0, or method full or bitfit", field="freeze_layers"))
+    if "merge" in inputs.plan and not method.merges:
+        found = f"{method.name}, with a stage merge after it: {method.not_merged}"
+        faults.append(Fault("merge.method", found, "no such stage", field="method"))
+    if inputs.base is None or method.name == "full":
+        return faults
+    shapes, refused = shapes_of(inputs.base.folder), ""
+    if inputs.base.made is not None:
+        refused, expected = "a base made from nothing, most of which would stay random", "full"
+    elif method.adapter and (own_file(inputs.base.folder) or shapes.config.model_type == NetConfig.model_type):
+        refused, expected = "a base whose layers only hone can open", "a base that transformers opens"
+    if refused:
+        return [*faults, Fault("recipe.method-base", f"{method.name}, and {refused}", expected, field="method.name")]
+    return faults + [replace(one, field=f"method.{one.field}") for one in method.faults(chosen, shapes)]
 
 
 def _frozen(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
@@ -89,8 +117,13 @@ def _techniques(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
 
 def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) -> Iterator[tuple[str, str]]:
     """What keeps a technique from doing anything, and what would let it."""
+    method, chosen = opened(settings.method, METHODS)
     if "embeddings" in entry.needs and settings.freeze_layers:
         yield f"freeze_layers {settings.freeze_layers} keeps the embeddings as they are", "freeze_layers: 0"
+    if "embeddings" in entry.needs and method.frozen(chosen, 1) is not None:
+        yield f"the method {method.name} keeps the embeddings as they are", "another method"
+    if entry.does in method.excludes:
+        yield f"the method {method.name}, {method.excludes[entry.does]}", "one of them"
     if "dropout" in entry.needs and settings.dropout == 0:
         yield "dropout 0, without which all passes of a batch are one", "dropout above 0"
     if "layers" in entry.needs and inputs.base is not None and not _has_layers(inputs.base.folder):

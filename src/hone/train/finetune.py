@@ -15,17 +15,20 @@ import hone
 from hone.bundle.bundle import MANIFEST, Bundle
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.choice import opened
 from hone.core.errors import BundleError, DeviceError, RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure
 from hone.data.checks import require_known, require_teachable
 from hone.data.dataset import Dataset
+from hone.models.adapters.table import METHODS
 from hone.models.base import Base
 from hone.models.model import HEAD_FILE, Model, build_model
+from hone.predict.bases import place_of
 from hone.predict.decide import answers, decided_measures, with_decision
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
-from hone.predict.formats import SAFETENSORS, SHAPED
+from hone.predict.formats import ADAPTERS, SAFETENSORS, SHAPED
 from hone.predict.predictor import weights_format
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
@@ -72,6 +75,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     watched = settings.metric_for_best_model or task.main_measure
     options = loss_options(settings, task, train=train, device=device)
     begun = latest_checkpoint(run.folder / "checkpoints", identity=identity) is not None
+    tune(model, settings)
     if settings.head_init == "probe" and not begun and _head_of(before, task) is None:
         fit_head(model, task, rows, seed=run.seed, options=options, progress=run.progress, device=device)
     setup = Setup(
@@ -88,8 +92,18 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     trained = run_loop(model, task, rows, setup=setup, run=run, device=device)
     if validation is not None:
         task = with_decision(task, TorchEngine(model, device), validation, cache=run.cache)
-    bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, base, settings=recipe))
-    return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs), bundle)
+    bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, base, settings=recipe), base=base)
+    kept = {} if model.tuning is None else place_of(base, bundle=bundle.digest)
+    return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs), bundle, kept)
+
+
+def tune(model: Model, settings: FinetuneSettings) -> None:
+    """Make the model ready for the method of ``settings``: what that adds is in it, what is to stay does not learn."""
+    method, chosen = opened(settings.method, METHODS)
+    chosen = method.decided(chosen, model)
+    method.attach(model, chosen)
+    if method.adapter:
+        model.tuning = (method.name, chosen)
 
 
 def _with_negatives(inputs: Inputs, task: Task, model: Model, *, run: Run, device: torch.device) -> Inputs:
@@ -112,15 +126,24 @@ def _frozen(
     device: torch.device,
 ) -> FrozenStates | None:
     """Freeze the layers that ``settings`` name; on a CPU, what they give for the training rows."""
-    if not settings.freeze_layers:
+    layers = frozen_layers(settings, model)
+    if not layers:
         return None
-    model.freeze(settings.freeze_layers)
+    model.freeze(layers)
     if device.type != "cpu" or settings.mixed_precision != "no":
         return None
-    key = digest_value(
-        {"base": base.digest, "rows": encoding_key(task, inputs.data["train"]), "layers": settings.freeze_layers}
-    )
+    key = digest_value({"base": base.digest, "rows": encoding_key(task, inputs.data["train"]), "layers": layers})
     return frozen_states(model, task, rows, cache=run.cache, key=key, progress=run.progress)
+
+
+def frozen_layers(settings: FinetuneSettings, model: Model) -> int:
+    """How many of the lowest layers learn nothing and have states to keep: as the method or the recipe says; none of a
+    base whose layers are not known here."""
+    if model.encoder is None:
+        return settings.freeze_layers
+    method, chosen = opened(settings.method, METHODS)
+    said: int | None = method.frozen(chosen, len(model.encoder.layer))
+    return settings.freeze_layers if said is None else said
 
 
 def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
@@ -145,7 +168,11 @@ def _start(inputs: Inputs) -> tuple[Base, Bundle | None]:
         raise BundleError(
             f"the bundle {before.path} has weights written as {weights_format(before)}, which cannot learn",
             expected="a bundle with float32 weights",
-            fix="Fine-tune the bundle it was made from, then compress again.",
+            fix=(
+                "Work the adapter into its base first: hone merge BUNDLE --out DIR."
+                if weights_format(before) in ADAPTERS
+                else "Fine-tune the bundle it was made from, then compress again."
+            ),
             code="bundle.weights-format",
         )
     if before is not None:
@@ -273,6 +300,8 @@ def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, input
         tables=tables,
         facts={
             "rows": len(inputs.data["train"]),
+            "method": setup.settings.method["name"],
+            "trained_parameters": trained.learned,
             "steps": position.step,
             "best_step": position.best_step or position.step,
             "stopped_early": trained.stopped_early,

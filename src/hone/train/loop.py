@@ -25,7 +25,7 @@ from hone.models.model import Model
 from hone.tasks.protocol import Comparing, Loss, LossOptions, Task
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.train.batches import distinct, epoch_batches, step_batches
-from hone.train.checkpoint import Position, latest_checkpoint, load_checkpoint, save_checkpoint
+from hone.train.checkpoint import Position, latest_checkpoint, learned_state, load_checkpoint, save_checkpoint
 from hone.train.compiling import compiles
 from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
@@ -64,12 +64,17 @@ class Setup:
 
 @dataclass(frozen=True)
 class Trained:
-    """How training went; the model holds the state that ``keep`` asked for."""
+    """How training went; the model holds the state that ``keep`` asked for.
+
+    Attributes:
+        learned: Weights that learned.
+    """
 
     position: Position
     resumed_at: int | None
     stopped_early: bool
     seconds: float
+    learned: int
 
 
 class Loop:
@@ -149,10 +154,11 @@ class Loop:
         finally:
             progress.finish()
         if self.settings.keep == "best" and self.best is not None:
-            self.model.load_state_dict(self.best)
+            self.model.load_state_dict(self.best, strict=False)  # what did not learn is not in it
         else:
             self.techniques.on_end()
-        return Trained(self.position, resumed_at, stopped_early, self.position.seconds)
+        learned = sum(value.numel() for value in self.model.parameters() if value.requires_grad)
+        return Trained(self.position, resumed_at, stopped_early, self.position.seconds, learned)
 
     def _steps(self, log: RunLog, progress: Progress) -> bool:
         """Every step still to do; returns whether validation ended them early."""
@@ -334,7 +340,7 @@ class Loop:
         if position.best is None or sign * value > sign * position.best:
             position.best, position.best_step, position.stale = value, position.step, 0
             if settings.keep == "best":
-                self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+                self.best = {name: tensor.clone() for name, tensor in learned_state(self.model).items()}
         else:
             position.stale += 1
 

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from hone.bundle.stage import Stage
 from hone.core.choice import decided
 from hone.core.settings import Settings
+from hone.models.adapters.table import METHODS
 from hone.train.batches import batches_of
 from hone.train.techniques import TECHNIQUES, Load, load_of
 
@@ -25,7 +26,8 @@ class FinetuneSettings(Settings):
     """Settings of the stage ``finetune``.
 
     Attributes:
-        method: ``full`` updates every weight.
+        method: A name of `METHODS`, or ``{name: ..., ...}`` with its settings: which weights learn, and what is put
+            beside them. ``full`` updates every weight.
         freeze_layers: The embeddings and so many of the lowest layers learn nothing and run without dropout; on a CPU
             their states are made once and kept on disk, so that an epoch pays for the upper layers alone.
         num_train_epochs: Passes over the training rows.
@@ -61,7 +63,7 @@ class FinetuneSettings(Settings):
         report_to: Trackers that get the log as well.
     """
 
-    method: Literal["full"] = "full"
+    method: dict[str, Any] = {"name": "full"}
     freeze_layers: Annotated[int, Field(ge=0)] = 0
     num_train_epochs: Positive = 3.0
     max_steps: Count | None = None
@@ -94,6 +96,11 @@ class FinetuneSettings(Settings):
     logging_steps: Count = 10
     techniques: list[dict[str, Any]] = []
     report_to: list[Tracker] = []
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _method(cls, value: Any) -> dict[str, Any]:
+        return decided(value, METHODS)
 
     @field_validator("techniques", mode="before")
     @classmethod

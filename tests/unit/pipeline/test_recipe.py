@@ -21,6 +21,12 @@ GOOD: dict[str, Any] = {
 }
 
 
+LORA = {
+    "name": "lora", "r": 4, "lora_alpha": 16.0, "lora_dropout": 0.0, "target_modules": None,
+    "use_dora": False, "use_rslora": False,
+}  # fmt: skip
+
+
 def recipe(*overrides: str, **values: Any) -> Recipe:
     decided = copy.deepcopy({**GOOD, **values})
     apply_overrides(decided, overrides)
@@ -141,7 +147,7 @@ def test_a_default_that_is_written_out_leaves_the_digest() -> None:
         ({"stages": [{"learning_rate": 1.0}]}, "recipe.wrong-type", "stages.0"),
         ({"stages": ["evaluate", {"kind": "finetune", "learning_rate": 0.0}]}, "recipe.greater-than",
          "stages.1.learning_rate"),
-        ({"stages": [{"kind": "finetune", "method": "lora"}]}, "recipe.literal-error", "stages.0.method"),
+        ({"stages": [{"kind": "finetune", "method": "lroa"}]}, "recipe.value-error", "stages.0.method"),
         ({"stages": [{"kind": "finetune", "eval_strategy": "steps"}]}, "recipe.value-error", "stages.0"),
         ({"stages": [{"kind": "evaluate", "on": "tset"}]}, "recipe.no-split", "stages.0"),
         ({"stages": ["evaluate"], "data": {"train": "x"}}, "recipe.no-split", "stages.0"),
@@ -289,6 +295,8 @@ def test_overrides_set_keys_at_any_depth() -> None:
         "task.pooling=cls",
         "stages.0.num_train_epochs=2.5",
         "stages.1.on=validation",
+        "stages.0.method=lora",
+        "stages.0.method.r=4",
         "data.train.format=csv",
         "data.validation=dev.jsonl",
         "data.drop=[leaked]",
@@ -296,6 +304,7 @@ def test_overrides_set_keys_at_any_depth() -> None:
     assert decided["name"] == "x"
     assert decided["task"]["pooling"] == "cls"
     assert decided["stages"][0]["num_train_epochs"] == 2.5
+    assert decided["stages"][0]["method"] == LORA
     assert decided["stages"][1]["on"] == "validation"
     assert decided["data"]["train"] == {"path": "train.jsonl", "columns": {}, "format": "csv"}
     assert decided["data"]["validation"]["path"] == "dev.jsonl"

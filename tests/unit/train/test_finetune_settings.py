@@ -52,7 +52,7 @@ def test_settings_that_contradict_each_other_are_refused(values: dict[str, Any],
         ("eval_strategy", False),
         ("mixed_precision", "fp8"),
         ("keep", "first"),
-        ("method", "lora"),
+        ("method", "lroa"),
         ("report_to", ["comet"]),
     ],
 )

@@ -1,0 +1,128 @@
+"""A linear layer with an adapter beside it: what both are as one weight, and how an adapter lies in files.
+
+hone computes adapters itself, under peft's names and by peft's formulas. So answering needs no peft, the encoder of
+`hone.models.encoder` trains and answers with them as with any layer, and many adapters share one base without touching
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hone.core.errors import Fault, did_you_mean
+from hone.models.adapters.method import Shapes, linear_layers, matched, replace
+from hone.models.model import Model
+from hone.models.shapes import linear
+
+ALL_LINEAR = "all-linear"
+
+
+class TunedLinear(nn.Module):
+    """A linear layer of the base, and beside it what a method learns, under the names that peft saves.
+
+    Args:
+        base: Left as it is; it may stand in other models too.
+    """
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base = base
+
+    @property
+    def weight(self) -> Tensor:
+        """Both as one weight, float32 [outputs, inputs]; gradients go through it to what is learned."""
+        raise TypeError(f"{type(self).__name__} defines no weight")
+
+    @property
+    def bias(self) -> Any:
+        """Of the outputs, [outputs] or None."""
+        return self.base.bias
+
+    @property
+    def in_features(self) -> int:
+        """Inputs."""
+        return self.base.in_features
+
+    @property
+    def out_features(self) -> int:
+        """Outputs."""
+        return self.base.out_features
+
+    def own(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """What is learned, by name."""
+        return ((name, value) for name, value in self.named_parameters() if not name.startswith("base."))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.linear(input, self.weight, self.bias)
+
+
+def targets(
+    names: Mapping[str, Any], wanted: Iterable[str] | str | None, *, usual: Mapping[str, Any], kind: str
+) -> list[str]:
+    """The layers of ``names`` that ``wanted`` names.
+
+    Args:
+        wanted: As peft's ``target_modules``: names or their ends, or ``all-linear``; None: those of ``usual``.
+        usual: Type of base -> the same for it, as peft has it.
+        kind: Type of the base.
+    """
+    if wanted == ALL_LINEAR:
+        return list(names)
+    ends = usual.get(kind, []) if wanted is None else wanted
+    found = {name for end in ends for name in matched(names, end)}
+    return [name for name in names if name in found]
+
+
+def target_faults(
+    shapes: Shapes, wanted: Iterable[str] | str | None, *, usual: Mapping[str, Any], field: str = "target_modules"
+) -> list[Fault]:
+    """Names of layers that the base does not have; a type of base that has no usual ones."""
+    kind = shapes.config.model_type
+    if wanted is None:
+        if kind in usual:
+            return []
+        found = f"nothing, and peft has no usual layers for a base of type {kind!r}"
+        return [Fault("recipe.target-modules", found, f"names of layers, or {ALL_LINEAR}", field=field)]
+    if isinstance(wanted, str):
+        return []
+    ends = sorted({name.rpartition(".")[2] for name in shapes.linear})
+    return [
+        Fault(
+            "recipe.target-modules",
+            f"the layer {name!r}, which this base does not have",
+            "the name of a linear layer, or its end",
+            field=field,
+            fix=did_you_mean(name, ends),
+        )
+        for name in wanted
+        if not matched(shapes.linear, name)
+    ]
+
+
+def tune(model: Model, names: Iterable[str], make: Any) -> None:
+    """Put ``make(name, layer)`` in the place of each named linear layer of the backbone."""
+    layers = linear_layers(model.backbone)
+    for name in names:
+        replace(model.backbone, name, make(name, layers[name]))
+    if model.encoder is not None:
+        model.encoder.renewed()
+
+
+def tuned_layers(backbone: nn.Module) -> dict[str, TunedLinear]:
+    """Those of a backbone, by name."""
+    return {name: module for name, module in backbone.named_modules() if isinstance(module, TunedLinear)}
+
+
+def merged(model: Model) -> Model:
+    """Work the adapter into the weights of its layers, in place: plain linear layers as before it."""
+    for name, layer in tuned_layers(model.backbone).items():
+        replace(model.backbone, name, linear(layer.weight, layer.bias))
+    model.tuning = None
+    if model.encoder is not None:
+        model.encoder.modular = False
+        model.encoder.renewed()
+    return model

@@ -1,0 +1,130 @@
+"""What a tuning method is: which weights learn, and what it puts into a model beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hone.core.errors import Fault
+from hone.core.settings import Settings
+from hone.models.model import Model, own_parts
+from hone.models.nets import class_for, read_config
+from hone.models.quiet import quiet_loading
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What a base looks like, by its configuration alone.
+
+    Attributes:
+        config: Of transformers.
+        linear: Name of each linear layer below the pooler -> [outputs, inputs].
+    """
+
+    config: Any
+    linear: Mapping[str, tuple[int, int]]
+
+    @property
+    def layers(self) -> int:
+        """Transformer layers."""
+        return int(getattr(self.config, "num_hidden_layers", 0))
+
+
+def shapes_of(folder: Path) -> Shapes:
+    """The shapes of the base in ``folder``; no weight is read."""
+    with quiet_loading(), torch.device("meta"):
+        config = read_config(folder)
+        backbone = class_for(config, "AutoModel").from_config(config)
+    return Shapes(
+        config, {name: (layer.out_features, layer.in_features) for name, layer in linear_layers(backbone).items()}
+    )
+
+
+def body_of(backbone: Any) -> Any:
+    """The pretrained part of a transformers model: without a head of transformers' own."""
+    return getattr(backbone, backbone.base_model_prefix, backbone)
+
+
+def linear_layers(backbone: Any) -> dict[str, nn.Linear]:
+    """The linear layers of the pretrained part by their names in ``backbone``, its pooler left out."""
+    body = body_of(backbone)
+    prefix = "" if body is backbone else f"{backbone.base_model_prefix}."
+    return {
+        f"{prefix}{name}": layer
+        for name, layer in body.named_modules()
+        if isinstance(layer, nn.Linear) and not name.startswith("pooler.")
+    }
+
+
+class Method:
+    """Everything learns. An entry of the table overrides what it needs.
+
+    Attributes:
+        name: In recipes.
+        settings: Its settings model; where peft has a name for a setting, it is that name.
+        adapter: Whether what it learns stands beside the weights of the base, which stay as they are: its bundles hold
+            that alone.
+        merges: Whether that can be worked into the weights of the base.
+        not_merged: Why not.
+        peft: Whether peft opens what it writes.
+        excludes: What a technique of the loop may not do beside it (see `hone.train.techniques.DOES`) -> why.
+    """
+
+    name: ClassVar[str]
+    settings: ClassVar[type[Settings]]
+    adapter: ClassVar[bool] = False
+    merges: ClassVar[bool] = False
+    not_merged: ClassVar[str] = "it has no adapter"
+    peft: ClassVar[bool] = False
+    excludes: ClassVar[Mapping[str | None, str]] = {}
+
+    def faults(self, settings: Any, shapes: Shapes) -> list[Fault]:
+        """What of the settings this base cannot give; a fault's field is a key of them."""
+        return []
+
+    def frozen(self, settings: Any, layers: int) -> int | None:
+        """How many of a base's lowest layers learn nothing, where the method says so."""
+        return None
+
+    def learning(self, settings: Any, shapes: Shapes) -> int | None:
+        """Weights that learn besides the head; None: as many as the layers that are not frozen have."""
+        return None
+
+    def decided(self, settings: Any, model: Model) -> Any:
+        """``settings`` with what is left to the base filled in: what the bundle keeps."""
+        return settings
+
+    def attach(self, model: Model, settings: Any, state: Mapping[str, Tensor] | None = None) -> None:
+        """Make ``model`` ready to learn by this method, or to take the adapter ``state``.
+
+        Args:
+            settings: Decided ones.
+            state: Tensors of an adapter, whose shapes are those that are made; their content is not read.
+        """
+
+    def peft_config(self, settings: Any, model: Model) -> dict[str, Any]:
+        """What peft's ``adapter_config.json`` says of it, where peft has it."""
+        raise TypeError(f"peft has no method {self.name}")
+
+
+def freeze_body(model: Model) -> None:
+    """Let nothing but the head learn: hone's own, or transformers' own with its pooler."""
+    model.backbone.requires_grad_(False)
+    for part in own_parts(model).values():
+        part.requires_grad_(True)
+
+
+def matched(names: Mapping[str, Any], target: str) -> list[str]:
+    """Those of ``names`` that peft takes ``target`` for: equal, or ending in it after a dot."""
+    return [name for name in names if name == target or name.endswith(f".{target}")]
+
+
+def replace(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Put ``module`` in the place ``name``, dotted, of ``root``."""
+    parent, _, last = name.rpartition(".")
+    setattr(root.get_submodule(parent), last, module)

@@ -1,0 +1,77 @@
+"""Where the base of an adapter's bundle lies: its digest stands in the bundle, and by that it is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hone.bundle.bundle import ATTACHMENTS, MANIFEST, Bundle
+from hone.bundle.manifest import Requirement
+from hone.core.errors import BundleError, HoneError
+from hone.models.base import Base, resolve_base
+
+PLACE = "base.json"  # the attachment that says where a base without a public name lay
+
+
+def base_named(name: str, *, relative_to: Path | None = None) -> Base:
+    """`resolve_base`, where a folder may also be a bundle, whose digest is its own."""
+    base = resolve_base(name, relative_to=relative_to)
+    if (base.folder / MANIFEST).is_file():
+        return Base(base.name, base.folder, Bundle.open(base.folder).digest)
+    return base
+
+
+def requirement_of(base: Base) -> Requirement:
+    """What the manifest of a bundle over ``base`` says: a folder's place does not enter."""
+    return Requirement(role="base", digest=base.digest, name="" if base.place == "folder" else base.name)
+
+
+def place_of(base: Base, *, bundle: str) -> dict[str, str]:
+    """The attachment that remembers where a base in a folder lies; none for a base with a public name."""
+    if base.place != "folder":
+        return {}
+    return {PLACE: json.dumps({"bundle": bundle, "folder": str(base.folder.resolve())}) + "\n"}
+
+
+def find_base(bundle: Bundle) -> Base:
+    """The base that an adapter's bundle stands on, and no other: its digest is the one that the manifest names.
+
+    It is looked for where `Bundle.base` says; else by its public name; else in the folder where it lay when the adapter
+    was tuned.
+
+    Raises:
+        BundleError: It is not there, or what is there has another digest.
+    """
+    required = next(one for one in bundle.manifest.requires if one.role == "base")
+    name = bundle.base or required.name or _remembered(bundle)
+    if not name:
+        raise _missing(bundle, required, "its manifest names no public base, and no attachment says where it lay")
+    try:
+        base = base_named(name)
+    except HoneError as error:
+        raise _missing(bundle, required, str(error)) from error
+    if base.digest != required.digest:
+        raise BundleError(
+            f"the base {name!r} of the bundle {bundle.path} has digest {base.digest}",
+            expected=f"{required.digest}, that of the base this adapter was tuned on",
+            fix="Name the right one with --base (base= in Python).",
+            code="bundle.wrong-base",
+        )
+    return base
+
+
+def _remembered(bundle: Bundle) -> str:
+    try:
+        found = json.loads((bundle.path / ATTACHMENTS / PLACE).read_text(encoding="utf-8"))["folder"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return found if isinstance(found, str) else ""
+
+
+def _missing(bundle: Bundle, required: Requirement, why: str) -> BundleError:
+    return BundleError(
+        f"the bundle {bundle.path} is an adapter, and its base is not to be had: {why}",
+        expected=f"a base with digest {required.digest}",
+        fix="Say where it is with --base NAME or --base FOLDER (base= in Python).",
+        code="bundle.no-base",
+    )

@@ -1,0 +1,116 @@
+"""Tuning methods in the stage: what a base cannot give is told beforehand; a killed run goes on to the same adapter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from training_bench import Bench, dataset, same, state_of
+
+from hone.bundle.stage import Inputs, TaskChoice
+from hone.core.errors import HoneError
+from hone.core.settings import check_settings
+from hone.models.base import resolve_base
+from hone.tasks.settings import TextClassificationSettings
+from hone.train.faults import find_faults
+from hone.train.finetune import tune
+from hone.train.settings import FinetuneSettings
+
+
+@pytest.fixture(scope="module")
+def inputs(tiny_base: Path) -> Inputs:
+    task = TaskChoice("text-classification", TextClassificationSettings())
+    data = {"train": dataset(), "validation": dataset("validation")}
+    return Inputs(task=task, base=resolve_base(str(tiny_base)), data=data)
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "told"),
+    [
+        ({"method": {"name": "lora", "r": 33}}, "method.r", "at most 32"),
+        ({"method": {"name": "lora", "target_modules": ["qery"]}}, "method.target_modules", "Did you mean 'query'?"),
+        ({"method": {"name": "top-n", "layers": 3}}, "method.layers", "at most 2"),
+        ({"method": "head", "freeze_layers": 1}, "freeze_layers", "the method head"),
+        ({"method": "lora", "freeze_layers": 1}, "freeze_layers", "the method lora"),
+        ({"method": "top-n", "techniques": ["fgm"]}, "techniques.0", "the method top-n"),
+    ],
+)
+def test_what_a_base_cannot_give_is_told_beforehand(
+    settings: dict[str, Any], field: str, told: str, inputs: Inputs
+) -> None:
+    (fault,) = find_faults(FinetuneSettings.model_validate(settings), inputs)
+    assert fault.field == field
+    assert told in str(fault)
+
+
+def test_a_base_made_from_nothing_is_tuned_whole(inputs: Inputs) -> None:
+    assert inputs.base is not None
+    made = replace(inputs, base=replace(inputs.base, made={}))
+    (fault,) = find_faults(FinetuneSettings.model_validate({"method": "lora"}), made)
+    assert (fault.code, fault.field) == ("recipe.method-base", "method.name")
+    assert find_faults(FinetuneSettings(), made) == []
+
+
+def test_a_merge_that_cannot_be_is_told_before_the_training(inputs: Inputs) -> None:
+    planned = replace(inputs, plan={"merge": FinetuneSettings()})
+    (fault,) = find_faults(FinetuneSettings.model_validate({"method": "bitfit"}), planned)
+    assert fault.code == "merge.method"
+    assert find_faults(FinetuneSettings.model_validate({"method": "lora"}), planned) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("lroa", "Did you mean 'lora'"),
+        ({"name": "lora", "rank": 4}, "rank"),
+        ({"name": "lora", "r": 0}, "method"),
+        (3, "name"),
+    ],
+)
+def test_methods_and_settings_that_do_not_exist_are_told(value: Any, told: str) -> None:
+    _, [fault] = check_settings(FinetuneSettings, {"method": value})
+    assert told in str(fault)
+
+
+def test_the_decided_recipe_holds_every_setting_of_the_method() -> None:
+    assert FinetuneSettings.model_validate({"method": "top-n"}).method == {"name": "top-n", "layers": 2}
+    assert FinetuneSettings().method == {"name": "full"}
+
+
+def test_a_killed_run_goes_on_to_the_same_adapter_and_keeps_no_weight_of_the_base(bench: Bench) -> None:
+    def loop(folder: str, seed: int = 0) -> Any:
+        model = bench.model(seed=seed)
+        tune(model, FinetuneSettings.model_validate({"method": "lora"}))
+        return bench.loop(model=model, max_steps=6, save_steps=3, learning_rate=1e-2, folder=folder, method="lora")
+
+    whole = loop("whole")
+    bench.run(whole)
+    first, step = loop("killed"), 0
+
+    def dies(batches: Any) -> Any:
+        nonlocal step
+        step += 1
+        if step == 5:
+            raise KeyboardInterrupt
+        return type(first)._step(first, batches)
+
+    first._step = dies
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(first)
+    (kept,) = first.setup.checkpoints.glob("step-*")
+    names = load_file(kept / "model.safetensors").keys()
+    assert {"lora_A" in name or "lora_B" in name or name.startswith("head.") for name in names} == {True}
+    again = loop("killed", seed=0)
+    assert bench.run(again).resumed_at == 3
+    assert same(state_of(again.model), state_of(whole.model))
+
+
+def test_a_checkpoint_of_another_method_is_none_to_go_on_from(bench: Bench) -> None:
+    bench.run(bench.loop(max_steps=3, save_steps=3))
+    other = bench.model()
+    tune(other, FinetuneSettings.model_validate({"method": "lora"}))
+    with pytest.raises(HoneError, match="damaged"):
+        bench.loop(model=other, max_steps=6, save_steps=3).resume()
