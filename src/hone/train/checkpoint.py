@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import tempfile
+from collections.abc import Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,15 @@ def save_checkpoint(
     folder: Path,
     *,
     position: Position,
-    model: nn.Module,
+    state: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
     best: dict[str, Tensor] | None,
     techniques: dict[str, Tensor],
 ) -> None:
     """Write the checkpoint of ``position.step`` into ``folder`` and remove every other one.
+
+    Args:
+        state: Of the model, `learned_state`.
 
     Raises:
         HoneError: It could not be written (a full disk); the one before it is untouched.
@@ -70,7 +74,7 @@ def save_checkpoint(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=folder))
-        _fill(partial, position=position, model=model, optimizer=optimizer, best=best, techniques=techniques)
+        _fill(partial, position=position, state=state, optimizer=optimizer, best=best, techniques=techniques)
         if target.exists():
             _remove(target)
         os.replace(partial, target)
@@ -94,14 +98,13 @@ def _fill(
     folder: Path,
     *,
     position: Position,
-    model: nn.Module,
+    state: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
     best: dict[str, Tensor] | None,
     techniques: dict[str, Tensor],
 ) -> None:
     tensors, plain = _flatten(optimizer.state_dict())
-    state = {name: value.contiguous() for name, value in learned_state(model).items()}
-    save_file(state, folder / "model.safetensors")
+    save_file({name: value.contiguous() for name, value in state.items()}, folder / "model.safetensors")
     save_file({"_": torch.zeros(1), **tensors}, folder / "optimizer.safetensors")
     save_file(_random_tensors(), folder / "random.safetensors")
     if best is not None:
@@ -116,14 +119,18 @@ def _fill(
             os.fsync(handle.fileno())
 
 
-def learned_state(model: nn.Module) -> dict[str, Tensor]:
-    """The state of ``model`` without the weights that do not learn, which are the base's wherever training begins."""
-    fixed = {name for name, value in model.named_parameters() if not value.requires_grad}
+def fixed_names(model: nn.Module) -> frozenset[str]:
+    """Names of the weights that do not learn: those of the base, wherever training begins."""
+    return frozenset(name for name, value in model.named_parameters() if not value.requires_grad)
+
+
+def learned_state(model: nn.Module, *, fixed: Set[str]) -> dict[str, Tensor]:
+    """The state of ``model`` without the weights ``fixed``."""
     return {name: value.detach() for name, value in model.state_dict().items() if name not in fixed}
 
 
-def _restore(model: nn.Module, state: dict[str, Tensor]) -> None:
-    wanted = learned_state(model).keys()
+def _restore(model: nn.Module, state: dict[str, Tensor], *, fixed: Set[str]) -> None:
+    wanted = learned_state(model, fixed=fixed).keys()
     if state.keys() != wanted:
         raise KeyError(f"{min(state.keys() ^ wanted)} is missing, or does not learn here")
     model.load_state_dict(state, strict=False)
@@ -155,17 +162,20 @@ def latest_checkpoint(folder: Path, *, identity: str) -> Path | None:
 
 
 def load_checkpoint(
-    path: Path, *, model: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path, *, model: nn.Module, optimizer: torch.optim.Optimizer, fixed: Set[str] = frozenset()
 ) -> tuple[Position, dict[str, Tensor] | None, dict[str, Tensor]]:
     """Restore model, optimizer and random generators in place; returns the position, the best weights so far, and what
     the techniques kept.
+
+    Args:
+        fixed: See `learned_state`.
 
     Raises:
         HoneError: The checkpoint is damaged.
     """
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        _restore(model, load_file(path / "model.safetensors"))
+        _restore(model, load_file(path / "model.safetensors"), fixed=fixed)
         optimizer.load_state_dict(_unflatten(load_file(path / "optimizer.safetensors"), state["optimizer"]))
         _restore_random(load_file(path / "random.safetensors"), state["python_random"])
         best = load_file(path / "best.safetensors") if state["has_best"] else None

@@ -122,8 +122,8 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield f"freeze_layers {settings.freeze_layers} keeps the embeddings as they are", "freeze_layers: 0"
     if "embeddings" in entry.needs and method.frozen(chosen, 1) is not None:
         yield f"the method {method.name} keeps the embeddings as they are", "another method"
-    if entry.does in method.excludes:
-        yield f"the method {method.name}, {method.excludes[entry.does]}", "one of them"
+    for does in sorted(entry.does & method.excludes.keys()):
+        yield f"the method {method.name}, {method.excludes[does]}", "one of them"
     if "dropout" in entry.needs and settings.dropout == 0:
         yield "dropout 0, without which all passes of a batch are one", "dropout above 0"
     if "layers" in entry.needs and inputs.base is not None and not _has_layers(inputs.base.folder):

@@ -25,7 +25,14 @@ from hone.models.model import Model
 from hone.tasks.protocol import Comparing, Loss, LossOptions, Task
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.train.batches import distinct, epoch_batches, step_batches
-from hone.train.checkpoint import Position, latest_checkpoint, learned_state, load_checkpoint, save_checkpoint
+from hone.train.checkpoint import (
+    Position,
+    fixed_names,
+    latest_checkpoint,
+    learned_state,
+    load_checkpoint,
+    save_checkpoint,
+)
 from hone.train.compiling import compiles
 from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
@@ -92,6 +99,7 @@ class Loop:
         self.model = model
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
+        self.fixed = fixed_names(model)  # now: a technique may let weights that learn wait for a while
         self.steps_per_epoch, self.total = self.settings.steps(rows.lengths)
         course = Course(model, task, setup.seed, self.total, self.steps_per_epoch, self._settled)
         self.techniques = Techniques(self.settings.techniques, course)
@@ -134,7 +142,9 @@ class Loop:
         path = latest_checkpoint(self.setup.checkpoints, identity=self.setup.identity)
         if path is None:
             return None
-        self.position, self.best, kept = load_checkpoint(path, model=self.model, optimizer=self.optimizer)
+        self.position, self.best, kept = load_checkpoint(
+            path, model=self.model, optimizer=self.optimizer, fixed=self.fixed
+        )
         self.techniques.restore(kept)
         return self.position.step
 
@@ -157,7 +167,7 @@ class Loop:
             self.model.load_state_dict(self.best, strict=False)  # what did not learn is not in it
         else:
             self.techniques.on_end()
-        learned = sum(value.numel() for value in self.model.parameters() if value.requires_grad)
+        learned = sum(value.numel() for name, value in self.model.named_parameters() if name not in self.fixed)
         return Trained(self.position, resumed_at, stopped_early, self.position.seconds, learned)
 
     def _steps(self, log: RunLog, progress: Progress) -> bool:
@@ -340,15 +350,18 @@ class Loop:
         if position.best is None or sign * value > sign * position.best:
             position.best, position.best_step, position.stale = value, position.step, 0
             if settings.keep == "best":
-                self.best = {name: tensor.clone() for name, tensor in learned_state(self.model).items()}
+                self.best = {name: tensor.clone() for name, tensor in self._state().items()}
         else:
             position.stale += 1
+
+    def _state(self) -> dict[str, Tensor]:
+        return learned_state(self.model, fixed=self.fixed)
 
     def _save(self) -> None:
         save_checkpoint(
             self.setup.checkpoints,
             position=self.position,
-            model=self.model,
+            state=self._state(),
             optimizer=self.optimizer,
             best=self.best,
             techniques=self.techniques.state(),

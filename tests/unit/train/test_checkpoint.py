@@ -29,7 +29,9 @@ def trained(bench: Bench, **settings: Any) -> Loop:
 
 
 def save(loop: Loop, folder: Path, *, position: Position, best: dict[str, Tensor] | None = None) -> None:
-    save_checkpoint(folder, position=position, model=loop.model, optimizer=loop.optimizer, best=best, techniques={})
+    save_checkpoint(
+        folder, position=position, state=loop.model.state_dict(), optimizer=loop.optimizer, best=best, techniques={}
+    )
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ class Method:
     merges: ClassVar[bool] = False
     not_merged: ClassVar[str] = "it has no adapter"
     peft: ClassVar[bool] = False
-    excludes: ClassVar[Mapping[str | None, str]] = {}
+    excludes: ClassVar[Mapping[str, str]] = {}
 
     def faults(self, settings: Any, shapes: Shapes) -> list[Fault]:
         """What of the settings this base cannot give; a fault's field is a key of them."""
