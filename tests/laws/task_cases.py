@@ -55,12 +55,13 @@ class Case:
         given = self.columns()
         return {wanted.name: given[wanted.name] for wanted in self.kind.inputs}
 
-    def task(self, folder: Path, *, settled: bool = False) -> Task:
-        """The task; with what its settings leave to the data decided where ``settled``."""
-        settings = SETTINGS[self.name].model_validate(self.changed)
-        if settled:
-            settings = self.kind.settled(settings, Dataset.from_columns("train", self.columns()))
-        targets = {wanted.name: self.columns()[wanted.name] for wanted in self.kind.targets}
+    def task(self, folder: Path) -> Task:
+        """The task, with what its settings leave to the data decided."""
+        columns = self.columns()
+        settings = self.kind.settled(
+            SETTINGS[self.name].model_validate(self.changed), Dataset.from_columns("train", columns)
+        )
+        targets = {wanted.name: columns[wanted.name] for wanted in self.kind.targets}
         return make_task(self.name, settings, labels=self.kind.labels_in(targets), folder=folder)
 
 
@@ -116,6 +117,8 @@ def _choices(annotation: Any) -> list[Any]:
         return [True, False]
     if annotation is int or int in typing.get_args(annotation):
         return [8]
+    if str in typing.get_args(annotation):
+        return ["label C"]
     return []
 
 

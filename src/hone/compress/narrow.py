@@ -185,15 +185,13 @@ class _Filling:
             return
         old = self._watch.model.head
         wide = len(self._basis)
-        first = {"context.weight_ih_l0", "context.weight_ih_l0_reverse"} if getattr(old, "context", None) else {
-            "linear.weight"
-        }  # fmt: skip
         values: dict[str, Tensor] = dict(old.named_parameters())
         shift = self.rest(before)
-        for name in first & values.keys():
+        for name, times in old.first().items():
             weight, bias = values[name], name.replace("weight", "bias")
-            values[bias] = values[bias] + weight[:, :wide] @ shift
-            values[name] = torch.cat([weight[:, :wide] @ self._basis, weight[:, wide:]], dim=1)
+            states = weight[:, : times * wide].reshape(len(weight), times, wide)
+            values[bias] = values[bias] + (states @ shift).sum(1)
+            values[name] = torch.cat([(states @ self._basis).flatten(1), weight[:, times * wide :]], dim=1)
         for name, parameter in new.head.named_parameters():
             parameter.data.copy_(values[name])
             self._filled.add(id(parameter))

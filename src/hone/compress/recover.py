@@ -139,7 +139,6 @@ def rows_taught(start: Start) -> tuple[Rows, NDArray[np.bool_], list[str]]:
 def _with_any_target(data: Dataset, task: Task) -> Dataset:
     """``data`` with a target in every row, for the encoding asks for one; the loss never looks at it."""
     columns = dict(data.slice(0, len(data)))
-    (target,) = task.targets
     any_one: dict[Kind, Callable[[Any], Any]] = {
         "label": lambda _: task.labels[0],
         "labels": lambda _: [],
@@ -147,8 +146,10 @@ def _with_any_target(data: Dataset, task: Task) -> Dataset:
         "answers": lambda _: [],
         "tags": lambda words: ["O"] * len(words),
     }
-    if target.required:
-        columns[target.name] = [any_one[target.kind](value) for value in columns[task.inputs[0].name]]
+    inputs = columns[task.inputs[0].name]
+    for target in task.targets:
+        if target.required:
+            columns[target.name] = [any_one[target.kind](value) for value in inputs]
     return Dataset.from_columns("unlabeled", columns)
 
 

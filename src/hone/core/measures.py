@@ -18,12 +18,14 @@ class MeasureSpec(BaseModel):
         better: Which direction is an improvement; None when neither is.
         interval: How its 95% interval is found: Wilson's score interval for a share of independent trials, the
             bootstrap over examples otherwise.
+        needs: The setting of the task without which there is no such measure; empty where there always is.
     """
 
     model_config = ConfigDict(frozen=True)
     unit: str = "share"
     better: Better | None = "higher"
     interval: Interval = "bootstrap"
+    needs: str = ""
 
 
 class Measure(BaseModel):

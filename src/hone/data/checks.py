@@ -10,7 +10,7 @@ import itertools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -140,10 +140,11 @@ def require_teachable(train: Dataset, target: Field) -> None:
         require_two_classes(train, target.name)
 
 
-def require_known(labels: Sequence[str], other: Dataset, target: Field) -> None:
-    """Raise when ``other`` has labels that training never showed; numbers and answers may be any."""
-    if target.name in other.columns and target.kind not in ("score", "answers"):
-        require_known_labels(labels, other, target.name)
+def require_known(known: Mapping[str, Sequence[str]], other: Dataset) -> None:
+    """Raise when a target of ``other`` has labels that are not among those ``known`` of it."""
+    for target, labels in known.items():
+        if target in other.columns:
+            require_known_labels(labels, other, target)
 
 
 def _require_two_numbers(train: Dataset, target: str) -> None:

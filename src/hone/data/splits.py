@@ -15,28 +15,30 @@ from hone.data.dataset import Dataset
 
 
 def carve_validation(
-    dataset: Dataset, *, share: float, seed: int, fields: Sequence[str], target: str
+    dataset: Dataset, *, share: float, seed: int, fields: Sequence[str], targets: Sequence[str]
 ) -> tuple[Dataset, Dataset]:
     """Training and validation rows of ``dataset``, each in the order of the file.
 
     Args:
         share: Part of the rows that goes to validation, 0 to 1; at least one row, however few there are.
         fields: The inputs; rows with equal inputs go to one side together.
-        target: The column of labels, tags or numbers, where there is one. Single labels keep their proportions; every
-            label and every tag keeps at least one training row.
+        targets: Columns of labels, tags or numbers, those that it has of them. Single labels, where they come first,
+            keep their proportions; every label and every tag keeps at least one training row.
 
     Raises:
         DataError: There are too few rows to take any.
     """
     rng = np.random.default_rng([seed, 0x5711])
     _, first, group = np.unique(input_hashes(dataset, *fields), return_index=True, return_inverse=True)
-    values = dataset.column(target) if target in dataset.columns else [None] * len(dataset)
-    taught: list[set[str]] = [set() for _ in first]  # labels or tags of each group of equal inputs
-    for value, g in zip(values, group, strict=True):
-        taught[g] |= _taught(value)
+    columns = {target: dataset.column(target) for target in targets if target in dataset.columns}
+    taught: list[set[tuple[str, str]]] = [set() for _ in first]  # labels or tags of each group of equal inputs
+    for target, values in columns.items():
+        for value, g in zip(values, group, strict=True):
+            taught[g] |= {(target, one) for one in _taught(value)}
+    leading = columns.get(targets[0], [None] * len(dataset))
     by_stratum: dict[str, list[int]] = {}
     for row in first:  # a group counts where its first row stands
-        stratum = values[row] if isinstance(values[row], str) else ""
+        stratum = leading[row] if isinstance(leading[row], str) else ""
         by_stratum.setdefault(stratum, []).append(int(group[row]))
     chosen = np.zeros(len(first), dtype=bool)
     for members in (by_stratum[name] for name in sorted(by_stratum)):
@@ -69,9 +71,9 @@ def _taught(value: Any) -> set[str]:
     return {one for one in value if isinstance(one, str)} if isinstance(value, list) else set()
 
 
-def _give_back(taught: list[set[str]], chosen: NDArray[np.bool_]) -> None:
+def _give_back(taught: list[set[tuple[str, str]]], chosen: NDArray[np.bool_]) -> None:
     """Give back the chosen groups that alone have some label or tag: what training never shows is not learned."""
-    shown: set[str] = set().union(*(some for some, away in zip(taught, chosen, strict=True) if not away))
+    shown: set[tuple[str, str]] = set().union(*(some for some, away in zip(taught, chosen, strict=True) if not away))
     for g in np.flatnonzero(chosen):
         if not taught[g] <= shown:
             chosen[g] = False

@@ -40,7 +40,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle, data = _given(settings, inputs)
     predictor = open_bundle(bundle, device=run.device)
     task = predictor.task
-    require_known(task.labels, data, task.targets[0])
+    require_known(task.known(task.settings, task.labels), data)
     rows = encoded(task, data, cache=run.cache)
     run.progress.begin("evaluating", total=len(rows), unit="row")
     scores = score_rows(task, predictor.engine, rows, done=run.progress.advance)

@@ -13,7 +13,7 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
-from hone.data.fields import required
+from hone.data.fields import Field, required
 from hone.inspect.settings import InspectSettings
 from hone.models.cost import (
     activation_bytes,
@@ -39,7 +39,7 @@ SHOWN = 160  # characters of a text that a finding shows
 def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     """Look at every split; raises only what makes the data unusable (one class, unknown labels)."""
     kind = TASKS[inputs.task.name]
-    fields, target = required(kind.inputs), kind.targets[0]
+    fields = required(kind.inputs)
     tables: dict[str, Grid] = {}
     warn = Warnings(run.language)
     tables["splits"] = Grid(
@@ -48,29 +48,26 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
         names="words",
     )
     train = inputs.data.get("train") or next(iter(inputs.data.values()))
-    checks.require_teachable(train, target)
-    labels = kind.labels_in({name: train.column(name) for name in train.having([target])})
+    for target in kind.targets:
+        checks.require_teachable(train, target)
+    labels = kind.labels_in({name: train.column(name) for name in train.having(kind.targets)})
+    settled = kind.settled(inputs.task.settings, train)
     for other in inputs.data.values():
-        checks.require_known(labels, other, target)
-    if target.kind == "score":
-        if scored := {name: dataset for name, dataset in inputs.data.items() if dataset.having([target])}:
-            tables["score_spread"] = _spread(scored, target.name)
-    elif target.kind == "answers":
-        tables["answers"] = _answers(inputs.data, target.name)
-    else:
-        _labels(inputs.data, target.name, tables)
-    _repeats(inputs.data, fields, target.name, tables, warn, settings)
+        checks.require_known(kind.known(settled, labels), other)
+    for target in kind.targets:
+        tables.update(_spread_of(inputs.data, target))
+    _repeats(inputs.data, fields, kind.targets[0].name, tables, warn, settings)
     _oddities(
         inputs.data,
         [field.name for field in kind.inputs if field.required and field.kind in ("text", "tokens")],
         tables,
         warn,
     )
-    if target.kind == "tags":
-        _illegal(inputs.data, target.name, warn)
+    for target in kind.targets:
+        if target.kind == "tags":
+            _illegal(inputs.data, target.name, warn)
     measures: list[Measure] = []
     if inputs.base is not None:
-        settled = kind.settled(inputs.task.settings, train)
         task = make_task(inputs.task.name, settled, labels=labels, folder=inputs.base.folder)
         rows = {name: encoded(task, dataset, cache=run.cache) for name, dataset in inputs.data.items()}
         measures += _tokens(task, rows, inputs, tables, warn, settings)
@@ -98,11 +95,23 @@ class Warnings:
         self.said.append(word(f"warn.{key}", self._language, **values))
 
 
-def _labels(data: Mapping[str, Dataset], target: str, tables: dict[str, Grid]) -> None:
+def _spread_of(data: Mapping[str, Dataset], target: Field) -> dict[str, Grid]:
+    """How a target's values spread in the splits that have it, by the name of the table."""
+    data = {name: dataset for name, dataset in data.items() if dataset.having([target])}
+    if not data:
+        return {}
+    if target.kind == "score":
+        return {"score_spread": _spread(data, target.name)}
+    if target.kind == "answers":
+        return {"answers": _answers(data, target.name)}
+    return {"tag_histogram" if target.kind == "tags" else "label_histogram": _labels(data, target.name)}
+
+
+def _labels(data: Mapping[str, Dataset], target: str) -> Grid:
     counts = {name: checks.label_counts(dataset, target) for name, dataset in data.items()}
     first = next(iter(counts.values()))
     names = sorted(set().union(*counts.values()), key=lambda label: (-first[label], label))
-    tables["label_histogram"] = Grid(
+    return Grid(
         columns=["label", *counts],
         rows=[[label, *(counts[split][label] for split in counts)] for label in names],
         show="bars",

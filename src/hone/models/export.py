@@ -55,12 +55,13 @@ def export_onnx(model: Model, *, tables: Literal["float32", "int8"] = "float32",
         raise _refused(f"its weights take {size / 1e9:.1f} GB, and one file of ONNX holds 2 GB at most")
     if tables == "int8":
         round_tables(copied.backbone)
-    if isinstance(copied.head, Tagging) and isinstance(copied.head.context, WordLstm):
-        copied.head.context = OnnxLstm(copied.head.context)
+    for part in copied.head.modules():
+        if isinstance(part, Tagging) and isinstance(part.context, WordLstm):
+            part.context = OnnxLstm(part.context)
     typed = ("token_type_ids",) if types and copied.types else ()
     names = ("input_ids", "attention_mask", *typed, *copied.head.entries())
     with torch.no_grad():
-        graph = _traced(_Scores(copied, names).eval(), names)
+        graph = _traced(_Scores(copied, names).eval(), names, scored=copied.head.axes)
         constants = {name: value.clone() for name, value in model.head.constants().items()}
     require_standard(graph)
     backbone: Any = model.backbone
@@ -149,8 +150,8 @@ def _gates(parameter: Tensor) -> Tensor:
     return torch.cat([taken, given, forgotten, cell])
 
 
-def _traced(scores: nn.Module, names: Sequence[str]) -> Any:
-    """The ``ModelProto`` of a module over the entries ``names`` of a batch."""
+def _traced(scores: nn.Module, names: Sequence[str], *, scored: Sequence[str]) -> Any:
+    """The ``ModelProto`` of a module over the entries ``names`` of a batch; ``scored`` are its scores' first axes."""
     from torch.onnx.errors import OnnxExporterError
 
     entries = [ENTRIES[name] for name in names]
@@ -166,7 +167,7 @@ def _traced(scores: nn.Module, names: Sequence[str]) -> Any:
     except OnnxExporterError as error:
         raise _refused(str(error).strip().splitlines()[0]) from error
     assert made is not None
-    return _tidied(made.model_proto, names)
+    return _tidied(made.model_proto, scored=scored)
 
 
 @contextmanager
@@ -184,7 +185,7 @@ def _quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _tidied(made: Any, names: Sequence[str]) -> Any:
+def _tidied(made: Any, *, scored: Sequence[str]) -> Any:
     """The graph without what tells of this machine (paths of source lines), its nodes and axes named for a reader."""
     graph = made.graph
     for node in graph.node:
@@ -197,7 +198,7 @@ def _tidied(made: Any, names: Sequence[str]) -> Any:
         part.doc_string = ""
     del graph.value_info[:]
     axes = {value.name: ENTRIES[value.name][0] for value in graph.input}
-    axes[SCORES] = ("batch", "words") if {"word_positions", "answer_positions"} & set(names) else ("batch",)
+    axes[SCORES] = tuple(scored)
     for value in (*graph.input, *graph.output):
         for size, axis in zip(value.type.tensor_type.shape.dim, axes[value.name], strict=False):
             if isinstance(axis, str):

@@ -6,12 +6,13 @@ the same logits) or is ours (``gives = "hidden"``: transformers alone gives the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hone.core.tables import Table
 from hone.models.crf import ChainParameters
@@ -31,6 +32,7 @@ HEADS = Table(
         "embedding-mean": "hone.models.heads:MeanState",
         "token-linear": "hone.models.heads:TokenLogits",
         "token-tagging": "hone.models.heads:Tagging",
+        "sentence-and-words": "hone.models.heads:SentenceAndWords",
     },
 )
 
@@ -52,11 +54,12 @@ class HeadSpec:
 
 class Head(nn.Module):
     """Base of all heads. ``auto_class`` names the transformers class that carries the backbone, ``reads`` which of the
-    tokens' last states are used."""
+    tokens' last states are used, ``axes`` what its scores have one of each for; labels come last."""
 
     auto_class: ClassVar[str] = "AutoModel"
     gives: ClassVar[Gives] = "hidden"
     reads: ClassVar[Literal["tokens", "first"]] = "tokens"
+    axes: ClassVar[tuple[str, ...]] = ("batch",)
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         """``states``: the backbone's hidden states [batch, tokens, width], or its logits. Returns named scores."""
@@ -69,6 +72,11 @@ class Head(nn.Module):
     def entries(self) -> tuple[str, ...]:
         """Names of what it reads of a batch besides what the backbone reads."""
         return ()
+
+    def first(self) -> dict[str, int]:
+        """Names of its weights [outputs, inputs] that read states, and how many states, side by side, come first among
+        the inputs of each."""
+        return {"linear.weight": 1}
 
 
 class SequenceLogits(Head):
@@ -106,6 +114,9 @@ class MeanState(Head):
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         return {"logits": mean_state(states, batch["attention_mask"])}  # [texts, width]
 
+    def first(self) -> dict[str, int]:
+        return {}
+
 
 class FirstState(Head):
     """State of the first token: the text's embedding, whose length says nothing yet."""
@@ -117,6 +128,9 @@ class FirstState(Head):
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         return {"logits": states[:, 0]}  # [texts, width]
+
+    def first(self) -> dict[str, int]:
+        return {}
 
 
 class MarkerStates(Head):
@@ -134,9 +148,14 @@ class MarkerStates(Head):
     def entries(self) -> tuple[str, ...]:
         return ("marker_positions",)
 
+    def first(self) -> dict[str, int]:
+        return {"linear.weight": 2}
+
 
 class SpanScores(Head):
     """How likely an answer starts and ends at each place that may be answered: dropout, linear (Devlin et al. 2019)."""
+
+    axes: ClassVar[tuple[str, ...]] = ("batch", "words")
 
     def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
         super().__init__()
@@ -156,6 +175,7 @@ class TokenLogits(Head):
 
     auto_class = "AutoModelForTokenClassification"
     gives: ClassVar[Gives] = "logits"
+    axes: ClassVar[tuple[str, ...]] = ("batch", "words")
 
     def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
         super().__init__()
@@ -178,6 +198,8 @@ class Tagging(Head):
         word_shape: Add embeddings of each word's shape (case, digits, affixes): an uncased backbone cannot see them.
         context: Width of a bidirectional LSTM over the words, which lets a word see its neighbors' shapes; 0 for none.
     """
+
+    axes: ClassVar[tuple[str, ...]] = ("batch", "words")
 
     def __init__(
         self, labels: tuple[str, ...], *, width: int, dropout: float, crf: bool, word_shape: bool, context: int
@@ -211,6 +233,57 @@ class Tagging(Head):
         shapes = ("shapes",) if self.shapes is not None else ()
         return ("word_positions", *shapes, *(("word_mask",) if self.context is not None else ()))
 
+    def first(self) -> dict[str, int]:
+        names = ("linear.weight",) if self.context is None else ("context.weight_ih_l0", "context.weight_ih_l0_reverse")
+        return dict.fromkeys(names, 1)
+
+
+class SentenceAndWords(Head):
+    """One label for the whole text (`MeanPooled`) and a tag for each word (`Tagging`), from the same states.
+
+    Its scores are [batch, 1 + words, choices]: first those of the labels, then those of each word's tags; where there
+    are fewer labels than tags, or the other way about, the rest is `NEVER`.
+
+    Args:
+        labels: Of the whole text.
+        tags: BIO tag set.
+        crf, word_shape, context: As of `Tagging`.
+    """
+
+    axes: ClassVar[tuple[str, ...]] = ("batch", "places")
+
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        *,
+        width: int,
+        dropout: float,
+        tags: Sequence[str],
+        crf: bool,
+        word_shape: bool,
+        context: int,
+    ) -> None:
+        super().__init__()
+        self.choices = max(len(labels), len(tags))
+        self.sentence = MeanPooled(labels, width=width, dropout=dropout)
+        self.words = Tagging(tuple(tags), width=width, dropout=dropout, crf=crf, word_shape=word_shape, context=context)
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        words = self.words(states, batch)
+        both = (self.sentence(states, batch)["logits"].unsqueeze(1), words["logits"])
+        wide = [functional.pad(scores, (0, self.choices - scores.shape[2]), value=NEVER) for scores in both]
+        return {**words, "logits": torch.cat(wide, dim=1)}
+
+    def constants(self) -> dict[str, Tensor]:
+        return self.words.constants()
+
+    def entries(self) -> tuple[str, ...]:
+        return self.words.entries()
+
+    def first(self) -> dict[str, int]:
+        parts = {"sentence": self.sentence, "words": self.words}
+        return {f"{name}.{weight}": times for name, part in parts.items() for weight, times in part.first().items()}
+
 
 class WordLstm(nn.LSTM):
     """A bidirectional LSTM (Hochreiter and Schmidhuber 1997) over padded rows of words."""
@@ -228,6 +301,7 @@ class WordLstm(nn.LSTM):
 
 
 SHAPE_WIDTH = 16
+NEVER = -1e4  # far below any learned score, and finite in half precision too
 
 
 def mean_state(states: Tensor, mask: Tensor) -> Tensor:

@@ -236,7 +236,7 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
                 share=recipe.options.validation_share,
                 seed=recipe.seed,
                 fields=required(kind.inputs),
-                target=target.name,
+                targets=[field.name for field in kind.targets],
             )
             how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
             progress.say(

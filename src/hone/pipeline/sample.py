@@ -12,6 +12,7 @@ task:
   pooling: mean                # mean suits sentence-embedding bases such as minilm; cls is transformers' own head
   max_length: 256              # tokens; leave out for the most the base reads
   long_text: truncate          # or window (read whole, in overlapping windows), or refuse
+  unknown_label: null          # or the label that texts get which none of the others fits
 """,
     "text-pair-classification": """\
 task:
@@ -76,6 +77,15 @@ task:
   context: 256                 # width of a bidirectional LSTM over the words; 0 for none
   long_text: window            # read whole in overlapping windows; or truncate, or refuse
 """,
+    "intent-and-slots": """\
+task:
+  name: intent-and-slots
+  head: crf                    # of the slots; or linear
+  word_shape: false            # true shows case, digits and endings of words, which an uncased base cannot see
+  slot_weight: 1.0             # of the loss of the slots beside that of the intent
+  unknown_label: null          # or the intent of requests that none of the others fits
+  long_text: window            # read whole in overlapping windows; or truncate, or refuse
+""",
 }
 
 ROWS = {
@@ -89,6 +99,7 @@ ROWS = {
     "text-pair-regression": '{"text_a": "a dog runs", "text_b": "a dog is running", "score": 4.8}',
     "sentence-embedding": '{"text_a": "where is my card", "text_b": "Cards take five days to arrive."}',
     "token-classification": '{"tokens": ["Ada", "lives", "in", "Turin"], "tags": ["B-PER", "O", "O", "B-LOC"]}',
+    "intent-and-slots": '{"tokens": ["fly", "to", "Rome"], "tags": ["O", "O", "B-city"], "label": "book_flight"}',
 }
 
 COLUMNS = {
@@ -101,6 +112,7 @@ COLUMNS = {
     "text-pair-regression": "{text_a: one, text_b: other, score: similarity}",
     "sentence-embedding": "{text_a: question, text_b: passage}",
     "token-classification": "{tokens: words, tags: ner}",
+    "intent-and-slots": "{tokens: words, tags: slots, label: intent}",
 }
 
 SETTINGS = {
@@ -113,6 +125,7 @@ SETTINGS = {
     "text-pair-regression": "    num_train_epochs: 4\n    learning_rate: 2e-4\n",
     "sentence-embedding": "    num_train_epochs: 3\n    learning_rate: 1e-4\n",
     "token-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
+    "intent-and-slots": "    num_train_epochs: 5\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
 }
 
 

@@ -19,7 +19,8 @@ def with_decision(task: Task, engine: Engine, validation: Dataset, *, cache: Pat
     if not isinstance(task, Deciding):
         return task
     rows, columns = encoded(task, validation, cache=cache), validation.slice(0, len(validation))
-    return task.decided(task.fit_decision(answers(task, engine, rows, columns), columns))
+    decision = task.fit_decision(answers(task, engine, rows, columns), columns)
+    return task if decision is None else task.decided(decision)
 
 
 def answers(task: Task, engine: Engine, rows: Rows, columns: Columns) -> list[Prediction]:
@@ -30,8 +31,9 @@ def answers(task: Task, engine: Engine, rows: Rows, columns: Columns) -> list[Pr
 def decided_measures(task: Task, predictions: Sequence[Prediction], columns: Columns) -> dict[str, float | None]:
     """Measures of answers, with the decision that is best for these very ones where the task makes any: how good a
     model is that will have its decision fitted like that."""
-    if isinstance(task, Deciding):
-        task = task.decided(task.fit_decision(predictions, columns))
+    decision = task.fit_decision(predictions, columns) if isinstance(task, Deciding) else None
+    if isinstance(task, Deciding) and decision is not None:
+        task = task.decided(decision)
         assert isinstance(task, Deciding)
         predictions = [task.answered(prediction) for prediction in predictions]
     return task.measures(task.tally(predictions, columns))

@@ -1,35 +1,36 @@
 """``text-classification``: one label a text; ``text-pair-classification``: one a pair (inference, paraphrase).
 
 A prediction is ``{"label", "score", "scores", "truncated"}``: the likeliest label, its probability, every label's
-probability, and whether text was cut off before the model read it.
+probability, and whether text was cut off before the model read it. With ``unknown_label`` a text that no label fits is
+answered by that one; its score is the probability that the likeliest of the others was not given.
 """
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from hone.core.measures import MeasureSpec
 from hone.data.fields import Field
 from hone.metrics.calibration import expected_calibration_error
-from hone.metrics.classification import accuracy, confusion, f1_averages, per_class
+from hone.metrics.classification import accuracy, confusion, f1_averages
 from hone.models.heads import Outputs
-from hone.report.report import Cell, Grid
+from hone.models.tokenizer import Tokenizer
 from hone.tasks.calibration_tables import calibration_tables
-from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Says, Scored
+from hone.tasks.label_answers import SCOPE_SPECS, LabelAnswers, names_of, probabilities, scope_measures
+from hone.tasks.label_tables import confused_table, confusion_table, per_class_table
+from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Says, Scored
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextClassificationSettings
 from hone.tasks.whole_text import WholeText
-
-CONFUSED_PAIRS = 20
 
 
 class TextClassification(WholeText):
@@ -46,7 +47,27 @@ class TextClassification(WholeText):
         "micro_f1": MeasureSpec(),
         "weighted_f1": MeasureSpec(),
         "ece": MeasureSpec(better="lower", interval="bootstrap"),
+        **SCOPE_SPECS,
     }
+
+    def __init__(self, settings: Any, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int) -> None:
+        super().__init__(settings, labels=labels, tokenizer=tokenizer, model_limit=model_limit)
+        self.decision: Decision | None = None
+        self._answers = LabelAnswers(labels, unknown=self.unknown_of(settings))
+        self._ids = {name: i for i, name in enumerate(self._answers.names)}
+        if self._answers.unknown is None:
+            self.measure_specs = {name: spec for name, spec in self.measure_specs.items() if not spec.needs}
+
+    @staticmethod
+    def unknown_of(settings: Any) -> str | None:
+        """What texts are called that no label fits."""
+        name: str | None = settings.unknown_label
+        return name
+
+    @classmethod
+    def known(cls, settings: Any, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """The labels, and the one that stands for none of them."""
+        return {"label": names_of(labels, cls.unknown_of(settings))}
 
     @staticmethod
     def weighs_labels(settings: TextClassificationSettings) -> bool:
@@ -67,22 +88,37 @@ class TextClassification(WholeText):
         return torch.from_numpy(rows.scalar("label")[index])
 
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
-        labels, weights = batch["label"], options.class_weights
+        scores, labels, weights = outputs["logits"].float(), batch["label"], options.class_weights
+        if len(self._answers.names) > len(self.labels):  # rows of the label that training never showed teach nothing
+            taught = labels < len(self.labels)
+            scores, labels = scores[taught], labels[taught]
         each = functional.cross_entropy(
-            outputs["logits"].float(), labels, weight=weights, label_smoothing=options.label_smoothing, reduction="none"
+            scores, labels, weight=weights, label_smoothing=options.label_smoothing, reduction="none"
         )
         weight = float(len(labels)) if weights is None else float(weights[labels].sum())
         return Loss(each.sum(), weight)
 
     def meaning(self, scores: FloatArray) -> FloatArray:
-        chances: FloatArray = np.exp(scores - scores.max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
-        return chances
+        return probabilities(scores)
 
     def answer(self, values: FloatArray, *, truncated: bool) -> Prediction:
-        best = int(values.argmax())
         scores = dict(zip(self.labels, values.tolist(), strict=True))
-        return {"label": self.labels[best], "score": float(values[best]), "scores": scores, "truncated": truncated}
+        return {**self._answers.of(scores), "truncated": truncated}
+
+    def answered(self, prediction: Prediction) -> Prediction:
+        return {**prediction, **self._answers.of(prediction["scores"])}
+
+    def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision | None:
+        """``{"threshold": probability}`` below which the likeliest label is not answered; None without
+        ``unknown_label``."""
+        drop = 0.0 if self._answers.unknown is None else self.settings.max_in_scope_drop
+        return self._answers.fit(predictions, columns["label"], drop=drop)
+
+    def decided(self, decision: Decision) -> Self:
+        made = copy.copy(self)
+        made.decision = decision
+        made._answers = LabelAnswers(self.labels, unknown=self._answers.unknown, decision=decision)
+        return made
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
         """Gold label, predicted label, confidence: float64 [examples, 3]."""
@@ -98,34 +134,37 @@ class TextClassification(WholeText):
         if not len(tally):
             return dict.fromkeys(self.measure_specs)
         gold, predicted = tally[:, 0].astype(np.int64), tally[:, 1].astype(np.int64)
-        counts = confusion(gold, predicted, len(self.labels))
+        names = self._answers.names
+        counts = confusion(gold, predicted, len(names))
         macro, micro, weighted = f1_averages(counts)
-        return {
+        found = {
             "accuracy": accuracy(counts),
             "macro_f1": macro,
             "micro_f1": micro,
             "weighted_f1": weighted,
             "ece": expected_calibration_error(tally[:, 2], gold == predicted),
         }
+        if self._answers.unknown is None:
+            return found
+        return {**found, **scope_measures(gold, predicted, names, unknown=self._answers.unknown)}
 
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
         tally = self.tally(predictions, columns)
         gold, predicted = tally[:, 0].astype(np.int64), tally[:, 1].astype(np.int64)
-        counts = confusion(gold, predicted, len(self.labels))
+        names = self._answers.names
+        counts = confusion(gold, predicted, len(names))
         tables = {
-            "per_class": self._per_class(counts),
-            "confusion": Grid(
-                columns=["gold", *self.labels],
-                rows=[[label, *map(int, row)] for label, row in zip(self.labels, counts, strict=True)],
-                show="matrix",
-            ),
-            "most_confused": self._most_confused(counts),
+            "per_class": per_class_table(counts, names),
+            "confusion": confusion_table(counts, names),
+            "most_confused": confused_table(counts, names),
             **calibration_tables(tally[:, 2], gold == predicted),
         }
         # How sure it was of a wrong answer, beyond what it gave the right one.
         badness = np.array(
             [
-                prediction["score"] - prediction["scores"][label] if prediction["label"] != label else 0.0
+                prediction["score"] - self._answers.chance(prediction["scores"], label)
+                if prediction["label"] != label
+                else 0.0
                 for prediction, label in zip(predictions, columns["label"], strict=True)
             ]
         )
@@ -136,26 +175,6 @@ class TextClassification(WholeText):
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         return bool(one["label"] == other["label"])
-
-    def _per_class(self, counts: NDArray[np.int64]) -> Grid:
-        precision, recall, f1, support = per_class(counts)
-        rows: list[list[Cell]] = [
-            [label, float(f1[i]), float(precision[i]), float(recall[i]), int(support[i])]
-            for i, label in enumerate(self.labels)
-        ]
-        return Grid(columns=["label", "f1", "precision", "recall", "support"], rows=rows, show="bars")
-
-    def _most_confused(self, counts: NDArray[np.int64]) -> Grid:
-        wrong = counts.copy()
-        np.fill_diagonal(wrong, 0)
-        order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSED_PAIRS]
-        pairs = [divmod(int(k), len(self.labels)) for k in order]
-        rows: list[list[Cell]] = [
-            [self.labels[g], self.labels[p], int(wrong[g, p]), float(wrong[g, p] / counts[g].sum())]
-            for g, p in pairs
-            if wrong[g, p]
-        ]
-        return Grid(columns=["gold", "predicted", "count", "share"], rows=rows)
 
 
 class TextPairClassification(TextClassification):

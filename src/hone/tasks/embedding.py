@@ -106,6 +106,11 @@ class SentenceEmbedding:
         return False
 
     @staticmethod
+    def known(settings: SentenceEmbeddingSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Nothing: there are no labels."""
+        return {}
+
+    @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """None."""
         return ()

@@ -89,7 +89,13 @@ class Task(Protocol):
 
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
-        """The labels that the targets of a training set teach, in the order of the scores."""
+        """The labels that a training set teaches, in the order of the scores; ``columns`` are its targets."""
+        ...
+
+    @staticmethod
+    def known(settings: Any, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Of each target that has labels, or tags, those that data to measure on may have. ``settings`` are `settled`,
+        ``labels`` are `labels_in`."""
         ...
 
     @staticmethod
@@ -162,8 +168,8 @@ class Deciding(Protocol):
 
     decision: Decision | None
 
-    def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision:
-        """What is best for these answers, whatever decision they were made by."""
+    def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision | None:
+        """What is best for these answers, whatever decision they were made by; None where there is none to make."""
         ...
 
     def decided(self, decision: Decision) -> Task:

@@ -85,6 +85,11 @@ class QuestionAnswering:
         return False
 
     @staticmethod
+    def known(settings: QuestionAnsweringSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Nothing: any answer may occur."""
+        return {}
+
+    @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """What each place has a score for."""
         return ("start", "end")

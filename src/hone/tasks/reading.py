@@ -106,24 +106,25 @@ class Reading:
         """Pad the rows ``index`` into one batch."""
         return text_inputs(rows, index, pad_id=self.tokenizer.pad_id)
 
-    def joined(self, rows: Rows, values: NDArray[np.floating[Any]]) -> tuple[FloatArray, NDArray[np.bool_]]:
-        """Of ``values`` [rows, k] one row an example, float64 [examples, k], windows' mean weighted by their tokens;
-        and whether text of it was cut off, bool [examples]. There is at least one row."""
-        example = rows.example - rows.example[0]
-        count = int(example[-1]) + 1
-        out = np.asarray(values, dtype=np.float64)
-        if count < len(rows):
-            weight = rows.lengths.astype(np.float64)
-            summed = np.zeros((count, out.shape[1]))
-            np.add.at(summed, example, out * weight[:, None])
-            out = summed / np.bincount(example, weights=weight)[:, None]
-        cut = np.zeros(count, dtype=bool)
-        cut[example] = rows.scalar("truncated").astype(bool)
-        return out, cut
-
     def shown(self, columns: Mapping[str, Sequence[str]]) -> list[str]:
         """Each example's input as a person reads it."""
         return [BETWEEN.join(texts) for texts in zip(*(columns[name] for name in self.fields), strict=True)]
+
+
+def joined(rows: Rows, values: NDArray[np.floating[Any]]) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Of ``values`` [rows, k] one row an example, float64 [examples, k], windows' mean weighted by their tokens; and
+    whether text of it was cut off, bool [examples]. There is at least one row."""
+    example = rows.example - rows.example[0]
+    count = int(example[-1]) + 1
+    out = np.asarray(values, dtype=np.float64)
+    if count < len(rows):
+        weight = rows.lengths.astype(np.float64)
+        summed = np.zeros((count, out.shape[1]))
+        np.add.at(summed, example, out * weight[:, None])
+        out = summed / np.bincount(example, weights=weight)[:, None]
+    cut = np.zeros(count, dtype=bool)
+    cut[example] = rows.scalar("truncated").astype(bool)
+    return out, cut
 
 
 def cut_pair(one: list[int], other: list[int], *, room: int) -> tuple[list[int], list[int]]:

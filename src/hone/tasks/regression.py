@@ -80,6 +80,11 @@ class TextRegression(WholeText):
         """Never: there are none."""
         return False
 
+    @classmethod
+    def known(cls, settings: TextRegressionSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Nothing: any number may occur."""
+        return {}
+
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """The name of the model's one output."""

@@ -16,6 +16,7 @@ from hone.metrics.classification import confusion, precision_recall_f1
 from hone.tasks.classification import TextClassification
 from hone.tasks.marked import MarkedReading
 from hone.tasks.protocol import FloatArray
+from hone.tasks.settings import RelationSettings
 
 DIRECTION = re.compile(r"\((e1,e2|e2,e1)\)$")
 
@@ -30,6 +31,11 @@ class RelationExtraction(TextClassification):
 
     def reading(self, model_limit: int) -> MarkedReading:
         return MarkedReading(self.settings, tokenizer=self.tokenizer, model_limit=model_limit)
+
+    @staticmethod
+    def unknown_of(settings: RelationSettings) -> None:
+        """Nothing: a label of its own stands for no relation."""
+        return
 
     def head_kind(self) -> str:
         return "sequence-markers"

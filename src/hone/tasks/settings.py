@@ -26,7 +26,20 @@ class TextSettings(Settings):
     stride: Annotated[int, Field(ge=0)] = 64
 
 
-class TextClassificationSettings(TextSettings):
+class UnknownSettings(Settings):
+    """What a task of one label a text may be told of texts that no label fits.
+
+    Attributes:
+        unknown_label: What such texts are called, in the answers and where the data has some: rows of that label are
+            learned like any, and on validation a threshold is tuned below which the likeliest label is not answered.
+        max_in_scope_drop: How much of the accuracy on the other rows of validation the threshold may cost.
+    """
+
+    unknown_label: Annotated[str, Field(min_length=1)] | None = None
+    max_in_scope_drop: Annotated[float, Field(ge=0, lt=1)] = 0.01
+
+
+class TextClassificationSettings(TextSettings, UnknownSettings):
     """Settings of ``text-classification``.
 
     Attributes:
@@ -177,3 +190,17 @@ class TokenClassificationSettings(TextSettings):
     word_shape: bool = False
     context: Annotated[int, Field(ge=0, multiple_of=2)] = 0
     split: Literal["auto", "words", "characters"] = "auto"
+
+
+class IntentAndSlotsSettings(TokenClassificationSettings, UnknownSettings):
+    """Settings of ``intent-and-slots``; of those of ``token-classification``, ``head`` scores the slots.
+
+    Attributes:
+        slots: Types of slots, in the order of the scores; None: those that the training tags have.
+        slot_weight: What the loss of a text's tags counts beside that of its intent; with 1 the two make the
+            probability of the whole answer.
+    """
+
+    head: Literal["linear", "crf"] = "crf"
+    slots: list[str] | None = None
+    slot_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0

@@ -16,6 +16,7 @@ TASKS = Table(
         "text-pair-regression": "hone.tasks.regression:TextPairRegression",
         "sentence-embedding": "hone.tasks.embedding:SentenceEmbedding",
         "token-classification": "hone.tasks.tagging:TokenClassification",
+        "intent-and-slots": "hone.tasks.intent_and_slots:IntentAndSlots",
     },
     group="hone.tasks",
 )
@@ -32,6 +33,7 @@ SETTINGS = Table(
         "text-pair-regression": "hone.tasks.settings:TextPairRegressionSettings",
         "sentence-embedding": "hone.tasks.settings:SentenceEmbeddingSettings",
         "token-classification": "hone.tasks.settings:TokenClassificationSettings",
+        "intent-and-slots": "hone.tasks.settings:IntentAndSlotsSettings",
     },
     group="hone.tasks.settings",
 )

@@ -91,6 +91,11 @@ class TokenClassification:
         """``O`` and both tags of every type that a training set teaches."""
         return tag_set({tag for tags in columns["tags"] for tag in tags})
 
+    @staticmethod
+    def known(settings: TokenClassificationSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """The tag set."""
+        return {"tags": labels}
+
     @property
     def _input_schema(self) -> dict[str, pa.DataType]:
         numbers = pa.list_(pa.int32())

@@ -16,7 +16,7 @@ from hone.data.fields import Field
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
-from hone.tasks.reading import Reading
+from hone.tasks.reading import Reading, joined
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
 
 
@@ -70,6 +70,11 @@ class WholeText:
         """As they are, where they leave nothing to the data."""
         return settings
 
+    @classmethod
+    def known(cls, settings: Any, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Those that training showed, of its one target."""
+        return {cls.targets[0].name: labels}
+
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
         return {**self._reading.schema, self.targets[0].name: self.target_type}
@@ -104,5 +109,5 @@ class WholeText:
     ) -> list[Prediction]:
         if not len(rows):
             return []
-        values, cut = self._reading.joined(rows, self.meaning(np.asarray(partials, dtype=np.float64)))
+        values, cut = joined(rows, self.meaning(np.asarray(partials, dtype=np.float64)))
         return [self.answer(row, truncated=bool(c)) for row, c in zip(values, cut, strict=True)]

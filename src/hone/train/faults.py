@@ -11,6 +11,7 @@ from typing import Any
 from hone.bundle.stage import Inputs
 from hone.core.choice import opened
 from hone.core.errors import Fault, did_you_mean
+from hone.core.settings import Settings
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
 from hone.models.encoder import FAMILIES
@@ -27,7 +28,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     kind = TASKS[inputs.task.name]
     return [
         *_validation(settings, inputs),
-        *_measure(settings, kind),
+        *_measure(settings, inputs.task.settings, kind),
         *_loss(settings, inputs, kind),
         *_frozen(settings, inputs),
         *_lacking(inputs, kind),
@@ -93,7 +94,7 @@ def _frozen(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
 
 def _probe(settings: FinetuneSettings, kind: Any) -> list[Fault]:
     """A head to fit to features of whole texts, where the task reads words."""
-    if settings.head_init != "probe" or kind.targets[0].kind == "label":
+    if settings.head_init != "probe" or all(target.kind == "label" for target in kind.targets):
         return []
     found, expected = f"probe, and {kind.name} has no features of whole texts", "random"
     return [Fault("recipe.head-init", found, expected, field="head_init")]
@@ -176,12 +177,14 @@ def _lacking(inputs: Inputs, kind: Any) -> list[Fault]:
     ]
 
 
-def _measure(settings: FinetuneSettings, kind: Any) -> list[Fault]:
+def _measure(settings: FinetuneSettings, task: Settings, kind: Any) -> list[Fault]:
     name = settings.metric_for_best_model
-    if name is None or name in kind.measure_specs:
+    had = {name for name, spec in kind.measure_specs.items() if not spec.needs or getattr(task, spec.needs, None)}
+    if name is None or name in had:
         return []
-    found = f"the measure {name!r}, which {kind.name} does not have"
-    fix = did_you_mean(name, kind.measure_specs)
+    needs = kind.measure_specs[name].needs if name in kind.measure_specs else ""
+    found = f"the measure {name!r}, which {kind.name} does not have" + (f" without {needs}" if needs else "")
+    fix = did_you_mean(name, had)
     return [Fault("recipe.unknown-measure", found, field="metric_for_best_model", fix=fix)]
 
 
@@ -195,8 +198,8 @@ def _loss(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:
         return [Fault("recipe.loss-options", found, expected, field=key) for key in keys]
     if not isinstance(settings.class_weights, dict):
         return []
-    target = kind.targets[0].name
-    labels = kind.labels_in({target: inputs.data["train"].column(target)})
+    train = inputs.data["train"]
+    labels = kind.labels_in({name: train.column(name) for name in train.having(kind.targets)})
     return [
         Fault(
             "recipe.unknown-label",

@@ -148,13 +148,14 @@ def frozen_layers(settings: FinetuneSettings, model: Model) -> int:
 
 def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     kind = TASKS[inputs.task.name]
-    target = kind.targets[0]
-    require_teachable(train, target)
-    labels = kind.labels_in({name: train.column(name) for name in train.having([target])})
+    for target in kind.targets:
+        require_teachable(train, target)
+    labels = kind.labels_in({name: train.column(name) for name in train.having(kind.targets)})
+    settings = kind.settled(inputs.task.settings, train)
     for name, other in inputs.data.items():
         if name != "train":
-            require_known(labels, other, target)
-    return make_task(inputs.task.name, kind.settled(inputs.task.settings, train), labels=labels, folder=base.folder)
+            require_known(kind.known(settings, labels), other)
+    return make_task(inputs.task.name, settings, labels=labels, folder=base.folder)
 
 
 def _start(inputs: Inputs) -> tuple[Base, Bundle | None]:

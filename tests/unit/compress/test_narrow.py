@@ -21,7 +21,12 @@ from hone.predict.predictor import load
 from hone.tasks.encoded import encoded
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Task
-from hone.tasks.settings import TextClassificationSettings, TokenClassificationSettings
+from hone.tasks.settings import (
+    IntentAndSlotsSettings,
+    RelationSettings,
+    TextClassificationSettings,
+    TokenClassificationSettings,
+)
 
 TEXTS = [
     "i want my money back",
@@ -37,6 +42,8 @@ TASKS: dict[str, tuple[str, Any]] = {
     "tags": ("token-classification", TokenClassificationSettings(split="words")),
     "shapes": ("token-classification", TokenClassificationSettings(split="words", word_shape=True, head="crf")),
     "context": ("token-classification", TokenClassificationSettings(split="words", word_shape=True, context=8)),
+    "markers": ("relation-extraction", RelationSettings()),
+    "slots": ("intent-and-slots", IntentAndSlotsSettings(split="words", slots=["X"], word_shape=True)),
 }
 WIDTH, INNER = 16, 40  # of 32 and 64; two of four heads
 
@@ -52,9 +59,11 @@ def built(kind: str, folder: Path) -> tuple[Model, Task, Any]:
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     columns: dict[str, list[Any]] = {"text": TEXTS, "label": [LABELS[i % 3] for i in range(5)]}
-    if name == "token-classification":
+    if name == "relation-extraction":
+        columns |= {"head": [{"start": 0, "end": 1}] * 5, "tail": [{"start": 2, "end": 4}] * 5}
+    if name in ("token-classification", "intent-and-slots"):
         words = [text.split() for text in TEXTS]
-        columns = {"tokens": words, "tags": [["O"] * len(each) for each in words]}
+        columns |= {"tokens": words, "tags": [["O"] * len(each) for each in words]}
     return model.eval(), task, encoded(task, Dataset.from_columns("train", columns), cache=folder / "cache")
 
 
@@ -85,7 +94,7 @@ def hide(model: Model, *, width: int, inner: int) -> None:
             norm.bias.copy_(project @ norm.bias)
 
 
-@pytest.mark.parametrize("kind", ["mean", "tags", "shapes", "context"])
+@pytest.mark.parametrize("kind", ["mean", "tags", "shapes", "context", "markers", "slots"])
 def test_what_lies_in_fewer_directions_heads_and_units_is_narrowed_without_loss(kind: str, tmp_path: Path) -> None:
     model, task, rows = built(kind, tmp_path)
     hide(model, width=WIDTH, inner=INNER)

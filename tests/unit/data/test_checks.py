@@ -165,7 +165,7 @@ def test_numbers_teach_where_they_differ() -> None:
         checks.require_teachable(Dataset.from_columns("train", {"score": [1.5, 1.5]}), field)
     assert caught.value.code == "data.one-score"
     assert "1.5" in str(caught.value)
-    checks.require_known((), Dataset.from_columns("test", {"score": [7.0]}), field)
+    checks.require_known({}, Dataset.from_columns("test", {"score": [7.0]}))
 
 
 def test_sets_of_labels_teach_where_one_has_any() -> None:
@@ -175,5 +175,5 @@ def test_sets_of_labels_teach_where_one_has_any() -> None:
         checks.require_teachable(Dataset.from_columns("train", {"labels": [[], []]}), field)
     assert caught.value.code == "data.one-class"
     with pytest.raises(DataError) as caught:
-        checks.require_known(["a"], Dataset.from_columns("test", {"labels": [["a"], ["a", "z"]]}), field)
+        checks.require_known({"labels": ["a"]}, Dataset.from_columns("test", {"labels": [["a"], ["a", "z"]]}))
     assert caught.value.code == "data.label-unseen"

@@ -16,7 +16,7 @@ from hone.data.splits import carve_validation
 
 def carved(texts: list[str], labels: list[Any], *, share: float = 0.1, seed: int = 13) -> tuple[Dataset, Dataset]:
     dataset = Dataset.from_columns("train", {"text": texts, "label": labels})
-    return carve_validation(dataset, share=share, seed=seed, fields=["text"], target="label")
+    return carve_validation(dataset, share=share, seed=seed, fields=["text"], targets=["label"])
 
 
 def distinct(count: int) -> list[str]:
@@ -110,7 +110,21 @@ def test_whatever_the_rows_training_shows_every_label_and_no_input_is_on_both_si
 def test_rows_with_numbers_are_carved_too() -> None:
     columns = {"text": distinct(40), "score": [i / 8 for i in range(40)]}
     train, validation = carve_validation(
-        Dataset.from_columns("train", columns), share=0.25, seed=13, fields=["text"], target="score"
+        Dataset.from_columns("train", columns), share=0.25, seed=13, fields=["text"], targets=["score"]
     )
     assert (len(train), len(validation)) == (30, 10)
     assert sorted(train.column("text") + validation.column("text")) == sorted(columns["text"])
+
+
+def test_every_tag_beside_the_labels_stays_in_training() -> None:
+    rows = 30
+    columns = {
+        "tokens": [[f"w{i}"] for i in range(rows)],
+        "label": ["a", "b"] * (rows // 2),
+        "tags": [[f"B-{i}"] if i < 12 else ["O"] for i in range(rows)],
+    }
+    train, validation = carve_validation(
+        Dataset.from_columns("train", columns), share=0.4, seed=3, fields=["tokens"], targets=["label", "tags"]
+    )
+    assert {tag for tags in train.column("tags") for tag in tags} == {"O", *(f"B-{i}" for i in range(12))}
+    assert len(validation) > 0

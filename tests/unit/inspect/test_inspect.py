@@ -186,7 +186,7 @@ def test_illegal_bio_tags_are_counted_and_the_first_is_named(look: Looker) -> No
 def test_tags_are_counted_one_by_one(look: Looker) -> None:
     rows = [(["Ada", "is"], ["B-PER", "O"]), (["in", "Rome"], ["O", "B-LOC"])]
     report = look({"train": rows}, task=TAGS)
-    assert rows_of(report, "label_histogram") == [["O", 2], ["B-LOC", 1], ["B-PER", 1]]
+    assert rows_of(report, "tag_histogram") == [["O", 2], ["B-LOC", 1], ["B-PER", 1]]
     assert report.facts["labels"] == 5
 
 

@@ -31,6 +31,7 @@ CASES = {
     "roberta": HeadSpec("token-linear", LABELS),
     "distilbert": HeadSpec("sequence-mean", LABELS),
     "xlm-roberta": HeadSpec("token-tagging", LABELS, TAGGING),
+    "camembert": HeadSpec("sentence-and-words", ("ask", "tell"), {"tags": LABELS, **TAGGING}),
 }
 SHAPES = [(1, 1, 1), (1, 9, 4), (5, 3, 3), (2, 17, 7), (33, 40, 11)]  # rows, tokens, words
 
@@ -100,8 +101,7 @@ def test_the_graph_has_standard_operators_free_axes_and_no_path(both: tuple[Mode
     axes = {value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
             for value in (*graph.graph.input, *graph.graph.output)}  # fmt: skip
     assert axes["input_ids"] == axes["attention_mask"] == ["batch", "tokens"]
-    words = ["words"] if "word_positions" in axes else []
-    assert axes["logits"] == ["batch", *words, len(LABELS)]
+    assert axes["logits"] == [*model.head.axes, len(LABELS)]
     assert set(axes) == {"input_ids", "attention_mask", "logits", *model.head.entries()}
     assert b".py" not in exported.graph
     assert any(node.name.startswith("backbone.") for node in graph.graph.node)

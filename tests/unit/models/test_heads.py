@@ -11,6 +11,7 @@ from hone.models.heads import (
     Head,
     MarkerStates,
     MeanPooled,
+    SentenceAndWords,
     SequenceLogits,
     SpanScores,
     Tagging,
@@ -156,6 +157,9 @@ def test_a_head_has_to_say_what_it_does() -> None:
 def test_every_head_says_what_transformers_alone_gets() -> None:
     gives = {name: (HEADS[name].auto_class, HEADS[name].gives) for name in HEADS}
     assert gives == {
+        "embedding-cls": ("AutoModel", "hidden"),
+        "embedding-mean": ("AutoModel", "hidden"),
+        "sentence-and-words": ("AutoModel", "hidden"),
         "sequence-cls": ("AutoModelForSequenceClassification", "logits"),
         "sequence-markers": ("AutoModel", "hidden"),
         "sequence-mean": ("AutoModel", "hidden"),
@@ -180,3 +184,17 @@ def test_each_place_of_a_span_has_its_own_scores() -> None:
     states, places = torch.randn(1, 5, 4), torch.tensor([[0, 3, 4]])
     logits = head(states, {"answer_positions": places})["logits"]
     assert torch.allclose(logits, head.linear(states[:, [0, 3, 4]]), atol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [2, 5])
+def test_the_text_and_its_words_are_scored_side_by_side(labels: int) -> None:
+    choices = {"crf": False, "word_shape": False, "context": 0}
+    head = SentenceAndWords(tuple("abcde"[:labels]), width=4, dropout=0.5, tags=["O", "B-X", "I-X"], **choices).eval()
+    states, mask, places = torch.randn(2, 5, 4), torch.ones(2, 5), torch.tensor([[1, 2], [3, 4]])
+    batch = {"attention_mask": mask, "word_positions": places}
+    logits = head(states, batch)["logits"]
+    assert logits.shape == (2, 3, max(labels, 3))
+    assert torch.equal(logits[:, 0, :labels], head.sentence(states, batch)["logits"])
+    assert torch.equal(logits[:, 1:, :3], head.words(states, batch)["logits"])
+    assert torch.softmax(logits, dim=2)[:, 0, labels:].sum() == 0
+    assert torch.softmax(logits, dim=2)[:, 1:, 3:].sum() == 0

@@ -11,7 +11,7 @@ import pytest
 from hone.core.errors import BundleError
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.long_text import TextTooLong
-from hone.tasks.reading import Reading, cut_pair
+from hone.tasks.reading import Reading, cut_pair, joined
 from hone.tasks.rows import Rows, rows_of
 from hone.tasks.settings import TextSettings
 
@@ -91,8 +91,8 @@ def test_windows_are_joined_by_their_tokens(tiny_base: Path) -> None:
     rows = encoded(reader, text=["a " * 8, "a"])
     assert rows.example.tolist() == [0, 0, 1]
     weights = rows.lengths[:2].astype(float)
-    joined, cut = reader.joined(rows, np.array([[1.0], [4.0], [7.0]]))
-    assert joined[:, 0].tolist() == pytest.approx([(weights @ [1.0, 4.0]) / weights.sum(), 7.0])
+    values, cut = joined(rows, np.array([[1.0], [4.0], [7.0]]))
+    assert values[:, 0].tolist() == pytest.approx([(weights @ [1.0, 4.0]) / weights.sum(), 7.0])
     assert cut.tolist() == [False, False]
 
 

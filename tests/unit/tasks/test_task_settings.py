@@ -21,6 +21,8 @@ def test_defaults_are_those_documented() -> None:
         "long_text": "truncate",
         "stride": 64,
         "pooling": "mean",
+        "unknown_label": None,
+        "max_in_scope_drop": 0.01,
     }
     assert TokenClassificationSettings().model_dump() == {
         "max_length": None,

@@ -1,0 +1,97 @@
+"""One label a text, or none of those that training showed: told by how sure the likeliest label is.
+
+A text is called unknown where the likeliest of the other labels has a probability below a threshold (Hendrycks and
+Gimpel 2017), or is less likely than the unknown label itself, where training had rows of it (Larson et al. 2019 compare
+both). The threshold is the highest that costs little on texts that are known, so tuning it needs none that are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.core.measures import MeasureSpec
+from hone.tasks.protocol import Decision, FloatArray, Prediction
+
+SCOPE_SPECS: Mapping[str, MeasureSpec] = {
+    "in_scope_accuracy": MeasureSpec(needs="unknown_label"),
+    "out_of_scope_recall": MeasureSpec(needs="unknown_label"),
+}
+
+
+class LabelAnswers:
+    """Answers one label from the probabilities of ``labels``.
+
+    Args:
+        labels: In the order of the scores.
+        unknown: What a text is called that none of the others fits; None: one of ``labels`` is always answered.
+        decision: ``{"threshold": probability}`` that the likeliest label must have; None: any.
+
+    Attributes:
+        names: What may be answered: ``labels``, and ``unknown`` last where it is not among them.
+    """
+
+    def __init__(self, labels: tuple[str, ...], *, unknown: str | None, decision: Decision | None = None) -> None:
+        self.names = names_of(labels, unknown)
+        self.unknown = unknown
+        self._least = 0.0 if decision is None else float(decision["threshold"])
+
+    def of(self, scores: Mapping[str, float]) -> dict[str, Any]:
+        """``label``, ``score`` and ``scores`` of an answer; ``scores`` has every label's probability."""
+        best = max(scores, key=scores.__getitem__)
+        if self.unknown is None:
+            return {"label": best, "score": scores[best], "scores": scores}
+        if best == self.unknown or scores[best] < self._least:
+            return {"label": self.unknown, "score": self.chance(scores, self.unknown), "scores": scores}
+        return {"label": best, "score": scores[best], "scores": scores}
+
+    def chance(self, scores: Mapping[str, float], label: str) -> float:
+        """Probability that ``label`` has; of the unknown one, that the likeliest of the others is not given."""
+        if label != self.unknown:
+            return scores[label]
+        return 1 - max(chance for other, chance in scores.items() if other != label)
+
+    def fit(self, predictions: Sequence[Prediction], gold: Sequence[str], *, drop: float) -> Decision | None:
+        """The decision with the highest threshold that costs at most ``drop`` of the accuracy on the texts whose label
+        is known, whatever these answers were made by; None without an unknown label, or where no text is answered
+        right."""
+        if self.unknown is None:
+            return None
+        known = [(p["scores"], label) for p, label in zip(predictions, gold, strict=True) if label != self.unknown]
+        right = sorted(scores[label] for scores, label in known if max(scores, key=scores.__getitem__) == label)
+        if not right:
+            return None
+        lost = min(int(drop * len(known) + 1e-9), len(right) - 1)
+        return {"threshold": (right[lost - 1] + right[lost]) / 2 if lost else right[0]}
+
+
+def probabilities(scores: FloatArray) -> FloatArray:
+    """The softmax of scores [rows, labels]."""
+    chances: FloatArray = np.exp(scores - scores.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
+    return chances
+
+
+def names_of(labels: tuple[str, ...], unknown: str | None) -> tuple[str, ...]:
+    """``labels``, and ``unknown`` last where it is a label that training never showed."""
+    return labels if unknown is None or unknown in labels else (*labels, unknown)
+
+
+def scope_measures(
+    gold: NDArray[np.int64], said: NDArray[np.int64], names: Sequence[str], *, unknown: str
+) -> dict[str, float | None]:
+    """Accuracy on the texts whose label is known, and the share of the others that were called unknown; None where
+    there are none.
+
+    Args:
+        gold, said: int64 [examples], places among ``names``.
+    """
+    inside = gold != names.index(unknown)
+    right = gold == said
+    return {
+        "in_scope_accuracy": float(right[inside].mean()) if inside.any() else None,
+        "out_of_scope_recall": float(right[~inside].mean()) if not inside.all() else None,
+    }
