@@ -167,7 +167,8 @@ def encoder_of(start: Start, method: str) -> Encoder:
     """
     encoder = start.model.encoder
     if encoder is None:
-        kind = getattr(start.model.backbone.config, "model_type", "?")
+        config: Any = start.model.backbone.config
+        kind = getattr(config, "architecture", None) or config.model_type  # of hone's own nets the name in the table
         raise RecipeError(
             f"{method} of a base of type {kind!r}",
             expected=f"one of {', '.join(sorted(FAMILIES))}, with GELU",

@@ -17,7 +17,9 @@ ARCHITECTURES = Table(
     "architecture",
     {
         "bert": "hone.models.architectures:BERT",
+        "bilstm": "hone.models.architectures:BILSTM",
         "dan": "hone.models.architectures:DAN",
+        "textcnn": "hone.models.architectures:TEXTCNN",
     },
     group="hone.architectures",
 )
@@ -89,6 +91,22 @@ class BertSettings(BaseSettings):
         return self
 
 
+class BiLstmSettings(BaseSettings):
+    """Sizes of ``bilstm``: LSTMs that read a text in both directions.
+
+    Attributes:
+        hidden: Width of the tokens' states, both directions together: an even number.
+        embedding: Width of the token embeddings.
+        layers: LSTMs over one another.
+    """
+
+    hidden: Annotated[int, Field(ge=2, multiple_of=2)] = 256
+    embedding: Width = 128
+    layers: Annotated[int, Field(ge=1)] = 1
+    dropout: Share = 0.5
+    tokenizer: WordTokenizerSettings = WordTokenizerSettings()
+
+
 class DanSettings(BaseSettings):
     """Sizes of ``dan``, the deep averaging network (Iyyer et al. 2015): layers over the mean of a text's token
     embeddings, which knows no order.
@@ -105,6 +123,28 @@ class DanSettings(BaseSettings):
     dropout: Share = 0.3
     word_dropout: Share = 0.3
     tokenizer: WordTokenizerSettings = WordTokenizerSettings()
+
+
+class TextCnnSettings(BaseSettings):
+    """Sizes of ``textcnn`` (Kim 2014): convolutions of several widths, side by side.
+
+    Attributes:
+        hidden: Filters of all widths together: as many of each.
+        embedding: Width of the token embeddings.
+        widths: How many tokens a filter sees, of each kind of filter.
+    """
+
+    hidden: Width = 300
+    embedding: Width = 128
+    widths: Annotated[list[Width], Field(min_length=1)] = [3, 4, 5]
+    dropout: Share = 0.5
+    tokenizer: WordTokenizerSettings = WordTokenizerSettings()
+
+    @model_validator(mode="after")
+    def _divided(self) -> TextCnnSettings:
+        if self.hidden % len(self.widths):
+            raise ValueError(f"a hidden that the number of widths divides, not {self.hidden} and {len(self.widths)}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -138,4 +178,6 @@ class NewBase:
 
 
 BERT = Architecture("bert", BertSettings, "hone.models.new_base:bert_config")
+BILSTM = Architecture("bilstm", BiLstmSettings, "hone.models.bilstm:config", "hone.models.bilstm:BiLstm")
 DAN = Architecture("dan", DanSettings, "hone.models.dan:config", "hone.models.dan:Dan")
+TEXTCNN = Architecture("textcnn", TextCnnSettings, "hone.models.textcnn:config", "hone.models.textcnn:TextCnn")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hone.core.errors import MissingExtra, RecipeError
-from hone.models.heads import Tagging, WordLstm
+from hone.models.heads import WordLstm
 from hone.models.int8 import is_int8, round_tables
 from hone.models.model import Model
 from hone.models.onnx import SCORES, OnnxModel
@@ -55,9 +55,7 @@ def export_onnx(model: Model, *, tables: Literal["float32", "int8"] = "float32",
         raise _refused(f"its weights take {size / 1e9:.1f} GB, and one file of ONNX holds 2 GB at most")
     if tables == "int8":
         round_tables(copied.backbone)
-    for part in copied.head.modules():
-        if isinstance(part, Tagging) and isinstance(part.context, WordLstm):
-            part.context = OnnxLstm(part.context)
+    _replace_lstms(copied)
     typed = ("token_type_ids",) if types and copied.types else ()
     names = ("input_ids", "attention_mask", *typed, *copied.head.entries())
     with torch.no_grad():
@@ -142,6 +140,15 @@ class OnnxLstm(nn.Module):
             shape=(count, 2, rows, self._width),
         )
         return states.permute(2, 0, 1, 3).flatten(2)  # [batch, words, 2 * width]
+
+
+def _replace_lstms(module: nn.Module) -> None:
+    """Put an `OnnxLstm` in place of every `WordLstm` in ``module``."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, WordLstm):
+            setattr(module, name, OnnxLstm(child))
+        else:
+            _replace_lstms(child)
 
 
 def _gates(parameter: Tensor) -> Tensor:

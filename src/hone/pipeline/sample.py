@@ -153,7 +153,7 @@ version: 1
 name: my-{task}
 {TASK_LINES[task]}
 base: minilm                   # the embedded default; or a folder; or a hub id such as owner/model
-# base: {{architecture: bert}}   # or made from nothing, its tokenizer learned from train: bert, dan
+# base: {{architecture: bert}}   # or made from nothing, its tokenizer learned from train: bert, textcnn, bilstm, dan
 seed: 13                       # same recipe, same data, same seed: the same bundle
 
 data:                          # jsonl, csv, tsv, parquet, conll; relative to this file
