@@ -21,7 +21,7 @@ from hone.models.onnx import SCORES, OnnxModel, load_onnx
 from hone.models.quiet import quiet_loading
 from hone.predict.bases import find_base
 from hone.predict.batching import budgeted
-from hone.predict.formats import ADAPTERS, ONNX
+from hone.predict.formats import ADAPTERS, MEMBERS, ONNX
 from hone.predict.onnx import open_session
 from hone.predict.predictor import Predictor, open_model, weights_format
 from hone.tasks.rows import SECOND, IntArray
@@ -146,6 +146,9 @@ def systems_for(predictor: Predictor, *, progress: Progress) -> tuple[System, ..
     systems: list[System] = [Hone(predictor)]
     if predictor.task.name not in PIPED:
         progress.say(f"nothing else is timed: transformers' pipelines do no {predictor.task.name}")
+        return tuple(systems)
+    if weights_format(predictor.bundle) == MEMBERS:
+        progress.say("nothing else is timed: nothing but hone opens an ensemble")
         return tuple(systems)
     if predictor.bundle.manifest.plain.gives != "nothing":
         systems.append(Pipeline(predictor))

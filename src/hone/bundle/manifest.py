@@ -119,6 +119,8 @@ class Manifest(_Record):
         return digest_value(raw)
 
     def weights_digest(self) -> str:
-        """Digest of the files of the critical weight and head parts: what a fitted part must name."""
+        """Digest of the files of the critical weight and head parts, or of an ensemble's members: what a fitted part
+        must name."""
         names = [name for part in self.parts if part.role in ("weights", "adapter", "head") for name in part.files]
-        return digest_value({name: self.files[name].sha256 for name in names})
+        members = {f"member {i}": one.digest for i, one in enumerate(self.requires) if one.role == "member"}
+        return digest_value({**{name: self.files[name].sha256 for name in names}, **members})

@@ -39,6 +39,7 @@ class Inputs:
         reports: Kind -> report of the stages so far.
         plan: Settings of the stages to come, by kind (inspect estimates what the training will cost).
         recipe_digest: Digest of the decided recipe without paths: what lineage keeps.
+        others: The bundles that the stage's own setting names; see `Stage.bundles`.
     """
 
     task: TaskChoice
@@ -48,6 +49,7 @@ class Inputs:
     reports: Mapping[str, Report] = field(default_factory=dict)
     plan: Mapping[str, Settings] = field(default_factory=dict)
     recipe_digest: str = ""
+    others: tuple[Bundle, ...] = ()
 
     def split(self, name: str, *, stage: str) -> Dataset:
         """The data called ``name``.
@@ -106,6 +108,8 @@ class Stage:
         check: ``module:function`` that finds what of its settings cannot be had with this task and data; called before
             any stage of the recipe runs. Empty where there is nothing to check.
         needs_bundle: Whether it can do nothing without a bundle, given or made before it.
+        bundles: The setting that lists folders of bundles which it is given; empty where there is none. Paths are no
+            part of what a recipe decides: the bundles' digests are.
     """
 
     kind: str
@@ -115,6 +119,7 @@ class Stage:
     work: str
     check: str = ""
     needs_bundle: bool = False
+    bundles: str = ""
 
     def __post_init__(self) -> None:
         if self.changes != "nothing" and "test" in self.reads:
@@ -123,7 +128,7 @@ class Stage:
     @property
     def trains(self) -> bool:
         """Whether it makes a model out of a base and labeled rows, rather than out of a bundle."""
-        return self.changes == "model" and not self.needs_bundle
+        return self.changes == "model" and not self.needs_bundle and not self.bundles
 
     def run(self, settings: Settings, inputs: Inputs, run: Run) -> Outcome:
         """Do it."""

@@ -203,6 +203,23 @@ def merge(
 
 
 @app.command()
+def ensemble(
+    bundles: Annotated[list[Path], typer.Argument(help="Bundles of one task that read alike: other seeds, say.")],
+    validation: Annotated[str, typer.Option("--validation", help="A file to fit decisions and to compare on.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+    as_json: Json = False,
+) -> None:
+    """Make one bundle that answers by the mean of several."""
+    from hone.cli.single import ensemble_bundles
+
+    ensemble_bundles(
+        bundles, out=out, validation=validation, device=device, columns=parse_columns(column or []), as_json=as_json
+    )
+
+
+@app.command()
 def predict(
     bundle: Path,
     file: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")] = "-",
@@ -294,9 +311,10 @@ def bench(
 def verify(bundle: Path, as_json: Json = False) -> None:
     """Check every byte of a bundle against its manifest."""
     from hone.bundle.bundle import Bundle
+    from hone.bundle.members import members_of
 
     opened = Bundle.open(bundle)
-    manifest = opened.manifest
+    manifest, members = opened.manifest, members_of(opened)
     if as_json:
         typer.echo(json.dumps({"bundle": opened.digest, "files": len(manifest.files), "verified": True}))
         return
@@ -307,6 +325,8 @@ def verify(bundle: Path, as_json: Json = False) -> None:
     typer.echo(
         f"digest  {opened.digest}\ntask    {task}\nplain   {manifest.plain.auto_class} gives {manifest.plain.gives}"
     )
+    for member in members:
+        typer.echo(f"member  {member.digest} at {member.path}")
 
 
 @app.command()

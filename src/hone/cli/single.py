@@ -175,6 +175,34 @@ def merge_bundle(
         typer.echo(f"bundle   {out}")
 
 
+def ensemble_bundles(
+    bundles: Sequence[Path],
+    *,
+    out: Path,
+    validation: str,
+    device: str,
+    columns: Mapping[str, str],
+    as_json: bool,
+) -> None:
+    """``hone ensemble``: the new bundle goes to ``out``, its report beside it."""
+    target = out.resolve()
+    require_free(target)
+    values = {
+        "version": 1,
+        "task": _task_of(Bundle.open(bundles[0])),
+        "device": device,
+        "data": {"validation": _source(validation, columns)},
+        "stages": [{"kind": "ensemble", "members": [str(bundle) for bundle in bundles]}],
+    }
+    side = target.with_name(target.name + ".run")
+    with _told_as_arguments():
+        recipe = make_recipe(values, folder=Path())
+        result = run_stages(recipe, out=side, progress=make_progress(), bundle_to=target)
+    _show(result, "ensemble", as_json=as_json)
+    if not as_json:
+        typer.echo(f"bundle   {out}")
+
+
 @contextmanager
 def _told_as_arguments() -> Iterator[None]:
     """Within it faults of the stage are told by the key that was given, not by its place in the recipe made of it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from hone.bench.examples import Example, examples_of
 from hone.bundle.bundle import Bundle
+from hone.bundle.members import members_of
 from hone.core.measures import Measure
 from hone.data.fields import required
 from hone.metrics.intervals import wilson, with_intervals
@@ -50,5 +51,6 @@ def texts_of(task: Task, columns: Mapping[str, Sequence[Any]], *, most: int) -> 
 
 
 def disk_mb(bundle: Bundle) -> float:
-    """Size of a bundle's files, MB."""
-    return sum(file.bytes for file in bundle.manifest.files.values()) / 1e6
+    """Size of a bundle's files, and of those of the members that it requires, MB."""
+    own = sum(file.bytes for file in bundle.manifest.files.values()) / 1e6
+    return own + sum(disk_mb(member) for member in members_of(bundle))

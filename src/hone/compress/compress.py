@@ -11,17 +11,18 @@ from hone.bench.bench import bench
 from hone.bench.systems import Hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import DataRecord, Lineage
+from hone.bundle.members import members_of
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.compress.compare import agreement, answers, disk_mb, measures, texts_of, values
-from hone.compress.settings import METHODS, CompressSettings
+from hone.compress.settings import METHODS, CompressSettings, Method
 from hone.compress.start import Made, Start
 from hone.core.choice import opened
-from hone.core.errors import BundleError, GateNotMet
+from hone.core.errors import BundleError, GateNotMet, RecipeError
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
 from hone.predict.decide import with_decision
 from hone.predict.engine import engine_of
-from hone.predict.formats import ADAPTERS
+from hone.predict.formats import ADAPTERS, MEMBERS, SAFETENSORS, SHAPED
 from hone.predict.predictor import Predictor, open_bundle, open_model, weights_format
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
@@ -41,7 +42,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     """
     bundle, compared = _given(settings, inputs)
     parent = open_bundle(bundle, device=run.device)
-    made = _made(settings, bundle, inputs, run)
+    made = _made(settings, parent, inputs, run)
     engine = engine_of(made.model, device=run.device)
     if "validation" in inputs.data:
         made = replace(made, task=with_decision(made.task, engine, inputs.data["validation"], cache=run.cache))
@@ -80,11 +81,36 @@ def _given(settings: CompressSettings, inputs: Inputs) -> tuple[Bundle, Dataset]
     return inputs.bundle, inputs.split(settings.on, stage="compress")
 
 
-def _made(settings: CompressSettings, bundle: Bundle, inputs: Inputs, run: Run) -> Made:
+def _made(settings: CompressSettings, parent: Predictor, inputs: Inputs, run: Run) -> Made:
+    bundle = parent.bundle
     method, chosen = opened(settings.method, METHODS)
-    model, task = open_model(bundle)
-    made: Made = method.run(chosen, Start(bundle, model, task, inputs.data, run, on=settings.on))
+    if weights_format(bundle) != MEMBERS:
+        model, task = open_model(bundle)
+        start = Start(bundle, model, task, inputs.data, run, on=settings.on)
+    else:
+        model, _ = open_model(_first_that_learns(bundle, method))
+        start = Start(bundle, model, parent.task, inputs.data, run, on=settings.on, teacher=parent.engine)
+    made: Made = method.run(chosen, start)
     return made
+
+
+def _first_that_learns(ensemble: Bundle, method: Method) -> Bundle:
+    """The member that a student of an ensemble begins as."""
+    if not method.teaches:
+        raise RecipeError(
+            f"{method.name} of {ensemble.path}, an ensemble, which has no weights of its own",
+            expected=f"one of {', '.join(name for name in METHODS if METHODS[name].teaches)}",
+            fix="Distill it first, and compress the student.",
+            code="compress.ensemble",
+        )
+    found = next((one for one in members_of(ensemble) if weights_format(one) in (SAFETENSORS, SHAPED)), None)
+    if found is None:
+        raise RecipeError(
+            f"{method.name} of {ensemble.path}, none of whose members has float32 weights of its own",
+            expected="one that has, for the student begins as it",
+            code="compress.ensemble",
+        )
+    return found
 
 
 def _refuse_loss(

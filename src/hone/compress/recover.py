@@ -54,7 +54,7 @@ def lesson(start: Start) -> Lesson:
     """Ask the bundle what it says of every row; before anything of its model is changed."""
     rows, labeled, keys = rows_taught(start)
     start.run.progress.begin("asking the teacher", total=len(rows), unit="row")
-    engine = TorchEngine(start.model, pick_device(start.run.device))
+    engine = start.teacher or TorchEngine(start.model, pick_device(start.run.device))
     scores = score_rows(start.task, engine, rows, done=start.run.progress.advance)
     start.run.progress.finish()
     return Lesson(rows, labeled, keys, scores)

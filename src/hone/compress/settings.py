@@ -46,12 +46,14 @@ class Method:
         settings: Its settings model.
         work: ``module:function`` that does it: ``(settings, hone.compress.start.Start) -> hone.compress.start.Made``.
         needs: Packages of the extra of its name that it imports.
+        teaches: Whether what it makes learns from the bundle's answers alone, so that an ensemble may be its parent.
     """
 
     name: str
     settings: type[Settings]
     work: str
     needs: tuple[str, ...] = ()
+    teaches: bool = False
 
     def require(self) -> None:
         """Raise `MissingExtra` for the first of those packages that is not installed."""
@@ -172,7 +174,7 @@ class DistillSettings(Settings):
         return self
 
 
-DISTILL = Method("distill", DistillSettings, "hone.compress.distill:distill")
+DISTILL = Method("distill", DistillSettings, "hone.compress.distill:distill", teaches=True)
 
 
 class CompressSettings(Settings):

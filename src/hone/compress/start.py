@@ -11,6 +11,7 @@ from hone.bundle.stage import Run
 from hone.data.dataset import Dataset
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel
+from hone.predict.engine import Engine
 from hone.report.report import Grid
 from hone.tasks.protocol import Task
 
@@ -23,6 +24,8 @@ class Start:
         model: A copy of its own; a method may change it.
         data: What the stage may read: ``train``, ``validation``, ``unlabeled`` where the recipe names them.
         on: Which of them the result will be compared on with its parent.
+        teacher: What answers for the bundle where that is more than ``model``: of an ensemble, which is its first
+            member. None: the model does.
     """
 
     bundle: Bundle
@@ -31,6 +34,7 @@ class Start:
     data: Mapping[str, Dataset]
     run: Run
     on: str = "validation"
+    teacher: Engine | None = None
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,10 @@ def _faults(settings: DistillSettings, start: Start) -> list[Fault]:
                        "at least 1 layer, or a bundle with pooling: mean"))  # fmt: skip
     narrower = (settings.width or config.hidden_size) < config.hidden_size
     narrower |= (settings.inner or config.intermediate_size) < config.intermediate_size
-    most = had if narrower else had - 1
+    most = had if narrower or start.teacher is not None else had - 1
+    if start.teacher is not None and (settings.hidden or settings.attention):
+        faults.append(("hidden or attention above 0 for the student of an ensemble, whose members differ inside",
+                       "hidden: 0 and attention: 0"))  # fmt: skip
     if settings.layers > most:
         faults.append((f"{settings.layers} layers for the student of a bundle that has {had}", f"at most {most}"))
     if settings.width is not None and (settings.width % size or settings.width > config.hidden_size):

@@ -121,24 +121,36 @@ class Recipe:
         if isinstance(self.base, str) and self.base != MINILM:
             base = root / Path(self.base).expanduser()
             values["base"] = str(base) if base.is_dir() else self.base
+        for choice, stage in zip(self.stages, values["stages"], strict=True):
+            if choice.stage.bundles:
+                stage[choice.stage.bundles] = [str(path.absolute()) for path in self.bundles(choice)]
         return to_yaml(values)
 
-    def digest(self, stages: Sequence[StageChoice], *, data: Mapping[str, str], base: str) -> str:
+    def bundles(self, choice: StageChoice) -> list[Path]:
+        """Folders of the bundles that a stage's setting lists."""
+        named: list[str] = getattr(choice.settings, choice.stage.bundles) if choice.stage.bundles else []
+        return [self.folder / Path(path).expanduser() for path in named]
+
+    def digest(
+        self, stages: Sequence[StageChoice], *, data: Mapping[str, str], base: str, others: Sequence[str] = ()
+    ) -> str:
         """sha256 over what a bundle is made from: paths and names do not enter, nor what judges are told.
 
         Args:
             stages: Those run so far, of which the ones that change something count.
             data: Split -> digest of its rows.
             base: Digest of the base.
+            others: Digests of the bundles that the last stage names.
         """
         decided = self.decided()
         kept = {key: decided[key] for key in ("version", "task", "seed")}
         makers = [
-            {"kind": choice.stage.kind, **choice.settings.model_dump(mode="json")}
+            {"kind": choice.stage.kind, **choice.settings.model_dump(mode="json", exclude={choice.stage.bundles})}
             for choice in stages
             if choice.stage.changes != "nothing"
         ]
-        return digest_value({**kept, "stages": makers, "data": dict(data), "base": base})
+        given = {"others": list(others)} if others else {}
+        return digest_value({**kept, "stages": makers, "data": dict(data), "base": base, **given})
 
 
 def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:

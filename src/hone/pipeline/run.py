@@ -157,6 +157,10 @@ def _require_doable(
         if choice.stage.needs_bundle and not has_bundle:
             found = f"{choice.stage.kind}, with no bundle given and none made before it"
             faults.append(Fault("recipe.no-bundle", found, field=at, fix="Put finetune before it."))
+        if choice.stage.bundles and has_bundle:
+            found = f"{choice.stage.kind} after a stage that makes a bundle, which would be lost"
+            fix = f"Run it by a recipe of its own, which names that bundle too under {choice.stage.bundles}."
+            faults.append(Fault("recipe.bundles", found, field=at, fix=fix))
         inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports={})
         wrong = choice.stage.faults(choice.settings, inputs)
         faults += [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong]
@@ -196,6 +200,7 @@ def _inputs(
     if stage.changes == "nothing":  # a judge may be pointed at data of any other name
         reads |= set(data) - {"train", "validation", "test", UNLABELED}
     readable = {name: dataset for name, dataset in data.items() if name in reads}
+    others = tuple(Bundle.open(path) for path in recipe.bundles(stages[at]))
     return Inputs(
         task=recipe.task,
         base=base,
@@ -207,7 +212,9 @@ def _inputs(
             stages[: at + 1],
             data={name: dataset.digest for name, dataset in readable.items()},
             base=base.digest if base else "",
+            others=[other.digest for other in others],
         ),
+        others=others,
     )
 
 

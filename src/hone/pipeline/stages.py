@@ -9,6 +9,7 @@ STAGES = Table(
     {
         "inspect": "hone.inspect.settings:INSPECT",
         "compress": "hone.compress.settings:COMPRESS",
+        "ensemble": "hone.compress.ensemble_settings:ENSEMBLE",
         "finetune": "hone.train.settings:FINETUNE",
         "merge": "hone.compress.merging:MERGE",
         "evaluate": "hone.evaluate.settings:EVALUATE",

@@ -13,7 +13,8 @@ ONNX = "onnx"  # hone.models.onnx
 PEFT = "peft"  # an adapter as peft writes it, hone.models.adapters.files
 ADAPTER = "safetensors-adapter"  # one of hone's own
 ADAPTERS = (PEFT, ADAPTER)
-FORMATS = (SAFETENSORS, INT8, SHAPED, ONNX, *ADAPTERS)
+MEMBERS = "members"  # none of its own: hone.bundle.members
+FORMATS = (SAFETENSORS, INT8, SHAPED, ONNX, *ADAPTERS, MEMBERS)
 
 TOKENS_AT_ONCE = 256  # padded tokens of a batch on a CPU
 TOKENS_AT_ONCE_RUNTIME = 1024  # the same for ONNX Runtime, which divides a batch among its threads

@@ -10,6 +10,7 @@ import torch
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import TaskRecord
+from hone.bundle.members import members_of
 from hone.core.ahead import ahead
 from hone.core.choice import opened
 from hone.core.errors import BundleError, DataError
@@ -23,7 +24,8 @@ from hone.models.onnx import load_onnx
 from hone.predict.bases import find_base
 from hone.predict.batching import score_rows
 from hone.predict.engine import Engine, engine_of
-from hone.predict.formats import ADAPTERS, FORMATS, ONNX, Precision
+from hone.predict.ensemble import EnsembleEngine
+from hone.predict.formats import ADAPTERS, FORMATS, MEMBERS, ONNX, Precision
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Deciding, Prediction, Task
 from hone.tasks.rows import Rows
@@ -122,6 +124,10 @@ def open_bundle(bundle: Bundle, *, device: str = "auto", precision: Precision = 
     if weights_format(bundle) == ONNX:
         engine = engine_of(load_onnx(bundle.path), device=device, precision=precision)
         return Predictor(bundle, _task(bundle, bundle.path), engine)
+    if weights_format(bundle) == MEMBERS:
+        task = _task(bundle, bundle.path)
+        each = [open_bundle(member, device=device, precision=precision).engine for member in members_of(bundle)]
+        return Predictor(bundle, task, EnsembleEngine(task, each))
     model, task = open_model(bundle)
     return Predictor(bundle, task, engine_of(model.fix(), device=device, precision=precision))
 
@@ -147,7 +153,7 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
     """The model of a bundle that is verified already, and its task.
 
     Raises:
-        BundleError: It has no task, a file is damaged, or it is an ONNX graph, which is no model of torch.
+        BundleError: It has no task, a file is damaged, or it is no model of torch: an ONNX graph, an ensemble.
     """
     written = weights_format(bundle)
     if written in ADAPTERS:
@@ -158,6 +164,13 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
             f"the weights of {bundle.path} are an ONNX graph, which answers and is not changed",
             expected="a bundle with weights as safetensors",
             fix="Take the bundle it was made from; put onnx last.",
+            code="bundle.weights-format",
+        )
+    if written == MEMBERS:
+        raise BundleError(
+            f"the ensemble {bundle.path} has no weights of its own",
+            expected="a bundle with weights as safetensors",
+            fix="Teach one model what it says: hone compress --method distill.",
             code="bundle.weights-format",
         )
     return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task

@@ -10,6 +10,7 @@ WORDS: dict[str, str] = {
     "bench": "Speed",
     "compress": "Compression",
     "merge": "Merging",
+    "ensemble": "Ensemble",
     # measures
     "accuracy": "Accuracy",
     "macro_f1": "Macro F1",
@@ -137,6 +138,7 @@ WORDS: dict[str, str] = {
     "measures_beside_parent": "Measures beside the parent",
     "beside_tuned": "Size beside the adapter's bundle",
     "by_layer": "What is left of each layer",
+    "members": "Members",
     "candidates": "Combinations tried",
     "not_possible": "Combinations that cannot be had",
     # one sentence on how to read a table
@@ -175,6 +177,7 @@ WORDS: dict[str, str] = {
     "note.beside_parent": "Speed is timed in alternation, each at its best batch size; p50 and p99 are of texts asked one at a time.",
     "note.measures_beside_parent": "On the split that both were compared on, each with its 95% interval.",
     "note.beside_tuned": "The merged bundle holds the whole model; the adapter's needs its base.",
+    "note.members": "The main measure with its 95% interval, and the share of a member's answers that the ensemble gives too.",
     "note.by_layer": "Attention heads, inner units of the feed-forward block and weights, the lowest layer first.",
     "note.candidates": "Joined are those that no other beats in both. Filled points are within the budget, hollow ones are not; measured on the rows that the choice was made on.",
     # column heads, row names and facts
@@ -264,6 +267,8 @@ WORDS: dict[str, str] = {
     "perfect": "Perfectly calibrated",
     "low": "Low",
     "high": "High",
+    "member": "Member",
+    "same_answers": "Same answers",
     "value": "Value",
     "slice": "Part",
     "tokens": "Tokens",

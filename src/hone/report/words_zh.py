@@ -10,6 +10,7 @@ WORDS: dict[str, str] = {
     "bench": "速度",
     "compress": "压缩",
     "merge": "合并",
+    "ensemble": "集成",
     # measures
     "accuracy": "准确率",
     "macro_f1": "宏平均 F1",
@@ -137,6 +138,7 @@ WORDS: dict[str, str] = {
     "measures_beside_parent": "与原模型相比的指标",
     "beside_tuned": "与适配器模型包相比的大小",
     "by_layer": "每层剩下的部分",
+    "members": "成员",
     "candidates": "尝试过的组合",
     "not_possible": "不可行的组合",
     # one sentence on how to read a table
@@ -173,6 +175,7 @@ WORDS: dict[str, str] = {
     "note.beside_parent": "速度交替计时，各取最佳批次大小；p50 和 p99 为逐条询问时的耗时。",
     "note.measures_beside_parent": "在共同比较的数据上，各带 95% 区间。",
     "note.beside_tuned": "合并后的模型包含完整模型；适配器模型包需要其基座。",
+    "note.members": "主要指标及其 95% 区间；以及成员的回答中与集成相同的比例。",
     "note.by_layer": "各层的注意力头、前馈块内部单元和权重数，最底层在前。",
     "note.candidates": "连线上的组合在两方面都不被其他组合超过。实心点在预算之内，空心点超出预算；指标在用于选择的数据上测得。",
     # column heads, row names and facts
@@ -262,6 +265,8 @@ WORDS: dict[str, str] = {
     "perfect": "完美校准",
     "low": "下限",
     "high": "上限",
+    "member": "成员",
+    "same_answers": "相同回答",
     "value": "数值",
     "slice": "分组",
     "tokens": "token 数",

@@ -1,0 +1,136 @@
+"""The stage ``ensemble``: several bundles become one that has no weights and asks them all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hone
+from hone.bundle.bundle import Bundle, write_bundle
+from hone.bundle.manifest import DataRecord, Lineage, Manifest, Part, Plain, Requirement
+from hone.bundle.members import PLACES, places_of
+from hone.bundle.stage import Inputs, Outcome, Run
+from hone.compress.compare import agreement, answers, measures
+from hone.compress.ensemble_settings import EnsembleSettings
+from hone.core.errors import Fault, RecipeError
+from hone.core.measures import Measure
+from hone.models.heads import HEADS
+from hone.predict.bases import find_base
+from hone.predict.decide import with_decision
+from hone.predict.ensemble import AVERAGED, EnsembleEngine
+from hone.predict.formats import ADAPTERS, MEMBERS
+from hone.predict.predictor import Predictor, open_bundle, weights_format
+from hone.report.report import Cell, Grid, Report
+from hone.tasks.protocol import Deciding, Prediction, Task
+
+
+def ensemble(settings: EnsembleSettings, inputs: Inputs, run: Run) -> Outcome:
+    """Write the ensemble of the bundles that the recipe names to ``run.target``; its decision, where the task has one,
+    is fitted anew.
+
+    Raises:
+        RecipeError: There is no such split, or the bundles do not read or answer alike.
+    """
+    data = inputs.split(settings.on, stage="ensemble")
+    members = [open_bundle(one, device=run.device) for one in inputs.others]
+    _require_alike(members, settings.members)
+    engine = EnsembleEngine(members[0].task, [one.engine for one in members])
+    task = with_decision(members[0].task, engine, data, cache=run.cache)
+    written = write_bundle(run.target, build=lambda folder: _fill(folder, members, task, inputs, run))
+    columns = data.slice(0, len(data))
+    each = [answers(one, columns) for one in members]
+    together = answers(Predictor(written, task, engine), columns)
+    found = measures(task, together, columns)
+    report = Report(
+        stage="ensemble",
+        bundle=written.digest,
+        measures=found,
+        tables={"members": _beside(members, each, together, found, columns)},
+        facts={"members": len(members), "data": settings.on, "rows": len(data)},
+    )
+    return Outcome(report, written, {PLACES: places_of(inputs.others, seen_from=written.path)})
+
+
+def _require_alike(members: Sequence[Predictor], names: Sequence[str]) -> None:
+    """Raise unless every member has the rows and the scores of the first."""
+    first, faults = members[0], []
+    if first.task.says not in AVERAGED:
+        found = f"{first.task.name}, whose answers of two trainings have no common axes"
+        raise RecipeError(found, expected="a task that scores labels, places or numbers", code="recipe.ensemble")
+    for i, one in enumerate(members[1:], start=1):
+        apart = [key for key, value in _alike(first).items() if _alike(one)[key] != value]
+        if apart:
+            found = f"{names[i]}, which differs from {names[0]} in {', '.join(apart)}"
+            faults.append(Fault("recipe.ensemble", found, "members that read and answer alike", field=f"members.{i}"))
+    if faults:
+        raise RecipeError.of(faults, what="ensemble")
+
+
+def _alike(member: Predictor) -> dict[str, Any]:
+    """What members must have in common, so that their rows are the same and their scores mean the same."""
+    task = member.task
+    settings = task.settings.model_dump(mode="json")
+    return {"labels": task.labels, "tokenizer": task.tokenizer.digest, "max_tokens": task.max_tokens, **settings}
+
+
+def _fill(folder: Path, members: Sequence[Predictor], task: Task, inputs: Inputs, run: Run) -> Manifest:
+    first = members[0].bundle
+    model = find_base(first).folder if weights_format(first) in ADAPTERS else first.path
+    shutil.copyfile(model / "config.json", folder / "config.json")  # how much a row may hold
+    task.tokenizer.save(folder)
+    files = tuple(sorted(path.name for path in folder.iterdir()))
+    parts = [
+        Part(role="weights", name="members", format=MEMBERS, files=()),
+        Part(role="processor", name="tokenizer", format="tokenizers", files=files),
+    ]
+    requires = tuple(Requirement(role="member", digest=one.bundle.digest) for one in members)
+    made = Manifest(
+        task=first.manifest.task,
+        parts=tuple(parts),
+        default=tuple(part.name for part in parts),
+        requires=requires,
+        plain=Plain(auto_class=HEADS[task.head.kind].auto_class, gives="nothing"),
+        lineage=_lineage(members, inputs, run),
+    )
+    if not isinstance(task, Deciding) or task.decision is None:
+        return made
+    decision = Part(role="decision", name="decision", format="json", files=(), settings=dict(task.decision),
+                    fitted_on=made.weights_digest())  # fmt: skip
+    return made.model_copy(update={"parts": (*made.parts, decision), "default": (*made.default, decision.name)})
+
+
+def _lineage(members: Sequence[Predictor], inputs: Inputs, run: Run) -> Lineage:
+    return Lineage(
+        parents=tuple(one.bundle.digest for one in members),
+        stage="ensemble",
+        recipe={"stage": "ensemble", "seed": run.seed},
+        recipe_digest=inputs.recipe_digest,
+        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
+        seed=run.seed,
+        hone=hone.__version__,
+    )
+
+
+def _beside(
+    members: Sequence[Predictor],
+    each: Sequence[Sequence[Prediction]],
+    together: Sequence[Prediction],
+    found: Sequence[Measure],
+    columns: Mapping[str, Sequence[Any]],
+) -> Grid:
+    """The main measure of each member and of the ensemble, and how often a member says the same as the ensemble."""
+    name = members[0].task.main_measure
+    rows: list[list[Cell]] = []
+    for one, said in zip(members, each, strict=True):
+        own = next(m for m in measures(one.task, said, columns) if m.name == name)
+        same = agreement(one.task, said, together).value
+        rows.append([_short(one.bundle), own.value, own.low, own.high, same])
+    own = next(m for m in found if m.name == name)
+    rows.append(["ensemble", own.value, own.low, own.high, 1.0])
+    return Grid(columns=["member", name, "low", "high", "same_answers"], rows=rows)
+
+
+def _short(bundle: Bundle) -> str:
+    return bundle.digest[:12]

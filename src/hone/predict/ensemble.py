@@ -1,0 +1,83 @@
+"""Several bundles as one: the mean of what their scores stand for (Lakshminarayanan et al. 2017)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hone.models.heads import Outputs
+from hone.predict.engine import Engine
+from hone.tasks.divergence import NEVER, mask_of
+from hone.tasks.protocol import Says, Task
+from hone.tasks.rows import Batch
+
+AVERAGED: tuple[Says, ...] = ("one", "several", "number", "place")  # directions of two trainings have no common axes
+
+
+class EnsembleEngine:
+    """Scores whose chances are the mean of its members'; a CRF's, which scores sequences, are themselves averaged, and
+    its transitions with them.
+
+    Args:
+        task: That all members do, over rows that all read alike.
+        engines: Theirs.
+    """
+
+    def __init__(self, task: Task, engines: Sequence[Engine]) -> None:
+        self._task, self._engines = task, tuple(engines)
+
+    def forward(self, batch: Batch) -> Outputs:
+        each = [engine.forward(batch) for engine in self._engines]
+        scores = [outputs["logits"].float() for outputs in each]
+        if self.constants:
+            return {**each[0], "logits": torch.stack(scores).mean(0)}
+        mask = mask_of(self._task.decode(each[0], batch), scores[0])
+        return {"logits": mean_scores(scores, mask, says=self._task.says)}
+
+    @property
+    def computes_padding(self) -> bool:
+        return any(engine.computes_padding for engine in self._engines)
+
+    @property
+    def tokens_at_once(self) -> int:
+        return min(engine.tokens_at_once for engine in self._engines)
+
+    @property
+    def workers(self) -> int:
+        return min(engine.workers for engine in self._engines)
+
+    @property
+    def constants(self) -> Mapping[str, Tensor]:
+        each = [engine.constants for engine in self._engines]
+        return {name: torch.stack([constants[name] for constants in each]).mean(0) for name in each[0]}
+
+    @property
+    def weights_bytes(self) -> int:
+        return sum(engine.weights_bytes for engine in self._engines)
+
+
+def mean_scores(scores: Sequence[Tensor], mask: Tensor, *, says: Says) -> Tensor:
+    """Scores of which a task makes the mean of the chances that it makes of each of ``scores``; of numbers their mean.
+
+    Args:
+        scores: float32 [batch, ..., labels] each.
+        mask: bool of that shape without labels; the rest is padding.
+    """
+    every = torch.stack(list(scores))
+    if says == "number":
+        return every.mean(0)
+    if says == "several":
+        yes, no = (_mean_of_logs(functional.logsigmoid(sign * every)) for sign in (1, -1))
+        return yes - no
+    if says == "place":
+        every = every.masked_fill(~mask.unsqueeze(-1), NEVER)
+    return _mean_of_logs(functional.log_softmax(every, dim=2 if says == "place" else -1))
+
+
+def _mean_of_logs(logs: Tensor) -> Tensor:
+    """The logarithm of the mean over the first dimension of what ``logs`` are logarithms of."""
+    return torch.logsumexp(logs, dim=0) - math.log(len(logs))
