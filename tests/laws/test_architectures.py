@@ -100,6 +100,7 @@ def test_sizes_are_what_the_settings_say(name: str, bases: dict[str, Path]) -> N
     model = model_of(bases[name], HEADS["sequence-mean"])
     size = size_of(bases[name])
     assert size.width == model.backbone.config.hidden_size == 24
+    assert bool(size.heads) == (name == "bert")  # of a net no product grows with the square of the length
     assert read_limit(bases[name]) == 64
     learning = sum(p.numel() for p in model.backbone.parameters())
     pooler = 24 * 24 + 24 if name == "bert" else 0  # which a mean does not read

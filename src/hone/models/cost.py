@@ -197,6 +197,6 @@ def training_seconds(
     products = passes * training_flops(size, tokens=tokens, length=length, frozen=frozen)
     products += frozen_flops(size, tokens=tokens if first is None else first, length=length, frozen=frozen)
     pairs = passes * tokens * length * size.heads * layers * pace.pair_seconds
-    moved = size.learning(frozen=frozen) + (0 if size.ours or frozen else size.embedding)
+    moved = size.learning(frozen=frozen) + (0 if size.pace is not OTHERS or frozen else size.embedding)
     updates = steps * moved * UPDATE_BYTES_A_WEIGHT / bandwidth
     return products / (rate * pace.reached) + pairs + updates + passes * steps * layers * SECONDS_A_LAYER

@@ -10,6 +10,7 @@ import torch
 
 from hone.core.errors import RecipeError
 from hone.models.model import Model
+from hone.models.nets import Saved
 
 Wish = bool | Literal["auto"]
 
@@ -63,6 +64,8 @@ def compiles(
         return False, "torch.compile: no; a technique of this recipe acts inside the model"
     if wish != "auto":
         return bool(wish), f"torch.compile: {'yes' if wish else 'no'}, as the recipe says"
+    if isinstance(model.backbone, Saved):
+        return False, "torch.compile: no; the net is small, and no estimate of what it would bring is known"
     if device.type not in PAYBACK:
         return False, f"torch.compile: no; what it brings on {device.type} is not known"
     needs = PAYBACK[device.type].operations(layers=_layers(model))

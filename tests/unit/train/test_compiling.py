@@ -11,6 +11,8 @@ from training_bench import Bench, same, state_of
 from transformers import AutoModel, DistilBertConfig
 
 from hone.core.errors import RecipeError
+from hone.models.architectures import DanSettings
+from hone.models.dan import Dan, config
 from hone.models.heads import HeadSpec
 from hone.models.model import Model, build_model
 from hone.models.quiet import quiet_loading
@@ -79,3 +81,11 @@ def test_a_compiled_training_learns_the_same(
     assert not same(start, states[0])
     for name, value in states[0].items():
         torch.testing.assert_close(value, states[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_net_is_compiled_where_the_recipe_says_so_alone(tmp_path: Path) -> None:
+    net_config = config(DanSettings(hidden=8, embedding=8), 30)
+    Dan(net_config).save_pretrained(tmp_path)
+    model = build_model(tmp_path, HeadSpec("sequence-mean", ("broken", "refund")))
+    assert compiles("auto", model, tokens=1e30, device=CPU)[0] is False
+    assert compiles(True, model, tokens=1.0, device=CPU)[0] is True
