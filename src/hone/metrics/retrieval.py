@@ -10,26 +10,29 @@ IntArray = NDArray[np.int64]
 QUERIES_AT_ONCE = 256
 
 
-def ranks(queries: NDArray[np.floating], passages: NDArray[np.floating], *, asks: IntArray, own: IntArray) -> IntArray:
+def ranks(
+    queries: NDArray[np.floating], passages: NDArray[np.floating], *, asks: IntArray, own: IntArray
+) -> tuple[IntArray, IntArray]:
     """Rank, from 1, of each pair's passage for its query: how many other passages are at least as near by dot product,
-    those left out that belong to the same query in another pair. int64 [pairs].
+    those left out that belong to the same query in another pair; and which passage is first. Both int64 [pairs].
 
     Args:
         queries: [queries, width], rows that differ.
         passages: [passages, width], rows that differ.
         asks, own: Query and passage of each pair, int64 [pairs].
     """
-    out = np.zeros(len(asks), dtype=np.int64)
+    out, first = np.zeros(len(asks), dtype=np.int64), own.copy()
     order = np.argsort(asks, kind="stable")
     for at in range(0, len(queries), QUERIES_AT_ONCE):
         near = queries[at : at + QUERIES_AT_ONCE] @ passages.T  # [part, passages]
-        first, last = np.searchsorted(asks[order], (at, at + len(near)))
-        pairs = order[first:last]
+        begin, end = np.searchsorted(asks[order], (at, at + len(near)))
+        pairs = order[begin:end]
         row = asks[pairs] - at
         reached = near[row, own[pairs]]
         near[row, own[pairs]] = -np.inf  # what belongs to a query stands in no other answer's way
         out[pairs] = 1 + (near[row] >= reached[:, None]).sum(axis=1)
-    return out
+        first[pairs] = np.where(out[pairs] > 1, near[row].argmax(axis=1), own[pairs])
+    return out, first
 
 
 def recall_at(ranked: NDArray[np.number], k: int) -> float | None:

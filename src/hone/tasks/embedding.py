@@ -223,7 +223,7 @@ class SentenceEmbedding:
         if "score" in columns:
             out[:, 0] = columns["score"]
         else:
-            out[:, 2] = _ranks(texts, columns)
+            out[:, 2], _ = _ranks(texts, columns)
         if "negative" in columns:
             out[:, 3] = out[:, 1] - (texts[:, 0] * texts[:, 2]).sum(1)
         return out
@@ -243,19 +243,17 @@ class SentenceEmbedding:
         }
 
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        if "score" not in columns:
+            return _found(predictions, columns)
         tally = self.tally(predictions, columns)
         shown = [BETWEEN.join(pair) for pair in zip(columns["text_a"], columns["text_b"], strict=True)]
-        if "score" in columns:
-            gold = tally[:, 0]
-            said = np.sort(gold)[np.argsort(np.argsort(tally[:, 1], kind="stable"))]  # the score of a pair so far up
-            off = np.abs(gold - said)
-            off = np.where(off > OFF * gold.std(), off, 0.0)
-            words = [f"{value:.4g}" for value in gold]
-            given = [f"{value:.4g}" if far else word for value, far, word in zip(said, off, words, strict=True)]
-            return Scored({"similarity_by_score": _by_score(tally)}, off, shown, words, given)
-        rank = tally[:, 2].astype(np.int64)
-        given = [f"{place}" for place in rank]
-        return Scored({"ranks": _rank_table(rank)}, 1 - 1 / rank, shown, ["1"] * len(rank), given)
+        gold = tally[:, 0]
+        said = np.sort(gold)[np.argsort(np.argsort(tally[:, 1], kind="stable"))]  # the score of a pair so far up
+        off = np.abs(gold - said)
+        off = np.where(off > OFF * gold.std(), off, 0.0)
+        words = [f"{value:.4g}" for value in gold]
+        given = [f"{value:.4g}" if far else word for value, far, word in zip(said, off, words, strict=True)]
+        return Scored({"similarity_by_score": _by_score(tally)}, off, shown, words, given)
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         return bool(abs(one["similarity"] - other["similarity"]) < SAME)
@@ -274,8 +272,18 @@ def _name(ids: Sequence[int]) -> int:
     return int.from_bytes(raw, "little", signed=True)
 
 
-def _ranks(texts: FloatArray, columns: Columns) -> IntArray:
-    """Of pairs of texts [examples, 2 or 3, width], each text looked for once."""
+def _found(predictions: Sequence[Prediction], columns: Columns) -> Scored:
+    """Where the second text of each pair stands among all, and what stands first in its place."""
+    texts = np.array([prediction["embeddings"] for prediction in predictions])
+    rank, first = _ranks(texts, columns)
+    passages = np.unique(np.array(columns["text_b"], dtype=object))
+    said = passages[first].tolist()
+    return Scored({"ranks": _rank_table(rank)}, 1 - 1 / rank, columns["text_a"], columns["text_b"], said)
+
+
+def _ranks(texts: FloatArray, columns: Columns) -> tuple[IntArray, IntArray]:
+    """Of pairs of texts [examples, 2 or 3, width], each text looked for once; of the texts in their order, the first
+    found."""
     _, first, asks = np.unique(np.array(columns["text_a"], dtype=object), return_index=True, return_inverse=True)
     _, second, own = np.unique(np.array(columns["text_b"], dtype=object), return_index=True, return_inverse=True)
     return retrieval.ranks(texts[first, 0], texts[second, 1], asks=asks.reshape(-1), own=own.reshape(-1))
@@ -293,7 +301,8 @@ def _by_score(tally: FloatArray) -> Grid:
 
 
 def _rank_table(rank: IntArray) -> Grid:
-    edges = [0, *RANKS, int(max(RANKS[-1] + 1, rank.max(initial=0)))]
+    most = int(rank.max(initial=1))
+    edges = [0, *(edge for edge in RANKS if edge < most), most]
     rows: list[list[Cell]] = []
     for low, high in itertools.pairwise(edges):
         count = int(((rank > low) & (rank <= high)).sum())

@@ -12,7 +12,8 @@ from hone.metrics.retrieval import graded_ndcg_at, mean_reciprocal_rank, ndcg_at
 def test_a_rank_counts_what_is_at_least_as_near() -> None:
     passages = np.eye(4)
     queries = np.array([[0.9, 0.5, 0.1, 0.2], [0.1, 0.3, 0.3, 0.0]])
-    found = ranks(queries, passages, asks=np.array([0, 0, 1]), own=np.array([0, 3, 2]))
+    found, first = ranks(queries, passages, asks=np.array([0, 0, 1]), own=np.array([0, 3, 2]))
+    assert first.tolist() == [0, 1, 1]
     assert found.tolist() == [1, 2, 2]  # the first query's other passage stands in no way; an equal one does
 
 
@@ -20,10 +21,11 @@ def test_ranks_of_many_queries_are_those_of_each_alone() -> None:
     rng = np.random.default_rng(0)
     queries, passages = rng.normal(size=(600, 8)), rng.normal(size=(50, 8))
     own = rng.integers(0, 50, 600)
-    found = ranks(queries, passages, asks=np.arange(600), own=own)
+    found, first = ranks(queries, passages, asks=np.arange(600), own=own)
     scores = queries @ passages.T
     alone = [1 + int(np.delete(row >= row[o], o).sum()) for row, o in zip(scores, own, strict=True)]
     assert found.tolist() == alone
+    assert first.tolist() == (queries @ passages.T).argmax(axis=1).tolist()
 
 
 def test_measures_of_ranks() -> None:

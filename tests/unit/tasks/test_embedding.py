@@ -1,0 +1,84 @@
+"""What an embedding task says of its answers: ranks, mistakes, losses that know which texts are equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hone.tasks.embedding import SentenceEmbedding
+from hone.tasks.embedding_losses import contrastive, cosent, embedding_loss, triplet
+from hone.tasks.make import make_task
+from hone.tasks.protocol import Prediction
+from hone.tasks.rows import Rows
+from hone.tasks.settings import SentenceEmbeddingSettings
+
+
+@pytest.fixture(scope="module")
+def task(tiny_base: Path) -> SentenceEmbedding:
+    made = make_task("sentence-embedding", SentenceEmbeddingSettings(), labels=(), folder=tiny_base)
+    assert isinstance(made, SentenceEmbedding)
+    return made
+
+
+def pair(one: list[float], other: list[float]) -> Prediction:
+    return {"similarity": float(np.dot(one, other)), "embeddings": [one, other], "truncated": False}
+
+
+def test_a_pair_whose_text_is_not_found_first_shows_what_was(task: SentenceEmbedding) -> None:
+    predictions = [pair([1.0, 0.0], [0.6, 0.8]), pair([0.0, 1.0], [0.8, 0.6])]
+    columns = {"text_a": ["east", "north"], "text_b": ["north by east", "east by north"]}
+    scored = task.scored(predictions, columns)
+    assert scored.said == ["east by north", "north by east"]
+    assert scored.badness.tolist() == [0.5, 0.5]
+    assert task.measures(task.tally(predictions, columns))["mrr"] == 0.5
+
+
+def test_pairs_with_scores_have_no_ranks(task: SentenceEmbedding) -> None:
+    predictions = [pair([1.0, 0.0], [1.0, 0.0]), pair([0.0, 1.0], [1.0, 0.0])]
+    columns = {"text_a": ["a", "b"], "text_b": ["c", "d"], "score": [5.0, 1.0]}
+    measures = task.measures(task.tally(predictions, columns))
+    assert measures["spearman"] == pytest.approx(1.0)
+    assert measures["mrr"] is None
+
+
+def test_equal_negatives_leave_nothing_to_tell_apart() -> None:
+    unit = torch.nn.functional.normalize(torch.randn(2, 2, 4), dim=2)
+    assert float(contrastive(unit, torch.tensor([[0, 1], [2, 1]]), temperature=0.1)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_triplet_that_is_far_enough_apart_costs_nothing() -> None:
+    unit = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
+    assert float(triplet(unit, margin=0.2)) == 0.0
+    assert float(triplet(unit, margin=1.5)) == pytest.approx(0.5)
+
+
+def test_pairs_of_equal_scores_are_in_no_order() -> None:
+    assert float(cosent(torch.randn(3, 2, 4), torch.ones(3), temperature=0.1)) == 0.0
+
+
+def test_the_loss_of_several_sizes_is_their_mean() -> None:
+    torch.manual_seed(1)
+    texts, batch = torch.randn(4, 2, 8), {"names": torch.arange(8)}
+    sizes = [
+        float(embedding_loss(texts[:, :, :size], batch, settings=SentenceEmbeddingSettings())) for size in (2, 4, 8)
+    ]
+    whole = float(embedding_loss(texts, batch, settings=SentenceEmbeddingSettings(matryoshka=[2, 4])))
+    assert whole == pytest.approx(sum(sizes) / 3, rel=1e-5)
+
+
+def test_equal_texts_bear_one_name_and_negatives_may_serve_twice(task: SentenceEmbedding) -> None:
+    columns = {"text_a": ["my card", "refund"], "text_b": ["refund", "the screen"], "negative": ["new", "new"]}
+    rows = Rows(task.encode(columns, purpose="learn"))
+    assert task.once(rows, 0)[1] == task.once(rows, 1)[0]
+    assert len({*task.once(rows, 0), *task.once(rows, 1)}) == 3
+
+
+def test_texts_of_a_row_are_read_apart(task: SentenceEmbedding) -> None:
+    rows = Rows(task.encode({"text_a": ["my card"], "text_b": ["the screen is broken"]}, purpose="learn"))
+    alone = Rows(task.encode({"text": ["my card", "the screen is broken"]}, purpose="predict"))
+    together = task.collate(rows, np.array([0]))
+    assert torch.equal(together["input_ids"], task.collate(alone, np.arange(2))["input_ids"])
+    assert together["texts"].tolist() == [2]
