@@ -53,10 +53,20 @@ def rows_for(task: str) -> list[dict[str, Any]]:
                 "text-regression": {"text": text, **score},
                 "text-pair-regression": {**pair, **score},
                 "multi-label-classification": {"text": text, **labels},
+                "span-classification": {"text": text, "entities": nested(text)},
                 "intent-and-slots": {"tokens": text.split(), **slots, "label": label},
             }[task]
         )
     return rows
+
+
+def nested(text: str) -> list[dict[str, Any]]:
+    """The first two words, and the second one where it names a thing."""
+    first, second = text.split()[:2]
+    entities = [{"start": 0, "end": len(first) + 1 + len(second), "label": "begin"}]
+    if second in THINGS:
+        entities.append({"start": len(first) + 1, "end": len(first) + 1 + len(second), "label": "thing"})
+    return entities
 
 
 GOOD = {
@@ -67,6 +77,7 @@ GOOD = {
     "text-pair-regression": ("spearman", 0.4),
     "multi-label-classification": ("micro_f1", 0.65),
     "intent-and-slots": ("frame_accuracy", 0.8),
+    "span-classification": ("entity_f1", 0.8),
 }
 COMPRESSED = {"name": "int8"}
 

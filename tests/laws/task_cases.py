@@ -85,6 +85,7 @@ def columns_for(kind: Any) -> Columns:
             "context": " ".join(words),
             "question": f"where is {words[-1]}",
             "answers": [{"text": words[len(before)], "start": _span(words, len(before))["start"]}] if i % 6 else [],
+            "entities": _nested(words, len(before), label) if i % 6 else [],
             "negative": " ".join(rng.permutation(FILLERS)[:4]),
             "score": 10.0 + sorted(SIGNALS).index(label),
         }
@@ -92,6 +93,12 @@ def columns_for(kind: Any) -> Columns:
             made["text_b"] = " ".join(words[::-1][:4])
             out[wanted.name].append(made.get(wanted.name, made.get(wanted.kind)))
     return out
+
+
+def _nested(words: list[str], place: int, label: str) -> list[dict[str, Any]]:
+    """Two words as an entity, and the first of them as another."""
+    inner, last = _span(words, place), _span(words, place + 1)
+    return [{**inner, "label": "inner"}, {"start": inner["start"], "end": last["end"], "label": label}]
 
 
 def least_inputs(kind: Any) -> dict[str, Any]:

@@ -51,7 +51,18 @@ class Lesson:
 
 
 def lesson(start: Start) -> Lesson:
-    """Ask the bundle what it says of every row; before anything of its model is changed."""
+    """Ask the bundle what it says of every row; before anything of its model is changed.
+
+    Raises:
+        RecipeError: There is nothing to ask about, or its answers cannot be learned from.
+    """
+    if start.task.says == "spans":
+        raise RecipeError(
+            f"training on the scores of {start.task.name}",
+            expected="a task whose rows have few scores; here every stretch of a text has one",
+            fix="Take a method that trains nothing: vocabulary, int8, onnx, or one with num_train_epochs: 0.",
+            code="compress.spans",
+        )
     rows, labeled, keys = rows_taught(start)
     start.run.progress.begin("asking the teacher", total=len(rows), unit="row")
     engine = start.teacher or TorchEngine(start.model, pick_device(start.run.device))
@@ -144,6 +155,7 @@ def _with_any_target(data: Dataset, task: Task) -> Dataset:
         "labels": lambda _: [],
         "score": lambda _: 0.0,
         "answers": lambda _: [],
+        "entities": lambda _: [],
         "tags": lambda words: ["O"] * len(words),
     }
     inputs = columns[task.inputs[0].name]

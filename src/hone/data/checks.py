@@ -118,8 +118,16 @@ def label_counts(dataset: Dataset, target: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     for _, values in _parts(dataset, target):
         for value in values:
-            counts.update([value] if isinstance(value, str) else value)
+            counts.update(labels_of(value))
     return counts
+
+
+def labels_of(value: Any) -> list[str]:
+    """The labels of a target: itself, those of a list, or those of the entities in one; of answers none."""
+    if isinstance(value, str):
+        return [value]
+    each = (one.get("label") if isinstance(one, dict) else one for one in value) if isinstance(value, list) else ()
+    return [one for one in each if isinstance(one, str)]
 
 
 def require_teachable(train: Dataset, target: Field) -> None:
@@ -132,7 +140,7 @@ def require_teachable(train: Dataset, target: Field) -> None:
         _require_rows(train, "examples")
     elif target.kind == "score":
         _require_two_numbers(train, target.name)
-    elif target.kind == "labels":
+    elif target.kind in ("labels", "entities"):
         _require_a_label(train, target.name)
     elif target.kind == "answers":
         _require_an_answer(train, target.name)
@@ -215,7 +223,7 @@ def require_known_labels(labels: Sequence[str], other: Dataset, target: str) -> 
     places: dict[str, list[int]] = {}
     for at, values in _parts(other, target):
         for i, value in enumerate(values, start=at):
-            for label in {value} - known if isinstance(value, str) else set(value) - known:
+            for label in set(labels_of(value)) - known:
                 places.setdefault(label, []).append(i)
     if not places:
         return

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hone.core.errors import DataError
-from hone.data.checks import input_hashes
+from hone.data.checks import input_hashes, labels_of
 from hone.data.dataset import Dataset
 
 
@@ -34,7 +33,7 @@ def carve_validation(
     taught: list[set[tuple[str, str]]] = [set() for _ in first]  # labels or tags of each group of equal inputs
     for target, values in columns.items():
         for value, g in zip(values, group, strict=True):
-            taught[g] |= {(target, one) for one in _taught(value)}
+            taught[g] |= {(target, one) for one in labels_of(value)}
     leading = columns.get(targets[0], [None] * len(dataset))
     by_stratum: dict[str, list[int]] = {}
     for row in first:  # a group counts where its first row stands
@@ -62,13 +61,6 @@ def carve_validation(
         dataset.take(np.flatnonzero(~validation), name="train"),
         dataset.take(np.flatnonzero(validation), name="validation"),
     )
-
-
-def _taught(value: Any) -> set[str]:
-    """The labels or tags of a target; numbers and answers teach no label."""
-    if isinstance(value, str):
-        return {value}
-    return {one for one in value if isinstance(one, str)} if isinstance(value, list) else set()
 
 
 def _give_back(taught: list[set[tuple[str, str]]], chosen: NDArray[np.bool_]) -> None:

@@ -22,6 +22,7 @@ ARROW: dict[Kind, pa.DataType] = {
     "score": pa.float64(),
     "span": pa.struct([("start", pa.int64()), ("end", pa.int64())]),
     "answers": pa.list_(pa.struct([("text", pa.string()), ("start", pa.int64())])),
+    "entities": pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string())])),
 }
 EXPECTED: dict[Kind, str] = {
     "text": "text",
@@ -32,6 +33,7 @@ EXPECTED: dict[Kind, str] = {
     "score": "a finite number",
     "span": "an object with start and end, in characters of the text, end exclusive",
     "answers": "a list of objects with text and start, as they stand in the context; empty where there is no answer",
+    "entities": "a list of objects with start and end, in characters of the text, end exclusive, and a label",
 }
 _BIO = re.compile(r"O|[BI]-.+")
 _OTHER_SCHEME = re.compile(r"[MESLU]-.+")
@@ -91,6 +93,7 @@ class RowChecker:
             )
         faults += self._spans(raw, values, file=file, line=line)
         faults += self._answers(values, file=file, line=line)
+        faults += self._entities(raw, values, file=file, line=line)
         return values, faults
 
     def _spans(self, raw: Mapping[str, Any], values: Mapping[str, Any], *, file: str, line: int) -> list[Fault]:
@@ -120,6 +123,17 @@ class RowChecker:
             if (wrong := astray(answer, values["context"]))
         ]
 
+    def _entities(self, raw: Mapping[str, Any], values: Mapping[str, Any], *, file: str, line: int) -> list[Fault]:
+        """Entities that do not lie in the text, or are not what the row says stands there."""
+        return [
+            Fault("data.entity-place", f"{wrong} at place {i + 1} of the list", EXPECTED["entities"], file=file,
+                  line=line, field=self.names[field.name])
+            for field in self.fields
+            if field.kind == "entities" and "text" in values and field.name in values
+            for i, entity in enumerate(raw[self.names[field.name]])
+            if (wrong := misplaced(entity, values["text"], stated=entity))
+        ]  # fmt: skip
+
     def _value(self, raw: Any, kind: Kind) -> tuple[Any, str]:
         """The value as kept, and what is wrong with it (empty when nothing is)."""
         if raw is None:
@@ -136,6 +150,8 @@ class RowChecker:
             return span_of(raw)
         if kind == "answers":
             return _answer_list(raw)
+        if kind == "entities":
+            return _entity_list(raw)
         if self.all_text and isinstance(raw, str):
             raw = [part.strip() for part in raw.split("|")] if kind == "labels" and raw.strip() else raw.split()
         return _label_set(raw) if kind == "labels" else _words(raw, kind)
@@ -204,6 +220,20 @@ def _answer_list(raw: Any) -> tuple[Any, str]:
             return None, f"{broken} at place {i + 1} of the list"
         found.append({"text": text, "start": start})
     return found, ""
+
+
+def _entity_list(raw: Any) -> tuple[Any, str]:
+    """Labeled spans in the order of the text, each once; the label may be called ``type``."""
+    if not isinstance(raw, list | tuple):
+        return None, _described(raw)
+    found: set[tuple[int, int, str]] = set()
+    for i, one in enumerate(raw):
+        span, wrong = span_of(one)
+        label, odd = ("", wrong) if wrong else _label(one.get("label", one.get("type", "")))
+        if odd:
+            return None, f"{odd} at place {i + 1} of the list"
+        found.add((span["start"], span["end"], label))
+    return [{"start": start, "end": end, "label": label} for start, end, label in sorted(found)], ""
 
 
 def astray(answer: Mapping[str, Any], context: str) -> str:

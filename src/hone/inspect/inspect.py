@@ -189,7 +189,7 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = value[0]["text"]
+        value = value[0].get("text") or [one["label"] for one in value]
     text = value if isinstance(value, str) else " ".join(value)
     return text if len(text) <= SHOWN else text[:SHOWN] + " […]"
 
@@ -238,6 +238,8 @@ def _tokens(
         measures.append(Measure(name="over_length_share", value=long, n=len(lengths[name]), better="lower", slice=name))
         if long and task.settings.long_text == "truncate":
             warn("long", share=f"{long:.1%}", split=warn.split(name), limit=task.max_tokens)
+        if "lost" in part.table.column_names and (lost := int(part.scalar("lost").sum())):
+            warn("lost", count=f"{lost:,}", split=warn.split(name))
         ids, _ = part.ragged("input_ids")
         count = max(1, len(ids) - len(part) * (len(task.tokenizer.prefix) + len(task.tokenizer.suffix)))
         unknown = int(np.sum(ids == task.tokenizer.unk_id)) / count if task.tokenizer.unk_id is not None else 0.0

@@ -30,6 +30,7 @@ HEADS = Table(
         "span": "hone.models.heads:SpanScores",
         "embedding-cls": "hone.models.heads:FirstState",
         "embedding-mean": "hone.models.heads:MeanState",
+        "global-pointer": "hone.models.pointer:GlobalPointer",
         "token-linear": "hone.models.heads:TokenLogits",
         "token-tagging": "hone.models.heads:Tagging",
         "sentence-and-words": "hone.models.heads:SentenceAndWords",
@@ -99,7 +100,7 @@ class MeanPooled(Head):
     def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.linear = _linear(width, len(labels))
+        self.linear = linear_layer(width, len(labels))
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         return {"logits": self.linear(self.dropout(mean_state(states, batch["attention_mask"])))}
@@ -139,7 +140,7 @@ class MarkerStates(Head):
     def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.linear = _linear(2 * width, len(labels))
+        self.linear = linear_layer(2 * width, len(labels))
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         both = at_words(states, batch["marker_positions"]).flatten(1)  # [batch, 2 * width]
@@ -160,7 +161,7 @@ class SpanScores(Head):
     def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.linear = _linear(width, len(labels))
+        self.linear = linear_layer(width, len(labels))
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         places = at_words(states, batch["answer_positions"])  # [batch, places, width]
@@ -209,7 +210,7 @@ class Tagging(Head):
         inside = width + (len(SHAPE_SIZES) * SHAPE_WIDTH if word_shape else 0)
         self.dropout = nn.Dropout(dropout)
         self.context: nn.Module | None = WordLstm(inside, context // 2) if context else None
-        self.linear = _linear(context or inside, len(labels))
+        self.linear = linear_layer(context or inside, len(labels))
         self.chain = ChainParameters(labels) if crf else None
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
@@ -315,7 +316,8 @@ def at_words(states: Tensor, word_positions: Tensor) -> Tensor:
     return states.gather(1, word_positions.unsqueeze(2).expand(-1, -1, states.shape[2]))
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
+def linear_layer(inputs: int, outputs: int) -> nn.Linear:
+    """A new linear layer, initialized as BERT's."""
     layer = nn.Linear(inputs, outputs)
     nn.init.normal_(layer.weight, std=0.02)
     nn.init.zeros_(layer.bias)

@@ -86,6 +86,14 @@ task:
   unknown_label: null          # or the intent of requests that none of the others fits
   long_text: window            # read whole in overlapping windows; or truncate, or refuse
 """,
+    "span-classification": """\
+task:
+  name: span-classification
+  efficient: true              # false compares the ends of a span by each label's own weights
+  max_length: 128              # tokens; a window's scores grow with its square
+  long_text: window            # read whole in overlapping windows; or truncate, or refuse
+  stride: 64                   # tokens that neighboring windows share; longer entities may be lost
+""",
 }
 
 ROWS = {
@@ -100,6 +108,8 @@ ROWS = {
     "sentence-embedding": '{"text_a": "where is my card", "text_b": "Cards take five days to arrive."}',
     "token-classification": '{"tokens": ["Ada", "lives", "in", "Turin"], "tags": ["B-PER", "O", "O", "B-LOC"]}',
     "intent-and-slots": '{"tokens": ["fly", "to", "Rome"], "tags": ["O", "O", "B-city"], "label": "book_flight"}',
+    "span-classification": '{"text": "Bank of China", "entities": [{"start": 0, "end": 13, "label": "ORG"}, '
+    '{"start": 8, "end": 13, "label": "LOC"}]}',
 }
 
 COLUMNS = {
@@ -113,6 +123,7 @@ COLUMNS = {
     "sentence-embedding": "{text_a: question, text_b: passage}",
     "token-classification": "{tokens: words, tags: ner}",
     "intent-and-slots": "{tokens: words, tags: slots, label: intent}",
+    "span-classification": "{text: sentence, entities: spans}",
 }
 
 SETTINGS = {
@@ -126,6 +137,7 @@ SETTINGS = {
     "sentence-embedding": "    num_train_epochs: 3\n    learning_rate: 1e-4\n",
     "token-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
     "intent-and-slots": "    num_train_epochs: 5\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
+    "span-classification": "    num_train_epochs: 5\n    learning_rate: 2e-4\n    head_learning_rate: 1e-3\n",
 }
 
 

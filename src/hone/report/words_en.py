@@ -26,6 +26,7 @@ WORDS: dict[str, str] = {
     "f1_answerable": "F1 where there is an answer",
     "unanswerable_recall": "Unanswerable found",
     "relation_f1": "Relation F1",
+    "overlapping_recall": "Recall of overlapping entities",
     "frame_accuracy": "Intent and slots both right",
     "intent_accuracy": "Intent accuracy",
     "slot_f1": "Slot F1",
@@ -76,6 +77,7 @@ WORDS: dict[str, str] = {
     "about.f1_answerable": "F1 of the questions that have an answer.",
     "about.unanswerable_recall": "Share of the questions without an answer that got none.",
     "about.relation_f1": "Mean F1 of the relations without the one that means none; a relation counts as right in its right direction alone.",
+    "about.overlapping_recall": "Share of the annotated entities that overlap another which were found.",
     "about.frame_accuracy": "Share of examples whose intent and every slot are right.",
     "about.intent_accuracy": "Share of examples whose intent is right, whatever their slots.",
     "about.slot_f1": "A slot counts when its type and both ends are right.",
@@ -334,6 +336,7 @@ WORDS: dict[str, str] = {
     "warn.empty": "Empty texts in {split}: {count}.",
     "warn.illegal_bio": "Illegal BIO tags in {split}: {count} (the first, {tag} in line {line}, continues nothing). Each is read as the beginning of an entity.",
     "warn.long": "{share} of the texts of {split} are longer than {limit} tokens and are cut under long_text: truncate. Set long_text to window to read them whole.",
+    "warn.lost": "Entities of {split} that no row holds whole: {count}. They begin or end within a token, or reach beyond what one window reads; training does not see them, and they cannot be found.",
     "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: its tokenizer does not know {shares} of the tokens. Choose a base that was trained on it.",
     "warn.cut": "Texts cut before the model read them: {cut} of {count}. Raise max_length, or set long_text to window.",
 }

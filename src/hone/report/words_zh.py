@@ -26,6 +26,7 @@ WORDS: dict[str, str] = {
     "f1_answerable": "有答案问题的 F1",
     "unanswerable_recall": "无答案问题的召回率",
     "relation_f1": "关系 F1",
+    "overlapping_recall": "重叠实体的召回率",
     "frame_accuracy": "意图与槽位全对率",
     "intent_accuracy": "意图准确率",
     "slot_f1": "槽位 F1",
@@ -76,6 +77,7 @@ WORDS: dict[str, str] = {
     "about.f1_answerable": "有答案的问题的 F1。",
     "about.unanswerable_recall": "没有答案的问题中，模型也没有给出答案的比例。",
     "about.relation_f1": "除表示无关系的标签外，各关系 F1 的平均；只有方向也正确的关系才算正确。",
+    "about.overlapping_recall": "与其他实体重叠的标注实体中被找出的比例。",
     "about.frame_accuracy": "意图和全部槽位都正确的样本所占比例。",
     "about.intent_accuracy": "意图正确的样本所占比例，不论槽位。",
     "about.slot_f1": "类型和首尾边界全部正确的槽位才算对。",
@@ -331,6 +333,7 @@ WORDS: dict[str, str] = {
     "warn.empty": "{split} 中有 {count} 条空文本。",
     "warn.illegal_bio": "{split} 中有 {count} 个不合法的 BIO 标签（首个为第 {line} 行的 {tag}，前面没有可接续的实体）；均按实体开头处理。",
     "warn.long": "{split} 中有 {share} 的文本超过 {limit} 个 token，在 long_text: truncate 下会被截断。将 long_text 设为 window 可读取全文。",
+    "warn.lost": "{split}中没有任何一行能完整容纳的实体：{count} 个。它们的首尾落在某个 token 之内，或超出一个窗口读取的范围；训练看不到它们，也无法被找出。",
     "warn.unknown": "基座模型 {base} 不认识这种语言：不认识的 token 占 {shares}。请换用在该语言上训练过的基座。",
     "warn.cut": "{count} 条文本中有 {cut} 条在模型读取前被截断。请调大 max_length，或将 long_text 设为 window。",
 }

@@ -204,3 +204,18 @@ class IntentAndSlotsSettings(TokenClassificationSettings, UnknownSettings):
     head: Literal["linear", "crf"] = "crf"
     slots: list[str] | None = None
     slot_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+
+class SpanClassificationSettings(TextSettings):
+    """Settings of ``span-classification``.
+
+    Attributes:
+        long_text: As of ``text-classification``; an entity is found where a window holds it whole.
+        head_size: Numbers by which the first and the last token of a stretch are compared.
+        efficient: One comparison for all labels, which then differ by a sum over both ends: fewer weights where labels
+            are many.
+    """
+
+    long_text: LongText = "window"
+    head_size: Annotated[int, Field(ge=2, multiple_of=2)] = 64
+    efficient: bool = True

@@ -17,6 +17,7 @@ TASKS = Table(
         "sentence-embedding": "hone.tasks.embedding:SentenceEmbedding",
         "token-classification": "hone.tasks.tagging:TokenClassification",
         "intent-and-slots": "hone.tasks.intent_and_slots:IntentAndSlots",
+        "span-classification": "hone.tasks.span_classification:SpanClassification",
     },
     group="hone.tasks",
 )
@@ -34,6 +35,7 @@ SETTINGS = Table(
         "sentence-embedding": "hone.tasks.settings:SentenceEmbeddingSettings",
         "token-classification": "hone.tasks.settings:TokenClassificationSettings",
         "intent-and-slots": "hone.tasks.settings:IntentAndSlotsSettings",
+        "span-classification": "hone.tasks.settings:SpanClassificationSettings",
     },
     group="hone.tasks.settings",
 )

@@ -102,8 +102,8 @@ def scored(
     entity, token, _ = np.split(counts.sum(axis=0), [split, split + 3 * len(tags)])
     hit = [_entity_hits(*row) for row in zip(gold, predicted, sure, strict=True)]
     tables = {
-        "per_entity": _table(entity, kinds),
-        "per_token": _table(token, tags),
+        "per_entity": label_table(entity, kinds),
+        "per_token": label_table(token, tags),
         "confusion": _confusion(gold, predicted, tags),
         **(calibration_tables(*map(np.concatenate, zip(*hit, strict=True))) if hit else {}),
     }
@@ -123,7 +123,8 @@ def _entities(words: Sequence[str], tags: Sequence[str], *, join: Join) -> str:
     return " · ".join(found) or "–"
 
 
-def _table(counts: FloatArray, names: Sequence[str]) -> Grid:
+def label_table(counts: FloatArray, names: Sequence[str]) -> Grid:
+    """F1, precision, recall and support of each name, of counts [3 x names]."""
     precision, recall, f1, support = per_label(counts)
     rows: list[list[Cell]] = [
         [name, float(f1[i]), float(precision[i]), float(recall[i]), int(support[i])] for i, name in enumerate(names)

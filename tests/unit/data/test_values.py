@@ -242,3 +242,28 @@ def test_answers_stand_in_their_context(answers: Any, code: str) -> None:
 def test_answers_are_read_as_the_hub_has_them() -> None:
     assert checked("answers", {"text": ["cat"], "answer_start": [4]}) == [{"text": "cat", "start": 4}]
     assert checked("answers", {"text": [], "answer_start": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("entities", "code"),
+    [
+        ([{"start": 4, "end": 7, "label": "animal"}, {"start": 0, "end": 7, "type": "phrase", "text": "the cat"}], ""),
+        ([], ""),
+        ([{"start": 4, "end": 8, "label": "animal"}], "data.entity-place"),
+        ([{"start": 4, "end": 4, "label": "animal"}], "data.entity-place"),
+        ([{"start": 0, "end": 3, "label": "animal", "text": "cat"}], "data.entity-place"),
+        ([{"start": 0, "end": 3}], "data.entities-kind"),
+        ([{"start": 0, "label": "animal"}], "data.entities-kind"),
+        ([["animal", 0, 3]], "data.entities-kind"),
+        ({"start": 0, "end": 3, "label": "animal"}, "data.entities-kind"),
+    ],
+)
+def test_entities_lie_in_the_text_and_have_labels(entities: Any, code: str) -> None:
+    checker = RowChecker((Field("text", "text"), Field("entities", "entities")), columns={})
+    values, faults = checker.check({"text": "the cat", "entities": entities}, file="f", line=2)
+    assert [(fault.code, fault.field, fault.line) for fault in faults] == ([(code, "entities", 2)] if code else [])
+    if entities and not code:
+        assert values["entities"] == [
+            {"start": 0, "end": 7, "label": "phrase"},
+            {"start": 4, "end": 7, "label": "animal"},
+        ]

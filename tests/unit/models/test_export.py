@@ -32,6 +32,7 @@ CASES = {
     "distilbert": HeadSpec("sequence-mean", LABELS),
     "xlm-roberta": HeadSpec("token-tagging", LABELS, TAGGING),
     "camembert": HeadSpec("sentence-and-words", ("ask", "tell"), {"tags": LABELS, **TAGGING}),
+    "ernie": HeadSpec("global-pointer", LABELS, {"size": 8, "efficient": True}),
 }
 SHAPES = [(1, 1, 1), (1, 9, 4), (5, 3, 3), (2, 17, 7), (33, 40, 11)]  # rows, tokens, words
 

@@ -159,6 +159,7 @@ def test_every_head_says_what_transformers_alone_gets() -> None:
     assert gives == {
         "embedding-cls": ("AutoModel", "hidden"),
         "embedding-mean": ("AutoModel", "hidden"),
+        "global-pointer": ("AutoModel", "hidden"),
         "sentence-and-words": ("AutoModel", "hidden"),
         "sequence-cls": ("AutoModelForSequenceClassification", "logits"),
         "sequence-markers": ("AutoModel", "hidden"),
