@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import shutil
@@ -13,12 +12,13 @@ from typing import Any
 
 import torch
 
-from hone.core.errors import HoneError
+from hone.core.errors import BundleError, HoneError
 from hone.core.lineage import digest_value
 from hone.models.architectures import ARCHITECTURES, Architecture, BertSettings, NewBase
 from hone.models.base import Base, digest_base
 from hone.models.learned_tokenizer import learn_tokenizer
 from hone.models.quiet import quiet_loading
+from hone.models.tokenizer import Tokenizer
 
 VERSION = 1  # raised whenever another base is made of the same
 DIGEST = "digest"
@@ -52,8 +52,10 @@ def make_base(new: NewBase, texts: Callable[[], Iterable[str]], *, source: str, 
 
 def _whole(folder: Path) -> bool:
     """Whether all of a base lies there as it was written."""
-    file = folder / DIGEST
-    return file.is_file() and file.read_text(encoding="utf-8") == digest_base(folder)
+    try:
+        return (folder / DIGEST).read_text(encoding="utf-8") == digest_base(folder)
+    except (OSError, UnicodeDecodeError, BundleError):
+        return False
 
 
 def _write(new: NewBase, texts: Iterable[str], *, seed: int, folder: Path) -> None:
@@ -63,8 +65,11 @@ def _write(new: NewBase, texts: Iterable[str], *, seed: int, folder: Path) -> No
         write_base(new, texts, seed=seed, folder=partial)
         (partial / DIGEST).write_text(digest_base(partial), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # a damaged one
-        with contextlib.suppress(FileExistsError):  # another process was first, with the same
+        try:
             os.replace(partial, folder)
+        except OSError:
+            if not _whole(folder):  # else another process was first, with the same
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -73,13 +78,13 @@ def write_base(new: NewBase, texts: Iterable[str], *, seed: int, folder: Path) -
     """Write the files of such a base into ``folder``, in the Hugging Face layout."""
     architecture: Architecture = ARCHITECTURES[new.architecture]
     settings: Any = new.settings
-    tokenizer = learn_tokenizer(settings.tokenizer, texts, max_tokens=settings.max_length)
-    config = _named(architecture.config)(settings, len(tokenizer))
-    config.pad_token_id = tokenizer.pad_token_id
+    tokenizer = Tokenizer(learn_tokenizer(settings.tokenizer, texts, max_tokens=settings.max_length))
+    config = _named(architecture.config)(settings, tokenizer.vocab_size)
+    config.pad_token_id = tokenizer.pad_id
     with torch.random.fork_rng(devices=[]), quiet_loading():
         torch.manual_seed(seed)
         _model(architecture, config).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        tokenizer.save(folder)
 
 
 def _model(architecture: Architecture, config: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 import hone
 from hone.bundle.bundle import Bundle
-from hone.core.errors import RecipeError
+from hone.core.errors import HoneError, RecipeError
 from hone.core.progress import Silent
 from hone.data.dataset import Dataset
 from hone.models.base import Base
@@ -86,7 +86,17 @@ def test_a_base_is_made_once_and_again_where_it_was_damaged() -> None:
     assert weights.stat().st_mtime_ns == written
     weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
     assert made(train=["red red"]).digest == first.digest
+    weights.unlink()
+    assert made(train=["red red"]).digest == first.digest
     assert made(train=["blue blue"]).digest != first.digest
+
+
+def test_a_cache_that_cannot_be_written_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bases").write_text("a file where a folder should be")
+    monkeypatch.setenv("HONE_CACHE", str(tmp_path))
+    with pytest.raises(HoneError) as caught:
+        made(train=["red red"])
+    assert caught.value.code == "cache.not-writable"
 
 
 def test_words_of_tagging_rows_teach_the_tokenizer() -> None:
