@@ -11,6 +11,8 @@ import torch
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import Lineage
 from hone.core.choice import decided, opened
+from hone.models.adapters.adalora import AdaLoraLinear
+from hone.models.adapters.linear import tuned_modules
 from hone.models.adapters.table import METHODS
 from hone.models.base import Base, resolve_base
 from hone.models.model import Model, build_model
@@ -23,7 +25,15 @@ from hone.train.settings import FinetuneSettings
 
 TEXTS = ["i want my money back", "reset the password please", "the screen is broken", "printer broken again now"]
 LABELS = ("broken", "password", "refund")
-SMALL: Mapping[str, dict[str, Any]] = {"top-n": {"layers": 1}}  # where the defaults ask for more
+SMALL: Mapping[str, dict[str, Any]] = {
+    "houlsby": {"bottleneck_size": 8},
+    "p-tuning": {"num_virtual_tokens": 4, "encoder_hidden_size": 8},
+    "p-tuning-v2": {"num_virtual_tokens": 4},
+    "pfeiffer": {"bottleneck_size": 8, "non_linearity": "gelu"},
+    "prefix": {"num_virtual_tokens": 4, "encoder_hidden_size": 8},
+    "prompt": {"num_virtual_tokens": 4},
+    "top-n": {"layers": 1},
+}  # where the defaults ask for more than a tiny base has
 
 
 class Tuned(NamedTuple):
@@ -51,6 +61,11 @@ def tuned(base: Path, method: Mapping[str, Any], folder: Path, *, pooling: str =
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
+        for name, layer in tuned_modules(model.backbone).items():
+            if isinstance(layer, AdaLoraLinear):
+                layer.lora_E[2:5] = 0.0  # ranks that were taken away
+                if name.startswith(("encoder.layer.0", "bert.encoder.layer.0")) and name.endswith("value"):
+                    layer.lora_E.zero_()  # all of them
     lineage = Lineage(parents=(), stage="finetune", recipe={}, recipe_digest="", data=(), seed=1, hone="")
     found = resolve_base(str(base))
     bundle = write_model(folder / "bundle", model, task, lineage=lineage, base=found)

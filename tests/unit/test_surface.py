@@ -32,6 +32,7 @@ def test_the_public_names_are_these() -> None:
         "index",
         "load",
         "load_index",
+        "load_shelf",
         "run",
     ]
     assert dir(hone) == sorted(hone.__all__)

@@ -55,6 +55,7 @@ class Encoder(nn.Module):
         self._noise, self._reads = noise, reads
         self._joints: dict[int, Callable[[Tensor], Tensor]] = {}
         self.fixed = False  # whether no weight changes any more, so that what is made of them can be kept
+        self.lean = False  # whether nothing is made of weights at all, so that other models can share them
         self.frozen = 0  # layers
         self.given: Tensor | None = None  # states after the frozen layers, in place of making them
         self.kernel: KernelName | None = None  # of packed rows, whatever the device; None: the one that fits, if any
@@ -287,6 +288,8 @@ class Encoder(nn.Module):
 
     def _joint(self, layers: Sequence[Any]) -> Callable[[Tensor], Tensor]:
         """``layers`` as one layer, their outputs side by side."""
+        if self.lean:
+            return lambda states: torch.cat([layer(states) for layer in layers], dim=-1)
         made = self._joints.get(id(layers[0]))
         if made is None:
             made = joined(layers)

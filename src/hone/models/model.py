@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -52,6 +52,7 @@ class Model(nn.Module):
         self.types = tells_types(backbone)
         self.noise = Noise()
         self.tuning: tuple[str, Settings] | None = None
+        self.before: Any = None  # see `hone.models.adapters.prompts`
         self._encoder = (quicken(backbone, reads=head.reads, noise=self.noise),)  # registered in the backbone already
         self.register_buffer("token_scores", None, persistent=False)
 
@@ -64,6 +65,9 @@ class Model(nn.Module):
         typed = self._typed(batch)
         if self.token_scores is not None and not typed:  # the table has what tokens of type 0 add to the scores
             return {"logits": mean_scores(self.token_scores, self.head, batch)}
+        if self.before is not None:
+            answered: Outputs = self.head(self.before.states(self, batch), batch)
+            return answered
         if self.encoder is not None:
             self.encoder.given = batch.get("lower_states")
             if self.head.gives == "hidden" and self.encoder.takes(self.embeddings.LayerNorm.weight):
@@ -80,9 +84,17 @@ class Model(nn.Module):
         that a BERT tokenizer stands on does: DistilBERT takes none, RoBERTa's table has one row."""
         return {name: batch[name] for name in ("token_type_ids",) if name in batch and self.types}
 
-    def fix(self) -> Model:
-        """Promise that no weight changes any more: what answering makes of them is then made once."""
+    def fix(self, *, keep: Literal["all", "nothing"] = "all") -> Model:
+        """Promise that no weight changes any more: what answering makes of them is then made once.
+
+        Args:
+            keep: ``nothing`` keeps no copy of a weight in another form, where many models share the weights.
+        """
         self.requires_grad_(False)
+        if keep == "nothing":
+            if self.encoder is not None:
+                self.encoder.lean = True
+            return self
         if self.encoder is not None:
             self.encoder.fixed = True
             if not len(self.encoder.layer):

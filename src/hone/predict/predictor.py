@@ -19,8 +19,10 @@ from hone.data.fields import Field
 from hone.data.values import EXPECTED, misplaced, overlapping, span_of
 from hone.models.adapters.files import ADAPTER_FILE, put_adapter
 from hone.models.adapters.table import METHODS
+from hone.models.base import Base
 from hone.models.model import HEAD_FILE, Model, build_model
 from hone.models.onnx import load_onnx
+from hone.models.tokenizer import Tokenizer
 from hone.predict.bases import find_base
 from hone.predict.batching import score_rows
 from hone.predict.engine import Engine, engine_of
@@ -157,7 +159,7 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
     """
     written = weights_format(bundle)
     if written in ADAPTERS:
-        return _tuned_model(bundle)
+        return tuned_model(bundle, find_base(bundle))
     task = _task(bundle, bundle.path)
     if written == ONNX:
         raise BundleError(
@@ -176,10 +178,10 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
     return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task
 
 
-def _tuned_model(bundle: Bundle) -> tuple[Model, Task]:
-    """The base of an adapter's bundle with the adapter in it; tokenizer and limits are the base's."""
-    base = find_base(bundle)
-    task = _task(bundle, base.folder)
+def tuned_model(bundle: Bundle, base: Base, *, tokenizer: Tokenizer | None = None) -> tuple[Model, Task]:
+    """The base of an adapter's bundle with the adapter in it; limits are the base's, and so is the tokenizer, which may
+    be given where it is open already."""
+    task = _task(bundle, base.folder, tokenizer=tokenizer)
     with torch.random.fork_rng(devices=[]):  # what is drawn anew is replaced by what the files hold
         model = build_model(base.folder, task.head, head_from=_head_file(bundle))
         part = next(part for part in bundle.manifest.parts if part.role == "adapter")
@@ -213,13 +215,13 @@ def _record_of(bundle: Bundle) -> TaskRecord:
     return record
 
 
-def _task(bundle: Bundle, folder: Path) -> Task:
+def _task(bundle: Bundle, folder: Path, *, tokenizer: Tokenizer | None = None) -> Task:
     """The task, with the tokenizer and the limits of the model in ``folder``."""
     record = _record_of(bundle)
     settings, faults = check_settings(SETTINGS[record.name], record.settings)
     if settings is None:
         raise BundleError(f"the bundle's task settings cannot be used: {faults[0]}", code="bundle.manifest")
-    task = make_task(record.name, settings, labels=record.labels, folder=folder)
+    task = make_task(record.name, settings, labels=record.labels, folder=folder, tokenizer=tokenizer)
     decision = next((part.settings for part in bundle.manifest.parts if part.role == "decision"), None)
     if decision is None:
         return task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,12 +11,13 @@ from typing import Any
 
 from hone.bundle.stage import Inputs
 from hone.core.choice import opened
-from hone.core.errors import Fault, did_you_mean
+from hone.core.errors import Fault, MissingExtra, did_you_mean
 from hone.core.settings import Settings
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
 from hone.models.encoder import FAMILIES
 from hone.models.files import own_file, shapes_in
+from hone.models.model import position_limit
 from hone.models.nets import NetConfig
 from hone.tasks.table import TASKS
 from hone.train.depth import depths
@@ -65,6 +67,11 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     if "merge" in inputs.plan and not method.merges:
         found = f"{method.name}, with a stage merge after it: {method.not_merged}"
         faults.append(Fault("merge.method", found, "no such stage", field="method"))
+    if method.trains_with_peft and importlib.util.find_spec("peft") is None:
+        raise MissingExtra("peft", extra="train", needed_for=f"finetune by {method.name}")
+    if method.own_head and _has_transformers_head(inputs):
+        found = f"{method.name}, and a task with a head of transformers' own"
+        faults.append(Fault("recipe.method-head", found, "a head of hone's, such as pooling: mean", field="method"))
     if inputs.base is None or method.name == "full":
         return faults
     shapes, refused = shapes_of(inputs.base.folder), ""
@@ -74,7 +81,27 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         refused, expected = "a base whose layers only hone can open", "a base that transformers opens"
     if refused:
         return [*faults, Fault("recipe.method-base", f"{method.name}, and {refused}", expected, field="method.name")]
-    return faults + [replace(one, field=f"method.{one.field}") for one in method.faults(chosen, shapes)]
+    faults += [replace(one, field=f"method.{one.field}") for one in method.faults(chosen, shapes)]
+    room = position_limit(shapes.config) - method.positions(chosen)
+    if method.positions(chosen) and _longest(inputs, shapes.config) > room:
+        found = f"{method.positions(chosen)}, and rows of up to {_longest(inputs, shapes.config)} tokens"
+        expected = f"task.max_length of at most {room}, for the base reads {position_limit(shapes.config)} positions"
+        faults.append(Fault("recipe.positions", found, expected, field="method.num_virtual_tokens"))
+    return faults
+
+
+def _has_transformers_head(inputs: Inputs) -> bool:
+    settings = inputs.task.settings
+    return getattr(settings, "pooling", None) == "cls" or getattr(settings, "head", None) == "linear"
+
+
+def _longest(inputs: Inputs, config: Any) -> int:
+    """Tokens that a row of the task may have."""
+    assert inputs.base is not None
+    file = inputs.base.folder / "tokenizer_config.json"
+    stated = json.loads(file.read_text(encoding="utf-8")).get("model_max_length") if file.is_file() else None
+    allowed = min(position_limit(config), int(stated or position_limit(config)))
+    return min(getattr(inputs.task.settings, "max_length", None) or allowed, allowed)
 
 
 def _frozen(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:

@@ -14,7 +14,7 @@ from hone.models.heads import Outputs
 from hone.models.model import Model
 from hone.tasks.protocol import Loss, Task
 from hone.tasks.rows import Batch
-from hone.train.techniques import TECHNIQUES
+from hone.train.techniques import OF_METHODS, TECHNIQUES, technique_named
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Technique:
 
 
 class Techniques:
-    """The techniques of one training, in the order the recipe names them.
+    """The techniques of one training, in the order the recipe names them, and last that of its tuning method.
 
     Args:
         chosen: Decided entries of the table.
@@ -111,6 +111,9 @@ class Techniques:
             entry, settings = opened(value, TECHNIQUES)
             self._each.append(entry.make(settings, course))
             self.inside |= entry.inside
+        method, tuning = course.model.tuning or ("", None)
+        if method in OF_METHODS:
+            self._each.append(technique_named(OF_METHODS[method])(tuning, course))
 
     def rates(self) -> dict[str, float]:
         """Those of all, multiplied."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -32,6 +32,8 @@ TECHNIQUES = Table(
     },
     group="hone.techniques",
 )
+
+OF_METHODS = {"adalora": "hone.train.rank_allocation:RankAllocation"}  # what a tuning method does in the loop
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -84,9 +86,15 @@ class TechniqueEntry:
 
     def make(self, settings: Settings, course: Course) -> Technique:
         """The technique in a training."""
-        module, _, name = self.work.partition(":")
-        made: Technique = getattr(importlib.import_module(module), name)(settings, course)
+        made: Technique = technique_named(self.work)(settings, course)
         return made
+
+
+def technique_named(work: str) -> Callable[[Any, Course], Technique]:
+    """The class that ``module:class`` names."""
+    module, _, name = work.partition(":")
+    found: Callable[[Any, Course], Technique] = getattr(importlib.import_module(module), name)
+    return found
 
 
 class CheckpointingSettings(Settings):

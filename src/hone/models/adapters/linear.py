@@ -19,10 +19,23 @@ from hone.models.model import Model
 from hone.models.shapes import linear
 
 ALL_LINEAR = "all-linear"
+PREFIX = "base_model.model."  # what peft puts before the names of a model's modules
 
 
-class TunedLinear(nn.Module):
-    """A linear layer of the base, and beside it what a method learns, under the names that peft saves.
+class Tuned(nn.Module):
+    """A module of the base, here called ``base``, and beside it what a method learns, under the names of its file."""
+
+    def own(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """What is learned, by name."""
+        return ((name, value) for name, value in self.named_parameters() if not name.startswith("base."))
+
+    def saved(self) -> dict[str, Tensor]:
+        """What a file keeps of it, by name."""
+        return dict(self.own())
+
+
+class TunedLinear(Tuned):
+    """A linear layer of the base, and what is beside it.
 
     Args:
         base: Left as it is; it may stand in other models too.
@@ -51,10 +64,6 @@ class TunedLinear(nn.Module):
     def out_features(self) -> int:
         """Outputs."""
         return self.base.out_features
-
-    def own(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """What is learned, by name."""
-        return ((name, value) for name, value in self.named_parameters() if not name.startswith("base."))
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.linear(input, self.weight, self.bias)
@@ -103,6 +112,12 @@ def target_faults(
     ]
 
 
+def targets_in(model: Model, wanted: Iterable[str] | str | None, *, usual: Mapping[str, Any]) -> list[str]:
+    """The names of a model's layers that a method tunes."""
+    backbone: Any = model.backbone
+    return targets(linear_layers(backbone), wanted, usual=usual, kind=backbone.config.model_type)
+
+
 def tune(model: Model, names: Iterable[str], make: Any) -> None:
     """Put ``make(name, layer)`` in the place of each named linear layer of the backbone."""
     layers = linear_layers(model.backbone)
@@ -112,14 +127,15 @@ def tune(model: Model, names: Iterable[str], make: Any) -> None:
         model.encoder.renewed()
 
 
-def tuned_layers(backbone: nn.Module) -> dict[str, TunedLinear]:
+def tuned_modules(backbone: nn.Module) -> dict[str, Tuned]:
     """Those of a backbone, by name."""
-    return {name: module for name, module in backbone.named_modules() if isinstance(module, TunedLinear)}
+    return {name: module for name, module in backbone.named_modules() if isinstance(module, Tuned)}
 
 
 def merged(model: Model) -> Model:
     """Work the adapter into the weights of its layers, in place: plain linear layers as before it."""
-    for name, layer in tuned_layers(model.backbone).items():
+    for name, layer in tuned_modules(model.backbone).items():
+        assert isinstance(layer, TunedLinear)
         replace(model.backbone, name, linear(layer.weight, layer.bias))
     model.tuning = None
     if model.encoder is not None:

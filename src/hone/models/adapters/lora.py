@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
-from hone.models.adapters.linear import TunedLinear, target_faults, targets, tune
-from hone.models.adapters.method import Method, Shapes, freeze_body, linear_layers
+from hone.models.adapters.linear import TunedLinear, target_faults, targets, targets_in, tune
+from hone.models.adapters.method import Method, Shapes, freeze_body
 from hone.models.adapters.usual import LORA_TARGETS
 from hone.models.model import Model
 
@@ -102,7 +102,7 @@ class Lora(Method):
 
     def faults(self, settings: LoraSettings, shapes: Shapes) -> list[Fault]:
         faults = target_faults(shapes, settings.target_modules, usual=LORA_TARGETS)
-        return faults or rank_faults(settings.r, shapes, self._names(settings, shapes), field="r")
+        return faults + rank_faults(settings.r, shapes, self._names(settings, shapes), field="r")
 
     def _names(self, settings: LoraSettings, shapes: Shapes) -> list[str]:
         kind = shapes.config.model_type
@@ -125,12 +125,6 @@ class Lora(Method):
 
     def peft_config(self, settings: LoraSettings, model: Model) -> dict[str, Any]:
         return {"peft_type": "LORA", **settings.model_dump()}
-
-
-def targets_in(model: Model, wanted: list[str] | str | None, *, usual: Mapping[str, Any]) -> list[str]:
-    """The names of a model's layers that a method tunes."""
-    backbone: Any = model.backbone
-    return targets(linear_layers(backbone), wanted, usual=usual, kind=backbone.config.model_type)
 
 
 def rank_faults(rank: int, shapes: Shapes, names: list[str], *, field: str) -> list[Fault]:

@@ -72,6 +72,8 @@ class Method:
         merges: Whether that can be worked into the weights of the base.
         not_merged: Why not.
         peft: Whether peft opens what it writes.
+        own_head: Whether it goes with heads of hone's own alone.
+        trains_with_peft: Whether tuning by it, unlike answering, takes the package.
         excludes: What a technique of the loop may not do beside it (see `hone.train.techniques.DOES`) -> why.
     """
 
@@ -81,6 +83,8 @@ class Method:
     merges: ClassVar[bool] = False
     not_merged: ClassVar[str] = "it has no adapter"
     peft: ClassVar[bool] = False
+    own_head: ClassVar[bool] = False
+    trains_with_peft: ClassVar[bool] = False
     excludes: ClassVar[Mapping[str, str]] = {}
 
     def faults(self, settings: Any, shapes: Shapes) -> list[Fault]:
@@ -106,6 +110,10 @@ class Method:
             settings: Decided ones.
             state: Tensors of an adapter, whose shapes are those that are made; their content is not read.
         """
+
+    def positions(self, settings: Any) -> int:
+        """Positions of the base that are not left to texts."""
+        return 0
 
     def peft_config(self, settings: Any, model: Model) -> dict[str, Any]:
         """What peft's ``adapter_config.json`` says of it, where peft has it."""

@@ -15,3 +15,6 @@ LORA_TARGETS = {
     "deberta": ["in_proj"],
     "deberta-v2": ["query_proj", "value_proj"],
 }
+SCALED = ["key", "value", "output.dense"]
+IA3_TARGETS = {"bert": SCALED, "roberta": SCALED, "xlm-roberta": SCALED, "camembert": SCALED}
+IA3_INNER = {kind: ["output.dense"] for kind in IA3_TARGETS}

@@ -1,0 +1,258 @@
+"""What stands before every text.
+
+``prompt`` (Lester et al. 2021) and ``p-tuning`` (Liu et al. 2021) learn embeddings of tokens that no text has,
+``prefix`` (Li and Liang 2021) and ``p-tuning-v2`` (Liu et al. 2022) keys and values in every layer. What a bundle keeps
+is a table; while it is learned, ``p-tuning`` and ``prefix`` have a network of peft's behind it. As in peft, token types
+are left out: both texts of a pair have the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from hone.core.errors import Fault
+from hone.core.settings import Settings
+from hone.models.adapters.method import Method, Shapes, freeze_body
+from hone.models.encoder import FAMILIES
+from hone.models.model import Model
+
+TABLE = "prompt_embeddings"  # peft's name for it
+Count = Annotated[int, Field(ge=1)]
+
+
+class Before(nn.Module):
+    """What stands before every text: a table [virtual tokens, values], learned as it is or made by a network.
+
+    Args:
+        table: Its first values.
+        network: What makes the table of ids int64 [1, virtual tokens]; None: the table is learned.
+    """
+
+    def __init__(self, table: Tensor, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.size = len(table)
+        self.network = network
+        self.plain = nn.Parameter(table) if network is None else None
+
+    def table(self) -> Tensor:
+        """float32 [virtual tokens, values]."""
+        if self.network is None:
+            assert self.plain is not None
+            return self.plain
+        ids = torch.arange(self.size, device=next(self.network.parameters()).device)
+        made: Tensor = self.network(ids[None])[0]
+        return made
+
+    def mask(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The batch's mask with ones before it, int64 [rows, virtual tokens + tokens]."""
+        real = batch["attention_mask"]
+        return torch.cat([real.new_ones(len(real), self.size), real], dim=1)
+
+    def states(self, model: Model, batch: Mapping[str, Tensor]) -> Tensor:
+        """Last states of the texts' own tokens, [rows, tokens, width]."""
+        raise TypeError(f"{type(self).__name__} gives no states")
+
+
+class TokensBefore(Before):
+    """Embeddings before those of the text's tokens, in the first layer."""
+
+    def states(self, model: Model, batch: Mapping[str, Tensor]) -> Tensor:
+        backbone: Any = model.backbone
+        words = backbone.get_input_embeddings()(batch["input_ids"])
+        before = self.table().to(words.dtype).expand(len(words), -1, -1)
+        given, mask = torch.cat([before, words], dim=1), self.mask(batch)
+        if model.encoder is not None and model.encoder.takes(model.embeddings.LayerNorm.weight):
+            return model.encoder.states(model.embeddings(inputs_embeds=given), mask)[:, self.size :]
+        states: Tensor = backbone(inputs_embeds=given, attention_mask=mask).last_hidden_state
+        return states[:, self.size :]
+
+
+class StatesBefore(Before):
+    """Keys and values before those of the text's tokens, in every layer; through transformers' own attention."""
+
+    def states(self, model: Model, batch: Mapping[str, Tensor]) -> Tensor:
+        backbone: Any = model.backbone
+        config, rows = backbone.config, len(batch["input_ids"])
+        heads = config.num_attention_heads
+        table = self.table().view(self.size, 2 * config.num_hidden_layers, heads, config.hidden_size // heads)
+        parts = table.permute(1, 2, 0, 3).unsqueeze(1).expand(-1, rows, -1, -1, -1)  # [2 layers, rows, heads, size, *]
+        cache = DynamicCache([(parts[i], parts[i + 1]) for i in range(0, len(parts), 2)])
+        with model.module_by_module():
+            out = backbone(input_ids=batch["input_ids"], attention_mask=self.mask(batch), past_key_values=cache)
+        states: Tensor = out.last_hidden_state
+        return states
+
+
+class _Prompting(Method):
+    """What the four have in common; ``kind`` is what stands before a text."""
+
+    adapter: ClassVar[bool] = True
+    peft: ClassVar[bool] = True
+    own_head: ClassVar[bool] = True
+    kind: ClassVar[type[Before]]
+    not_merged: ClassVar[str] = "what it learned stands before every text, and no weight of the base can say that"
+
+    def faults(self, settings: Any, shapes: Shapes) -> list[Fault]:
+        if shapes.config.model_type in FAMILIES:
+            return []
+        found = f"{self.name}, and a base of type {shapes.config.model_type!r}"
+        return [Fault("recipe.method-base", found, f"one of {', '.join(sorted(FAMILIES))}", field="name")]
+
+    def positions(self, settings: Any) -> int:
+        return int(settings.num_virtual_tokens)
+
+    def values(self, config: Any) -> int:
+        """Of a virtual token."""
+        return int(config.hidden_size)
+
+    def learning(self, settings: Any, shapes: Shapes) -> int:
+        before = self.made(settings, shapes.config)
+        return sum(value.numel() for value in before.parameters())
+
+    def made(self, settings: Any, config: Any) -> Before:
+        """A new one, for a base of this configuration."""
+        return self.kind(torch.randn(settings.num_virtual_tokens, self.values(config)) * 0.02)
+
+    def attach(self, model: Model, settings: Any, state: Mapping[str, Tensor] | None = None) -> None:
+        freeze_body(model)
+        backbone: Any = model.backbone
+        model.before = self.made(settings, backbone.config) if state is None else self.kind(state[TABLE].clone())
+
+    def peft_config(self, settings: Any, model: Model) -> dict[str, Any]:
+        backbone: Any = model.backbone
+        sizes = {
+            "token_dim": backbone.config.hidden_size,
+            "num_attention_heads": backbone.config.num_attention_heads,
+            "num_layers": backbone.config.num_hidden_layers,
+            "num_transformer_submodules": 1,
+        }
+        return {**settings.model_dump(), **sizes, "task_type": "FEATURE_EXTRACTION"}
+
+
+class PromptSettings(Settings):
+    """Settings of ``prompt``, as peft's `PromptTuningConfig` has them.
+
+    Attributes:
+        num_virtual_tokens: How many stand before a text; so many positions of the base are theirs.
+        prompt_tuning_init: They begin as tokens of the vocabulary, drawn at random, or as random numbers.
+    """
+
+    num_virtual_tokens: Count = 20
+    prompt_tuning_init: Literal["SAMPLE_VOCAB", "RANDOM"] = "SAMPLE_VOCAB"
+
+
+class Prompt(_Prompting):
+    """``prompt``."""
+
+    name: ClassVar[str] = "prompt"
+    settings: ClassVar[type[Settings]] = PromptSettings
+    kind: ClassVar[type[Before]] = TokensBefore
+
+    def attach(self, model: Model, settings: PromptSettings, state: Mapping[str, Tensor] | None = None) -> None:
+        super().attach(model, settings, state)
+        if state is None and settings.prompt_tuning_init == "SAMPLE_VOCAB":
+            backbone: Any = model.backbone
+            words = backbone.get_input_embeddings().weight.detach()
+            assert model.before is not None
+            model.before.plain.data.copy_(words[torch.randint(len(words), (settings.num_virtual_tokens,))])
+
+    def peft_config(self, settings: PromptSettings, model: Model) -> dict[str, Any]:
+        return {"peft_type": "PROMPT_TUNING", **super().peft_config(settings, model)}
+
+
+class PTuningSettings(Settings):
+    """Settings of ``p-tuning``, as peft's `PromptEncoderConfig` has them.
+
+    Attributes:
+        num_virtual_tokens: As for ``prompt``.
+        encoder_reparameterization_type: The network behind them.
+        encoder_hidden_size: Its width.
+    """
+
+    num_virtual_tokens: Count = 20
+    encoder_reparameterization_type: Literal["MLP", "LSTM"] = "MLP"
+    encoder_hidden_size: Count = 128
+
+
+class PTuning(_Prompting):
+    """``p-tuning``."""
+
+    name: ClassVar[str] = "p-tuning"
+    settings: ClassVar[type[Settings]] = PTuningSettings
+    kind: ClassVar[type[Before]] = TokensBefore
+    trains_with_peft: ClassVar[bool] = True
+
+    def made(self, settings: PTuningSettings, config: Any) -> Before:
+        from peft import PromptEncoder, PromptEncoderConfig
+
+        chosen = {**settings.model_dump(), "token_dim": config.hidden_size, "num_transformer_submodules": 1}
+        network = PromptEncoder(PromptEncoderConfig(**chosen))
+        return TokensBefore(torch.zeros(settings.num_virtual_tokens, config.hidden_size), network)
+
+    def peft_config(self, settings: PTuningSettings, model: Model) -> dict[str, Any]:
+        return {"peft_type": "P_TUNING", **super().peft_config(settings, model)}
+
+
+class PrefixSettings(Settings):
+    """Settings of ``prefix``, as peft's `PrefixTuningConfig` has them.
+
+    Attributes:
+        num_virtual_tokens: As for ``prompt``.
+        encoder_hidden_size: Width of the network behind them.
+    """
+
+    num_virtual_tokens: Count = 20
+    encoder_hidden_size: Count = 128
+
+
+class Prefix(_Prompting):
+    """``prefix``: with a network behind it."""
+
+    name: ClassVar[str] = "prefix"
+    settings: ClassVar[type[Settings]] = PrefixSettings
+    kind: ClassVar[type[Before]] = StatesBefore
+    trains_with_peft: ClassVar[bool] = True
+
+    def values(self, config: Any) -> int:
+        return int(2 * config.num_hidden_layers * config.hidden_size)
+
+    def made(self, settings: PrefixSettings, config: Any) -> Before:
+        from peft import PrefixEncoder, PrefixTuningConfig
+
+        sizes = {"token_dim": config.hidden_size, "num_layers": config.num_hidden_layers}
+        network = PrefixEncoder(PrefixTuningConfig(**settings.model_dump(), **sizes, prefix_projection=True))
+        return StatesBefore(torch.zeros(settings.num_virtual_tokens, self.values(config)), network)
+
+    def peft_config(self, settings: Any, model: Model) -> dict[str, Any]:
+        projection = self.name == "prefix"
+        return {"peft_type": "PREFIX_TUNING", "prefix_projection": projection, **super().peft_config(settings, model)}
+
+
+class PTuningV2Settings(Settings):
+    """Settings of ``p-tuning-v2``, which in peft is prefix tuning without a network.
+
+    Attributes:
+        num_virtual_tokens: As for ``prompt``.
+    """
+
+    num_virtual_tokens: Count = 20
+
+
+class PTuningV2(Prefix):
+    """``p-tuning-v2``: the keys and values themselves are learned."""
+
+    name: ClassVar[str] = "p-tuning-v2"
+    settings: ClassVar[type[Settings]] = PTuningV2Settings
+    trains_with_peft: ClassVar[bool] = False
+
+    def made(self, settings: Any, config: Any) -> Before:
+        return _Prompting.made(self, settings, config)
+
+
+PROMPT, P_TUNING, PREFIX, P_TUNING_V2 = Prompt(), PTuning(), Prefix(), PTuningV2()

@@ -1,0 +1,80 @@
+"""Ranks of adalora: taken away down to their target, the same after a kill, and held to orthogonality."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from training_bench import Bench, same, state_of
+
+from hone.models.adapters.adalora import AdaLoraLinear, AdaLoraSettings
+from hone.models.adapters.linear import tuned_modules
+from hone.models.model import Model
+from hone.train.finetune import tune
+from hone.train.loop import Loop
+from hone.train.rank_allocation import RankAllocation
+from hone.train.settings import FinetuneSettings
+
+pytest.importorskip("peft")
+METHOD = {"name": "adalora", "init_r": 4, "target_r": 2, "tinit": 2, "tfinal": 4, "deltaT": 2}
+
+
+def loop_of(bench: Bench, folder: str, **settings: Any) -> Loop:
+    model = bench.model()
+    tune(model, FinetuneSettings.model_validate({"method": METHOD}))
+    return bench.loop(model=model, max_steps=14, learning_rate=1e-2, folder=folder, keep="last", **settings)
+
+
+def ranks(model: Model) -> list[int]:
+    layers = tuned_modules(model.backbone).values()
+    return [int(layer.left().sum()) for layer in layers if isinstance(layer, AdaLoraLinear)]
+
+
+def test_ranks_fall_to_their_target_and_a_killed_run_takes_the_same_away(bench: Bench) -> None:
+    whole = loop_of(bench, "whole")
+    bench.run(whole)
+    assert sum(ranks(whole.model)) == 8
+    first, done = loop_of(bench, "killed", save_steps=8), 0
+
+    def dies(batches: Any) -> Any:
+        nonlocal done
+        done += 1
+        if done == 11:
+            raise KeyboardInterrupt
+        return Loop._step(first, batches)
+
+    first._step = dies  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(first)
+    again = loop_of(bench, "killed", save_steps=8)
+    assert bench.run(again).resumed_at == 8
+    assert same(state_of(again.model), state_of(whole.model))
+
+
+def test_the_loss_has_the_distance_of_the_outer_matrices_from_orthogonal(bench: Bench) -> None:
+    loop = loop_of(bench, "run")
+    technique = RankAllocation(AdaLoraSettings(init_r=4, target_r=2, orth_reg_weight=2.0), loop_course(loop))
+    apart = [
+        torch.linalg.matrix_norm(product - torch.eye(4))
+        for layer in tuned_modules(loop.model.backbone).values()
+        if isinstance(layer, AdaLoraLinear)
+        for product in (layer.lora_A @ layer.lora_A.T, layer.lora_B.T @ layer.lora_B)
+    ]
+    seen = Seen(weight=3.0)
+    found = technique.on_loss(torch.tensor(1.0), seen)  # type: ignore[arg-type]
+    torch.testing.assert_close(found, 1.0 + 2.0 * 3.0 * torch.stack(apart).mean())
+
+
+class Seen:
+    """A pass whose loss weighs so much."""
+
+    def __init__(self, weight: float) -> None:
+        self.loss = self
+        self.weight = weight
+
+
+def loop_course(loop: Loop) -> Any:
+    from hone.train.technique import Course
+
+    return Course(loop.model, loop.task, 1, loop.total, loop.steps_per_epoch, loop._settled)
