@@ -271,17 +271,19 @@ def search(
 
 @app.command()
 def serve(
-    bundle: Path,
+    bundles: Annotated[
+        list[str], typer.Argument(help="A bundle; or several, each a folder or NAME=FOLDER.", metavar="BUNDLE...")
+    ],
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port")] = 8000,
     base: BaseName = "",
     device: DeviceName = "auto",
     precision: PrecisionName = "float32",
 ) -> None:
-    """Serve a bundle over HTTP: POST /predict."""
-    from hone.serve.server import serve_bundle
+    """Serve a bundle over HTTP: POST /predict; or several, POST /predict/NAME."""
+    from hone.serve.server import serve_bundles
 
-    serve_bundle(bundle, host=host, port=port, base=base, device=device, precision=precision)
+    serve_bundles(bundles, host=host, port=port, base=base, device=device, precision=precision)
 
 
 @app.command()

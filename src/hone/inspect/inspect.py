@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.choice import opened
 from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
 from hone.data.fields import Field, required
 from hone.inspect.settings import InspectSettings
+from hone.models.adapters.method import shapes_of
+from hone.models.adapters.table import METHODS
 from hone.models.cost import (
+    Size,
     activation_bytes,
     held_bytes,
     size_of,
@@ -277,10 +281,13 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
     longest = int(rows.lengths.max())
     batch = max(plan.per_device_train_batch_tokens or _heaviest(rows, plan, padded=not size.ours), longest)
     mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
-    frozen, once = min(plan.freeze_layers, size.layers), int(rows.lengths.sum())
+    method, chosen = opened(plan.method, METHODS)
+    said = method.frozen(chosen, size.layers)
+    frozen, once = min(plan.freeze_layers if said is None else said, size.layers), int(rows.lengths.sum())
+    learns = None if method.name == "full" else method.learning(chosen, shapes_of(inputs.base.folder))
     load = plan.load
     seconds = training_seconds(
-        size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once, passes=load.passes
+        size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once, passes=load.passes, learns=learns
     )
     states = state_bytes(
         size,
@@ -289,6 +296,7 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
         frozen=frozen,
         keeps_best=plan.keep == "best" and plan.eval_strategy != "no",
         beside=load.copies,
+        learns=learns,
     )
     activations = load.held * activation_bytes(
         size, tokens=batch, length=longest, frozen=frozen, recomputed=load.recomputes
@@ -298,6 +306,7 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
         columns=["what", "value"],
         rows=[
             ["parameters", size.parameters],
+            ["trained_parameters", _learned(size, frozen) if learns is None else learns],
             ["training_tokens", tokens],
             ["steps", steps],
             ["states_mb", round(states / 1e6)],
@@ -309,6 +318,11 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
         Measure(name="estimated_training_time", value=seconds, unit="s", better="lower"),
         Measure(name="estimated_memory", value=memory / 1e6, unit="MB", better="lower"),
     ]
+
+
+def _learned(size: Size, frozen: int) -> int:
+    """Weights of a backbone that learn while its lowest layers do not."""
+    return size.learning(frozen=frozen) + (0 if frozen else size.embedding)
 
 
 def _heaviest(rows: Rows, plan: Any, *, padded: bool) -> int:

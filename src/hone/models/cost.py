@@ -115,14 +115,27 @@ def frozen_flops(size: Size, *, tokens: int, length: float, frozen: int) -> floa
     return tokens * (2.0 * weights + 4.0 * frozen * size.width * length)
 
 
-def state_bytes(size: Size, *, optim: str, rows: int | None, frozen: int, keeps_best: bool, beside: int = 0) -> int:
+def state_bytes(
+    size: Size,
+    *,
+    optim: str,
+    rows: int | None,
+    frozen: int,
+    keeps_best: bool,
+    beside: int = 0,
+    learns: int | None = None,
+) -> int:
     """Bytes of weights, gradients and optimizer state.
 
     Args:
         rows: Rows of the embedding table that training reads, where they alone have moments and gradients; None: all.
         beside: Float32 values kept beside each weight that learns, by techniques.
+        learns: Weights that learn, where a method says which; the others are held once.
     """
     copies = WEIGHT_BYTES * (2 if keeps_best else 1)
+    if learns is not None:
+        each = BYTES_OF_LEARNING[optim] + WEIGHT_BYTES * beside + copies
+        return WEIGHT_BYTES * size.parameters + each * learns
     if frozen:
         table = 0
     elif rows is not None and optim == "adamw":
@@ -185,18 +198,22 @@ def training_seconds(
     frozen: int = 0,
     first: int | None = None,
     passes: float = 1,
+    learns: int | None = None,
 ) -> float:
     """Estimated seconds of training on this CPU.
 
     Args:
         first: Tokens that go through the frozen layers, all when None.
         passes: Forward and backward passes of each batch.
+        learns: As for `state_bytes`; of the products behind a weight that does not learn one in three is not made.
     """
     rate, bandwidth = matrix_rate()
     pace, layers = size.pace, size.layers - frozen
-    products = passes * training_flops(size, tokens=tokens, length=length, frozen=frozen)
+    spared = 2.0 * tokens * size.learning(frozen=frozen) if learns is not None and size.ours else 0.0
+    products = passes * (training_flops(size, tokens=tokens, length=length, frozen=frozen) - spared)
     products += frozen_flops(size, tokens=tokens if first is None else first, length=length, frozen=frozen)
     pairs = passes * tokens * length * size.heads * layers * pace.pair_seconds
-    moved = size.learning(frozen=frozen) + (0 if size.pace is not OTHERS or frozen else size.embedding)
+    table = 0 if size.pace is not OTHERS or frozen else size.embedding
+    moved = size.learning(frozen=frozen) + table if learns is None else learns
     updates = steps * moved * UPDATE_BYTES_A_WEIGHT / bandwidth
     return products / (rate * pace.reached) + pairs + updates + passes * steps * layers * SECONDS_A_LAYER

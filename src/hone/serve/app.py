@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ import hone
 from hone.core.errors import DataError, HoneError
 from hone.data.fields import Field as InputField
 from hone.predict.predictor import Predictor
+from hone.predict.shelf import Shelf
 from hone.serve.docs_page import docs_page
 from hone.serve.limits import BodyLimit
 from hone.serve.meters import Meters
@@ -56,22 +57,36 @@ class Span(BaseModel):
 KINDS: dict[str, Any] = {"text": str, "tokens": list[str], "span": Span}
 
 
-def make_app(predictor: Predictor) -> FastAPI:
-    """The application over an opened bundle; it is ready once it has answered a first text of its own."""
+def make_app(served: Predictor | Shelf) -> FastAPI:
+    """The application over opened bundles; it is ready once each has answered a first text of its own.
+
+    One bundle answers at ``/predict``; each of several at ``/predict/NAME``.
+    """
+    predictors: Mapping[str, Predictor] = served if isinstance(served, Shelf) else {"": served}
+    routes = {f"/predict/{name}".rstrip("/"): predictor for name, predictor in predictors.items()}
     meters = Meters()
     ready = asyncio.Event()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(predictor.predict, [warm_up(predictor.input_choices)])
+        for predictor in predictors.values():
+            await asyncio.to_thread(predictor.predict, [warm_up(predictor.input_choices)])
         ready.set()
         yield
 
     app = FastAPI(title="hone", version=hone.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(BodyLimit, limit_bytes=MAX_BODY_BYTES)
-    expected = expected_of(predictor.input_choices)
+    expected = {path: expected_of(predictor.input_choices) for path, predictor in routes.items()}
     _add_errors(app, meters, expected=expected)
+    for path, predictor in routes.items():
+        _add_predict(app, path, predictor, meters)
+    if isinstance(served, Shelf):
+        _add_choice(app, meters, list(routes))
+    _add_pages(app, routes, ready=ready, meters=meters, expected=expected)
+    return app
 
+
+def _add_predict(app: FastAPI, path: str, predictor: Predictor, meters: Meters) -> None:
     async def predict(body: Any) -> Any:
         """Answer one input or a list of them."""
         inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
@@ -92,12 +107,30 @@ def make_app(predictor: Predictor) -> FastAPI:
     # The request's schema is known only now, from the task's fields.
     predict.__annotations__["body"] = request_of(predictor.input_choices)
     failures: dict[int | str, dict[str, Any]] = {413: {"model": Failure}, 422: {"model": Failure}}
-    app.post("/predict", response_model=Answer, responses=failures)(predict)
-    _add_pages(app, predictor, ready=ready, meters=meters, expected=expected)
-    return app
+    app.post(path, response_model=Answer, responses=failures)(predict)
 
 
-def _add_pages(app: FastAPI, predictor: Predictor, *, ready: asyncio.Event, meters: Meters, expected: str) -> None:
+def _add_choice(app: FastAPI, meters: Meters, paths: Sequence[str]) -> None:
+    """What is said to a request that names none of several bundles, or one that is not there."""
+
+    async def unchosen(request: Request) -> JSONResponse:
+        found = (
+            f"Found the path {request.url.path}. Expected one of {', '.join(paths)}, for several bundles are served."
+        )
+        return _failure(meters, "request.unknown-bundle", found, status=404)
+
+    for path in ("/predict", "/predict/{name}"):
+        app.post(path, include_in_schema=False)(unchosen)
+
+
+def _add_pages(
+    app: FastAPI,
+    routes: Mapping[str, Predictor],
+    *,
+    ready: asyncio.Event,
+    meters: Meters,
+    expected: Mapping[str, str],
+) -> None:
     @app.get("/livez", response_class=PlainTextResponse)
     async def livez() -> str:
         """The process answers."""
@@ -105,7 +138,7 @@ def _add_pages(app: FastAPI, predictor: Predictor, *, ready: asyncio.Event, mete
 
     @app.get("/readyz", response_class=PlainTextResponse)
     async def readyz() -> PlainTextResponse:
-        """The bundle is loaded and has answered once."""
+        """Every bundle is loaded and has answered once."""
         return PlainTextResponse("ok" if ready.is_set() else "loading", status_code=200 if ready.is_set() else 503)
 
     @app.get("/metrics", response_class=PlainTextResponse)
@@ -115,7 +148,7 @@ def _add_pages(app: FastAPI, predictor: Predictor, *, ready: asyncio.Event, mete
 
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> str:
-        return docs_page(predictor, expected=expected)
+        return docs_page(routes, expected=expected)
 
 
 def request_of(choices: Sequence[Sequence[InputField]]) -> type[BaseModel]:
@@ -151,7 +184,7 @@ def warm_up(choices: Sequence[Sequence[InputField]]) -> Any:
     return {field.name: places.get(field.name, "warm-up") for field in texts}
 
 
-def _add_errors(app: FastAPI, meters: Meters, *, expected: str) -> None:
+def _add_errors(app: FastAPI, meters: Meters, *, expected: Mapping[str, str]) -> None:
     @app.exception_handler(HoneError)
     async def hone_error(request: Request, error: HoneError) -> JSONResponse:
         return _failure(meters, error.code, str(error), status=422 if isinstance(error, DataError) else 500)
@@ -159,7 +192,7 @@ def _add_errors(app: FastAPI, meters: Meters, *, expected: str) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         places = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in error.errors())
-        message = f"Found a request that cannot be read ({places}). Expected {expected}."
+        message = f"Found a request that cannot be read ({places}). Expected {expected[request.url.path]}."
         return _failure(meters, "request.invalid", message, status=422)
 
     @app.exception_handler(Exception)

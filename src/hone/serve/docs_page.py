@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 
 from hone.predict.predictor import Predictor
 
@@ -19,51 +20,74 @@ td{padding:.2rem .8rem .2rem 0;vertical-align:top}p{margin:.4rem 0}
 """
 
 SCRIPT = """
+const path = document.getElementById('path');
+const chosen = () => path.options[path.selectedIndex];
+path.onchange = () => { document.getElementById('how').textContent = chosen().dataset.how; };
 document.getElementById('send').onclick = async () => {
   const given = document.getElementById('inputs');
   const answer = document.getElementById('answer');
   let lines = given.value.split('\\n').filter(line => line.trim());
   try {
-    if (given.dataset.objects) lines = lines.map(line => JSON.parse(line));
+    if (chosen().dataset.objects) lines = lines.map(line => JSON.parse(line));
   } catch (error) {
     answer.textContent = error.message;
     return;
   }
   answer.textContent = '...';
-  const response = await fetch('predict', {method: 'POST', headers: {'content-type': 'application/json'},
+  const response = await fetch(path.value, {method: 'POST', headers: {'content-type': 'application/json'},
     body: JSON.stringify({inputs: lines})});
   answer.textContent = JSON.stringify(await response.json(), null, 1);
 };
 """
 
 
-def docs_page(predictor: Predictor, *, expected: str) -> str:
-    """The page for a predictor's bundle; ``expected`` is what a request looks like."""
-    task = predictor.task
-    names = [field.name for field in predictor.input_choices[0]]
-    objects = len(names) > 1
-    how = f"One JSON object a line, with {html.escape(', '.join(names))}." if objects else "One text a line."
-    labels = ", ".join(task.labels[:60]) + (" ..." if len(task.labels) > 60 else "")
-    named = f", labels: {html.escape(labels)}" if labels else ""
+def docs_page(routes: Mapping[str, Predictor], *, expected: Mapping[str, str]) -> str:
+    """The page for the predictors at these paths; ``expected`` is what a request to each looks like."""
     rows = [
-        ("POST /predict", f"answers <code>{html.escape(expected)}</code>"),
+        *((f"POST {path}", f"answers <code>{html.escape(expected[path])}</code>") for path in routes),
         ("GET /livez", "the process answers"),
-        ("GET /readyz", "the bundle is loaded and has answered once"),
+        ("GET /readyz", "every bundle is loaded and has answered once"),
         ("GET /metrics", "Prometheus metrics"),
         ("GET /openapi.json", "the schema"),
     ]
     table = "".join(f"<tr><td><code>{name}</code></td><td>{words}</td></tr>" for name, words in rows)
+    served = "".join(_about(path, predictor, alone=len(routes) == 1) for path, predictor in routes.items())
+    lines = {path: _line(predictor) for path, predictor in routes.items()}
+    options = "".join(
+        f'<option value="{path[1:]}" data-objects="{1 if objects else ""}" data-how="{how}">{path}</option>'
+        for path, (how, objects) in lines.items()
+    )
+    how = next(iter(lines.values()))[0]
+    hidden = " hidden" if len(routes) == 1 else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>hone service</title><style>{STYLE}</style></head><body>
 <h1>hone service</h1>
-<p>Task <b>{html.escape(task.name)}</b>{named}</p>
-<p class="wrap">Bundle <code>{predictor.bundle.digest}</code></p>
-<h2>What it answers</h2><table>{table}</table>
+{served}<h2>What it answers</h2><table>{table}</table>
 <h2>Try it</h2>
-<p>{how}</p>
-<textarea id="inputs" data-objects="{1 if objects else ""}" aria-label="{how}"></textarea>
+<p{hidden}><select id="path" aria-label="which bundle">{options}</select></p>
+<p id="how">{how}</p>
+<textarea id="inputs" aria-labelledby="how"></textarea>
 <p><button id="send">Predict</button></p>
 <pre id="answer" aria-live="polite">The answer appears here.</pre>
 <script>{SCRIPT}</script></body></html>
 """
+
+
+def _about(path: str, predictor: Predictor, *, alone: bool) -> str:
+    task = predictor.task
+    labels = ", ".join(task.labels[:60]) + (" ..." if len(task.labels) > 60 else "")
+    named = f", labels: {html.escape(labels)}" if labels else ""
+    title = "" if alone else f"<h2>{html.escape(path)}</h2>\n"
+    return (
+        f"{title}<p>Task <b>{html.escape(task.name)}</b>{named}</p>\n"
+        f'<p class="wrap">Bundle <code>{predictor.bundle.digest}</code></p>\n'
+    )
+
+
+def _line(predictor: Predictor) -> tuple[str, bool]:
+    """What a line of the form holds, and whether that is an object."""
+    names = [field.name for field in predictor.input_choices[0]]
+    if len(names) > 1:
+        return f"One JSON object a line, with {html.escape(', '.join(names))}.", True
+    return "One text a line.", False

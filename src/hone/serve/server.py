@@ -1,21 +1,27 @@
-"""``hone serve``: verify and open a bundle, then answer until told to stop."""
+"""``hone serve``: verify and open bundles, then answer until told to stop."""
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from hone.core.errors import HoneError, MissingExtra
+from hone.core.errors import HoneError, MissingExtra, RecipeError
 from hone.predict.formats import Precision
-from hone.predict.predictor import load
+from hone.predict.predictor import Predictor, load
+from hone.predict.shelf import Shelf, load_shelf
+
+NAME = re.compile(r"[A-Za-z0-9._-]+")  # of a bundle, as it stands in a path
 
 
-def serve_bundle(path: Path, *, host: str, port: int, base: str, device: str, precision: Precision) -> None:
-    """Serve the bundle in ``path``; returns when the process is told to stop.
+def serve_bundles(given: Sequence[str], *, host: str, port: int, base: str, device: str, precision: Precision) -> None:
+    """Serve bundles, each a folder or ``NAME=FOLDER``; returns when the process is told to stop.
 
     Raises:
-        BundleError: The bundle is damaged or has no task.
+        RecipeError: A bundle's name cannot stand in a path.
+        BundleError: A bundle is damaged or has no task, or two have one name.
         DeviceError: The machine has no such device, or the device no such precision.
         MissingExtra: The serving packages are not installed.
         HoneError: The address cannot be had.
@@ -26,16 +32,45 @@ def serve_bundle(path: Path, *, host: str, port: int, base: str, device: str, pr
         from hone.serve.app import make_app
     except ImportError as error:
         raise MissingExtra(str(error.name), extra="serve", needed_for="hone serve") from error
-    predictor = load(path, base=base, device=device, precision=precision)
+    folders = named(given)
+    served: Predictor | Shelf
+    if len(given) == 1 and "=" not in given[0]:
+        served = load(given[0], base=base, device=device, precision=precision)
+        what = f"{given[0]} ({served.task.name}, bundle {served.bundle.digest[:12]})"
+    else:
+        served = load_shelf(folders, base=base, device=device, precision=precision)
+        what = ", ".join(f"{name} ({one.task.name}, bundle {one.bundle.digest[:12]})" for name, one in served.items())
     listening = _listen(host, port)
     print(
-        f"serving {path} ({predictor.task.name}, bundle {predictor.bundle.digest[:12]}) "
-        f"on http://{host}:{port}; try http://{host}:{port}/docs",
+        f"serving {what} on http://{host}:{port}; try http://{host}:{port}/docs",
         file=sys.stderr,
         flush=True,
     )
-    config = uvicorn.Config(make_app(predictor), log_level="warning", access_log=False)
+    config = uvicorn.Config(make_app(served), log_level="warning", access_log=False)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def named(given: Sequence[str]) -> dict[str, Path]:
+    """The folders by name, of arguments that are folders or ``NAME=FOLDER``.
+
+    Raises:
+        RecipeError: A name cannot stand in a path, or stands there twice.
+    """
+    found: dict[str, Path] = {}
+    for text in given:
+        before, sign, after = text.partition("=")
+        whole = not sign or Path(text).is_dir()  # a folder whose own name has the sign
+        name, path = (Path(text).resolve().name, Path(text)) if whole else (before, Path(after))
+        wrong = "twice" if name in found else "and names stand in paths" if not NAME.fullmatch(name) else ""
+        if wrong and len(given) > 1:
+            raise RecipeError(
+                f"found the bundle name {name!r} {wrong}",
+                expected="names that differ, of letters, digits, dots, dashes and underscores",
+                fix="Name them: hone serve NAME=FOLDER NAME=FOLDER",
+                code="serve.name",
+            )
+        found[name] = path
+    return found
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -248,6 +248,16 @@ def test_the_cost_is_that_of_the_recipe(look: Looker) -> None:
     assert 50 < measure(report, "estimated_memory") < 20_000
 
 
+@pytest.mark.parametrize(("method", "learned"), [("lora", 2048), ("head", 0), ({"name": "top-n", "layers": 1}, 8544)])
+def test_what_learns_is_counted_by_the_method(look: Looker, method: Any, learned: int) -> None:
+    costs = []
+    for plan in ({}, {"method": method}):
+        report = look({"train": GOOD}, with_base=True, plan=FinetuneSettings.model_validate(plan))
+        costs.append({str(row[0]): row[1] for row in report.tables["cost"].rows})
+    assert costs[0]["trained_parameters"] == costs[0]["parameters"]
+    assert costs[1]["trained_parameters"] == pytest.approx(learned, rel=0.1)
+
+
 def test_more_epochs_cost_more_and_max_steps_bound_the_steps(look: Looker) -> None:
     steps = {}
     for name, plan in {

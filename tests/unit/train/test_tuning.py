@@ -13,6 +13,7 @@ from training_bench import Bench, dataset, same, state_of
 from hone.bundle.stage import Inputs, TaskChoice
 from hone.core.errors import HoneError
 from hone.core.settings import check_settings
+from hone.models.adapters.usual import IA3_INNER, IA3_TARGETS, LORA_TARGETS
 from hone.models.base import resolve_base
 from hone.tasks.settings import TextClassificationSettings
 from hone.train.faults import find_faults
@@ -44,6 +45,36 @@ def test_what_a_base_cannot_give_is_told_beforehand(
     (fault,) = find_faults(FinetuneSettings.model_validate(settings), inputs)
     assert fault.field == field
     assert told in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "field", "told"),
+    [
+        ({"pooling": "cls", "max_length": 32}, {"method": "prompt"}, "method", "pooling: mean"),
+        ({"max_length": 45}, {"method": "prefix"}, "method.num_virtual_tokens", "at most 44"),
+        ({}, {"method": {"name": "p-tuning-v2", "num_virtual_tokens": 1}}, "method.num_virtual_tokens", "at most 63"),
+        ({}, {"method": {"name": "houlsby", "bottleneck_size": 33}}, "method.bottleneck_size", "at most 32"),
+        ({}, {"method": {"name": "adalora", "init_r": 33}}, "method.init_r", "at most 32"),
+        ({}, {"method": "adalora", "techniques": ["swa"]}, "techniques.0", "adalora"),
+        ({}, {"method": {"name": "ia3", "feedforward_modules": ["x"]}}, "method.feedforward_modules", "Known: dense"),
+    ],
+)
+def test_what_goes_neither_with_the_task_nor_with_a_technique_is_told(
+    task: dict[str, Any], settings: dict[str, Any], field: str, told: str, inputs: Inputs
+) -> None:
+    choice = TaskChoice("text-classification", TextClassificationSettings.model_validate(task))
+    (fault,) = find_faults(FinetuneSettings.model_validate(settings), replace(inputs, task=choice))
+    assert fault.field == field
+    assert told in str(fault)
+
+
+def test_the_usual_layers_are_those_of_peft() -> None:
+    from peft.utils import constants
+
+    for name, ours in (("LORA_TARGET", LORA_TARGETS), ("IA3_TARGET", IA3_TARGETS), ("IA3_FEEDFORWARD", IA3_INNER)):
+        theirs = getattr(constants, f"TRANSFORMERS_MODELS_TO_{name}_MODULES_MAPPING")
+        assert ours.items() >= {kind: theirs[kind] for kind in ours if kind in theirs}.items()
+        assert {"bert", "roberta"} <= ours.keys() & theirs.keys()
 
 
 def test_a_base_made_from_nothing_is_tuned_whole(inputs: Inputs) -> None:
