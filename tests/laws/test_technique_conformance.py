@@ -4,6 +4,7 @@ to the very bundle of an undisturbed one."""
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Run, TaskChoice
+from hone.core.errors import RecipeError
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.tasks.settings import TextClassificationSettings
@@ -147,3 +149,14 @@ def test_a_killed_run_ends_with_the_same_bundle(name: str, runs: Runs, monkeypat
         with pytest.raises(Killed):
             runs(f"{name}-killed", gentle(name))
     assert runs(f"{name}-killed", gentle(name)).digest == undisturbed
+
+
+@pytest.mark.parametrize("name", sorted(TECHNIQUES))
+def test_it_learns_over_frozen_layers_or_is_refused_with_the_recipe(name: str, runs: Runs) -> None:
+    if "embeddings" in TECHNIQUES[name].needs:
+        with pytest.raises(RecipeError) as caught:
+            runs(f"{name}-frozen", gentle(name), freeze_layers=1, max_steps=2)
+        assert caught.value.code == "recipe.technique"
+        return
+    runs(f"{name}-frozen", gentle(name), freeze_layers=1, max_steps=2)
+    assert all(math.isfinite(loss) for loss in runs.losses(f"{name}-frozen"))

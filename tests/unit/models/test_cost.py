@@ -103,11 +103,17 @@ def test_probabilities_that_are_made_again_take_no_memory() -> None:
     assert activation_bytes(OURS, tokens=4096, length=512) == 4 * 4096 * 2 * (80 + 32)
 
 
+def test_layers_that_are_computed_again_keep_their_input() -> None:
+    # 2 layers x 8 wide, and one layer at a time whole
+    assert activation_bytes(OURS, tokens=10, length=5, recomputed=True) == 4 * 10 * (16 + 80 + 32 + 20)
+
+
 def test_states_are_weights_gradients_and_moments_of_what_learns() -> None:
     every = {"frozen": 0, "keeps_best": False}
     assert state_bytes(SIZE, optim="adamw", rows=None, **every) == 16 * 1000
     assert state_bytes(SIZE, optim="adamw", rows=10, **every) == 4 * 1000 + 12 * 600 + 8 * 10 * 8
     assert state_bytes(SIZE, optim="adafactor", rows=10, **every) == 8 * 1000
+    assert state_bytes(SIZE, optim="adafactor", rows=10, beside=2, **every) == 8 * 1000 + 8 * 600
     assert state_bytes(SIZE, optim="adamw", rows=10, frozen=1, keeps_best=True) == 8 * 1000 + 12 * 300
 
 
@@ -118,7 +124,10 @@ def test_seconds_are_products_pairs_updates_and_calls(size: Size, moved: int, mo
     products = 50 * 5520 / (1e6 * size.pace.reached)
     pairs = 50 * 10 * 4 * 2 * size.pace.pair_seconds
     updates = 7 * moved * cost.UPDATE_BYTES_A_WEIGHT / 1e7
-    assert seconds == pytest.approx(products + pairs + updates + 7 * 2 * cost.SECONDS_A_LAYER)
+    calls = 7 * 2 * cost.SECONDS_A_LAYER
+    assert seconds == pytest.approx(products + pairs + updates + calls)
+    twice = training_seconds(size, tokens=50, length=10.0, steps=7, passes=2)
+    assert twice == pytest.approx(2 * (products + pairs + calls) + updates)
 
 
 def test_this_machine_is_timed_within_reason() -> None:

@@ -13,6 +13,7 @@ from hone.models.base import Base
 from hone.tasks.table import SETTINGS
 from hone.train.faults import find_faults
 from hone.train.settings import FinetuneSettings
+from hone.train.techniques import Load
 
 TASKS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "text-classification": ({}, {"text": ["one", "two"], "label": ["a", "b"]}),
@@ -57,6 +58,16 @@ def test_words_have_no_label_of_a_whole_text(tiny_base: Path) -> None:
     chosen = FinetuneSettings(techniques=["contrastive"])  # type: ignore[list-item]
     (fault,) = find_faults(chosen, inputs(tiny_base, "token-classification"))
     assert "label of a whole text" in fault.found
+
+
+def test_a_recipe_tells_what_its_techniques_cost() -> None:
+    def load(*techniques: Any) -> Load:
+        return FinetuneSettings(techniques=list(techniques)).load
+
+    assert load() == Load(passes=1, held=1, copies=0)
+    assert load("r-drop", "fgm") == Load(passes=3, held=2)
+    assert load({"name": "freelb", "steps": 4}).passes == 4
+    assert load("gradient-checkpointing", "ema") == Load(passes=4 / 3, copies=1, recomputes=True)
 
 
 def test_a_base_whose_layers_are_not_known(tiny_base: Path, tmp_path: Path) -> None:
