@@ -53,6 +53,9 @@ def rows_for(task: str) -> list[dict[str, Any]]:
                 "text-regression": {"text": text, **score},
                 "text-pair-regression": {**pair, **score},
                 "multi-label-classification": {"text": text, **labels},
+                "multiple-choice": {"question": text, "choices": sorted(TEXTS)[i % 2 :], "label": label}
+                if i % 2 == 0 or label != "broken"
+                else {"question": text, "choices": ["broken", "odd"], "label": 0},
                 "span-classification": {"text": text, "entities": nested(text)},
                 "intent-and-slots": {"tokens": text.split(), **slots, "label": label},
             }[task]
@@ -78,6 +81,7 @@ GOOD = {
     "multi-label-classification": ("micro_f1", 0.65),
     "intent-and-slots": ("frame_accuracy", 0.8),
     "span-classification": ("entity_f1", 0.8),
+    "multiple-choice": ("accuracy", 0.45),
 }
 COMPRESSED = {"name": "int8"}
 

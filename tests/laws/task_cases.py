@@ -86,12 +86,15 @@ def columns_for(kind: Any) -> Columns:
             "question": f"where is {words[-1]}",
             "answers": [{"text": words[len(before)], "start": _span(words, len(before))["start"]}] if i % 6 else [],
             "entities": _nested(words, len(before), label) if i % 6 else [],
+            "choices": [" ".join(SIGNALS[name]) for name in sorted(SIGNALS)[: 2 + i % 2]],
+            "choice": i % 2,
             "negative": " ".join(rng.permutation(FILLERS)[:4]),
             "score": 10.0 + sorted(SIGNALS).index(label),
         }
         for wanted in (*kind.inputs, *kind.targets):
             made["text_b"] = " ".join(words[::-1][:4])
-            out[wanted.name].append(made.get(wanted.name, made.get(wanted.kind)))
+            by_name = wanted.name in made and wanted.kind != "choice"
+            out[wanted.name].append(made[wanted.name if by_name else wanted.kind])
     return out
 
 
@@ -107,7 +110,7 @@ def least_inputs(kind: Any) -> dict[str, Any]:
     spans = {
         name: {"start": 2 * i, "end": 2 * i + 1} for i, name in enumerate(n for n in fields if fields[n] == "span")
     }
-    empty = {"text": "a b" if spans else "", "tokens": []}
+    empty = {"text": "a b" if spans else "", "tokens": [], "texts": [""]}
     return {name: spans.get(name, empty.get(of)) for name, of in fields.items()}
 
 

@@ -56,12 +56,12 @@ def lesson(start: Start) -> Lesson:
     Raises:
         RecipeError: There is nothing to ask about, or its answers cannot be learned from.
     """
-    if start.task.says == "spans":
+    if start.task.says in ("spans", "choice"):
         raise RecipeError(
             f"training on the scores of {start.task.name}",
-            expected="a task whose rows have few scores; here every stretch of a text has one",
+            expected="a task whose scores stand for the same labels, or places, in every row",
             fix="Take a method that trains nothing: vocabulary, int8, onnx, or one with num_train_epochs: 0.",
-            code="compress.spans",
+            code="compress.scores",
         )
     rows, labeled, keys = rows_taught(start)
     start.run.progress.begin("asking the teacher", total=len(rows), unit="row")
@@ -156,6 +156,7 @@ def _with_any_target(data: Dataset, task: Task) -> Dataset:
         "score": lambda _: 0.0,
         "answers": lambda _: [],
         "entities": lambda _: [],
+        "choice": lambda _: 0,
         "tags": lambda words: ["O"] * len(words),
     }
     inputs = columns[task.inputs[0].name]

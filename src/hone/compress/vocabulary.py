@@ -77,7 +77,7 @@ def _parts_of(start: Start) -> Iterator[Sequence[Any]]:
     for dataset in start.data.values():
         for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
             columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
-            texts = [field for field in start.task.inputs if field.kind in ("text", "tokens")]
+            texts = [field for field in start.task.inputs if field.kind in ("text", "tokens", "texts")]
             yield from (columns[name] for name in dataset.having(texts))
 
 

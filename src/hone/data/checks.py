@@ -124,8 +124,8 @@ def label_counts(dataset: Dataset, target: str) -> Counter[str]:
 
 def labels_of(value: Any) -> list[str]:
     """The labels of a target: itself, those of a list, or those of the entities in one; of answers none."""
-    if isinstance(value, str):
-        return [value]
+    if isinstance(value, str | int):
+        return [str(value)]
     each = (one.get("label") if isinstance(one, dict) else one for one in value) if isinstance(value, list) else ()
     return [one for one in each if isinstance(one, str)]
 
@@ -140,6 +140,8 @@ def require_teachable(train: Dataset, target: Field) -> None:
         _require_rows(train, "examples")
     elif target.kind == "score":
         _require_two_numbers(train, target.name)
+    elif target.kind == "choice":
+        _require_rows(train, "questions with choices")
     elif target.kind in ("labels", "entities"):
         _require_a_label(train, target.name)
     elif target.kind == "answers":

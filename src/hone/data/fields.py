@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span", "answers", "entities"]
+Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span", "answers", "entities", "texts", "choice"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Field:
         kind: What its values are; ``labels`` is a set of labels, ``score`` a number, ``span`` a
             stretch of the row's ``text`` as ``{start, end}``, in characters, end exclusive, and ``answers``
             stretches of its ``context``, each as ``{text, start}``, none where there is no answer; ``entities`` are
-            labeled stretches of its ``text``, each as ``{start, end, label}``, which may overlap.
+            labeled stretches of its ``text``, each as ``{start, end, label}``, which may overlap;
+            ``texts`` are at least one text, and a ``choice`` is the place of one of the row's ``choices``, from 0.
         required: Whether every row must have it; one that is not is in all rows of a data set or in none.
     """
 

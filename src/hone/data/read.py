@@ -222,7 +222,7 @@ def _checked(
             if not wrong:
                 values.append(value)
                 lines.append(raw[0])
-                size += sum(len(one) for one in value.values() if not isinstance(one, float))
+                size += sum(len(one) for one in value.values() if not isinstance(one, float | int))
         if len(values) + len(faults) >= ROWS_AT_ONCE or size >= CHARACTERS_AT_ONCE:
             yield values, faults, lines
             values, faults, lines, size = [], [], [], 0

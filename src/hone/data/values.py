@@ -22,6 +22,8 @@ ARROW: dict[Kind, pa.DataType] = {
     "score": pa.float64(),
     "span": pa.struct([("start", pa.int64()), ("end", pa.int64())]),
     "answers": pa.list_(pa.struct([("text", pa.string()), ("start", pa.int64())])),
+    "texts": pa.list_(pa.string()),
+    "choice": pa.int64(),
     "entities": pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string())])),
 }
 EXPECTED: dict[Kind, str] = {
@@ -33,6 +35,8 @@ EXPECTED: dict[Kind, str] = {
     "score": "a finite number",
     "span": "an object with start and end, in characters of the text, end exclusive",
     "answers": "a list of objects with text and start, as they stand in the context; empty where there is no answer",
+    "texts": "a list of at least one text",
+    "choice": "the place of one of the choices, from 0, or its text",
     "entities": "a list of objects with start and end, in characters of the text, end exclusive, and a label",
 }
 _BIO = re.compile(r"O|[BI]-.+")
@@ -94,6 +98,7 @@ class RowChecker:
         faults += self._spans(raw, values, file=file, line=line)
         faults += self._answers(values, file=file, line=line)
         faults += self._entities(raw, values, file=file, line=line)
+        faults += self._choice(values, file=file, line=line)
         return values, faults
 
     def _spans(self, raw: Mapping[str, Any], values: Mapping[str, Any], *, file: str, line: int) -> list[Fault]:
@@ -134,6 +139,22 @@ class RowChecker:
             if (wrong := misplaced(entity, values["text"], stated=entity))
         ]  # fmt: skip
 
+    def _choice(self, values: dict[str, Any], *, file: str, line: int) -> list[Fault]:
+        """A choice as its place; what is wrong where it is none of the row's."""
+        names = [field.name for field in self.fields if field.kind == "choice"] if "choices" in values else []
+        found = []
+        for name in (name for name in names if name in values):
+            said, choices = values[name], values["choices"]
+            if said in choices:
+                values[name] = choices.index(said)
+            elif isinstance(said, str):
+                values[name] = int(said) if self.all_text and said.isdecimal() else -1
+            if not 0 <= values[name] < len(choices):
+                wrong = f"{_described(said)}, and the row has {len(choices)} choices"
+                found.append(Fault("data.choice-place", wrong, EXPECTED["choice"], file=file, line=line,
+                                   field=self.names[name]))  # fmt: skip
+        return found
+
     def _value(self, raw: Any, kind: Kind) -> tuple[Any, str]:
         """The value as kept, and what is wrong with it (empty when nothing is)."""
         if raw is None:
@@ -152,8 +173,12 @@ class RowChecker:
             return _answer_list(raw)
         if kind == "entities":
             return _entity_list(raw)
+        if kind == "choice":
+            good = isinstance(raw, int | str) and not isinstance(raw, bool)
+            return (raw, "") if good else (None, _described(raw))
         if self.all_text and isinstance(raw, str):
-            raw = [part.strip() for part in raw.split("|")] if kind == "labels" and raw.strip() else raw.split()
+            barred = kind in ("labels", "texts") and raw.strip()
+            raw = [part.strip() for part in raw.split("|")] if barred else raw.split()
         return _label_set(raw) if kind == "labels" else _words(raw, kind)
 
 

@@ -63,7 +63,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     _repeats(inputs.data, fields, kind.targets[0].name, tables, warn, settings)
     _oddities(
         inputs.data,
-        [field.name for field in kind.inputs if field.required and field.kind in ("text", "tokens")],
+        [field.name for field in kind.inputs if field.required and field.kind in ("text", "tokens", "texts")],
         tables,
         warn,
     )
@@ -190,7 +190,7 @@ def _places(dataset: Dataset, rows: Sequence[int] | IntArray) -> str:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, float):
+    if isinstance(value, float | int):
         return f"{value:g}"
     if isinstance(value, list) and value and isinstance(value[0], dict):
         value = value[0].get("text") or [one["label"] for one in value]

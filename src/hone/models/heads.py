@@ -31,6 +31,7 @@ HEADS = Table(
         "embedding-cls": "hone.models.heads:FirstState",
         "embedding-mean": "hone.models.heads:MeanState",
         "global-pointer": "hone.models.pointer:GlobalPointer",
+        "multiple-choice": "hone.models.heads:ChoiceLogits",
         "token-linear": "hone.models.heads:TokenLogits",
         "token-tagging": "hone.models.heads:Tagging",
         "sentence-and-words": "hone.models.heads:SentenceAndWords",
@@ -54,13 +55,21 @@ class HeadSpec:
 
 
 class Head(nn.Module):
-    """Base of all heads. ``auto_class`` names the transformers class that carries the backbone, ``reads`` which of the
-    tokens' last states are used, ``axes`` what its scores have one of each for; labels come last."""
+    """Base of all heads.
+
+    Attributes:
+        auto_class: The transformers class that carries the backbone.
+        gives: What that class alone gives.
+        reads: Which of the tokens' last states are used.
+        axes: What its scores have one of each for; labels come last.
+        stacked: Whether the class takes texts in groups; it is given all of a batch as one.
+    """
 
     auto_class: ClassVar[str] = "AutoModel"
     gives: ClassVar[Gives] = "hidden"
     reads: ClassVar[Literal["tokens", "first"]] = "tokens"
     axes: ClassVar[tuple[str, ...]] = ("batch",)
+    stacked: ClassVar[bool] = False
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         """``states``: the backbone's hidden states [batch, tokens, width], or its logits. Returns named scores."""
@@ -169,6 +178,21 @@ class SpanScores(Head):
 
     def entries(self) -> tuple[str, ...]:
         return ("answer_positions",)
+
+
+class ChoiceLogits(Head):
+    """transformers' own multiple-choice head: a number for each text, a question with one choice."""
+
+    auto_class = "AutoModelForMultipleChoice"
+    gives: ClassVar[Gives] = "logits"
+    reads: ClassVar[Literal["tokens", "first"]] = "first"
+    stacked = True
+
+    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+        super().__init__()
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        return {"logits": states.squeeze(0).unsqueeze(1)}  # [texts, 1]
 
 
 class TokenLogits(Head):

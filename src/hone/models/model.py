@@ -74,7 +74,10 @@ class Model(nn.Module):
                 embedded = self.embeddings(input_ids=batch["input_ids"], **typed)
                 found: Outputs = self.head(self.encoder.states(embedded, batch["attention_mask"]), batch)
                 return found
-        out = self.backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **typed)
+        given = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], **typed}
+        if self.head.stacked:
+            given = {name: value.unsqueeze(0) for name, value in given.items()}
+        out = self.backbone(**given)
         states = out.logits if self.head.gives == "logits" else out.last_hidden_state
         scores: Outputs = self.head(states, batch)
         return scores

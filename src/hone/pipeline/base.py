@@ -28,7 +28,7 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
         return resolve_base(recipe.base, relative_to=recipe.folder)
     from hone.models.new_base import make_base
 
-    fields = [field.name for field in TASKS[recipe.task.name].inputs if field.kind in ("text", "tokens")]
+    fields = [field.name for field in TASKS[recipe.task.name].inputs if field.kind in ("text", "tokens", "texts")]
     read = {name: dataset for name, dataset in data.items() if name in READ}
     source = digest_value({"fields": fields, **{name: dataset.digest for name, dataset in read.items()}})
     progress.say(f"the base is a new {recipe.base.architecture}; its tokenizer is learned from {' and '.join(read)}")

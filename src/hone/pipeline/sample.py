@@ -94,6 +94,12 @@ task:
   long_text: window            # read whole in overlapping windows; or truncate, or refuse
   stride: 64                   # tokens that neighboring windows share; longer entities may be lost
 """,
+    "multiple-choice": """\
+task:
+  name: multiple-choice
+  max_length: 256              # tokens of a question and one choice together
+  long_text: truncate          # the longer one first; or refuse
+""",
 }
 
 ROWS = {
@@ -110,6 +116,7 @@ ROWS = {
     "intent-and-slots": '{"tokens": ["fly", "to", "Rome"], "tags": ["O", "O", "B-city"], "label": "book_flight"}',
     "span-classification": '{"text": "Bank of China", "entities": [{"start": 0, "end": 13, "label": "ORG"}, '
     '{"start": 8, "end": 13, "label": "LOC"}]}',
+    "multiple-choice": '{"question": "What is wet?", "choices": ["sand", "water"], "label": 1}',
 }
 
 COLUMNS = {
@@ -124,6 +131,7 @@ COLUMNS = {
     "token-classification": "{tokens: words, tags: ner}",
     "intent-and-slots": "{tokens: words, tags: slots, label: intent}",
     "span-classification": "{text: sentence, entities: spans}",
+    "multiple-choice": "{question: stem, choices: options, label: answer}",
 }
 
 SETTINGS = {
@@ -138,6 +146,7 @@ SETTINGS = {
     "token-classification": "    num_train_epochs: 4\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
     "intent-and-slots": "    num_train_epochs: 5\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
     "span-classification": "    num_train_epochs: 5\n    learning_rate: 2e-4\n    head_learning_rate: 1e-3\n",
+    "multiple-choice": "    num_train_epochs: 3\n    learning_rate: 1e-4\n",
 }
 
 

@@ -309,6 +309,7 @@ def _wrong(value: Any, field: Field, text: Any) -> str:
         good = _is_text(value)
     else:
         good = isinstance(value, list | tuple) and all(_is_text(word) for word in value)
+        good = good and (field.kind != "texts" or len(value) > 0)
     return "" if good else f"{value!r:.60}"
 
 

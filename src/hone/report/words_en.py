@@ -106,6 +106,7 @@ WORDS: dict[str, str] = {
     "about.ece_perfect": "What sampling alone would show at this n. An ECE within this range is no sign of miscalibration.",
     # tables
     "per_class": "By class",
+    "by_choices": "By number of choices",
     "by_answer": "With and without an answer",
     "answers": "Answers",
     "per_label": "By label",
@@ -145,6 +146,7 @@ WORDS: dict[str, str] = {
     "not_possible": "Combinations that cannot be had",
     # one sentence on how to read a table
     "note.per_class": "F1 of each class; support is the number of examples annotated with it.",
+    "note.by_choices": "Accuracy on the questions that have so many choices.",
     "note.by_answer": "Answered is the share of the questions that were given an answer, right or wrong.",
     "note.answers": "How many questions have no answer, and how long the first ones are.",
     "note.per_label": "F1 of each label at its threshold; AP is average precision, which no threshold enters; support is the number of examples annotated with it.",
@@ -185,6 +187,7 @@ WORDS: dict[str, str] = {
     # column heads, row names and facts
     "badness": "How wrong",
     "average_precision": "AP",
+    "choices": "Choices",
     "answerable": "Answerable",
     "unanswerable": "Unanswerable",
     "answered_share": "Answered",

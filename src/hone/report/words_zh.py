@@ -106,6 +106,7 @@ WORDS: dict[str, str] = {
     "about.ece_perfect": "在当前 n 下，仅由抽样波动就会出现的数值；ECE 落在此区间内，不说明模型失准。",
     # tables
     "per_class": "各类别表现",
+    "by_choices": "按选项数量",
     "by_answer": "有答案与无答案",
     "answers": "答案",
     "per_label": "按标签",
@@ -145,6 +146,7 @@ WORDS: dict[str, str] = {
     "not_possible": "不可行的组合",
     # one sentence on how to read a table
     "note.per_class": "各类别的 F1；样本数指标注为该类别的样本数量。",
+    "note.by_choices": "有这么多选项的问题上的准确率。",
     "note.by_answer": "作答比例指给出了答案的问题所占比例，不论对错。",
     "note.answers": "多少问题没有答案，以及第一个答案有多长。",
     "note.per_label": "各标签在其阈值下的 F1；AP 为平均精度，与阈值无关；支持数是标注了该标签的样本数。",
@@ -183,6 +185,7 @@ WORDS: dict[str, str] = {
     # column heads, row names and facts
     "badness": "错误程度",
     "average_precision": "AP",
+    "choices": "选项数",
     "answerable": "有答案",
     "unanswerable": "无答案",
     "answered_share": "作答比例",

@@ -54,7 +54,7 @@ class Span(BaseModel):
     end: int
 
 
-KINDS: dict[str, Any] = {"text": str, "tokens": list[str], "span": Span}
+KINDS: dict[str, Any] = {"text": str, "tokens": list[str], "texts": list[str], "span": Span}
 
 
 def make_app(served: Predictor | Shelf) -> FastAPI:
@@ -169,7 +169,12 @@ def request_of(choices: Sequence[Sequence[InputField]]) -> type[BaseModel]:
 def expected_of(choices: Sequence[Sequence[InputField]]) -> str:
     """What a request looks like, for who sent another one."""
     if all(len(fields) > 1 for fields in choices):
-        shapes = {"text": '"text"', "tokens": '["word", ...]', "span": '{"start": 0, "end": 4}'}
+        shapes = {
+            "text": '"text"',
+            "tokens": '["word", ...]',
+            "texts": '["text", ...]',
+            "span": '{"start": 0, "end": 4}',
+        }
         one = ", ".join(f'"{field.name}": {shapes[field.kind]}' for field in choices[0])
         return f'{{"inputs": {{{one}}}}}, or a list of such objects'
     return '{"inputs": "text" or ["text", ...]}'
@@ -180,8 +185,11 @@ def warm_up(choices: Sequence[Sequence[InputField]]) -> Any:
     texts = next((fields for fields in choices if all(field.kind == "text" for field in fields)), choices[0])
     if len(texts) == 1:
         return "warm-up"
-    places = {field.name: {"start": i, "end": i + 1} for i, field in enumerate(texts) if field.kind == "span"}
-    return {field.name: places.get(field.name, "warm-up") for field in texts}
+    made: dict[str, Any] = {"texts": ["warm-up"]}
+    return {
+        field.name: {"start": i, "end": i + 1} if field.kind == "span" else made.get(field.kind, "warm-up")
+        for i, field in enumerate(texts)
+    }
 
 
 def _add_errors(app: FastAPI, meters: Meters, *, expected: Mapping[str, str]) -> None:

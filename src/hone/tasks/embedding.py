@@ -30,7 +30,7 @@ from hone.report.report import Cell, Grid
 from hone.tasks.embedding_losses import embedding_loss
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import BETWEEN, Reading
-from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of
+from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of, several_texts
 from hone.tasks.settings import SentenceEmbeddingSettings
 
 TEXTS = ("text_a", "text_b", "negative")
@@ -142,20 +142,8 @@ class SentenceEmbedding:
         return rows_of(out, self.row_schema)
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:
-        """``input_ids`` and ``attention_mask`` int64 [texts, tokens], row after row; ``texts`` int64 [rows], how many
-        each row has; of rows to learn from ``names`` int64 [texts] and ``score`` float32 [rows]."""
-        values, _ = rows.ragged("input_ids")
-        lengths, ends = rows.ragged("lengths")
-        counts = np.diff(ends)[index]
-        long = lengths[rows.flat("lengths", index)]
-        mask = np.arange(long.max()) < long[:, None]
-        ids = np.full(mask.shape, self.tokenizer.pad_id, dtype=np.int64)
-        ids[mask] = values[rows.flat("input_ids", index)]
-        batch = {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask).long(),
-            "texts": torch.from_numpy(counts),
-        }
+        """`several_texts`, and of rows to learn from ``names`` int64 [texts] and ``score`` float32 [rows]."""
+        batch = several_texts(rows, index, pad_id=self.tokenizer.pad_id)
         if "names" in rows.table.column_names:
             names, _ = rows.ragged("names")
             batch["names"] = torch.from_numpy(np.asarray(names[rows.flat("names", index)], dtype=np.int64))

@@ -21,7 +21,7 @@ from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextSettings
 
 Decision = Mapping[str, Any]  # what turns scores into answers, fitted on validation; JSON values
-Says = Literal["one", "several", "number", "place", "direction", "spans"]
+Says = Literal["one", "several", "number", "place", "direction", "spans", "choice"]
 Purpose = Literal["learn", "predict"]
 Columns = Mapping[str, Sequence[Any]]  # raw examples, columnar: field name -> one value an example
 Prediction = dict[str, Any]  # one JSON object an example; each task writes its shape in its file
@@ -71,8 +71,8 @@ class Task(Protocol):
 
     Attributes:
         says: What the scores of an answer tell: ``one`` of the labels, ``several`` of them, each by itself, a
-            ``number``, for each label one ``place`` among all, a ``direction`` in space for each text of an example, or
-            which ``spans`` of it have which labels.
+            ``number``, for each label one ``place`` among all, a ``direction`` in space for each text of an example,
+            which ``spans`` of it have which labels, or which ``choice`` of an example is its answer.
         inputs, targets: What examples have. A data set may lack those that are not required, and then has them in no
             row.
     """

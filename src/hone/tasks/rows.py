@@ -107,6 +107,29 @@ def padded(rows: Rows, name: str, index: IntArray, *, fill: int, per_item: int =
     return tensor, torch.from_numpy(mask)
 
 
+def several_texts(rows: Rows, index: IntArray, *, pad_id: int) -> Batch:
+    """``input_ids`` and ``attention_mask`` int64 [texts, tokens] of rows that have several texts each, ``lengths`` of
+    them in turn, row after row; ``texts`` int64 [rows], how many each row has. Where the rows have ``seconds``, the
+    places where the second part of each text begins, ``token_type_ids`` too."""
+    values, _ = rows.ragged("input_ids")
+    lengths, ends = rows.ragged("lengths")
+    flat = rows.flat("lengths", index)
+    long = lengths[flat]
+    places = np.arange(long.max(initial=1))
+    mask = places < long[:, None]
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = values[rows.flat("input_ids", index)]
+    batch = {
+        "input_ids": torch.from_numpy(ids),
+        "attention_mask": torch.from_numpy(mask).long(),
+        "texts": torch.from_numpy(np.diff(ends)[index]),
+    }
+    if "seconds" in rows.table.column_names:
+        begins = rows.ragged("seconds")[0][flat]
+        batch["token_type_ids"] = torch.from_numpy(mask & (places >= begins[:, None])).long()
+    return batch
+
+
 def text_inputs(rows: Rows, index: IntArray, *, pad_id: int) -> Batch:
     """``input_ids`` and ``attention_mask``, int64 [batch, tokens], of the rows ``index``; where the rows say where a
     second text begins, ``token_type_ids`` too: 1 from there to the row's end, 0 before it and where padded."""

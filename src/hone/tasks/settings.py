@@ -219,3 +219,15 @@ class SpanClassificationSettings(TextSettings):
     long_text: LongText = "window"
     head_size: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     efficient: bool = True
+
+
+class MultipleChoiceSettings(TextSettings):
+    """Settings of ``multiple-choice``.
+
+    Attributes:
+        max_length: Most tokens of a question and one choice together; None: the most the base reads.
+        long_text: What becomes of a question and a choice that are longer than that: the longer one cut at its end,
+            then both; or refused with an error.
+    """
+
+    long_text: Literal["truncate", "refuse"] = "truncate"

@@ -18,6 +18,7 @@ TASKS = Table(
         "token-classification": "hone.tasks.tagging:TokenClassification",
         "intent-and-slots": "hone.tasks.intent_and_slots:IntentAndSlots",
         "span-classification": "hone.tasks.span_classification:SpanClassification",
+        "multiple-choice": "hone.tasks.multiple_choice:MultipleChoice",
     },
     group="hone.tasks",
 )
@@ -36,6 +37,7 @@ SETTINGS = Table(
         "token-classification": "hone.tasks.settings:TokenClassificationSettings",
         "intent-and-slots": "hone.tasks.settings:IntentAndSlotsSettings",
         "span-classification": "hone.tasks.settings:SpanClassificationSettings",
+        "multiple-choice": "hone.tasks.settings:MultipleChoiceSettings",
     },
     group="hone.tasks.settings",
 )

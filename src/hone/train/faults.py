@@ -156,8 +156,8 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield "dropout 0, without which all passes of a batch are one", "dropout above 0"
     if "layers" in entry.needs and inputs.base is not None and not _has_layers(inputs.base.folder):
         yield f"the base {inputs.base.name}, whose layers are not known by their names", "no such technique"
-    if "answers" in entry.needs and TASKS[inputs.task.name].says == "spans":
-        yield f"{inputs.task.name}, where every stretch of a text has a score", "another technique"
+    if "answers" in entry.needs and TASKS[inputs.task.name].says in ("spans", "choice"):
+        yield f"{inputs.task.name}, whose scores are not those of labels", "another technique"
     if "answers" in entry.needs and getattr(inputs.task.settings, "head", None) == "crf":
         yield "the head crf, which scores whole sequences", "head: linear"
     steps = settings.gradient_accumulation_steps
