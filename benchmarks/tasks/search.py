@@ -2,8 +2,8 @@
 of their intent among 100,000 texts: by embeddings exactly and through a graph, by words, and fused.
 
 python benchmarks/tasks/search.py BUNDLE --out runs/search
-HONE_DATA names the folder of the datasets; BUNDLE does sentence-embedding (benchmarks/tasks/stsb-embedding.yaml makes
-one). The result goes to benchmarks/tasks/search.json.
+HONE_DATA names the folder of the datasets; BUNDLE does sentence-embedding (benchmarks/quality/stsb-embedding.yaml makes
+one). The result goes to benchmarks/tasks/search.json, unless fewer texts or questions are tried.
 
 recall@10: of a question, how many of its ten answers have its label, of the ten there could be. nDCG@10: the same with
 earlier answers counting more. Both are means over all questions. Milliseconds are of single questions, the ways in
@@ -17,6 +17,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from machine import machine  # noqa: E402
 import hone  # noqa: E402
 from hone.cli.console import Lines  # noqa: E402
 from hone.metrics.retrieval import graded_ndcg_at  # noqa: E402
+from hone.predict.predictor import Predictor  # noqa: E402
 from hone.retrieval.index import SearchIndex  # noqa: E402
 from hone.retrieval.settings import WAYS, IndexSettings, Way  # noqa: E402
 
@@ -42,18 +45,20 @@ PADDING = {
     "sentiment/sst2/train.jsonl": "text",
     "multilabel/goemotions/train.jsonl": "text",
 }  # texts of other kinds, all English
+TEXTS = 100_000
 K = 10
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--texts", type=int, default=100_000)
+    parser.add_argument("--texts", type=int, default=TEXTS)
+    parser.add_argument("--questions", type=int, default=None, help="so many of the questions; all when left out")
     parser.add_argument("--timed", type=int, default=200, help="questions that are timed")
     parser.add_argument("--out", type=Path, default=Path("runs/search"))
     given = parser.parse_args()
     data = Path(os.environ["HONE_DATA"])
-    questions = rows(data / "intent/banking77/test.jsonl")
+    questions = rows(data / "intent/banking77/test.jsonl")[: given.questions]
     corpus = made_corpus(data, barred={row["text"] for row in questions}, count=given.texts)
     given.out.mkdir(parents=True, exist_ok=True)
     file = given.out / f"corpus-{given.texts}.jsonl"
@@ -75,10 +80,11 @@ def main() -> None:
         "hnsw_finds_of_exact": round(
             float(np.mean([len(set(a) & set(b)) / K for a, b in zip(found["exact"], found["hnsw"], strict=True)])), 4
         ),
-        "ms": timings(index, [row["text"] for row in questions[: given.timed]]),
+        "ms": timings(index, hone.load(given.bundle), [row["text"] for row in questions[: given.timed]]),
         "machine": machine(),
     }
-    (HERE / "search.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    target = HERE if given.questions is None and given.texts == TEXTS else given.out
+    (target / "search.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps({name: record[name] for name in record if name != "machine"}, indent=1))
 
 
@@ -97,7 +103,7 @@ def made_corpus(data: Path, *, barred: set[str], count: int) -> list[dict[str, A
                 out.setdefault(row[field], {"text": row[field]})
     for text in barred:
         out.pop(text, None)
-    return list(out.values())
+    return list(out.values())[:count]
 
 
 def found_rows(index: SearchIndex, questions: list[str], way: Way) -> list[list[int]]:
@@ -116,15 +122,18 @@ def quality(found: list[list[int]], labels: Any, questions: list[dict[str, Any]]
     }
 
 
-def timings(index: SearchIndex, questions: list[str]) -> dict[str, Any]:
-    """Of each way median milliseconds of a question, and exact search's over it, with quartiles."""
-    taken: dict[str, list[float]] = {way: [] for way in WAYS}
-    for way in WAYS:
-        index.search(questions[:3], k=K, by=way)
+def timings(index: SearchIndex, predictor: Predictor, questions: list[str]) -> dict[str, Any]:
+    """Of each way, and of embedding the question alone, median milliseconds of a question, and exact search's over it,
+    with quartiles."""
+    ways: dict[str, Callable[[str], Any]] = {way: partial(index.search, k=K, by=way) for way in WAYS}
+    ways["embedding"] = predictor.predict
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    for ask in ways.values():
+        ask(questions[0])
     for i, question in enumerate(questions):
-        for way in WAYS if i % 2 else WAYS[::-1]:
+        for way in list(ways)[:: 1 if i % 2 else -1]:
             began = time.perf_counter()
-            index.search(question, k=K, by=way)
+            ways[way](question)
             taken[way].append(1e3 * (time.perf_counter() - began))
     exact = np.array(taken["exact"])
     return {

@@ -104,6 +104,11 @@ def test_the_commands_answer_a_line_a_query(bundle: Path, tmp_path: Path, capsys
     assert command("verify", tmp_path / "index") == 0
 
 
+def test_a_long_query_is_a_query(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("search", folder, "my order " * 100, "-k", 1, "--by", "bm25") == 0
+    assert json.loads(capsys.readouterr().out)["hits"][0]["id"] == "b"
+
+
 def test_the_same_texts_give_the_same_index(bundle: Path, folder: Path, tmp_path: Path) -> None:
     again = hone.index(bundle, folder.parent / "corpus.jsonl", out=tmp_path / "i", settings=IndexSettings(hnsw=True))
     assert again.digest == hone.load_index(folder).opened.digest
