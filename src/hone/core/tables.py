@@ -31,18 +31,21 @@ class Table(Mapping[str, Any]):
         return {**foreign, **self._own}
 
     def __getitem__(self, name: str) -> Any:
-        targets = self.targets()
-        if name not in targets:
-            raise RecipeError(
-                f"found the unknown {self.noun} {name!r}",
-                fix=did_you_mean(name, targets),
-                code=f"recipe.unknown-{self.noun}",
-            )
-        module, _, attribute = targets[name].partition(":")
+        target = self._own.get(name)  # first of all: entry points lie in the files of every package installed
+        if target is None:
+            targets = self.targets()
+            if name not in targets:
+                raise RecipeError(
+                    f"found the unknown {self.noun} {name!r}",
+                    fix=did_you_mean(name, targets),
+                    code=f"recipe.unknown-{self.noun}",
+                )
+            target = targets[name]
+        module, _, attribute = target.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.targets()
+        return name in self._own or name in self.targets()
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self.targets()))

@@ -47,7 +47,7 @@ class Pace:
 
 OURS = Pace(reached=0.75, pair_seconds=1e-8, widths=10, inners=2, pairs=1)  # hone.models.encoder
 OTHERS = Pace(reached=0.55, pair_seconds=0.0, widths=17, inners=3, pairs=3)  # as transformers runs them
-NETS = Pace(reached=0.25, pair_seconds=0.0, widths=6, inners=0, pairs=0)  # hone.models.nets
+NETS = Pace(reached=0.4, pair_seconds=0.0, widths=6, inners=0, pairs=0)  # hone.models.nets
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hone.core import tables
 from hone.core.errors import RecipeError
 from hone.core.tables import Table
 
@@ -75,3 +76,15 @@ def test_another_package_never_replaces_an_own_entry() -> None:
 @pytest.mark.usefixtures("foreign")
 def test_a_table_without_a_group_takes_nothing_from_outside() -> None:
     assert list(Table("codec", {"dumps": "json:dumps"})) == ["dumps"]
+
+
+def test_an_entry_of_its_own_is_found_without_reading_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(**_: str) -> None:
+        raise AssertionError("entry points were read")
+
+    monkeypatch.setattr(tables, "entry_points", read)
+    table = Table("codec", {"dumps": "json:dumps"}, group=GROUP)
+    assert "dumps" in table
+    assert table["dumps"] is json.dumps
+    with pytest.raises(AssertionError, match="were read"):
+        table["loads"]
