@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from hone.compress.start import Start
@@ -13,14 +15,17 @@ from hone.tasks.rows import Rows
 def calibration_rows(start: Start, *, most: int) -> Rows:
     """Rows of the texts of ``train``, ``unlabeled`` and ``validation``, evenly spread over them all."""
     sets = [start.data[name] for name in ("train", "unlabeled", "validation") if name in start.data]
-    places = [(data, row) for data in sets for row in range(len(data))]
-    if not places:
+    begins = np.cumsum([0, *map(len, sets)])  # where each set's rows begin among all
+    if not begins[-1]:
         raise RecipeError(
             "static activations were given no texts to calibrate on",
             expected="train, unlabeled or validation under data",
             code="recipe.no-split",
         )
-    index = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).astype(np.int64))
-    chosen = [data.row(row) for data, row in (places[i] for i in index)]
-    columns = {name: [row[name] for row in chosen] for name in required(start.task.inputs)}
+    index = np.unique(np.linspace(0, begins[-1] - 1, min(most, begins[-1])).astype(np.int64))
+    shares = [index[(index >= begin) & (index < end)] - begin for begin, end in itertools.pairwise(begins)]
+    columns = {
+        name: [value for data, rows in zip(sets, shares, strict=True) for value in data.values(name, rows)]
+        for name in required(start.task.inputs)
+    }
     return Rows(start.task.encode(columns, purpose="predict"))

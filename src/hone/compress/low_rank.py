@@ -166,7 +166,7 @@ def _measured(settings: LowRankSettings, start: Start) -> tuple[Rows, IntArray]:
 
 def _counts(rows: Rows, tokens: int) -> Tensor:
     """How often each token occurs in all the texts, and once more: any may occur in others. Float64 [tokens]."""
-    return torch.from_numpy(1.0 + np.bincount(rows.ragged("input_ids")[0], minlength=tokens)).double()
+    return torch.from_numpy(1.0 + rows.counts("input_ids", size=tokens)).double()
 
 
 def _outputs(start: Start, rows: Rows, index: IntArray, *, encoder: Encoder) -> dict[nn.Linear, Outputs]:

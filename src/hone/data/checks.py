@@ -78,12 +78,23 @@ def contradictions(dataset: Dataset, *fields: str, target: str) -> list[list[int
     """Groups of rows with the same input and different targets, by their first row."""
     if target not in dataset.columns:
         return []
-    _, inverse = np.unique(input_hashes(dataset, *fields), return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
-    targets = dataset.column(target)
-    differing = [group for group in groups if len(group) > 1 and any(targets[i] != targets[group[0]] for i in group)]
-    return sorted(group.tolist() for group in differing)
+    _, inverse, counts = np.unique(input_hashes(dataset, *fields), return_inverse=True, return_counts=True)
+    repeated = np.flatnonzero(counts[inverse] > 1)
+    repeated = repeated[np.argsort(inverse[repeated], kind="stable")]  # group after group
+    group = inverse[repeated]
+    said = _value_hashes(dataset, target, repeated)
+    differing = group[1:][(group[1:] == group[:-1]) & (said[1:] != said[:-1]).any(axis=1)]
+    ends = (np.searchsorted(group, np.unique(differing), side=side) for side in ("left", "right"))
+    return sorted(repeated[begin:end].tolist() for begin, end in zip(*ends, strict=True))
+
+
+def _value_hashes(dataset: Dataset, field: str, rows: IntArray) -> NDArray[np.uint64]:
+    """A hash of each row's value of a field, whatever its kind, uint64 [rows, 2]."""
+    out = np.empty(len(rows), dtype="V16")
+    for at in range(0, len(rows), ROWS_AT_ONCE):
+        for i, value in enumerate(dataset.values(field, rows[at : at + ROWS_AT_ONCE]), start=at):
+            out[i] = hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return out.view(np.uint64).reshape(-1, 2)
 
 
 def odd_texts(dataset: Dataset, *fields: str) -> dict[str, int]:
@@ -159,10 +170,10 @@ def require_known(known: Mapping[str, Sequence[str]], other: Dataset) -> None:
 
 def _require_two_numbers(train: Dataset, target: str) -> None:
     _require_rows(train, "two different numbers")
-    ends = pc.min_max(train.table.column(target))
-    if ends["min"].as_py() == ends["max"].as_py():
+    scores = train.numbers(target)
+    if scores.min() == scores.max():
         raise DataError(
-            f"every row of {train.origin} has the {target} {ends['min'].as_py():g}",
+            f"every row of {train.origin} has the {target} {scores[0]:g}",
             expected="at least two different numbers",
             fix=f"Check the column: columns: {{{target}: NAME}}",
             code="data.one-score",
@@ -182,7 +193,7 @@ def _require_a_label(train: Dataset, target: str) -> None:
 
 def _require_an_answer(train: Dataset, target: str) -> None:
     _require_rows(train, "questions and answers")
-    if not pc.any(pc.greater(pc.list_value_length(train.table.column(target)), 0)).as_py():
+    if not any(pc.any(pc.greater(pc.list_value_length(part), 0)).as_py() for part in train.parts(target)):
         raise DataError(
             f"no row of {train.origin} has any of {target}",
             expected="at least one question with an answer",

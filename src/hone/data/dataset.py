@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,8 @@ from hone.core.lineage import digest_bytes, digest_value
 from hone.data.fields import Field
 
 LINE, FILE = "_line", "_file"  # columns that say where a row came from
+ROWS_AT_ONCE = 4096
+IntArray = NDArray[np.int64]
 
 
 class Dataset:
@@ -21,14 +23,28 @@ class Dataset:
 
     Attributes:
         name: Its role, such as ``train``.
-        table: The Arrow table; besides the fields it may hold ``_line`` and ``_file``.
         digest: sha256 of what decides the content: no path, no clock.
         origin: The source as the user named it.
         files: Names that ``_file`` counts in.
+
+    Args:
+        table: The Arrow table; besides the fields it may hold ``_line`` and ``_file``.
+        chosen: The rows of the table that it has, in their order; None: all. They are not copied out of a table that
+            is memory-mapped.
     """
 
-    def __init__(self, name: str, table: pa.Table, *, digest: str, origin: str, files: tuple[str, ...] = ()) -> None:
-        self.name, self.table, self.digest, self.origin, self.files = name, table, digest, origin, files
+    def __init__(
+        self,
+        name: str,
+        table: pa.Table,
+        *,
+        digest: str,
+        origin: str,
+        files: tuple[str, ...] = (),
+        chosen: IntArray | None = None,
+    ) -> None:
+        self.name, self.digest, self.origin, self.files = name, digest, origin, files
+        self._table, self._chosen = table, chosen
 
     @classmethod
     def from_columns(cls, name: str, columns: Mapping[str, Sequence[Any]]) -> Dataset:
@@ -37,17 +53,46 @@ class Dataset:
         return cls(name, pa.table(values), digest=digest_value(values), origin="memory")
 
     def __len__(self) -> int:
-        return int(self.table.num_rows)
+        return int(self._table.num_rows) if self._chosen is None else len(self._chosen)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the fields."""
-        return tuple(name for name in self.table.column_names if not name.startswith("_"))
+        return tuple(name for name in self._table.column_names if not name.startswith("_"))
 
     def column(self, name: str) -> list[Any]:
-        """One field of all rows, as Python values."""
-        values: list[Any] = self.table.column(name).to_pylist()
-        return values
+        """One field of all rows, as Python values: for few rows, since each is an object."""
+        return [value for part in self.parts(name) for value in part.to_pylist()]
+
+    def parts(self, name: str) -> Iterator[pa.ChunkedArray]:
+        """One field as Arrow has it, so many rows at a time."""
+        for at in range(0, len(self), ROWS_AT_ONCE):
+            yield self._part(at, at + ROWS_AT_ONCE).column(name)
+
+    def holds(self, name: str) -> Literal["label", "labels", "other"]:
+        """Whether a field has one label a row, or tags or labels in a list; ``other`` where it is not there, too."""
+        if name not in self.columns:
+            return "other"
+        kind = self._table.schema.field(name).type
+        if pa.types.is_list(kind):
+            return "labels" if pa.types.is_string(kind.value_type) else "other"
+        return "label" if pa.types.is_string(kind) else "other"
+
+    def distinct(self, name: str) -> list[Any]:
+        """The different values of a field of labels, in the order of their first rows; of one of lists of labels one
+        list of all different labels. Of a field of another kind every value."""
+        holds = self.holds(name)
+        if holds == "other":
+            return self.column(name)
+        seen: dict[Any, None] = {}
+        for part in self.parts(name):
+            seen.update(dict.fromkeys(pc.unique(pc.list_flatten(part) if holds == "labels" else part).to_pylist()))
+        return [list(seen)] if holds == "labels" else list(seen)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A field of numbers, float64 [rows]."""
+        parts = [np.asarray(part.to_numpy(), dtype=np.float64) for part in self.parts(name)]
+        return np.concatenate([np.zeros(0), *parts])
 
     def having(self, fields: Iterable[Field]) -> list[str]:
         """Names of those of ``fields`` that its rows have."""
@@ -55,30 +100,53 @@ class Dataset:
 
     def longest(self, name: str) -> int:
         """Most characters of any text, or of any word of a list, in a field; 0 where there is none."""
-        column = self.table.column(name)
-        texts = pc.list_flatten(column) if pa.types.is_list(column.type) else column
-        return int(pc.max(pc.utf8_length(texts)).as_py() or 0)
+        most = 0
+        for part in self.parts(name):
+            texts = pc.list_flatten(part) if pa.types.is_list(part.type) else part
+            most = max(most, pc.max(pc.utf8_length(texts)).as_py() or 0)
+        return most
 
     def slice(self, start: int, stop: int) -> dict[str, list[Any]]:
         """All fields of some rows, as Python values."""
-        part = self.table.slice(start, max(0, stop - start))
+        part = self._part(start, stop)
         return {name: part.column(name).to_pylist() for name in self.columns}
 
     def row(self, index: int) -> dict[str, Any]:
         """One row."""
         return {name: values[0] for name, values in self.slice(index, index + 1).items()}
 
-    def take(self, indices: NDArray[np.int64], *, name: str = "") -> Dataset:
+    def values(self, name: str, rows: IntArray) -> list[Any]:
+        """One field of the rows ``rows``, as Python values."""
+        chosen = rows if self._chosen is None else self._chosen[rows]
+        found: list[Any] = _taken(self._table.select([name]), chosen).column(name).to_pylist()
+        return found
+
+    def _part(self, start: int, stop: int) -> pa.Table:
+        if self._chosen is None:
+            return self._table.slice(start, max(0, stop - start))
+        return _taken(self._table, self._chosen[start:stop])
+
+    def take(self, indices: IntArray, *, name: str = "") -> Dataset:
         """The rows ``indices``, in their order; the digest names the old one and the choice."""
         chosen = np.asarray(indices, dtype=np.int64)
         digest = digest_value({"of": self.digest, "rows": digest_bytes(chosen.tobytes())})
+        chosen = chosen if self._chosen is None else self._chosen[chosen]
         return Dataset(
-            name or self.name, self.table.take(pa.array(chosen)), digest=digest, origin=self.origin, files=self.files
+            name or self.name, self._table, digest=digest, origin=self.origin, files=self.files, chosen=chosen
         )
 
     def place(self, index: int) -> tuple[str, int | None]:
         """File and 1-based line that a row came from; the origin and no line where that is unknown."""
-        if LINE not in self.table.column_names:
+        if LINE not in self._table.column_names:
             return self.origin, None
-        file = self.files[self.table.column(FILE)[index].as_py()]
-        return file, int(self.table.column(LINE)[index].as_py())
+        row = index if self._chosen is None else int(self._chosen[index])
+        file = self.files[self._table.column(FILE)[row].as_py()]
+        return file, int(self._table.column(LINE)[row].as_py())
+
+
+def _taken(table: pa.Table, rows: IntArray) -> pa.Table:
+    """The rows of a table; of its parts only those from the first to the last row are looked at."""
+    if not len(rows):
+        return table.slice(0, 0)
+    first = int(rows.min())
+    return table.slice(first, int(rows.max()) + 1 - first).take(pa.array(rows - first))

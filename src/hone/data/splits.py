@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hone.core.errors import DataError
 from hone.data.checks import input_hashes, labels_of
-from hone.data.dataset import Dataset
+from hone.data.dataset import Dataset, IntArray
+
+CODE_BITS = 32  # of a group and a label in one number
 
 
 def carve_validation(
@@ -29,26 +31,16 @@ def carve_validation(
     """
     rng = np.random.default_rng([seed, 0x5711])
     _, first, group = np.unique(input_hashes(dataset, *fields), return_index=True, return_inverse=True)
-    columns = {target: dataset.column(target) for target in targets if target in dataset.columns}
-    taught: list[set[tuple[str, str]]] = [set() for _ in first]  # labels or tags of each group of equal inputs
-    for target, values in columns.items():
-        for value, g in zip(values, group, strict=True):
-            taught[g] |= {(target, one) for one in labels_of(value)}
-    leading = columns.get(targets[0], [None] * len(dataset))
-    by_stratum: dict[str, list[int]] = {}
-    for row in first:  # a group counts where its first row stands
-        stratum = leading[row] if isinstance(leading[row], str) else ""
-        by_stratum.setdefault(stratum, []).append(int(group[row]))
+    taught = _taught(dataset, targets, group)
     chosen = np.zeros(len(first), dtype=bool)
-    for members in (by_stratum[name] for name in sorted(by_stratum)):
+    for members in _strata(dataset, targets[0], first):
         count = min(round(len(members) * share), len(members) - 1)
         chosen[rng.permutation(members)[:count]] = True
-    _give_back(taught, chosen)
+    taught.give_back(chosen)
     if not chosen.any():  # so few rows of each label that every count was rounded to none
-        groups_with = Counter(each for some in taught for each in some)
-        spare = [g for g, some in enumerate(taught) if all(groups_with[each] > 1 for each in some)]
-        chosen[rng.permutation(spare)[: max(1, round(len(first) * share))].astype(int)] = True
-        _give_back(taught, chosen)
+        spare = taught.spare(len(first))
+        chosen[rng.permutation(spare)[: max(1, round(len(first) * share))]] = True
+        taught.give_back(chosen)
     if not chosen.any():
         raise DataError(
             f"{dataset.origin} has too few rows to take validation rows from: {len(dataset)}",
@@ -63,10 +55,73 @@ def carve_validation(
     )
 
 
-def _give_back(taught: list[set[tuple[str, str]]], chosen: NDArray[np.bool_]) -> None:
-    """Give back the chosen groups that alone have some label or tag: what training never shows is not learned."""
-    shown: set[tuple[str, str]] = set().union(*(some for some, away in zip(taught, chosen, strict=True) if not away))
-    for g in np.flatnonzero(chosen):
-        if not taught[g] <= shown:
-            chosen[g] = False
-            shown |= taught[g]
+def _strata(dataset: Dataset, target: str, first: IntArray) -> Iterator[IntArray]:
+    """The groups of equal inputs whose first rows have one label, label after label as they are sorted; where rows
+    have no single label, all groups together."""
+    if dataset.holds(target) != "label":
+        yield np.arange(len(first))
+        return
+    known: dict[str, int] = {}
+    codes = np.concatenate([codes for _, codes in _coded(dataset, target, known)])[first]
+    for label in sorted(known):
+        members = np.flatnonzero(codes == known[label])
+        if len(members):
+            yield members
+
+
+def _coded(dataset: Dataset, target: str, known: dict[str, int]) -> Iterator[tuple[IntArray, IntArray]]:
+    """The row of each label or tag and its number in ``known``, which grows, both int64, so many rows at a time."""
+    start = 0
+    for part in dataset.parts(target):
+        found = [labels_of(value) for value in part.to_pylist()]
+        codes = [known.setdefault(label, len(known)) for labels in found for label in labels]
+        rows = np.repeat(np.arange(start, start + len(found)), [len(labels) for labels in found])
+        yield rows, np.array(codes, dtype=np.int64)
+        start += len(found)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What groups of equal inputs teach, each label or tag of a group once.
+
+    Attributes:
+        group, label: int64 [n]; by group, ascending.
+        labels: How many different ones there are.
+    """
+
+    group: IntArray
+    label: IntArray
+    labels: int
+
+    def give_back(self, chosen: NDArray[np.bool_]) -> None:
+        """Give back the chosen groups that alone have some label or tag: what training never shows is not learned."""
+        away = chosen[self.group]
+        shown = np.zeros(self.labels, dtype=bool)
+        shown[self.label[~away]] = True
+        wanting = np.unique(self.group[away & ~shown[self.label]])
+        for g in wanting:
+            own = self.label[np.searchsorted(self.group, g) : np.searchsorted(self.group, g, side="right")]
+            if not shown[own].all():
+                chosen[g] = False
+                shown[own] = True
+
+    def spare(self, groups: int) -> IntArray:
+        """The groups without a label or tag that no other one has."""
+        alone = np.bincount(self.label, minlength=self.labels) < 2
+        return np.setdiff1d(np.arange(groups), self.group[alone[self.label]])
+
+
+def _taught(dataset: Dataset, targets: Sequence[str], group: IntArray) -> Taught:
+    """The labels or tags of each group; numbers and answers teach no label.
+
+    Args:
+        group: The group of each row, int64 [rows].
+    """
+    pairs, count = [np.zeros(0, dtype=np.int64)], 0
+    for target in targets:
+        known: dict[str, int] = {}
+        for rows, codes in _coded(dataset, target, known) if target in dataset.columns else ():
+            pairs.append(np.unique(group[rows] << CODE_BITS | codes + count))
+        count += len(known)
+    both = np.unique(np.concatenate(pairs))
+    return Taught(both >> CODE_BITS, both & ((1 << CODE_BITS) - 1), count)

@@ -54,7 +54,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     train = inputs.data.get("train") or next(iter(inputs.data.values()))
     for target in kind.targets:
         checks.require_teachable(train, target)
-    labels = kind.labels_in({name: train.column(name) for name in train.having(kind.targets)})
+    labels = kind.labels_in({name: train.distinct(name) for name in train.having(kind.targets)})
     settled = kind.settled(inputs.task.settings, train)
     for other in inputs.data.values():
         checks.require_known(kind.known(settled, labels), other)
@@ -125,7 +125,7 @@ def _labels(data: Mapping[str, Dataset], target: str) -> Grid:
 def _spread(data: Mapping[str, Dataset], target: str) -> Grid:
     rows: list[list[Cell]] = []
     for name, dataset in data.items():
-        scores = np.array(dataset.column(target), dtype=np.float64)
+        scores = dataset.numbers(target)
         low, middle, high = np.quantile(scores, (0.0, 0.5, 1.0)).tolist()
         rows.append([name, low, middle, high, float(scores.mean()), float(scores.std())])
     columns = ["split", "lowest", "median", "highest", "mean", "standard_deviation"]
@@ -135,11 +135,11 @@ def _spread(data: Mapping[str, Dataset], target: str) -> Grid:
 def _answers(data: Mapping[str, Dataset], target: str) -> Grid:
     rows: list[list[Cell]] = []
     for name, dataset in data.items():
-        answers = dataset.column(target)
-        lengths = [len(one["text"]) for some in answers for one in some[:1]]
-        middle, longest = np.quantile(lengths, (0.5, 1.0)).tolist() if lengths else (0, 0)
-        none = sum(not some for some in answers)
-        rows.append([name, len(answers), none, none / len(answers), int(middle), int(longest)])
+        firsts = (some[:1] for part in dataset.parts(target) for some in part.to_pylist())
+        lengths = np.array([len(one["text"]) for some in firsts for one in some], dtype=np.int64)
+        middle, longest = np.quantile(lengths, (0.5, 1.0)).tolist() if len(lengths) else (0, 0)
+        none = len(dataset) - len(lengths)
+        rows.append([name, len(dataset), none, none / len(dataset), int(middle), int(longest)])
     columns = ["split", "count", "unanswerable", "share", "median_characters", "longest_characters"]
     return Grid(columns=columns, rows=rows, names="words")
 
@@ -244,9 +244,9 @@ def _tokens(
             warn("long", share=f"{long:.1%}", split=warn.split(name), limit=task.max_tokens)
         if "lost" in part.table.column_names and (lost := int(part.scalar("lost").sum())):
             warn("lost", count=f"{lost:,}", split=warn.split(name))
-        ids, _ = part.ragged("input_ids")
-        count = max(1, len(ids) - len(part) * (len(task.tokenizer.prefix) + len(task.tokenizer.suffix)))
-        unknown = int(np.sum(ids == task.tokenizer.unk_id)) / count if task.tokenizer.unk_id is not None else 0.0
+        special, unk_id = len(task.tokenizer.prefix) + len(task.tokenizer.suffix), task.tokenizer.unk_id
+        count = max(1, int(part.lengths.sum()) - len(part) * special)
+        unknown = int(part.counts("input_ids", size=unk_id + 1)[unk_id]) / count if unk_id is not None else 0.0
         measures.append(Measure(name="unknown_share", value=unknown, n=count, better="lower", slice=name))
         if unknown >= settings.unknown_share:
             strange[name] = unknown
@@ -292,7 +292,7 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
     states = state_bytes(
         size,
         optim=plan.optim,
-        rows=len(np.unique(rows.ragged("input_ids")[0])),
+        rows=int(np.count_nonzero(rows.counts("input_ids"))),
         frozen=frozen,
         keeps_best=plan.keep == "best" and plan.eval_strategy != "no",
         beside=load.copies,

@@ -108,6 +108,11 @@ class TextClassification(WholeText):
     def answered(self, prediction: Prediction) -> Prediction:
         return {**prediction, **self._answers.of(prediction["scores"])}
 
+    @property
+    def decides(self) -> bool:
+        """Only where a label stands for none of the others."""
+        return self._answers.unknown is not None
+
     def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision | None:
         """``{"threshold": probability}`` below which the likeliest label is not answered; None without
         ``unknown_label``."""

@@ -88,8 +88,8 @@ class SentenceEmbedding:
         """``lowest`` and ``highest`` decided where they are not, if the loss reads scores."""
         if settings.loss != "cosine":
             return settings
-        scores = train.column("score")
-        found = {"lowest": min(scores), "highest": max(scores)}
+        scores = train.numbers("score")
+        found = {"lowest": float(scores.min()), "highest": float(scores.max())}
         unset = {name: value for name, value in found.items() if getattr(settings, name) is None}
         return settings.model_copy(update=unset)
 
@@ -145,8 +145,7 @@ class SentenceEmbedding:
         """`several_texts`, and of rows to learn from ``names`` int64 [texts] and ``score`` float32 [rows]."""
         batch = several_texts(rows, index, pad_id=self.tokenizer.pad_id)
         if "names" in rows.table.column_names:
-            names, _ = rows.ragged("names")
-            batch["names"] = torch.from_numpy(np.asarray(names[rows.flat("names", index)], dtype=np.int64))
+            batch["names"] = torch.from_numpy(rows.lists("names").of(index).astype(np.int64))
             batch["score"] = torch.from_numpy(rows.numbers("score")[index].astype(np.float32))
         return batch
 

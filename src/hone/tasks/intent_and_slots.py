@@ -88,7 +88,7 @@ class IntentAndSlots:
         settled = settings.model_copy(update={"split": TokenClassification.settled(settings, train).split})
         if settled.slots is not None:
             return settled
-        tags = TokenClassification.labels_in({"tags": train.column("tags")})
+        tags = TokenClassification.labels_in({"tags": train.distinct("tags")})
         return settled.model_copy(update={"slots": list(tagging_scores.types_of(tags))})
 
     @staticmethod
@@ -172,6 +172,11 @@ class IntentAndSlots:
 
     def answered(self, prediction: Prediction) -> Prediction:
         return {**prediction, **self._answers.of(prediction["scores"])}
+
+    @property
+    def decides(self) -> bool:
+        """Only where a label stands for none of the intents."""
+        return self._answers.unknown is not None
 
     def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision | None:
         """As of `TextClassification`."""

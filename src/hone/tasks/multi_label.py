@@ -102,6 +102,11 @@ class MultiLabelClassification(WholeText):
         said = zip(prediction["scores"].items(), self._thresholds, strict=True)
         return {**prediction, "labels": [label for (label, score), least in said if score >= least]}
 
+    @property
+    def decides(self) -> bool:
+        """Always: thresholds."""
+        return True
+
     def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision:
         """A threshold a label, the best for its F1: ``{"thresholds": {label: probability}}``."""
         scores = np.array([list(p["scores"].values()) for p in predictions]).reshape(-1, len(self.labels))

@@ -169,6 +169,11 @@ class Deciding(Protocol):
 
     decision: Decision | None
 
+    @property
+    def decides(self) -> bool:
+        """Whether there is anything to decide under its settings."""
+        ...
+
     def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision | None:
         """What is best for these answers, whatever decision they were made by; None where there is none to make."""
         ...

@@ -172,6 +172,11 @@ class QuestionAnswering:
             "truncated": prediction["truncated"],
         }
 
+    @property
+    def decides(self) -> bool:
+        """Always: the margin."""
+        return True
+
     def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision:
         """The margin from which answering is best for F1: ``{"margin": logits}``."""
         gain = np.array(

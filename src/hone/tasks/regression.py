@@ -70,7 +70,7 @@ class TextRegression(WholeText):
     @staticmethod
     def settled(settings: TextRegressionSettings, train: Dataset) -> TextRegressionSettings:
         """``center`` and ``scale`` decided where they are not."""
-        scores = np.array(train.column("score"), dtype=np.float64)
+        scores = train.numbers("score")
         found = {"center": float(scores.mean()), "scale": float(scores.std())}
         unset = {name: value for name, value in found.items() if getattr(settings, name) is None}
         return settings.model_copy(update=unset)

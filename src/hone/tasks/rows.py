@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,9 +35,11 @@ class Rows:
 
     def __init__(self, table: pa.Table | pa.RecordBatch) -> None:
         self.table = table if isinstance(table, pa.Table) else pa.Table.from_batches([table])
-        self._ragged: dict[str, tuple[NDArray[np.int32], IntArray]] = {}
+        self._scalars: dict[str, IntArray] = {}
+        self._numbers: dict[str, NDArray[np.float64]] = {}
+        self._lists: dict[str, Lists] = {}
         self.example: IntArray = self.scalar("example")
-        self.lengths: IntArray = np.diff(self.ragged("input_ids")[1])
+        self.lengths: IntArray = np.diff(self.lists("input_ids").offsets)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -49,36 +52,80 @@ class Rows:
 
     def scalar(self, name: str) -> IntArray:
         """A scalar column as int64 [rows]."""
-        column = self.table.column(name).combine_chunks()
-        values = column.to_numpy(zero_copy_only=False)
-        return np.asarray(values, dtype=np.int64)
+        if name not in self._scalars:
+            self._scalars[name] = np.asarray(self.table.column(name).to_numpy(), dtype=np.int64)
+        return self._scalars[name]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """A scalar column as float64 [rows]."""
-        column = self.table.column(name).combine_chunks()
-        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+        if name not in self._numbers:
+            self._numbers[name] = np.asarray(self.table.column(name).to_numpy(), dtype=np.float64)
+        return self._numbers[name]
 
-    def ragged(self, name: str) -> tuple[NDArray[np.int32], IntArray]:
-        """A list column as flat values int32 and row offsets int64 [rows + 1]."""
-        if name not in self._ragged:
-            column = self.table.column(name).combine_chunks()
-            offsets = np.asarray(column.offsets.to_numpy(), dtype=np.int64)
-            values = column.values.to_numpy(zero_copy_only=False)
-            self._ragged[name] = (values, offsets)
-        return self._ragged[name]
+    def lists(self, name: str) -> Lists:
+        """A list column."""
+        if name not in self._lists:
+            self._lists[name] = Lists(self.table.column(name))
+        return self._lists[name]
+
+    def counts(self, name: str, *, size: int = 0) -> IntArray:
+        """How often each value occurs in a list column whose values are indices, int64 [at least ``size``]."""
+        found = np.zeros(size, dtype=np.int64)
+        for values in self.lists(name).parts:
+            more = np.bincount(values, minlength=len(found))
+            more[: len(found)] += found
+            found = more
+        return found
 
     def flat(self, name: str, index: IntArray) -> IntArray:
-        """Where the values of the rows ``index`` stand in the flat values of a list column, row after row."""
-        _, offsets = self.ragged(name)
-        counts = offsets[index + 1] - offsets[index]
-        ends = np.cumsum(counts)
-        places: IntArray = np.arange(ends[-1]) + np.repeat(offsets[index] - ends + counts, counts)
-        return places
+        """Where the values of the rows ``index`` stand among all values of a list column, row after row."""
+        offsets = self.lists(name).offsets
+        return _stretches(offsets[index], offsets[index + 1] - offsets[index])
 
-    def row(self, name: str, index: int) -> NDArray[np.int32]:
+    def row(self, name: str, index: int) -> NDArray[Any]:
         """One row of a list column."""
-        values, offsets = self.ragged(name)
-        return values[offsets[index] : offsets[index + 1]]
+        return self.lists(name).of(np.array([index]))
+
+
+class Lists:
+    """A list column whose values stay where they lie: in the parts of a memory-mapped file, where it has several.
+
+    Attributes:
+        offsets: int64 [rows + 1]; where each row's values begin among all values, and where the last one's end.
+        parts: The values of each part, int32 or int64.
+    """
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        chunks = column.chunks
+        ends = [np.asarray(chunk.offsets.to_numpy(), dtype=np.int64) for chunk in chunks]
+        self.parts: list[NDArray[Any]] = [
+            chunk.values.to_numpy(zero_copy_only=False)[end[0] : end[-1]]
+            for chunk, end in zip(chunks, ends, strict=True)
+        ]
+        lengths = np.concatenate([np.diff(end) for end in ends]) if ends else np.zeros(0, dtype=np.int64)
+        self.offsets: IntArray = np.concatenate([[0], np.cumsum(lengths)])
+        self._begins = np.cumsum([0, *map(len, self.parts)])  # where each part's values begin among all
+
+    def of(self, index: IntArray) -> NDArray[Any]:
+        """The values of the rows ``index``, one row's after another's."""
+        starts, counts = self.offsets[index], self.offsets[index + 1] - self.offsets[index]
+        if len(self.parts) == 1:
+            return self.parts[0][_stretches(starts, counts)]
+        found = np.empty(int(counts.sum()), dtype=self.parts[0].dtype if self.parts else np.int32)
+        places = np.cumsum(counts) - counts
+        within = np.searchsorted(self._begins, starts, side="right") - 1
+        for part in np.unique(within[counts > 0]):
+            here = (within == part) & (counts > 0)
+            taken = _stretches(starts[here] - self._begins[part], counts[here])
+            found[_stretches(places[here], counts[here])] = self.parts[part][taken]
+        return found
+
+
+def _stretches(starts: IntArray, counts: IntArray) -> IntArray:
+    """The numbers from each of ``starts`` on, as many as ``counts`` say, one stretch after another, int64."""
+    ends = np.cumsum(counts)
+    places: IntArray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+    return places
 
 
 def rows_of(columns: Mapping[str, Sequence[object]], schema: Mapping[str, pa.DataType]) -> pa.RecordBatch:
@@ -97,12 +144,12 @@ def padded(rows: Rows, name: str, index: IntArray, *, fill: int, per_item: int =
     Returns:
         values int64 [batch, longest] (or [batch, longest, per_item]) and a bool mask [batch, longest].
     """
-    values, offsets = rows.ragged(name)
-    lengths = (offsets[index + 1] - offsets[index]) // per_item
+    lists = rows.lists(name)
+    lengths = (lists.offsets[index + 1] - lists.offsets[index]) // per_item
     longest = max(1, int(lengths.max()))  # a column even where no row has an item: models cannot read none
     mask = np.arange(longest) < lengths[:, None]
     out = np.full((len(index), longest, per_item), fill, dtype=np.int64)
-    out[mask] = values[rows.flat(name, index)].reshape(-1, per_item)
+    out[mask] = lists.of(index).reshape(-1, per_item)
     tensor = torch.from_numpy(out if per_item > 1 else out[:, :, 0])
     return tensor, torch.from_numpy(mask)
 
@@ -111,21 +158,19 @@ def several_texts(rows: Rows, index: IntArray, *, pad_id: int) -> Batch:
     """``input_ids`` and ``attention_mask`` int64 [texts, tokens] of rows that have several texts each, ``lengths`` of
     them in turn, row after row; ``texts`` int64 [rows], how many each row has. Where the rows have ``seconds``, the
     places where the second part of each text begins, ``token_type_ids`` too."""
-    values, _ = rows.ragged("input_ids")
-    lengths, ends = rows.ragged("lengths")
-    flat = rows.flat("lengths", index)
-    long = lengths[flat]
+    lengths = rows.lists("lengths")
+    long = lengths.of(index)
     places = np.arange(long.max(initial=1))
     mask = places < long[:, None]
     ids = np.full(mask.shape, pad_id, dtype=np.int64)
-    ids[mask] = values[rows.flat("input_ids", index)]
+    ids[mask] = rows.lists("input_ids").of(index)
     batch = {
         "input_ids": torch.from_numpy(ids),
         "attention_mask": torch.from_numpy(mask).long(),
-        "texts": torch.from_numpy(np.diff(ends)[index]),
+        "texts": torch.from_numpy(lengths.offsets[index + 1] - lengths.offsets[index]),
     }
     if "seconds" in rows.table.column_names:
-        begins = rows.ragged("seconds")[0][flat]
+        begins = rows.lists("seconds").of(index)
         batch["token_type_ids"] = torch.from_numpy(mask & (places >= begins[:, None])).long()
     return batch
 

@@ -228,7 +228,7 @@ def _loss(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:
     if not isinstance(settings.class_weights, dict):
         return []
     train = inputs.data["train"]
-    labels = kind.labels_in({name: train.column(name) for name in train.having(kind.targets)})
+    labels = kind.labels_in({name: train.distinct(name) for name in train.having(kind.targets)})
     return [
         Fault(
             "recipe.unknown-label",

@@ -25,7 +25,7 @@ from hone.models.adapters.table import METHODS
 from hone.models.base import Base
 from hone.models.model import HEAD_FILE, Model, build_model
 from hone.predict.bases import place_of
-from hone.predict.decide import answers, decided_measures, with_decision
+from hone.predict.decide import decided_measures, with_decision
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
 from hone.predict.formats import ADAPTERS, SAFETENSORS, SHAPED
@@ -43,6 +43,7 @@ from hone.train.frozen import FrozenStates, frozen_states
 from hone.train.label_weights import loss_options
 from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.mining import mines, with_negatives
+from hone.train.primitives import keep_few_primitives
 from hone.train.probe import fit_head
 from hone.train.settings import FinetuneSettings
 from hone.train.trackers import RunLog, require_trackers
@@ -54,6 +55,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     faults = find_faults(settings, inputs)
     if faults:
         raise RecipeError.of(faults, what="finetune")
+    keep_few_primitives()
     base, before = _start(inputs)
     require_trackers(settings.report_to)
     device = pick_device(run.device)
@@ -150,7 +152,7 @@ def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     kind = TASKS[inputs.task.name]
     for target in kind.targets:
         require_teachable(train, target)
-    labels = kind.labels_in({name: train.column(name) for name in train.having(kind.targets)})
+    labels = kind.labels_in({name: train.distinct(name) for name in train.having(kind.targets)})
     settings = kind.settled(inputs.task.settings, train)
     for name, other in inputs.data.items():
         if name != "train":
@@ -229,11 +231,9 @@ def _require_precision(precision: str, device: torch.device) -> None:
 
 def _validator(task: Task, validation: Dataset, cache: Path, device: torch.device) -> Validate:
     rows = encoded(task, validation, cache=cache)
-    columns = validation.slice(0, len(validation))
 
     def validate(model: Model) -> dict[str, float | None]:
-        engine = TorchEngine(model, device)
-        return decided_measures(task, answers(task, engine, rows, columns), columns)
+        return decided_measures(task, TorchEngine(model, device), rows, validation)
 
     return validate
 

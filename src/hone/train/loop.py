@@ -128,8 +128,9 @@ class Loop:
         if table is None:
             return None
         assert isinstance(optimizer, torch.optim.AdamW)
-        read = np.union1d(self.rows.ragged("input_ids")[0], [self.task.tokenizer.pad_id])
-        return LazyRows(optimizer, table, rows=torch.from_numpy(read.astype(np.int64)), factor=self._factor)
+        counts = self.rows.counts("input_ids", size=table.num_embeddings)
+        counts[self.task.tokenizer.pad_id] += 1
+        return LazyRows(optimizer, table, rows=torch.from_numpy(np.flatnonzero(counts)), factor=self._factor)
 
     def _settled(self) -> AbstractContextManager[object]:
         return self.lazy.settled() if self.lazy is not None else nullcontext()

@@ -67,3 +67,17 @@ def test_values_in_memory_have_a_digest_and_no_lines() -> None:
     dataset = Dataset.from_columns("test", {"text": ("a", "b")})
     assert dataset.place(1) == ("memory", None)
     assert dataset.digest == Dataset.from_columns("train", {"text": ["a", "b"]}).digest
+
+
+def test_rows_taken_of_rows_taken_are_those_of_the_file(tmp_path: Path) -> None:
+    taken = opened(tmp_path).take(np.array([2, 0])).take(np.array([1, 0, 0]))
+    assert taken.slice(0, 3) == {"text": ["a", "c", "c"], "label": ["x", "x", "x"]}
+    assert (taken.place(1)[1], taken.row(2)["text"], taken.values("text", np.array([2, 0]))) == (4, "c", ["c", "a"])
+    assert (len(taken.take(np.array([], dtype=np.int64))), taken.longest("text")) == (0, 1)
+
+
+def test_labels_are_told_once_in_lists_or_not() -> None:
+    dataset = Dataset.from_columns("train", {"one": ["b", "a", "b"], "some": [["x"], [], ["y", "x"]], "n": [2.0, 1, 2]})
+    assert [dataset.distinct(name) for name in dataset.columns] == [["b", "a"], [["x", "y"]], [2.0, 1.0, 2.0]]
+    assert [dataset.holds(name) for name in dataset.columns] == ["label", "labels", "other"]
+    assert dataset.numbers("n").tolist() == [2.0, 1.0, 2.0]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from hone.core.errors import DataError
@@ -108,7 +109,7 @@ def test_a_refused_text_in_a_later_part_is_named_by_its_row_and_leaves_no_file(
 
 
 def test_a_refused_text_is_named_by_its_place_in_the_file(make: Make, tmp_path: Path) -> None:
-    table = dataset().table.append_column("_line", [[2, 3, 5, 9]]).append_column("_file", [[0, 0, 1, 1]])
+    table = pa.table({**dataset().slice(0, 4), "_line": [2, 3, 5, 9], "_file": [0, 0, 1, 1]})
     split = Dataset("train", table, digest="d", origin="*.jsonl", files=("one.jsonl", "two.jsonl"))
     with pytest.raises(DataError) as raised:
         encoded(make(long_text="refuse", max_length=8), split, cache=tmp_path)

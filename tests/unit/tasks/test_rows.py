@@ -36,6 +36,15 @@ def test_chunks_and_slices_read_as_one_table() -> None:
     assert padded(rows, "input_ids", np.array([1, 0]), fill=0)[0].tolist() == [[2, 3, 0], [2, 7, 3]]
 
 
+def test_values_are_gathered_across_parts_in_any_order() -> None:
+    parts = [batch(IDS[:1]), batch([]), batch([[], *IDS[1:]], start=1), batch([[]], start=4)]
+    rows = Rows(pa.Table.from_batches(parts))
+    index = np.array([3, 1, 0, 4, 2])
+    assert rows.lists("input_ids").of(index).tolist() == [*IDS[2], *IDS[0], *IDS[1]]
+    assert rows.flat("input_ids", index).tolist() == [5, 6, 7, 8, 9, 0, 1, 2, 3, 4]
+    assert rows.counts("input_ids", size=11).tolist() == [0, 0, 3, 3, 0, 0, 0, 1, 1, 2, 0]
+
+
 @pytest.mark.parametrize("chunks", [[], [batch([])]])
 def test_no_rows_are_rows_too(chunks: list[pa.RecordBatch]) -> None:
     rows = Rows(pa.Table.from_batches(chunks, schema=pa.schema(list(ROWS_SCHEMA.items()))))
