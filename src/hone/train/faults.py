@@ -24,6 +24,8 @@ from hone.train.depth import depths
 from hone.train.settings import FinetuneSettings
 from hone.train.techniques import DOES, TECHNIQUES, TechniqueEntry
 
+WEIGHTS_LEARN = ("full", "top-n")  # methods by which matrices of the base learn
+
 
 def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     """Every fault, its field a key of the settings."""
@@ -152,6 +154,8 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield f"the method {method.name} keeps the embeddings as they are", "another method"
     for does in sorted(entry.does & method.excludes.keys()):
         yield f"the method {method.name}, {method.excludes[does]}", "one of them"
+    if "weights" in entry.needs and settings.method["name"] not in WEIGHTS_LEARN:
+        yield f"the method {settings.method['name']}, by which none of the base's matrices learns", "full or top-n"
     if "dropout" in entry.needs and settings.dropout == 0:
         yield "dropout 0, without which all passes of a batch are one", "dropout above 0"
     if "layers" in entry.needs and inputs.base is not None and not _has_layers(inputs.base.folder):

@@ -43,7 +43,7 @@ DOES: dict[Does, str] = {
     "moves": "move the embeddings of a batch",
     "repeats": "say what a repeated pass is for",
 }
-Needs = Literal["embeddings", "dropout", "layers", "answers", "label"]
+Needs = Literal["embeddings", "weights", "dropout", "layers", "answers", "label"]
 
 
 class Load(NamedTuple):
@@ -72,9 +72,9 @@ class TechniqueEntry:
         work: ``module:class`` of the `hone.train.technique.Technique`, made from ``(settings, course)``.
         does: What no two techniques of a recipe may do both.
         inside: Whether it acts inside the model's forward pass, which a compiler of it would not see.
-        needs: What it cannot do without: the ``embeddings`` must learn, ``dropout`` must not be zero, the base must
-            have ``layers`` known by name, the task must score each answer by itself (``answers``), or have one
-            ``label`` for a whole text.
+        needs: What it cannot do without: the ``embeddings`` must be read, ``weights`` of the base must learn,
+            ``dropout`` must not be zero, the base must have ``layers`` known by name, the task must score each answer
+            by itself (``answers``), or have one ``label`` for a whole text.
     """
 
     name: str
@@ -256,7 +256,7 @@ FREELB = TechniqueEntry(
 LAYER_DECAY = TechniqueEntry(
     "layer-decay", LayerDecaySettings, "hone.train.layer_decay:LayerDecay", needs=frozenset({"layers"})
 )
-MIXOUT = TechniqueEntry("mixout", MixoutSettings, "hone.train.mixout:Mixout")
+MIXOUT = TechniqueEntry("mixout", MixoutSettings, "hone.train.mixout:Mixout", needs=frozenset({"weights"}))
 R_DROP = TechniqueEntry(
     "r-drop",
     RDropSettings,

@@ -38,6 +38,8 @@ def inputs(base: Path, task: str = "text-classification") -> Inputs:
         ({"techniques": ["fgm", "freelb"]}, "techniques.1", "move the embeddings"),
         ({"techniques": ["r-drop", "freelb"]}, "techniques.1", "repeated pass"),
         ({"techniques": ["fgm"], "freeze_layers": 1}, "techniques.0", "freeze_layers"),
+        ({"techniques": ["fgm"], "method": "head"}, "techniques.0", "head keeps the embeddings"),
+        ({"techniques": ["mixout"], "method": "bitfit"}, "techniques.0", "method bitfit"),
         ({"techniques": ["r-drop"], "dropout": 0.0}, "techniques.0", "dropout"),
         ({"techniques": ["ema", "fgm"], "torch_compile": True}, "techniques.1", "compile"),
     ],
