@@ -62,7 +62,8 @@ def _strata(dataset: Dataset, target: str, first: IntArray) -> Iterator[IntArray
         yield np.arange(len(first))
         return
     known: dict[str, int] = {}
-    codes = np.concatenate([codes for _, codes in _coded(dataset, target, known)])[first]
+    parts = [codes for _, codes in _coded(dataset, target, known)]
+    codes = np.concatenate([np.zeros(0, dtype=np.int64), *parts])[first]  # of no rows, too
     for label in sorted(known):
         members = np.flatnonzero(codes == known[label])
         if len(members):
