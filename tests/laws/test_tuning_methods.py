@@ -134,6 +134,13 @@ def test_what_cannot_be_merged_is_refused(key: str, made: Any, tmp_path: Path) -
     assert caught.value.code in ("merge.method", "merge.no-adapter")
 
 
+@pytest.mark.parametrize("name", [name for name in sorted(METHODS) if METHODS[name].own_head])
+def test_what_stands_before_a_text_goes_with_heads_of_hone_alone(name: str, tiny_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        tuned(tiny_base, choice(name), tmp_path, pooling="cls")
+    assert caught.value.code == "recipe.method-head"
+
+
 def inputs_of(one: Tuned) -> Inputs:
     return Inputs(task=TaskChoice(one.task.name, one.task.settings), base=None, data={}, bundle=one.bundle)
 

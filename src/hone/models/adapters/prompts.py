@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from hone.core.errors import Fault
+from hone.core.errors import Fault, RecipeError
 from hone.core.settings import Settings
 from hone.models.adapters.method import Method, Shapes, freeze_body
 from hone.models.encoder import FAMILIES
@@ -120,6 +120,13 @@ class _Prompting(Method):
         return self.kind(torch.randn(settings.num_virtual_tokens, self.values(config)) * 0.02)
 
     def attach(self, model: Model, settings: Any, state: Mapping[str, Tensor] | None = None) -> None:
+        if model.head.gives == "logits":  # it would read a virtual token, or its pooler what peft does not keep
+            raise RecipeError(
+                f"the method {self.name}, and a task with a head of transformers' own",
+                expected="a head of hone's, such as pooling: mean",
+                fix="Take lora, ia3 or another method.",
+                code="recipe.method-head",
+            )
         freeze_body(model)
         backbone: Any = model.backbone
         model.before = self.made(settings, backbone.config) if state is None else self.kind(state[TABLE].clone())
