@@ -10,7 +10,7 @@ import itertools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -232,25 +232,71 @@ def require_known_labels(labels: Sequence[str], other: Dataset, target: str) -> 
     Raises:
         DataError: The first 50 labels are named, with the first lines they stand on; all are counted.
     """
+    refuse_others(
+        labels,
+        other,
+        target,
+        found="labels that train never shows",
+        expected="one that train has",
+        fix="Add training rows with these labels, take the rows out, or say which labels count: task.labels.",
+        code="data.label-unseen",
+    )
+
+
+def refuse_others(
+    labels: Sequence[str], other: Dataset, target: str, *, found: str, expected: str, fix: str, code: str
+) -> None:
+    """Raise when ``other`` has labels that are not among ``labels``; the words say what that means.
+
+    Raises:
+        DataError: The first 50 labels are named, with the first lines they stand on; all are counted.
+    """
     known = set(labels)
     places: dict[str, list[int]] = {}
     for at, values in _parts(other, target):
         for i, value in enumerate(values, start=at):
             for label in set(labels_of(value)) - known:
-                places.setdefault(label, []).append(i)
+                seen = places.setdefault(label, [])
+                if len(seen) < PLACES_NAMED:
+                    seen.append(i)
     if not places:
         return
-    unseen = sorted(places)
+    unknown = sorted(places)
     faults = []
-    for label in unseen[:LABELS_NAMED]:
-        for i in places[label][:PLACES_NAMED]:
+    for label in unknown[:LABELS_NAMED]:
+        for i in places[label]:
             file, line = other.place(i)
-            faults.append(Fault("data.label-unseen", f"the label {label!r}", "one that train has", file=file, line=line,
-                                field=target))  # fmt: skip
-    more = f" and {len(unseen) - LABELS_NAMED} more" if len(unseen) > LABELS_NAMED else ""
+            faults.append(Fault(code, f"the label {label!r}", expected, file=file, line=line, field=target))
+    more = f" and {len(unknown) - LABELS_NAMED} more" if len(unknown) > LABELS_NAMED else ""
     raise DataError(
-        f"{other.name} has labels that train never shows: {', '.join(map(repr, unseen[:LABELS_NAMED]))}{more}",
+        f"{other.name} has {found}: {', '.join(map(repr, unknown[:LABELS_NAMED]))}{more}",
         faults=faults,
-        fix="Add training rows with these labels, or take the rows out.",
-        code="data.label-unseen",
+        fix=fix,
+        code=code,
     )
+
+
+def require_one_writing(datasets: Iterable[Dataset], target: str) -> None:
+    """Raise where some rows have labels written as numbers and others as text: ``1`` and ``"1"`` would be one label.
+
+    Raises:
+        DataError: The first row of either kind is named with file and line.
+    """
+    firsts: dict[bool, Fault] = {}
+    for dataset in datasets:
+        for numbered in (True, False):
+            row = None if numbered in firsts else dataset.first_numbered(numbered)
+            if row is not None:
+                file, line = dataset.place(row)
+                (value,) = dataset.values(target, np.array([row]))
+                label = value if isinstance(value, str) else value[0]
+                found = f"the label {label} as a number" if numbered else f"the label {label!r} as text"
+                firsts[numbered] = Fault("data.label-writing", found, "all labels as text, or all as whole numbers",
+                                         file=file, line=line, field=target)  # fmt: skip
+    if len(firsts) == 2:
+        raise DataError(
+            "some labels are written as numbers and some as text",
+            faults=list(firsts.values()),
+            fix="Write them all in one way, in every file.",
+            code="data.label-writing",
+        )

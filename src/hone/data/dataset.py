@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hone.core.lineage import digest_bytes, digest_value
 from hone.data.fields import Field
+from hone.data.values import NUMBERED
 
 LINE, FILE = "_line", "_file"  # columns that say where a row came from
 ROWS_AT_ONCE = 4096
@@ -26,11 +27,13 @@ class Dataset:
         digest: sha256 of what decides the content: no path, no clock.
         origin: The source as the user named it.
         files: Names that ``_file`` counts in.
+        left_out: Label -> how often it stood in these rows, or in rows that are no longer among them, and was left out.
 
     Args:
-        table: The Arrow table; besides the fields it may hold ``_line`` and ``_file``.
+        table: The Arrow table; besides the fields it may hold ``_line``, ``_file`` and ``_numbered``.
         chosen: The rows of the table that it has, in their order; None: all. They are not copied out of a table that
             is memory-mapped.
+        only: Field -> the labels that count in its lists; all where it is not named.
     """
 
     def __init__(
@@ -42,9 +45,12 @@ class Dataset:
         origin: str,
         files: tuple[str, ...] = (),
         chosen: IntArray | None = None,
+        only: Mapping[str, Sequence[str]] | None = None,
+        left_out: Mapping[str, int] | None = None,
     ) -> None:
         self.name, self.digest, self.origin, self.files = name, digest, origin, files
-        self._table, self._chosen = table, chosen
+        self.left_out = dict(left_out or {})
+        self._table, self._chosen, self._only = table, chosen, dict(only or {})
 
     @classmethod
     def from_columns(cls, name: str, columns: Mapping[str, Sequence[Any]]) -> Dataset:
@@ -118,22 +124,51 @@ class Dataset:
     def values(self, name: str, rows: IntArray) -> list[Any]:
         """One field of the rows ``rows``, as Python values."""
         chosen = rows if self._chosen is None else self._chosen[rows]
-        found: list[Any] = _taken(self._table.select([name]), chosen).column(name).to_pylist()
+        found: list[Any] = self._narrowed(_taken(self._table.select([name]), chosen)).column(name).to_pylist()
         return found
 
     def _part(self, start: int, stop: int) -> pa.Table:
         if self._chosen is None:
-            return self._table.slice(start, max(0, stop - start))
-        return _taken(self._table, self._chosen[start:stop])
+            return self._narrowed(self._table.slice(start, max(0, stop - start)))
+        return self._narrowed(_taken(self._table, self._chosen[start:stop]))
 
-    def take(self, indices: IntArray, *, name: str = "") -> Dataset:
-        """The rows ``indices``, in their order; the digest names the old one and the choice."""
+    def _narrowed(self, table: pa.Table) -> pa.Table:
+        """Some rows of the table, with those labels alone that count."""
+        for name in self._only.keys() & set(table.column_names):
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, _of_those(table.column(name), self._only[name]))
+        return table
+
+    def take(self, indices: IntArray, *, name: str = "", left_out: Mapping[str, int] | None = None) -> Dataset:
+        """The rows ``indices``, in their order; the digest names the old one and the choice.
+
+        Args:
+            left_out: Of what is not taken; where None and the name stays, as it was.
+        """
         chosen = np.asarray(indices, dtype=np.int64)
         digest = digest_value({"of": self.digest, "rows": digest_bytes(chosen.tobytes())})
         chosen = chosen if self._chosen is None else self._chosen[chosen]
+        kept = self.left_out if name in ("", self.name) else None
         return Dataset(
-            name or self.name, self._table, digest=digest, origin=self.origin, files=self.files, chosen=chosen
-        )
+            name or self.name, self._table, digest=digest, origin=self.origin, files=self.files, chosen=chosen,
+            only=self._only, left_out=kept if left_out is None else left_out,
+        )  # fmt: skip
+
+    def narrowed(self, field: str, labels: Sequence[str], *, left_out: Mapping[str, int]) -> Dataset:
+        """The same rows, of whose lists of labels only ``labels`` count; ``left_out`` of the others."""
+        digest = digest_value({"of": self.digest, "only": {field: sorted(labels)}})
+        return Dataset(
+            self.name, self._table, digest=digest, origin=self.origin, files=self.files, chosen=self._chosen,
+            only={**self._only, field: sorted(labels)}, left_out=left_out,
+        )  # fmt: skip
+
+    def first_numbered(self, numbered: bool) -> int | None:
+        """The first row whose labels were written as numbers, or as text; None where there is none or none tells."""
+        for start in range(0, len(self) if NUMBERED in self._table.column_names else 0, ROWS_AT_ONCE):
+            found = pc.index(self._part(start, start + ROWS_AT_ONCE).column(NUMBERED), pa.scalar(numbered)).as_py()
+            if found >= 0:
+                return start + int(found)
+        return None
 
     def place(self, index: int) -> tuple[str, int | None]:
         """File and 1-based line that a row came from; the origin and no line where that is unknown."""
@@ -142,6 +177,16 @@ class Dataset:
         row = index if self._chosen is None else int(self._chosen[index])
         file = self.files[self._table.column(FILE)[row].as_py()]
         return file, int(self._table.column(LINE)[row].as_py())
+
+
+def _of_those(lists: pa.ChunkedArray, labels: Sequence[str]) -> pa.Array:
+    """The lists without labels that are not among ``labels``."""
+    lists = lists.combine_chunks()
+    flat = pc.list_flatten(lists)
+    counts = pc.is_in(flat, pa.array(labels, pa.string()))
+    rows = pc.list_parent_indices(lists).to_numpy()[counts.to_numpy(zero_copy_only=False)]
+    ends = np.cumsum(np.bincount(rows, minlength=len(lists)))
+    return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]), pa.int32()), flat.filter(counts))
 
 
 def _taken(table: pa.Table, rows: IntArray) -> pa.Table:

@@ -8,7 +8,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,9 +25,9 @@ from hone.data.fields import Field
 from hone.data.formats import TEXT_FORMATS, Raw, RawRow, parquet
 from hone.data.hub import hub_rows
 from hone.data.source import HUB, SUFFIXES, Format, Source
-from hone.data.values import ARROW, RowChecker
+from hone.data.values import ARROW, NUMBERED, RowChecker
 
-READING_VERSION = 1  # raised whenever reading changes what rows hold
+READING_VERSION = 2  # raised whenever reading changes what rows hold
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 24  # of the texts of a batch: what bounds memory where they are megabytes long
 FAULTS_NAMED = 50
@@ -69,7 +69,8 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
             "fields": [[field.name, field.kind, field.required] for field in fields],
         }
     )
-    schema = pa.schema([*((f.name, ARROW[f.kind]) for f in fields), (LINE, pa.int64()), (FILE, pa.int32())])
+    own = [(f.name, ARROW[f.kind]) for f in fields]
+    schema = pa.schema([*own, (NUMBERED, pa.bool_()), (LINE, pa.int64()), (FILE, pa.int32())])
     names = tuple(shown for shown, _ in openers)
     table = stored(
         cache / "data", key, schema, lambda: _batches(openers, formats, fields=fields, source=source, schema=schema)
@@ -189,6 +190,7 @@ def _batches(
             total += len(values)
             if not count:
                 columns = [pa.array([row.get(f.name) for row in values], ARROW[f.kind]) for f in fields]
+                columns.append(pa.array([row.get(NUMBERED) for row in values], pa.bool_()))
                 place = [pa.array(lines, pa.int64()), pa.array([number] * len(lines), pa.int32())]
                 yield pa.RecordBatch.from_arrays(columns + place, schema=schema)
         if count + total == before:
@@ -222,7 +224,7 @@ def _checked(
             if not wrong:
                 values.append(value)
                 lines.append(raw[0])
-                size += sum(len(one) for one in value.values() if not isinstance(one, float | int))
+                size += sum(len(one) for one in value.values() if isinstance(one, Sized))
         if len(values) + len(faults) >= ROWS_AT_ONCE or size >= CHARACTERS_AT_ONCE:
             yield values, faults, lines
             values, faults, lines, size = [], [], [], 0

@@ -39,6 +39,7 @@ EXPECTED: dict[Kind, str] = {
     "choice": "the place of one of the choices, from 0, or its text",
     "entities": "a list of objects with start and end, in characters of the text, end exclusive, and a label",
 }
+NUMBERED = "_numbered"  # among a row's values: whether its labels were written as numbers
 _BIO = re.compile(r"O|[BI]-.+")
 _OTHER_SCHEME = re.compile(r"[MESLU]-.+")
 
@@ -84,6 +85,8 @@ class RowChecker:
                 faults.append(Fault(code, wrong, EXPECTED[field.kind], file=file, line=line, field=column))
             else:
                 values[field.name] = value
+                if field.kind in ("label", "labels") and not self.all_text:
+                    values[NUMBERED] = _numbered(raw[column])
         if "tokens" in values and "tags" in values and len(values["tokens"]) != len(values["tags"]):
             faults.append(
                 Fault(
@@ -180,6 +183,12 @@ class RowChecker:
             barred = kind in ("labels", "texts") and raw.strip()
             raw = [part.strip() for part in raw.split("|")] if barred else raw.split()
         return _label_set(raw) if kind == "labels" else _words(raw, kind)
+
+
+def _numbered(raw: Any) -> bool | None:
+    """Whether the first label was written as a number; None where there is none."""
+    first = raw if isinstance(raw, str | int) else next(iter(raw), None)
+    return None if first is None else not isinstance(first, str)
 
 
 def _label(raw: Any) -> tuple[Any, str]:

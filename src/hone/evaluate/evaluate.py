@@ -18,7 +18,7 @@ from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
 from hone.predict.batching import score_rows
 from hone.predict.predictor import Predictor, open_bundle
-from hone.report.catalog import word
+from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
@@ -52,7 +52,6 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     scored = task.scored(predictions, columns)
     _write_predictions(run.folder, columns, predictions, scored)
     cut = sum(bool(prediction["truncated"]) for prediction in predictions)
-    warnings = [word("warn.cut", run.language, cut=cut, count=len(data))] if cut else []
     report = Report(
         stage="evaluate",
         bundle=bundle.digest,
@@ -68,10 +67,19 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             "by_length": _by_length(task, tally, lengths, settings),
             "worst_mistakes": _worst(scored, settings.worst),
         },
-        warnings=warnings,
+        warnings=_warnings(data, cut, run.language),
         facts=_facts(predictor, data_name=settings.on, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
     )
     return Outcome(report)
+
+
+def _warnings(data: Dataset, cut: int, language: Language) -> list[str]:
+    said = [word("warn.cut", language, cut=cut, count=len(data))] if cut else []
+    if data.left_out:
+        counts, split = data.left_out.values(), slice_name(data.name, language)
+        values = {"split": split, "count": f"{len(counts):,}", "total": f"{sum(counts):,}"}
+        said.append(word("warn.left_out", language, **values))
+    return said
 
 
 def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:

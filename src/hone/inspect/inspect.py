@@ -60,6 +60,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
         checks.require_known(kind.known(settled, labels), other)
     for target in kind.targets:
         tables.update(_spread_of(inputs.data, target))
+    _left_out(inputs.data, tables, warn)
     _repeats(inputs.data, fields, kind.targets[0].name, tables, warn, settings)
     _oddities(
         inputs.data,
@@ -120,6 +121,19 @@ def _labels(data: Mapping[str, Dataset], target: str) -> Grid:
         rows=[[label, *(counts[split][label] for split in counts)] for label in names],
         show="bars",
     )
+
+
+def _left_out(data: Mapping[str, Dataset], tables: dict[str, Grid], warn: Warnings) -> None:
+    """The labels that do not count, where the task says which do."""
+    names = sorted(set().union(*(dataset.left_out for dataset in data.values())))
+    if not names:
+        return
+    rows: list[list[Cell]] = [[label, *(d.left_out.get(label, 0) for d in data.values())] for label in names]
+    tables["labels_left_out"] = Grid(columns=["label", *data], rows=rows, show="bars")
+    for name, dataset in data.items():
+        if dataset.left_out:
+            counts = dataset.left_out.values()
+            warn("left_out", split=warn.split(name), count=f"{len(counts):,}", total=f"{sum(counts):,}")
 
 
 def _spread(data: Mapping[str, Dataset], target: str) -> Grid:

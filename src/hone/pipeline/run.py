@@ -19,13 +19,14 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import DataError, Fault, HoneError, RecipeError
 from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
-from hone.data.checks import duplicates, leaked
+from hone.data.checks import duplicates, leaked, require_one_writing
 from hone.data.dataset import Dataset
 from hone.data.fields import required
 from hone.data.read import read
 from hone.data.splits import carve_validation
 from hone.models.base import Base
 from hone.pipeline.base import UNLABELED, find_base
+from hone.pipeline.labels import with_labels
 from hone.pipeline.recipe import Recipe, StageChoice, apply_overrides, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
 from hone.report.catalog import Language
@@ -99,7 +100,7 @@ def run_stages(
         until: Stop after the stage of this kind.
     """
     stages = _with_inspect(recipe.stages)
-    data = _read_data(recipe, progress)
+    recipe, data = _read_data(recipe, progress)
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
@@ -218,8 +219,9 @@ def _inputs(
     )
 
 
-def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
-    """Every source, read and checked; a missing validation split is carved from train, and said."""
+def _read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dataset]]:
+    """Every source, read and checked, and the recipe with the labels that count; a missing validation split is carved
+    from train, and said."""
     kind = TASKS[recipe.task.name]
     labeled = (*kind.inputs, *kind.targets)
     data: dict[str, Dataset] = {}
@@ -233,25 +235,28 @@ def _read_data(recipe: Recipe, progress: Progress) -> dict[str, Dataset]:
                 errors.append(error)
     if errors:
         raise _together(errors)
+    require_one_writing(data.values(), kind.targets[0].name)
     if "train" in data:
         data["train"] = _dropped(recipe, data, required(kind.inputs), progress)
-        if "validation" not in recipe.sources:
-            target = kind.targets[0]
-            stratify = target.name if target.kind == "label" else None
-            data["train"], data["validation"] = carve_validation(
-                data["train"],
-                share=recipe.options.validation_share,
-                seed=recipe.seed,
-                fields=required(kind.inputs),
-                targets=[field.name for field in kind.targets],
-            )
-            how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
-            progress.say(
-                f"no validation split is named: {len(data['validation'])} rows of train were taken for it "
-                f"({how}); {len(data['train'])} remain"
-            )
+    recipe, data = with_labels(recipe, data, progress)
+    if "train" in data and "validation" not in recipe.sources:
+        target = kind.targets[0]
+        stratify = target.name if target.kind == "label" else None
+        data["train"], data["validation"] = carve_validation(
+            data["train"],
+            share=recipe.options.validation_share,
+            seed=recipe.seed,
+            fields=required(kind.inputs),
+            targets=[field.name for field in kind.targets],
+        )
+        how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
+        progress.say(
+            f"no validation split is named: {len(data['validation'])} rows of train were taken for it "
+            f"({how}); {len(data['train'])} remain"
+        )
     order = ["train", "validation", "test"]
-    return {name: data[name] for name in sorted(data, key=lambda n: (order.index(n) if n in order else 9, n))}
+    names = sorted(data, key=lambda name: (order.index(name) if name in order else 9, name))
+    return recipe, {name: data[name] for name in names}
 
 
 def _together(errors: Sequence[DataError]) -> DataError:

@@ -41,6 +41,7 @@ task:
   name: multi-label-classification
   pooling: mean                # or cls, transformers' own head
   loss: bce                    # or focal, for many labels that are rare
+  # labels: {at_least: 5}      # which labels count: those of so many training rows, or a list; left out: all
   max_length: 256              # tokens; leave out for the most the base reads
   long_text: truncate          # or window (read whole, in overlapping windows), or refuse
 """,

@@ -125,6 +125,7 @@ WORDS: dict[str, str] = {
     "by_length": "By length",
     "label_histogram": "Labels",
     "tag_histogram": "Tags",
+    "labels_left_out": "Labels left out",
     "text_lengths": "Text lengths in tokens",
     "token_lengths": "How long the texts are",
     "duplicates": "Exact duplicates",
@@ -165,6 +166,7 @@ WORDS: dict[str, str] = {
     "note.by_length": "The same measures on parts of the data.",
     "note.label_histogram": "How many examples carry each label.",
     "note.tag_histogram": "How many tokens carry each tag.",
+    "note.labels_left_out": "How often each label that does not count stood in the data: task.labels says which ones count.",
     "note.token_lengths": "How many texts have how many tokens, before anything is cut; the longest hundredth share the last bin.",
     "note.duplicates": "Texts that occur more than once in a split.",
     "note.leakage": "Texts of one split that also occur in another: measures on them flatter the model.",
@@ -342,4 +344,5 @@ WORDS: dict[str, str] = {
     "warn.lost": "Entities of {split} that no row holds whole: {count}. They begin or end within a token, or reach beyond what one window reads; training does not see them, and they cannot be found.",
     "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: its tokenizer does not know {shares} of the tokens. Choose a base that was trained on it.",
     "warn.cut": "Texts cut before the model read them: {cut} of {count}. Raise max_length, or set long_text to window.",
+    "warn.left_out": "Left out of {split}, for they are not among the labels that count: {count} labels, which stood there {total} times.",
 }

@@ -125,6 +125,7 @@ WORDS: dict[str, str] = {
     "by_length": "按长度分组",
     "label_histogram": "标签分布",
     "tag_histogram": "词标签分布",
+    "labels_left_out": "略去的标签",
     "text_lengths": "文本长度（token）",
     "token_lengths": "文本长度分布",
     "duplicates": "完全重复的文本",
@@ -163,6 +164,7 @@ WORDS: dict[str, str] = {
     "note.by_length": "同样的指标，在各部分数据上分别计算。",
     "note.label_histogram": "每个标签的样本数量。",
     "note.tag_histogram": "每个词标签的 token 数量。",
+    "note.labels_left_out": "不计入的每个标签在数据中出现的次数；由 task.labels 决定哪些标签计入。",
     "note.token_lengths": "各长度区间（token 数，截断之前）的文本数量；最长的百分之一合并在最后一格。",
     "note.duplicates": "同一划分内出现不止一次的文本。",
     "note.leakage": "同时出现在两个划分中的文本，会使指标虚高。",
@@ -339,4 +341,5 @@ WORDS: dict[str, str] = {
     "warn.lost": "{split}中没有任何一行能完整容纳的实体：{count} 个。它们的首尾落在某个 token 之内，或超出一个窗口读取的范围；训练看不到它们，也无法被找出。",
     "warn.unknown": "基座模型 {base} 不认识这种语言：不认识的 token 占 {shares}。请换用在该语言上训练过的基座。",
     "warn.cut": "{count} 条文本中有 {cut} 条在模型读取前被截断。请调大 max_length，或将 long_text 设为 window。",
+    "warn.left_out": "{split} 中有 {count} 个标签不在计入之列，共出现 {total} 次，已略去。",
 }

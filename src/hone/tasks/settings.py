@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hone.core.settings import Settings
 
@@ -39,7 +39,46 @@ class UnknownSettings(Settings):
     max_in_scope_drop: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
 
-class TextClassificationSettings(TextSettings, UnknownSettings):
+class AtLeast(Settings):
+    """Labels that so many training rows have."""
+
+    at_least: Annotated[int, Field(ge=1)]
+
+
+class LabelSettings(TextSettings):
+    """What a task that learns labels may be told besides.
+
+    Attributes:
+        labels: Which labels count: a list of them, or ``{at_least: N}`` for those that N training rows have; None: all
+            that training rows have, and any other one in another split is an error.
+        other_labels: What becomes of rows with any other label, where ``labels`` says which count: they are refused
+            with an error, or left out (``drop``). Where a row may have several labels, ``drop`` takes the others from
+            it and leaves it in place.
+    """
+
+    labels: list[str] | AtLeast | None = None
+    other_labels: Literal["refuse", "drop"] = "refuse"
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """A list with numbers as text, for so they stand in data too; one message for all that is wrong."""
+        least = value.get("at_least") if isinstance(value, dict) and len(value) == 1 else None
+        if type(least) is int and least > 0:
+            return value
+        if not isinstance(value, list | None | AtLeast):
+            raise ValueError("a list of labels, or {at_least: N}")
+        if not isinstance(value, list):
+            return value
+        names = [str(one) if type(one) is int else one for one in value]
+        if not names or not all(isinstance(one, str) and one.strip() for one in names):
+            raise ValueError("a list of labels, or {at_least: N}")
+        if len(set(names)) < len(names):
+            raise ValueError("each label once")
+        return names
+
+
+class TextClassificationSettings(LabelSettings, UnknownSettings):
     """Settings of ``text-classification``.
 
     Attributes:
@@ -78,7 +117,7 @@ class QuestionAnsweringSettings(TextSettings):
     max_answer_tokens: Annotated[int, Field(ge=1)] = 30
 
 
-class RelationSettings(TextSettings):
+class RelationSettings(LabelSettings):
     """Settings of ``relation-extraction``.
 
     Attributes:
@@ -91,7 +130,7 @@ class RelationSettings(TextSettings):
     other: str = "Other"
 
 
-class MultiLabelSettings(TextSettings):
+class MultiLabelSettings(LabelSettings):
     """Settings of ``multi-label-classification``.
 
     Attributes:
@@ -102,6 +141,7 @@ class MultiLabelSettings(TextSettings):
         threshold: Probability from which a label is answered, where none was tuned for it on validation.
     """
 
+    other_labels: Literal["refuse", "drop"] = "drop"
     pooling: Literal["mean", "cls"] = "mean"
     loss: Literal["bce", "focal"] = "bce"
     focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0

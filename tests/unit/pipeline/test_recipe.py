@@ -50,7 +50,7 @@ def test_defaults_are_filled_in() -> None:
         "recipe", "minilm", 13, "auto", "en")  # fmt: skip
     assert decided["task"] == {
         "name": "text-classification", "max_length": None, "long_text": "truncate", "stride": 64, "pooling": "mean",
-        "unknown_label": None, "max_in_scope_drop": 0.01,
+        "unknown_label": None, "max_in_scope_drop": 0.01, "labels": None, "other_labels": "refuse",
     }  # fmt: skip
     assert decided["data"]["train"] == {"path": "train.jsonl", "columns": {}, "format": "auto"}
     assert (decided["data"]["drop"], decided["data"]["validation_share"]) == ([], 0.1)
