@@ -58,8 +58,7 @@ def finetune_file(
     as_json: bool,
 ) -> None:
     """``hone finetune``: the bundle goes to ``out``, the reports and logs beside it."""
-    target = out.resolve()  # "." and "x/.." have a name then
-    require_free(target)
+    require_free(out.resolve())
     data: dict[str, Any] = {"train": _source(train, columns)}
     if validation:
         data["validation"] = validation if validation == "none" else _source(validation, columns)
@@ -67,13 +66,7 @@ def finetune_file(
     values = {**_head(task, base), "seed": seed, "device": device, "data": data}
     values["stages"] = [{"kind": "finetune", **_nested(settings)}]
     values["task"] = {"name": task, **chosen}
-    side = target.with_name(target.name + ".run")
-    with _told_as_arguments():
-        recipe = make_recipe(values, folder=Path())
-        result = run_stages(recipe, out=side, progress=make_progress(), bundle_to=target)
-    _show(result, "finetune", as_json=as_json)
-    if not as_json:
-        typer.echo(f"bundle   {out}")
+    _make(values, "finetune", bundle=None, out=out, as_json=as_json)
 
 
 def evaluate_file(
@@ -119,8 +112,7 @@ def compress_bundle(
     as_json: bool,
 ) -> None:
     """``hone compress``: the new bundle goes to ``out``, its report beside it."""
-    target = out.resolve()
-    require_free(target)
+    require_free(out.resolve())
     opened = Bundle.open(bundle)
     data: dict[str, Any] = {"train": _source(train, columns)}
     if validation:
@@ -135,13 +127,7 @@ def compress_bundle(
         "data": data,
         "stages": [{"kind": "compress", **settings}],
     }
-    side = target.with_name(target.name + ".run")
-    with _told_as_arguments():
-        recipe = make_recipe(values, folder=Path())
-        result = run_stages(recipe, out=side, progress=make_progress(), bundle=opened, bundle_to=target)
-    _show(result, "compress", as_json=as_json)
-    if not as_json:
-        typer.echo(f"bundle   {out}")
+    _make(values, "compress", bundle=opened, out=out, as_json=as_json)
 
 
 def merge_bundle(
@@ -156,8 +142,7 @@ def merge_bundle(
     as_json: bool,
 ) -> None:
     """``hone merge``: the new bundle goes to ``out``, its report beside it."""
-    target = out.resolve()
-    require_free(target)
+    require_free(out.resolve())
     opened = Bundle.open(bundle, base=base)
     values = {
         "version": 1,
@@ -166,13 +151,7 @@ def merge_bundle(
         "data": {} if validation is None else {"validation": _source(validation, columns)},
         "stages": [{"kind": "merge", **settings_of(overrides, "merge")}],
     }
-    side = target.with_name(target.name + ".run")
-    with _told_as_arguments():
-        recipe = make_recipe(values, folder=Path())
-        result = run_stages(recipe, out=side, progress=make_progress(), bundle=opened, bundle_to=target)
-    _show(result, "merge", as_json=as_json)
-    if not as_json:
-        typer.echo(f"bundle   {out}")
+    _make(values, "merge", bundle=opened, out=out, as_json=as_json)
 
 
 def ensemble_bundles(
@@ -185,8 +164,7 @@ def ensemble_bundles(
     as_json: bool,
 ) -> None:
     """``hone ensemble``: the new bundle goes to ``out``, its report beside it."""
-    target = out.resolve()
-    require_free(target)
+    require_free(out.resolve())
     values = {
         "version": 1,
         "task": _task_of(Bundle.open(bundles[0])),
@@ -194,11 +172,17 @@ def ensemble_bundles(
         "data": {"validation": _source(validation, columns)},
         "stages": [{"kind": "ensemble", "members": [str(bundle) for bundle in bundles]}],
     }
+    _make(values, "ensemble", bundle=None, out=out, as_json=as_json)
+
+
+def _make(values: Mapping[str, Any], stage: str, *, bundle: Bundle | None, out: Path, as_json: bool) -> None:
+    """Run the one stage of a recipe: a new bundle at ``out``, its reports beside it, and what was found is shown."""
+    target = out.resolve()  # "." and "x/.." have a name then
     side = target.with_name(target.name + ".run")
     with _told_as_arguments():
         recipe = make_recipe(values, folder=Path())
-        result = run_stages(recipe, out=side, progress=make_progress(), bundle_to=target)
-    _show(result, "ensemble", as_json=as_json)
+        result = run_stages(recipe, out=side, progress=make_progress(), bundle=bundle, bundle_to=target)
+    _show(result, stage, as_json=as_json)
     if not as_json:
         typer.echo(f"bundle   {out}")
 

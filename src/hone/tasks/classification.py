@@ -69,8 +69,8 @@ class TextClassification(WholeText):
         """The labels, and the one that stands for none of them."""
         return {"label": names_of(labels, cls.unknown_of(settings))}
 
-    @staticmethod
-    def weighs_labels(settings: TextClassificationSettings) -> bool:
+    @classmethod
+    def weighs_labels(cls, settings: TextClassificationSettings) -> bool:
         """Always."""
         return True
 

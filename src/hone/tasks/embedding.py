@@ -28,6 +28,7 @@ from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.embedding_losses import embedding_loss
+from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import BETWEEN, Reading
 from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of, several_texts
@@ -41,7 +42,7 @@ RANKS = (1, 3, 10, 100)  # where the table of ranks is parted
 Vectors = NDArray[np.float32]
 
 
-class SentenceEmbedding:
+class SentenceEmbedding(Form):
     """An embedding a text.
 
     Args:
@@ -70,9 +71,7 @@ class SentenceEmbedding:
     def __init__(
         self, settings: SentenceEmbeddingSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
     ) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
+        super().__init__(settings, labels=labels, tokenizer=tokenizer)
         self._readings = {
             name: Reading(settings, tokenizer=tokenizer, model_limit=model_limit, fields=[name])
             for name in ("text", *TEXTS)
@@ -83,8 +82,8 @@ class SentenceEmbedding:
             settings.loss, "ndcg_at_10"
         )
 
-    @staticmethod
-    def settled(settings: SentenceEmbeddingSettings, train: Dataset) -> SentenceEmbeddingSettings:
+    @classmethod
+    def settled(cls, settings: SentenceEmbeddingSettings, train: Dataset) -> SentenceEmbeddingSettings:
         """``lowest`` and ``highest`` decided where they are not, if the loss reads scores."""
         if settings.loss != "cosine":
             return settings
@@ -99,16 +98,6 @@ class SentenceEmbedding:
         if settings.loss in ("cosine", "cosent"):
             return ("score",)
         return ("negative",) if settings.loss == "triplet" and settings.negatives == "given" else ()
-
-    @staticmethod
-    def weighs_labels(settings: SentenceEmbeddingSettings) -> bool:
-        """Never: there are none."""
-        return False
-
-    @staticmethod
-    def known(settings: SentenceEmbeddingSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Nothing: there are no labels."""
-        return {}
 
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from hone.models.tokenizer import Tokenizer
 from hone.tasks import tagging_scores
 from hone.tasks.calibration_tables import calibration_tables
 from hone.tasks.classification import TextClassification
+from hone.tasks.form import Form
 from hone.tasks.label_answers import SCOPE_SPECS, LabelAnswers, names_of, probabilities, scope_measures
 from hone.tasks.label_tables import confused_table, confusion_table, per_class_table
 from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
@@ -39,7 +40,7 @@ from hone.tasks.tagging import TokenClassification
 from hone.text.bio import tag_set
 
 
-class IntentAndSlots:
+class IntentAndSlots(Form):
     """An intent a text and a slot tag a word.
 
     Args:
@@ -68,9 +69,7 @@ class IntentAndSlots:
     def __init__(
         self, settings: IntentAndSlotsSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
     ) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
+        super().__init__(settings, labels=labels, tokenizer=tokenizer)
         self.tags = _tags(settings)
         self._tagging = TokenClassification(settings, labels=self.tags, tokenizer=tokenizer, model_limit=model_limit)
         self.max_tokens = self._tagging.max_tokens
@@ -82,8 +81,8 @@ class IntentAndSlots:
         if settings.unknown_label is None:
             self.measure_specs = {name: spec for name, spec in self.measure_specs.items() if not spec.needs}
 
-    @staticmethod
-    def settled(settings: IntentAndSlotsSettings, train: Dataset) -> IntentAndSlotsSettings:
+    @classmethod
+    def settled(cls, settings: IntentAndSlotsSettings, train: Dataset) -> IntentAndSlotsSettings:
         """``split`` and ``slots`` decided where they are not."""
         settled = settings.model_copy(update={"split": TokenClassification.settled(settings, train).split})
         if settled.slots is not None:
@@ -91,8 +90,8 @@ class IntentAndSlots:
         tags = TokenClassification.labels_in({"tags": train.distinct("tags")})
         return settled.model_copy(update={"slots": list(tagging_scores.types_of(tags))})
 
-    @staticmethod
-    def weighs_labels(settings: IntentAndSlotsSettings) -> bool:
+    @classmethod
+    def weighs_labels(cls, settings: IntentAndSlotsSettings) -> bool:
         """Always: those of the intents."""
         return True
 
@@ -101,8 +100,8 @@ class IntentAndSlots:
         """The intents, as `TextClassification.labels_in`."""
         return TextClassification.labels_in(columns)
 
-    @staticmethod
-    def known(settings: IntentAndSlotsSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    @classmethod
+    def known(cls, settings: IntentAndSlotsSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """The intents, with the one that stands for none of them, and the tag set."""
         return {"label": names_of(labels, settings.unknown_label), "tags": _tags(settings)}
 

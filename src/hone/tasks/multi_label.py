@@ -63,8 +63,8 @@ class MultiLabelClassification(WholeText):
         self.decision: Decision | None = None
         self._thresholds = np.full(len(labels), settings.threshold)
 
-    @staticmethod
-    def weighs_labels(settings: MultiLabelSettings) -> bool:
+    @classmethod
+    def weighs_labels(cls, settings: MultiLabelSettings) -> bool:
         """Always."""
         return True
 

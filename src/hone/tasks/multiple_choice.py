@@ -18,20 +18,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from hone.core.measures import MeasureSpec
-from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.metrics.calibration import expected_calibration_error
 from hone.models.heads import NEVER, HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.calibration_tables import calibration_tables
+from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
 from hone.tasks.rows import ROWS_SCHEMA, SECOND, Batch, IntArray, Rows, rows_of, several_texts
 from hone.tasks.settings import MultipleChoiceSettings
 
 
-class MultipleChoice:
+class MultipleChoice(Form):
     """One of the choices of a row.
 
     Args:
@@ -55,33 +55,16 @@ class MultipleChoice:
     def __init__(
         self, settings: MultipleChoiceSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
     ) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
+        super().__init__(settings, labels=labels, tokenizer=tokenizer)
         fields = ["question", "choice"]
         self._reading = Reading(settings, tokenizer=tokenizer, model_limit=model_limit, fields=fields)
         self.max_tokens = self._reading.max_tokens
         self.head = HeadSpec("multiple-choice", labels)
 
     @staticmethod
-    def settled(settings: MultipleChoiceSettings, train: Dataset) -> MultipleChoiceSettings:
-        """As they are: they leave nothing to the data."""
-        return settings
-
-    @staticmethod
-    def weighs_labels(settings: MultipleChoiceSettings) -> bool:
-        """Never: a place is no label."""
-        return False
-
-    @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """The name of the score that each choice has."""
         return ("choice",)
-
-    @staticmethod
-    def known(settings: MultipleChoiceSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Nothing: the choices are each row's own."""
-        return {}
 
     @property
     def _input_schema(self) -> dict[str, pa.DataType]:

@@ -22,12 +22,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from hone.core.measures import MeasureSpec
-from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.metrics.answers import answer_f1, exact_match
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
+from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.questions import QuestionReading
 from hone.tasks.reading import BETWEEN
@@ -39,7 +39,7 @@ UNREAD = -1e4  # the margin where a context has nothing to answer with
 NEVER = -1e9  # score of a place that is padding
 
 
-class QuestionAnswering:
+class QuestionAnswering(Form):
     """Answers by a stretch of the context.
 
     Args:
@@ -65,29 +65,12 @@ class QuestionAnswering:
     def __init__(
         self, settings: QuestionAnsweringSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
     ) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
+        super().__init__(settings, labels=labels, tokenizer=tokenizer)
         self._reading = QuestionReading(settings, tokenizer=tokenizer, model_limit=model_limit)
         self.max_tokens = self._reading.max_tokens
         self.head = HeadSpec("span", labels)
         self.decision: Decision | None = None
         self._least = 0.0
-
-    @staticmethod
-    def settled(settings: QuestionAnsweringSettings, train: Dataset) -> QuestionAnsweringSettings:
-        """As they are: they leave nothing to the data."""
-        return settings
-
-    @staticmethod
-    def weighs_labels(settings: QuestionAnsweringSettings) -> bool:
-        """Never: a place is no label."""
-        return False
-
-    @staticmethod
-    def known(settings: QuestionAnsweringSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-        """Nothing: any answer may occur."""
-        return {}
 
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:

@@ -67,18 +67,13 @@ class TextRegression(WholeText):
         self._center = 0.0 if settings.center is None else settings.center
         self._scale = 1.0 if settings.scale is None else settings.scale
 
-    @staticmethod
-    def settled(settings: TextRegressionSettings, train: Dataset) -> TextRegressionSettings:
+    @classmethod
+    def settled(cls, settings: TextRegressionSettings, train: Dataset) -> TextRegressionSettings:
         """``center`` and ``scale`` decided where they are not."""
         scores = train.numbers("score")
         found = {"center": float(scores.mean()), "scale": float(scores.std())}
         unset = {name: value for name, value in found.items() if getattr(settings, name) is None}
         return settings.model_copy(update=unset)
-
-    @staticmethod
-    def weighs_labels(settings: TextRegressionSettings) -> bool:
-        """Never: there are none."""
-        return False
 
     @classmethod
     def known(cls, settings: TextRegressionSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:

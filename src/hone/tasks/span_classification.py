@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from hone.core.measures import MeasureSpec
-from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.metrics.entities import averages
 from hone.models.heads import NEVER, HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.entities import EntityReading
+from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
 from hone.tasks.settings import SpanClassificationSettings
@@ -33,7 +33,7 @@ from hone.tasks.tagging_scores import label_table
 Entity = tuple[str, int, int]
 
 
-class SpanClassification:
+class SpanClassification(Form):
     """Labels of stretches of a text.
 
     Args:
@@ -60,31 +60,18 @@ class SpanClassification:
     def __init__(
         self, settings: SpanClassificationSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
     ) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
+        super().__init__(settings, labels=labels, tokenizer=tokenizer)
         self._reading = EntityReading(settings, tokenizer=tokenizer, model_limit=model_limit)
         self.max_tokens = self._reading.max_tokens
         self.head = HeadSpec("global-pointer", labels, {"size": settings.head_size, "efficient": settings.efficient})
-        self._ids = {label: i for i, label in enumerate(labels)}
-
-    @staticmethod
-    def settled(settings: SpanClassificationSettings, train: Dataset) -> SpanClassificationSettings:
-        """As they are: they leave nothing to the data."""
-        return settings
-
-    @staticmethod
-    def weighs_labels(settings: SpanClassificationSettings) -> bool:
-        """Never: the loss ranks stretches."""
-        return False
 
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """The labels a training set teaches, sorted."""
         return tuple(sorted({entity["label"] for entities in columns["entities"] for entity in entities}))
 
-    @staticmethod
-    def known(settings: SpanClassificationSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    @classmethod
+    def known(cls, settings: SpanClassificationSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """Those that training showed."""
         return {"entities": labels}
 

@@ -27,6 +27,7 @@ from hone.models import crf
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.tasks import tagging_scores
+from hone.tasks.form import Form
 from hone.tasks.long_text import refuse_long, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, padded, rows_of, text_inputs
@@ -40,7 +41,7 @@ STRETCHES_AT_ONCE = 256  # stretches of words decoded together
 STRETCH_WORDS, SHARED_WORDS = 1024, 128  # longer texts are decoded in overlapping stretches, which bounds memory
 
 
-class TokenClassification:
+class TokenClassification(Form):
     """BIO tagging of words.
 
     Args:
@@ -62,27 +63,24 @@ class TokenClassification:
     def __init__(
         self, settings: TokenClassificationSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
     ) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
+        super().__init__(settings, labels=labels, tokenizer=tokenizer)
         self.max_tokens = row_limit(settings, tokenizer, model_limit=model_limit)
         own = settings.head == "linear" and not settings.word_shape and not settings.context
         choices = {"crf": settings.head == "crf", "word_shape": settings.word_shape, "context": settings.context}
         self.head = HeadSpec("token-linear", labels) if own else HeadSpec("token-tagging", labels, choices)
-        self._ids = {label: i for i, label in enumerate(labels)}
         self._room = self.max_tokens - len(tokenizer.prefix) - len(tokenizer.suffix)
         alone = settings.split == "characters"
         self._split, self._join = (split_characters, join_characters) if alone else (split_words, join_words)
 
-    @staticmethod
-    def settled(settings: TokenClassificationSettings, train: Dataset) -> TokenClassificationSettings:
+    @classmethod
+    def settled(cls, settings: TokenClassificationSettings, train: Dataset) -> TokenClassificationSettings:
         """``split: auto`` decided: a text is split as the training tokens are."""
         if settings.split != "auto":
             return settings
         return settings.model_copy(update={"split": "characters" if train.longest("tokens") == 1 else "words"})
 
-    @staticmethod
-    def weighs_labels(settings: TokenClassificationSettings) -> bool:
+    @classmethod
+    def weighs_labels(cls, settings: TokenClassificationSettings) -> bool:
         """With a linear head."""
         return settings.head == "linear"
 
@@ -91,8 +89,8 @@ class TokenClassification:
         """``O`` and both tags of every type that a training set teaches."""
         return tag_set({tag for tags in columns["tags"] for tag in tags})
 
-    @staticmethod
-    def known(settings: TokenClassificationSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    @classmethod
+    def known(cls, settings: TokenClassificationSettings, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """The tag set."""
         return {"tags": labels}
 

@@ -11,16 +11,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
+from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
 from hone.tasks.reading import Reading, joined
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
 
 
-class WholeText:
+class WholeText(Form):
     """A task fills in its fields, `target_type`, `target_of`, `meaning` and `answer`, its loss and its measures.
 
     Args:
@@ -36,13 +36,10 @@ class WholeText:
     target_type: pa.DataType
 
     def __init__(self, settings: Any, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int) -> None:
-        self.settings = settings
-        self.labels = labels
-        self.tokenizer = tokenizer
+        super().__init__(settings, labels=labels, tokenizer=tokenizer)
         self._reading = self.reading(model_limit)
         self.max_tokens = self._reading.max_tokens
         self.head = HeadSpec(self.head_kind(), labels)
-        self._ids = {label: i for i, label in enumerate(labels)}
 
     def reading(self, model_limit: int) -> Reading:
         """How its examples become rows."""
@@ -64,11 +61,6 @@ class WholeText:
     def answer(self, values: FloatArray, *, truncated: bool) -> Prediction:
         """The answer to an example, of its `meaning` [labels]."""
         raise TypeError(f"{type(self).__name__} gives no answer")
-
-    @staticmethod
-    def settled(settings: Any, train: Dataset) -> Any:
-        """As they are, where they leave nothing to the data."""
-        return settings
 
     @classmethod
     def known(cls, settings: Any, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
