@@ -1,8 +1,8 @@
 """Small models of hone's own over token embeddings, which transformers does not have.
 
-A net gives a state a token and, for whole texts, a vector of its own. It stands in two shells, as transformers' models
-do: with a classifier over the text's vector, and with one over each token's state. Configuration, reading and writing
-are transformers'. What is padded never changes what a net says of the rest.
+A net gives a state a token and, for whole texts, a vector of its own. It stands in shells, as transformers' models do:
+with a classifier over the text's vector, of single texts or of groups, and with one over each token's state.
+Configuration, reading and writing are transformers'. What is padded never changes what a net says of the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ import torch
 import transformers
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput, TokenClassifierOutput
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    MultipleChoiceModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
 
 from hone.models.architectures import ARCHITECTURES
 
@@ -119,6 +124,15 @@ class TextNet(_Shell):
         return SequenceClassifierOutput(logits=self.classifier(self.dropout(vector)))
 
 
+class ChoiceNet(_Shell):
+    """A number for each of the texts of a group, of ids [groups, texts, tokens]: logits [groups, texts]. There is one
+    label."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> MultipleChoiceModelOutput:
+        vector = self.net.text(*self.net.embedded(input_ids.flatten(0, 1), attention_mask.flatten(0, 1)))
+        return MultipleChoiceModelOutput(logits=self.classifier(self.dropout(vector)).view(input_ids.shape[:2]))
+
+
 class TokenNet(_Shell):
     """Logits of tokens [batch, tokens, labels]."""
 
@@ -127,7 +141,11 @@ class TokenNet(_Shell):
         return TokenClassifierOutput(logits=self.classifier(self.dropout(states)))
 
 
-SHELLS = {"AutoModelForSequenceClassification": TextNet, "AutoModelForTokenClassification": TokenNet}
+SHELLS = {
+    "AutoModelForSequenceClassification": TextNet,
+    "AutoModelForMultipleChoice": ChoiceNet,
+    "AutoModelForTokenClassification": TokenNet,
+}
 
 
 def read_config(folder: Path) -> Any:

@@ -23,6 +23,8 @@ def test_defaults_are_those_documented() -> None:
         "pooling": "mean",
         "unknown_label": None,
         "max_in_scope_drop": 0.01,
+        "labels": None,
+        "other_labels": "refuse",
     }
     assert TokenClassificationSettings().model_dump() == {
         "max_length": None,
