@@ -49,13 +49,10 @@ def predict(bundle: Path, count: int, folder: Path) -> dict[str, float]:
 
     rows(count, folder / "texts.jsonl")
     rows(64, folder / "few.jsonl")
-    predict_file(
-        bundle, str(folder / "few.jsonl"), out=folder / "warm.jsonl", device="cpu", precision="float32", columns={}
-    )
+    opening = {"device": "cpu"}
+    predict_file(bundle, str(folder / "few.jsonl"), out=folder / "warm.jsonl", columns={}, opening=opening)
     began = time.perf_counter()
-    predict_file(
-        bundle, str(folder / "texts.jsonl"), out=folder / "answers.jsonl", device="cpu", precision="float32", columns={}
-    )
+    predict_file(bundle, str(folder / "texts.jsonl"), out=folder / "answers.jsonl", columns={}, opening=opening)
     return {"seconds": time.perf_counter() - began}
 
 

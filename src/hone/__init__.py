@@ -17,6 +17,7 @@ from hone.core.errors import (
 if TYPE_CHECKING:
     from hone.pipeline.run import run_recipe as run
     from hone.predict.predictor import load
+    from hone.predict.relations import load_relations
     from hone.predict.shelf import load_shelf
     from hone.retrieval.build import index
     from hone.retrieval.index import load_index
@@ -35,6 +36,7 @@ __all__ = [
     "index",
     "load",
     "load_index",
+    "load_relations",
     "load_shelf",
     "run",
 ]
@@ -43,6 +45,7 @@ _LAZY = {
     "index": ("hone.retrieval.build", "index"),
     "load": ("hone.predict.predictor", "load"),
     "load_index": ("hone.retrieval.index", "load_index"),
+    "load_relations": ("hone.predict.relations", "load_relations"),
     "load_shelf": ("hone.predict.shelf", "load_shelf"),
     "run": ("hone.pipeline.run", "run_recipe"),
 }

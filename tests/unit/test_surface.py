@@ -11,6 +11,7 @@ import pytest
 import hone
 from hone.pipeline.run import run_recipe
 from hone.predict.predictor import load
+from hone.predict.relations import load_relations
 from hone.retrieval.build import index
 from hone.retrieval.index import load_index
 
@@ -32,6 +33,7 @@ def test_the_public_names_are_these() -> None:
         "index",
         "load",
         "load_index",
+        "load_relations",
         "load_shelf",
         "run",
     ]
@@ -42,6 +44,7 @@ def test_public_functions_are_those_behind_them() -> None:
     assert hone.index is index
     assert hone.load is load
     assert hone.load_index is load_index
+    assert hone.load_relations is load_relations
     assert hone.run is run_recipe
 
 

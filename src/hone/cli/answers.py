@@ -9,12 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from hone.core.errors import RecipeError
 from hone.data.read import read_stream
-from hone.predict.formats import Precision
-from hone.predict.predictor import load
+from hone.predict.predictor import Predictor, load
+from hone.predict.relations import RelationPredictor, load_relations
 
 
 def predict_file(
@@ -22,15 +22,30 @@ def predict_file(
     file: str,
     *,
     out: Path | None,
-    base: str,
-    device: str,
-    precision: Precision,
     columns: Mapping[str, str],
+    opening: Mapping[str, Any],
+    entities: Path | None = None,
+    asking: Mapping[str, Any] | None = None,
 ) -> None:
-    """Answer every row of ``file`` (``-``: standard input), whose fields stand in ``columns``."""
+    """Answer every row of ``file`` (``-``: standard input), whose fields stand in ``columns``.
+
+    Args:
+        opening: Options of `hone.load`.
+        entities: A bundle whose entities ``bundle`` tells the relations of.
+        asking: Options of `hone.load_relations` about them, None where they are left out.
+    """
     if out is not None and out.is_dir():
         raise RecipeError(f"found a folder at {out}", expected="a file for the answers", code="predict.out")
-    predictor = load(bundle, base=base, device=device, precision=precision)
+    asked = {name: value for name, value in (asking or {}).items() if value is not None}
+    predictor: Predictor | RelationPredictor
+    if entities is not None:
+        predictor = load_relations(bundle, entities=entities, **asked, **opening)
+    elif asked:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise RecipeError(f"found {options} without --entities", expected="--entities BUNDLE beside it",
+                          fix="They are about relations between entities.", code="predict.entities")  # fmt: skip
+    else:
+        predictor = load(bundle, **opening)
     source = sys.stdin if file in ("-", "/dev/stdin") else Path(file)
     parts = read_stream(source, *predictor.input_choices, columns=columns)
     with _target(out) as target:

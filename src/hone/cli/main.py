@@ -224,6 +224,15 @@ def predict(
     bundle: Path,
     file: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")] = "-",
     out: Annotated[Path | None, typer.Option("--out", help="File for the answers; stdout when left out.")] = None,
+    entities: Annotated[
+        Path | None, typer.Option("--entities", help="A bundle whose entities in texts BUNDLE tells the relations of.")
+    ] = None,
+    most_pairs: Annotated[
+        int | None, typer.Option("--most-pairs", min=1, help="Of entities in a text, the nearest; else 100.")
+    ] = None,
+    without: Annotated[
+        str | None, typer.Option("--without", help="Label whose relations are only counted, such as Other.")
+    ] = None,
     base: BaseName = "",
     device: DeviceName = "auto",
     precision: PrecisionName = "float32",
@@ -232,8 +241,11 @@ def predict(
     """Answer every row: one JSON line a row, in input order."""
     from hone.cli.answers import predict_file
 
-    columns = parse_columns(column or [])
-    predict_file(bundle, file, out=out, base=base, device=device, precision=precision, columns=columns)
+    predict_file(
+        bundle, file, out=out, columns=parse_columns(column or []),
+        opening={"base": base, "device": device, "precision": precision},
+        entities=entities, asking={"most_pairs": most_pairs, "without": without},
+    )  # fmt: skip
 
 
 @app.command()
@@ -312,23 +324,9 @@ def bench(
 @app.command()
 def verify(bundle: Path, as_json: Json = False) -> None:
     """Check every byte of a bundle against its manifest."""
-    from hone.bundle.bundle import Bundle
-    from hone.bundle.members import members_of
+    from hone.cli.verifying import verify_bundle
 
-    opened = Bundle.open(bundle)
-    manifest, members = opened.manifest, members_of(opened)
-    if as_json:
-        typer.echo(json.dumps({"bundle": opened.digest, "files": len(manifest.files), "verified": True}))
-        return
-    task = manifest.task.name if manifest.task else "a base model, no task"
-    typer.echo(
-        f"{bundle} is whole: {len(manifest.files)} files, {sum(f.bytes for f in manifest.files.values()):,} bytes"
-    )
-    typer.echo(
-        f"digest  {opened.digest}\ntask    {task}\nplain   {manifest.plain.auto_class} gives {manifest.plain.gives}"
-    )
-    for member in members:
-        typer.echo(f"member  {member.digest} at {member.path}")
+    verify_bundle(bundle, as_json=as_json)
 
 
 @app.command()

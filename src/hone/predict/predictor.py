@@ -60,12 +60,8 @@ class Predictor:
             DataError: It is none of these.
         """
         columns = columns_of(inputs, self.input_choices)
-        size = len(next(iter(columns.values())))
-        parts = (
-            {name: values[at : at + EXAMPLES_AT_ONCE] for name, values in columns.items()}
-            for at in range(0, size, EXAMPLES_AT_ONCE)
-        )
-        return [answer for answers in self.stream(parts, eager=size > EXAMPLES_AT_ONCE) for answer in answers]
+        eager = len(next(iter(columns.values()))) > EXAMPLES_AT_ONCE
+        return [answer for answers in self.stream(parts_of(columns), eager=eager) for answer in answers]
 
     def stream(self, parts: Iterable[Columns], *, eager: bool = False) -> Iterator[list[Prediction]]:
         """Predictions of each part in turn; memory holds one part.
@@ -93,6 +89,12 @@ class Predictor:
     def input_choices(self) -> tuple[tuple[Field, ...], ...]:
         """The sets of input fields the task answers, the usual one first."""
         return getattr(self.task, "input_choices", (self.task.inputs,))
+
+
+def parts_of(columns: Columns) -> Iterator[Columns]:
+    """Columns in order, so many examples at a time as are encoded together."""
+    for at in range(0, len(next(iter(columns.values()))), EXAMPLES_AT_ONCE):
+        yield {name: values[at : at + EXAMPLES_AT_ONCE] for name, values in columns.items()}
 
 
 def _with_starts(parts: Iterable[Columns]) -> Iterator[tuple[Columns, int]]:

@@ -40,6 +40,11 @@ class RelationExtraction(TextClassification):
     def head_kind(self) -> str:
         return "sequence-markers"
 
+    @property
+    def directed(self) -> bool:
+        """Whether labels name which way a relation goes, so that a pair in the order of the text tells all."""
+        return any(DIRECTION.search(label) for label in self.labels)
+
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
         if not len(tally):
             return dict.fromkeys(self.measure_specs)
