@@ -19,6 +19,8 @@ TEXT, TAGS = "text-classification", "token-classification"
 SCORES, PAIRS, SETS, RELATIONS, ANSWERS = (
     "text-regression", "text-pair-classification", "multi-label-classification", "relation-extraction",
     "question-answering")  # fmt: skip
+PAIR_SCORES, EMBEDDING, ENTITIES, CHOICES = (
+    "text-pair-regression", "sentence-embedding", "span-classification", "multiple-choice")  # fmt: skip
 LONG_BYTES = 5_000_000
 
 
@@ -115,6 +117,12 @@ BAD: list[Any] = [
     (RELATIONS, "other-text.jsonl", jsonl(related(head={"start": 2, "end": 5, "text": "dog"})), [(1, "head")]),
     (RELATIONS, "overlap.jsonl", jsonl(RELATED, related(tail={"start": 4, "end": 8})), [(2, "tail")]),
     (RELATIONS, "no-end.jsonl", jsonl(related(head={"start": 2})), [(1, "head")]),
+    (PAIR_SCORES, "pair.jsonl", jsonl({"text_a": "a", "text_b": "b", "score": math.nan}), [(1, "score")]),
+    (EMBEDDING, "near.jsonl", jsonl({"text_a": "a", "text_b": "b", "score": math.nan}), [(1, "score")]),
+    (ENTITIES, "beyond.jsonl", jsonl({"text": "a cat", "entities": [{"start": 2, "end": 6, "label": "A"}]}),
+     [(1, "entities")]),
+    (CHOICES, "none-to-choose.jsonl", jsonl({"question": "q", "choices": [], "label": 0}), [(1, "choices")]),
+    (CHOICES, "no-such-choice.jsonl", jsonl({"question": "q", "choices": ["a", "b"], "label": 2}), [(1, "label")]),
     (TAGS, "ragged.conll", b"Ada B-PER\nis VBZ O\n", [(2, "")]),
 ]  # fmt: skip
 

@@ -156,3 +156,18 @@ def test_overrides_reach_into_short_forms(journey: Journey, capsys: pytest.Captu
     assert ended.value.code == 0
     decided = (out / "recipe.yaml").read_text()
     assert all(line in decided for line in ("pooling: cls", "format: jsonl", "examples: 1", "seed: 3"))
+
+
+def test_what_no_stage_could_do_is_told_with_its_line(journey: Journey) -> None:
+    assert journey.place(14) + "stages.1: found evaluate, with no bundle" in journey.refused(GOOD)
+
+
+def test_what_does_not_fit_the_base_is_told_with_its_line(journey: Journey) -> None:
+    tuned = GOOD.replace("kind: inspect", "kind: finetune\n    method:\n      name: lora\n      r: 5000")
+    assert journey.place(16) + "stages.0.method.r: found 5000" in journey.refused(tuned)
+
+
+def test_a_label_that_no_row_has_is_told_with_its_line(journey: Journey) -> None:
+    narrowed = GOOD.replace("pooling: mean", "labels: [refund, pasword]")
+    said = journey.refused(narrowed)
+    assert journey.place(5) + "task.labels: found the label 'pasword'" in said

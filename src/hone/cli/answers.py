@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +16,9 @@ from hone.core.errors import RecipeError
 from hone.data.read import read_stream
 from hone.predict.predictor import Predictor, load
 from hone.predict.relations import RelationPredictor, load_relations
+from hone.tasks.long_text import TextTooLong
+
+BATCHES_PLACED = 4  # one is answered, one encoded, one read
 
 
 def predict_file(
@@ -47,12 +51,37 @@ def predict_file(
     else:
         predictor = load(bundle, **opening)
     source = sys.stdin if file in ("-", "/dev/stdin") else Path(file)
-    parts = read_stream(source, *predictor.input_choices, columns=columns)
+    places = _Places()
+    parts = read_stream(source, *predictor.input_choices, columns=columns, placed=places.add)
     with _target(out) as target:
-        for answers in predictor.stream(parts, eager=source is not sys.stdin and Path(file).is_file()):
-            for answer in answers:
-                target.write(json.dumps(answer, ensure_ascii=False) + "\n")
-            target.flush()
+        try:
+            for answers in predictor.stream(parts, eager=source is not sys.stdin and Path(file).is_file()):
+                for answer in answers:
+                    target.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                target.flush()
+        except TextTooLong as error:
+            raise type(error)(error.lengths, room=error.room, places=places.of(error.lengths)) from error
+
+
+class _Places:
+    """Files and lines of the rows that were read last."""
+
+    def __init__(self) -> None:
+        self._batches: deque[tuple[int, str, Sequence[int]]] = deque(maxlen=BATCHES_PLACED)
+        self._read = 0
+
+    def add(self, file: str, lines: Sequence[int]) -> None:
+        self._batches.append((self._read, file, lines))
+        self._read += len(lines)
+
+    def of(self, rows: Iterable[int]) -> dict[int, tuple[str, int | None]]:
+        """Where rows stand, counted from the first that was read."""
+        return {
+            row: (file, lines[row - start])
+            for row in rows
+            for start, file, lines in self._batches
+            if start <= row < start + len(lines)
+        }
 
 
 @contextlib.contextmanager

@@ -88,7 +88,11 @@ def _there(rows: Callable[[], Raw], fields: Sequence[Field], columns: Mapping[st
 
 
 def read_stream(
-    file: Path | IO[str], *choices: Sequence[Field], format: Format = "auto", columns: Mapping[str, str] | None = None
+    file: Path | IO[str],
+    *choices: Sequence[Field],
+    format: Format = "auto",
+    columns: Mapping[str, str] | None = None,
+    placed: Callable[[str, Sequence[int]], None] | None = None,
 ) -> Iterator[dict[str, list[Any]]]:
     """Checked rows in batches of columns, in constant memory: what ``hone predict`` reads.
 
@@ -97,6 +101,7 @@ def read_stream(
             ``{``, else one text a line.
         choices: Sets of fields. Each file is read for the first set whose columns its first row has, else the last.
         columns: Field name -> column name, where they differ.
+        placed: Told of each batch, before it is given, its file and the lines of its rows.
 
     Raises:
         DataError: A batch holds faulty rows; those of that batch are all named.
@@ -119,8 +124,10 @@ def read_stream(
         for kind, (name, opened) in zip(formats, openers, strict=True):
             fields, raw = _chosen(opened(), choices, columns)
             checker = RowChecker(fields, columns=columns, all_text=kind in ("csv", "tsv"))
-            for values, faults, _ in _checked(raw, checker, name):
+            for values, faults, lines in _checked(raw, checker, name):
                 _refuse(faults)
+                if placed is not None:
+                    placed(name, lines)
                 yield {field.name: [row[field.name] for row in values] for field in fields}
 
 

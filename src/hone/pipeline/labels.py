@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hone.core.errors import DataError, Fault, RecipeError, did_you_mean
+from hone.core.errors import DataError, Fault, did_you_mean
 from hone.core.progress import Progress
 from hone.data.checks import label_counts, refuse_others
 from hone.data.dataset import Dataset
@@ -31,7 +31,7 @@ def with_labels(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress)
         return recipe, dict(data)
     target = TASKS[recipe.task.name].targets[0].name
     unknown = getattr(settings, "unknown_label", None)  # rows that no label fits are learned beside those that count
-    labels = _decided(settings.labels, data.get("train"), target, unknown=unknown)
+    labels = _decided(recipe, settings.labels, data.get("train"), unknown=unknown)
     if labels is None:
         return recipe, dict(data)
     apart = [unknown] if unknown and unknown not in labels else []
@@ -47,13 +47,13 @@ def with_labels(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress)
 
 
 def _decided(
-    asked: Sequence[str] | AtLeast, train: Dataset | None, target: str, *, unknown: str | None
+    recipe: Recipe, asked: Sequence[str] | AtLeast, train: Dataset | None, *, unknown: str | None
 ) -> list[str] | None:
     """The labels that count, of which ``unknown`` is none unless it is listed; None where training rows would have to
     tell and there are none."""
     if train is None:
         return None if isinstance(asked, AtLeast) else list(asked)
-    counts = label_counts(train, target)
+    counts = label_counts(train, TASKS[recipe.task.name].targets[0].name)
     if not isinstance(asked, AtLeast):
         missing = [label for label in asked if label not in counts]
         if missing:
@@ -62,7 +62,7 @@ def _decided(
                       fix=did_you_mean(label, counts))
                 for label in missing
             ]  # fmt: skip
-            raise RecipeError.of(faults, what="the recipe")
+            raise recipe.refusal(faults)
         return list(asked)
     labels = sorted(label for label, count in counts.items() if count >= asked.at_least and label != unknown)
     if not labels:

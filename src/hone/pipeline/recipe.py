@@ -25,6 +25,7 @@ from hone.report.catalog import Language
 from hone.tasks.table import SETTINGS
 
 DATA_OPTIONS = ("drop", "validation_share")
+Lines = Mapping[tuple[str, ...], int]  # path of a key -> its line
 SPLITS = ("train", "validation", "test")
 
 
@@ -79,7 +80,8 @@ class StageChoice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing."""
+    """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing. ``file`` and
+    ``lines`` are where it was read, for messages."""
 
     name: str
     base: str | NewBase
@@ -91,6 +93,12 @@ class Recipe:
     options: DataOptions
     stages: tuple[StageChoice, ...]
     folder: Path
+    file: str = ""
+    lines: Lines = dataclasses.field(default_factory=dict)
+
+    def refusal(self, faults: Sequence[Fault]) -> RecipeError:
+        """The error for what is wrong with it beside its data or base."""
+        return _refusal(faults, file=self.file, lines=self.lines)
 
     def decided(self) -> dict[str, Any]:
         """Every key with its value, defaults filled in."""
@@ -176,9 +184,7 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> Recipe:
     return make_recipe(values, folder=Path() if piped else path.parent, file=str(path), lines=lines)
 
 
-def make_recipe(
-    values: Mapping[str, Any], *, folder: Path, file: str = "", lines: Mapping[tuple[str, ...], int] | None = None
-) -> Recipe:
+def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", lines: Lines | None = None) -> Recipe:
     """Check plain values and decide a recipe (see `load_recipe`).
 
     Args:
@@ -198,12 +204,7 @@ def make_recipe(
     if isinstance(data, dict) and not more:
         faults += _needs(stages, data) + _mistyped(stages, data)
     if faults or top is None or task is None or base is None or options is None:
-        raise RecipeError(
-            f"the recipe{' ' + file if file else ''} cannot be used: "
-            + (f"{len(faults)} faults" if len(faults) > 1 else "a fault"),
-            faults=[dataclasses.replace(fault, file=file, line=_line(fault.field, lines or {})) for fault in faults],
-            code=faults[0].code,
-        )
+        raise _refusal(faults, file=file, lines=lines or {})
     return Recipe(
         name=top.name,
         base=base,
@@ -215,10 +216,19 @@ def make_recipe(
         options=options,
         stages=tuple(stages),
         folder=folder,
+        file=file,
+        lines=lines or {},
     )
 
 
-def _line(field: str, lines: Mapping[tuple[str, ...], int]) -> int | None:
+def _refusal(faults: Sequence[Fault], *, file: str, lines: Lines) -> RecipeError:
+    placed = [dataclasses.replace(fault, file=file, line=_line(fault.field, lines)) for fault in faults]
+    count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
+    found = f"the recipe{' ' + file if file else ''} cannot be used: {count}"
+    return RecipeError(found, faults=placed, code=faults[0].code)
+
+
+def _line(field: str, lines: Lines) -> int | None:
     """Line of a dotted field, or of the nearest section that holds it."""
     path = tuple(field.split("."))
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)

@@ -16,7 +16,7 @@ import numpy as np
 
 from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.core.errors import DataError, Fault, HoneError, RecipeError
+from hone.core.errors import DataError, Fault, HoneError
 from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked, require_one_writing
@@ -167,7 +167,7 @@ def _require_doable(
         faults += [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong]
         has_bundle |= choice.stage.changes != "nothing"
     if faults:
-        raise RecipeError.of(faults, what="the recipe")
+        raise recipe.refusal(faults)
 
 
 def _free_name(kind: str, reports: Mapping[str, Report]) -> str:

@@ -42,6 +42,7 @@ class TextTooLong(DataError):
     """
 
     what = "texts are longer than a row, and long_text is 'refuse'"
+    field = ""
     fix = "Shorten them, or set long_text to window or truncate."
 
     def __init__(
@@ -52,9 +53,9 @@ class TextTooLong(DataError):
         for index, length in list(lengths.items())[:FAULTS_NAMED]:
             file, line = (places or {}).get(index, ("", None))
             found = f"{length} tokens" + ("" if line is not None else f" in row {index + 1}")
-            faults.append(Fault("data.text-too-long", found, f"at most {room}", file=file, line=line))
+            faults.append(Fault("data.text-too-long", found, f"at most {room}", file=file, line=line, field=self.field))
         super().__init__(
-            f"{len(lengths)} {self.what}",
+            f"{self.what}: {len(lengths)} of them",
             faults=faults,
             fix=self.fix,
             code="data.text-too-long",

@@ -20,6 +20,7 @@ class QuestionTooLong(TextTooLong):
     """Questions that leave no room for a context."""
 
     what = "questions leave no room for their context in a row"
+    field = "question"
     fix = "Shorten them, or raise max_length."
 
 

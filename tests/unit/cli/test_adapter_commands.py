@@ -12,6 +12,7 @@ from ended import Hone
 
 from hone.bundle.bundle import Bundle
 from hone.cli.main import main
+from hone.models.tiny import write_tiny_base
 from hone.predict.predictor import load
 
 
@@ -47,6 +48,17 @@ def test_the_base_can_be_named(run: Hone, adapter: Path, tiny_base: Path, tmp_pa
     ended = run("predict", moved, train)
     assert (ended.code, "--base" in ended.err) == (2, True)
     assert run("predict", moved, train, "--base", tiny_base).code == 0
+
+
+def test_another_base_is_refused_by_its_digest(run: Hone, adapter: Path, tmp_path: Path) -> None:
+    other, train = write_tiny_base(tmp_path / "other", seed=9), adapter.parent / "train.jsonl"
+    for arguments in (
+        ["predict", adapter, train], ["evaluate", adapter, train], ["merge", adapter, "--out", tmp_path / "merged"]
+    ):  # fmt: skip
+        ended = run(*arguments, "--base", other)
+        assert (ended.code, ended.out) == (2, "")
+        assert f"expected {Bundle.open(adapter).manifest.requires[0].digest}" in ended.err.lower()
+    assert not (tmp_path / "merged").exists()
 
 
 def test_merge_writes_a_plain_bundle_and_says_how_far_it_is_from_its_parent(

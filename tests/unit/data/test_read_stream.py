@@ -212,3 +212,17 @@ def test_a_json_array_is_not_taken_for_texts(content: bytes) -> None:
 
 def test_a_text_may_begin_with_a_bracket() -> None:
     assert texts(read_stream(stdin(b"[laughs] hi\n[1] see above\n"), TEXT)) == [["[laughs] hi", "[1] see above"]]
+
+
+def test_files_and_lines_of_each_batch_are_told_before_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", 2)
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n\n{"text": "b"}\n{"text": "c"}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "d"}\n')
+    told: list[tuple[str, list[int]]] = []
+    batches = read_stream(tmp_path / "*.jsonl", TEXT, placed=lambda file, lines: told.append((file, list(lines))))
+    assert next(batches) == {"text": ["a", "b"]}
+    assert told == [(str(tmp_path / "a.jsonl"), [1, 3])]
+    list(batches)
+    assert told[1:] == [(str(tmp_path / "a.jsonl"), [4]), (str(tmp_path / "b.jsonl"), [1])]
