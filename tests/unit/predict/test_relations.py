@@ -19,16 +19,23 @@ from hone.predict.predictor import Predictor, load
 from hone.predict.relations import RelationPredictor, nearest_pairs
 from hone.predict.write import write_model
 from hone.tasks.make import make_task
-from hone.tasks.settings import RelationSettings
+from hone.tasks.table import SETTINGS
 
 LABELS = ("Other", "lives in", "not in")
 TEXTS = ["Ada is in paris .", "nothing here", "Zoë 🎈 and Ada Fox is not in rome . Bob is in paris .", ""]
 NONE_LEFT_OUT = {"overlapping": 0, "beyond_limit": 0, "without": 0}
 
 
-def relation_bundle(base: Path, folder: Path, *, labels: tuple[str, ...] = LABELS, **settings: Any) -> Path:
+def random_bundle(
+    base: Path,
+    folder: Path,
+    *,
+    task_name: str = "relation-extraction",
+    labels: tuple[str, ...] = LABELS,
+    **settings: Any,
+) -> Path:
     """A bundle of random weights."""
-    task = make_task("relation-extraction", RelationSettings.model_validate(settings), labels=labels, folder=base)
+    task = make_task(task_name, SETTINGS[task_name].model_validate(settings), labels=labels, folder=base)
     torch.manual_seed(5)
     lineage = Lineage(parents=(), stage="finetune", recipe={}, recipe_digest="", data=(), seed=1, hone="")
     return write_model(folder, build_model(base, task.head), task, lineage=lineage).path
@@ -36,7 +43,7 @@ def relation_bundle(base: Path, folder: Path, *, labels: tuple[str, ...] = LABEL
 
 @pytest.fixture(scope="module")
 def relating(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return relation_bundle(tiny_base, tmp_path_factory.mktemp("relations") / "bundle")
+    return random_bundle(tiny_base, tmp_path_factory.mktemp("relations") / "bundle")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +79,7 @@ def test_every_ordered_pair_is_labeled_as_by_its_bundle_alone(both: RelationPred
 
 
 def test_labels_that_name_the_direction_are_asked_about_once(tiny_base: Path, tag_bundle: Path, tmp_path: Path) -> None:
-    directed = relation_bundle(tiny_base, tmp_path / "b", labels=("Other", "Cause(e1,e2)", "Cause(e2,e1)"))
+    directed = random_bundle(tiny_base, tmp_path / "b", labels=("Other", "Cause(e1,e2)", "Cause(e2,e1)"))
     [answer] = hone.load_relations(directed, entities=tag_bundle, device="cpu").predict(TEXTS[2])
     places = [(one["head"], one["tail"]) for one in answer["relations"]]
     assert places == list(itertools.combinations(range(len(answer["entities"])), 2))
@@ -113,7 +120,7 @@ def test_a_stream_answers_in_order_whatever_is_encoded_together(
 def test_a_text_that_the_relations_bundle_refuses_is_named_by_its_place(
     tiny_base: Path, tag_bundle: Path, tmp_path: Path
 ) -> None:
-    strict = relation_bundle(tiny_base, tmp_path / "b", max_length=20, long_text="refuse")
+    strict = random_bundle(tiny_base, tmp_path / "b", max_length=20, long_text="refuse")
     predictor = hone.load_relations(strict, entities=tag_bundle, device="cpu")
     with pytest.raises(DataError) as caught:
         predictor.predict([TEXTS[0], TEXTS[0], "Ada is in paris " + "and not here " * 20])
@@ -146,6 +153,26 @@ def test_overlapping_pairs_are_counted_and_not_asked_about(both: RelationPredict
     asked = both._asked("Ada Foxes in", {"entities": nested, "truncated": False})
     assert asked.pairs == [(0, 2), (1, 2), (2, 0), (2, 1)]
     assert (asked.overlapping, asked.beyond_limit) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "settings"),
+    [
+        ("span-classification", ("A",), {}),
+        ("intent-and-slots", ("greet",), {"slots": list("ABCDEF")}),
+    ],
+)
+def test_every_task_that_finds_entities_may_find_them(
+    name: str, labels: tuple[str, ...], settings: Any, relating: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    tagger = random_bundle(tiny_base, tmp_path / "b", task_name=name, labels=labels, **settings)
+    text = "Ada Fox is in paris and Zoë is not in rome ."
+    [found] = load(tagger, device="cpu").predict(text)
+    [answer] = hone.load_relations(relating, entities=tagger, most_pairs=5, device="cpu").predict(text)
+    assert {key: answer[key] for key in found} == found
+    count, out = len(found["entities"]), answer["left_out"]
+    assert len(answer["relations"]) / 2 + out["overlapping"] + out["beyond_limit"] == count * (count - 1) / 2
+    assert count > 1
 
 
 @pytest.mark.parametrize(
