@@ -58,6 +58,7 @@ def rows_for(task: str) -> list[dict[str, Any]]:
                 else {"question": text, "choices": ["broken", "odd"], "label": 0},
                 "span-classification": {"text": text, "entities": nested(text)},
                 "intent-and-slots": {"tokens": text.split(), **slots, "label": label},
+                "fill-mask": {"text": text},
             }[task]
         )
     return rows
@@ -82,6 +83,7 @@ GOOD = {
     "intent-and-slots": ("frame_accuracy", 0.8),
     "span-classification": ("entity_f1", 0.8),
     "multiple-choice": ("accuracy", 0.45),
+    "fill-mask": ("top_5_accuracy", 0.2),
 }
 COMPRESSED = {"name": "int8"}
 

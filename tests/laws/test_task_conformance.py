@@ -99,7 +99,7 @@ def test_fields_are_declared(case: Case) -> None:
     for declared in (*case.kind.inputs, *case.kind.targets):
         assert isinstance(declared, Field)
     assert case.kind.inputs
-    assert case.kind.targets
+    assert case.kind.targets or case.kind.says == "tokens"  # then the text itself is what is learned
 
 
 @every_case

@@ -15,6 +15,7 @@ from hone.core.choice import decided
 from hone.core.errors import Fault, MissingExtra
 from hone.core.settings import Settings
 from hone.core.tables import Table
+from hone.tasks.table import TASKS
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -47,6 +48,7 @@ class Method:
         work: ``module:function`` that does it: ``(settings, hone.compress.start.Start) -> hone.compress.start.Made``.
         needs: Packages of the extra of its name that it imports.
         teaches: Whether what it makes learns from the bundle's answers alone, so that an ensemble may be its parent.
+        any_head: Whether it does for heads whose scores are the base's vocabulary, too.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Method:
     work: str
     needs: tuple[str, ...] = ()
     teaches: bool = False
+    any_head: bool = False
 
     def require(self) -> None:
         """Raise `MissingExtra` for the first of those packages that is not installed."""
@@ -96,7 +99,7 @@ class Int8Settings(Settings):
     calibration_rows: Count = 256
 
 
-INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights")
+INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights", any_head=True)
 
 
 class WeightOnlySettings(Settings):
@@ -111,7 +114,7 @@ class WeightOnlySettings(Settings):
     group: Annotated[int, Field(ge=2)] = 32
 
 
-WEIGHT_ONLY = Method("weight-only", WeightOnlySettings, "hone.compress.int8:round_weights_alone")
+WEIGHT_ONLY = Method("weight-only", WeightOnlySettings, "hone.compress.int8:round_weights_alone", any_head=True)
 
 
 class OnnxSettings(Settings):
@@ -205,14 +208,25 @@ class CompressSettings(Settings):
 
 
 def find_faults(settings: CompressSettings, inputs: Inputs) -> list[Fault]:
-    """None; what the method needs and is not installed is told here, before anything of the recipe runs.
+    """Methods that do not do for the task's head. What one needs and is not installed is told here as well, before
+    anything of the recipe runs.
 
     Raises:
         MissingExtra: Something is not.
     """
-    for name in _named(settings.method):
+    names = _named(settings.method)
+    for name in names:
         METHODS[name].require()
-    return []
+    if TASKS[inputs.task.name].says != "tokens":
+        return []
+    do = ", ".join(name for name in METHODS if METHODS[name].any_head)
+    fix = "Or fine-tune another task on this bundle (base: FOLDER) and compress what comes of it."
+    return [
+        Fault("compress.masked-tokens", f"{name}, and {inputs.task.name} scores the base's whole vocabulary", do,
+              field="method", fix=fix)
+        for name in names
+        if name != "search" and not METHODS[name].any_head
+    ]  # fmt: skip
 
 
 def _named(method: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ def carve_validation(
     _, first, group = np.unique(input_hashes(dataset, *fields), return_index=True, return_inverse=True)
     taught = _taught(dataset, targets, group)
     chosen = np.zeros(len(first), dtype=bool)
-    for members in _strata(dataset, targets[0], first):
+    for members in _strata(dataset, next(iter(targets), ""), first):
         count = min(round(len(members) * share), len(members) - 1)
         chosen[rng.permutation(members)[:count]] = True
     taught.give_back(chosen)

@@ -61,7 +61,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     for target in kind.targets:
         tables.update(_spread_of(inputs.data, target))
     _left_out(inputs.data, tables, warn)
-    _repeats(inputs.data, fields, kind.targets[0].name, tables, warn, settings)
+    _repeats(inputs.data, fields, next((target.name for target in kind.targets), ""), tables, warn, settings)
     _oddities(
         inputs.data,
         [field.name for field in kind.inputs if field.required and field.kind in ("text", "tokens", "texts")],

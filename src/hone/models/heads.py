@@ -31,6 +31,7 @@ HEADS = Table(
         "embedding-cls": "hone.models.heads:FirstState",
         "embedding-mean": "hone.models.heads:MeanState",
         "global-pointer": "hone.models.pointer:GlobalPointer",
+        "masked-tokens": "hone.models.masked:MaskedTokens",
         "multiple-choice": "hone.models.heads:ChoiceLogits",
         "token-linear": "hone.models.heads:TokenLogits",
         "token-tagging": "hone.models.heads:Tagging",
@@ -63,6 +64,7 @@ class Head(nn.Module):
         reads: Which of the tokens' last states are used.
         axes: What its scores have one of each for; labels come last.
         stacked: Whether the class takes texts in groups; it is given all of a batch as one.
+        sparse: Whether the class is asked at the places ``mask_places`` alone (see `hone.models.masked`).
     """
 
     auto_class: ClassVar[str] = "AutoModel"
@@ -70,6 +72,7 @@ class Head(nn.Module):
     reads: ClassVar[Literal["tokens", "first"]] = "tokens"
     axes: ClassVar[tuple[str, ...]] = ("batch",)
     stacked: ClassVar[bool] = False
+    sparse: ClassVar[bool] = False
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         """``states``: the backbone's hidden states [batch, tokens, width], or its logits. Returns named scores."""

@@ -19,6 +19,7 @@ from hone.core.settings import Settings
 from hone.models.encoder import FAMILIES, Encoder, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
+from hone.models.masked import scores_at
 from hone.models.nets import class_for, read_config
 from hone.models.noise import Noise
 from hone.models.quiet import quiet_loading
@@ -77,6 +78,9 @@ class Model(nn.Module):
         given = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], **typed}
         if self.head.stacked:
             given = {name: value.unsqueeze(0) for name, value in given.items()}
+        if self.head.sparse:
+            asked: Outputs = self.head(scores_at(self.backbone, given, batch["mask_places"]), batch)
+            return asked
         out = self.backbone(**given)
         states = out.logits if self.head.gives == "logits" else out.last_hidden_state
         scores: Outputs = self.head(states, batch)
@@ -233,7 +237,7 @@ def _configure(config: Any, spec: HeadSpec, *, dropout: float | None, own: bool)
         for key in DROPOUT_KEYS:
             if isinstance(getattr(config, key, None), int | float) or (key == "classifier_dropout" and own):
                 setattr(config, key, dropout)
-    if own:
+    if own and spec.labels:
         config.num_labels = len(spec.labels)
         config.id2label = dict(enumerate(spec.labels))
         config.label2id = {label: i for i, label in enumerate(spec.labels)}

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hone.core.errors import BundleError
 from hone.core.lineage import digest_bytes
 from hone.models.quiet import quiet_loading
+
+
+class Pieces(NamedTuple):
+    """Token ids of a text, where each stands, in characters, end exclusive, and the number of its word, -1 of none."""
+
+    ids: list[int]
+    places: list[tuple[int, int]]
+    words: list[int]
 
 
 class Tokenizer:
@@ -20,7 +28,8 @@ class Tokenizer:
             be had: the tokenizer puts nothing between them, or makes a pair otherwise than of prefix, text, middle,
             text and suffix.
         types: Whether the second text of a pair, its suffix included, has token type 1; what is before it has 0.
-        pad_id, unk_id: Ids of padding and of the unknown token (None where the vocabulary has none).
+        pad_id, unk_id, mask_id: Ids of padding, of the unknown token and of the mask token (None where the vocabulary
+            has none).
         digest: sha256 of the tokenizer's serialized form.
         max_tokens: What the tokenizer's own configuration says a row may hold; None when it says nothing.
     """
@@ -38,6 +47,7 @@ class Tokenizer:
         self.middle, self.types = self._between()
         self._before_word = self._marks_words()
         self.unk_id: int | None = pretrained.unk_token_id
+        self.mask_id: int | None = pretrained.mask_token_id
         self.pad_id: int = pretrained.pad_token_id if pretrained.pad_token_id is not None else 0
         self.digest = digest_bytes(self._backend.to_str().encode())
         stated = getattr(pretrained, "model_max_length", None)
@@ -85,6 +95,15 @@ class Tokenizer:
         """Of each text: token ids without special tokens, and where each token stands, in characters, end exclusive."""
         encoded = self._backend.encode_batch(list(texts), add_special_tokens=False)
         return [(row.ids, row.offsets) for row in encoded]
+
+    def encode_pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """Of each text its tokens without special ones at its ends, where they stand, and of which words they are."""
+        encoded = self._backend.encode_batch(list(texts), add_special_tokens=False)
+        return [Pieces(row.ids, row.offsets, [-1 if w is None else w for w in row.word_ids]) for row in encoded]
+
+    def words_of(self, ids: Sequence[int]) -> list[str]:
+        """Tokens as the vocabulary writes them; empty where it has none of that id."""
+        return [token or "" for token in self.pretrained.convert_ids_to_tokens(list(ids))]
 
     def encode_words(self, rows: Sequence[Sequence[str]]) -> list[tuple[list[int], list[int]]]:
         """Of each row of words: token ids, and for each word the index of its first one.

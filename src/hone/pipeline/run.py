@@ -235,13 +235,13 @@ def _read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Da
                 errors.append(error)
     if errors:
         raise _together(errors)
-    require_one_writing(data.values(), kind.targets[0].name)
+    for target in kind.targets[:1]:
+        require_one_writing(data.values(), target.name)
     if "train" in data:
         data["train"] = _dropped(recipe, data, required(kind.inputs), progress)
     recipe, data = with_labels(recipe, data, progress)
     if "train" in data and "validation" not in recipe.sources:
-        target = kind.targets[0]
-        stratify = target.name if target.kind == "label" else None
+        stratify = next((target.name for target in kind.targets[:1] if target.kind == "label"), None)
         data["train"], data["validation"] = carve_validation(
             data["train"],
             share=recipe.options.validation_share,

@@ -101,6 +101,14 @@ task:
   max_length: 256              # tokens of a question and one choice together
   long_text: truncate          # the longer one first; or refuse
 """,
+    "fill-mask": """\
+task:
+  name: fill-mask
+  max_length: 128              # tokens; left out: as long as the base allows
+  long_text: window            # read whole in overlapping windows; or truncate, or refuse
+  mlm_probability: 0.15        # of the tokens, hidden anew in every epoch
+  whole_word: false            # true: all pieces of a word together
+""",
 }
 
 ROWS = {
@@ -118,6 +126,7 @@ ROWS = {
     "span-classification": '{"text": "Bank of China", "entities": [{"start": 0, "end": 13, "label": "ORG"}, '
     '{"start": 8, "end": 13, "label": "LOC"}]}',
     "multiple-choice": '{"question": "What is wet?", "choices": ["sand", "water"], "label": 1}',
+    "fill-mask": '{"text": "The tide comes in twice a day."}',
 }
 
 COLUMNS = {
@@ -133,6 +142,7 @@ COLUMNS = {
     "intent-and-slots": "{tokens: words, tags: slots, label: intent}",
     "span-classification": "{text: sentence, entities: spans}",
     "multiple-choice": "{question: stem, choices: options, label: answer}",
+    "fill-mask": "{text: body}",
 }
 
 SETTINGS = {
@@ -148,6 +158,7 @@ SETTINGS = {
     "intent-and-slots": "    num_train_epochs: 5\n    learning_rate: 3e-4\n    head_learning_rate: 1e-3\n",
     "span-classification": "    num_train_epochs: 5\n    learning_rate: 2e-4\n    head_learning_rate: 1e-3\n",
     "multiple-choice": "    num_train_epochs: 3\n    learning_rate: 1e-4\n",
+    "fill-mask": "    num_train_epochs: 5\n    learning_rate: 2e-4\n",
 }
 
 

@@ -50,7 +50,7 @@ def score_rows(
         return index, task.decode(engine.forward(batch), batch)
 
     scores: list[Any] = [None] * len(rows)
-    for index, partials in _each(score, rows.lengths, engine):
+    for index, partials in _each(score, rows.work, engine):
         for row, partial in zip(index, partials, strict=True):
             scores[row] = partial
         if done is not None:

@@ -108,7 +108,8 @@ class TorchEngine:
 
     @property
     def weights_bytes(self) -> int:
-        return sum(value.nbytes for value in self.model.state_dict().values())
+        weights = self.model.state_dict().values()
+        return sum({value.data_ptr(): value.nbytes for value in weights}.values())  # those that are shared once
 
 
 def format_of(model: Model | OnnxModel) -> str:

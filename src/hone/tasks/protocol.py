@@ -21,7 +21,7 @@ from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextSettings
 
 Decision = Mapping[str, Any]  # what turns scores into answers, fitted on validation; JSON values
-Says = Literal["one", "several", "number", "place", "direction", "spans", "choice"]
+Says = Literal["one", "several", "number", "place", "direction", "spans", "choice", "tokens"]
 Purpose = Literal["learn", "predict"]
 Columns = Mapping[str, Sequence[Any]]  # raw examples, columnar: field name -> one value an example
 Prediction = dict[str, Any]  # one JSON object an example; each task writes its shape in its file
@@ -72,7 +72,8 @@ class Task(Protocol):
     Attributes:
         says: What the scores of an answer tell: ``one`` of the labels, ``several`` of them, each by itself, a
             ``number``, for each label one ``place`` among all, a ``direction`` in space for each text of an example,
-            which ``spans`` of it have which labels, or which ``choice`` of an example is its answer.
+            which ``spans`` of it have which labels, which ``choice`` of an example is its answer, or which ``tokens``
+            of the vocabulary stand where some are masked.
         inputs, targets: What examples have. A data set may lack those that are not required, and then has them in no
             row.
     """
@@ -184,6 +185,15 @@ class Deciding(Protocol):
 
     def answered(self, prediction: Prediction) -> Prediction:
         """The answer that the decision gives for the scores in ``prediction``."""
+        ...
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A task whose targets are drawn anew for every step. `Task.collate` gives its rows as they are measured."""
+
+    def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
+        """One batch to learn from: the same of the same state of ``rng``."""
         ...
 
 

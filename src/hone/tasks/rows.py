@@ -30,6 +30,7 @@ class Rows:
     Columns common to all tasks: ``example`` (index of the example each row comes from), ``truncated`` (whether text
     of the example was left out), ``text_tokens`` (tokens of the whole example, special ones included, cut or not; when
     predicting possibly only those that were looked at), ``input_ids`` (special tokens included); a task adds its own.
+    One that reads a row several times adds ``copies``, int64: how often, which `work` counts.
     One over pairs of texts adds `SECOND`, int64: the index of the first token of type 1, 0 where a row has none.
     """
 
@@ -43,6 +44,11 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    @property
+    def work(self) -> IntArray:
+        """Tokens that the model reads of each row, int64 [rows]."""
+        return self.lengths * self.scalar("copies") if "copies" in self.table.column_names else self.lengths
 
     def text_tokens(self) -> IntArray:
         """Tokens of each example's whole text, special ones included, int64 [examples]; 0 for one without rows."""

@@ -271,3 +271,22 @@ class MultipleChoiceSettings(TextSettings):
     """
 
     long_text: Literal["truncate", "refuse"] = "truncate"
+
+
+class FillMaskSettings(TextSettings):
+    """Settings of ``fill-mask``.
+
+    Attributes:
+        mlm_probability: Share of the tokens, or words, that a training step has to tell; each epoch draws others.
+        whole_word: Mask all pieces of a word together, or none. Words are what the base's tokenizer splits a text into
+            before it looks for pieces: for BERT's a Chinese character is a word.
+        positions: Most tokens of a text that are masked, each in turn, where a text without mask tokens is measured;
+            they are spread evenly.
+        top_k: How many fillings an answer has.
+    """
+
+    long_text: LongText = "window"
+    mlm_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    whole_word: bool = False
+    positions: Annotated[int, Field(ge=1)] = 16
+    top_k: Annotated[int, Field(ge=1)] = 5

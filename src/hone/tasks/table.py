@@ -19,6 +19,7 @@ TASKS = Table(
         "intent-and-slots": "hone.tasks.intent_and_slots:IntentAndSlots",
         "span-classification": "hone.tasks.span_classification:SpanClassification",
         "multiple-choice": "hone.tasks.multiple_choice:MultipleChoice",
+        "fill-mask": "hone.tasks.fill_mask:FillMask",
     },
     group="hone.tasks",
 )
@@ -38,6 +39,7 @@ SETTINGS = Table(
         "intent-and-slots": "hone.tasks.settings:IntentAndSlotsSettings",
         "span-classification": "hone.tasks.settings:SpanClassificationSettings",
         "multiple-choice": "hone.tasks.settings:MultipleChoiceSettings",
+        "fill-mask": "hone.tasks.settings:FillMaskSettings",
     },
     group="hone.tasks.settings",
 )

@@ -125,8 +125,14 @@ def fixed_names(model: nn.Module) -> frozenset[str]:
 
 
 def learned_state(model: nn.Module, *, fixed: Set[str]) -> dict[str, Tensor]:
-    """The state of ``model`` without the weights ``fixed``."""
-    return {name: value.detach() for name, value in model.state_dict().items() if name not in fixed}
+    """The state of ``model`` without the weights ``fixed``; weights that two modules share once."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in model.state_dict().items():
+        if name not in fixed and not (value.numel() and value.data_ptr() in seen):
+            found[name] = value.detach()
+        seen.add(value.data_ptr())
+    return found
 
 
 def _restore(model: nn.Module, state: dict[str, Tensor], *, fixed: Set[str]) -> None:

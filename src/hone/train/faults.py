@@ -37,6 +37,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_frozen(settings, inputs),
         *_lacking(inputs, kind),
         *_sizes(inputs),
+        *_vocabulary(inputs, kind),
         *_method(settings, inputs),
         *_probe(settings, kind),
         *_techniques(settings, inputs),
@@ -94,6 +95,8 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
 
 def _has_transformers_head(inputs: Inputs) -> bool:
     settings = inputs.task.settings
+    if TASKS[inputs.task.name].says == "tokens":
+        return True
     return getattr(settings, "pooling", None) == "cls" or getattr(settings, "head", None) == "linear"
 
 
@@ -123,7 +126,8 @@ def _frozen(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
 
 def _probe(settings: FinetuneSettings, kind: Any) -> list[Fault]:
     """A head to fit to features of whole texts, where the task reads words."""
-    if settings.head_init != "probe" or all(target.kind == "label" for target in kind.targets):
+    labeled = bool(kind.targets) and all(target.kind == "label" for target in kind.targets)
+    if settings.head_init != "probe" or labeled:
         return []
     found, expected = f"probe, and {kind.name} has no features of whole texts", "random"
     return [Fault("recipe.head-init", found, expected, field="head_init")]
@@ -160,14 +164,14 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield "dropout 0, without which all passes of a batch are one", "dropout above 0"
     if "layers" in entry.needs and inputs.base is not None and not _has_layers(inputs.base.folder):
         yield f"the base {inputs.base.name}, whose layers are not known by their names", "no such technique"
-    if "answers" in entry.needs and TASKS[inputs.task.name].says in ("spans", "choice"):
+    if "answers" in entry.needs and TASKS[inputs.task.name].says in ("spans", "choice", "tokens"):
         yield f"{inputs.task.name}, whose scores are not those of labels", "another technique"
     if "answers" in entry.needs and getattr(inputs.task.settings, "head", None) == "crf":
         yield "the head crf, which scores whole sequences", "head: linear"
     steps = settings.gradient_accumulation_steps
     if {"embeddings", "answers"} & entry.needs and steps > 1 and hasattr(TASKS[inputs.task.name], "once"):
         yield f"gradient_accumulation_steps {steps}, whose batches are one batch to {inputs.task.name}", "1"
-    if "label" in entry.needs and TASKS[inputs.task.name].targets[0].kind != "label":
+    if "label" in entry.needs and all(target.kind != "label" for target in TASKS[inputs.task.name].targets[:1]):
         yield f"{inputs.task.name} has no label of a whole text", "no such technique"
     if entry.inside and settings.torch_compile is True:
         yield "torch_compile true, and a compiler does not see what acts inside the model", "auto or false"
@@ -190,6 +194,18 @@ def _sizes(inputs: Inputs) -> list[Fault]:
         for name, size in asked
         if width is not None and size > width
     ]
+
+
+def _vocabulary(inputs: Inputs, kind: Any) -> list[Fault]:
+    """A base that has no head over its vocabulary, where the task needs one."""
+    if inputs.base is None or kind.says != "tokens":
+        return []
+    config = json.loads((inputs.base.folder / "config.json").read_text(encoding="utf-8"))
+    if config.get("model_type") != NetConfig.model_type:
+        return []
+    found = f"{kind.name} on a {config.get('architecture')}, which has no head over its vocabulary"
+    fix = "Take base: {architecture: bert}, or a pretrained base."
+    return [Fault("recipe.no-masked-head", found, "a base like BERT", field="base", fix=fix)]
 
 
 def _lacking(inputs: Inputs, kind: Any) -> list[Fault]:

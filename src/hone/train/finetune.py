@@ -34,7 +34,7 @@ from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Task
+from hone.tasks.protocol import Drawing, Task
 from hone.tasks.rows import Rows
 from hone.tasks.table import TASKS
 from hone.train.checkpoint import latest_checkpoint
@@ -132,7 +132,7 @@ def _frozen(
     if not layers:
         return None
     model.freeze(layers)
-    if device.type != "cpu" or settings.mixed_precision != "no":
+    if device.type != "cpu" or settings.mixed_precision != "no" or isinstance(task, Drawing):
         return None
     key = digest_value({"base": base.digest, "rows": encoding_key(task, inputs.data["train"]), "layers": layers})
     return frozen_states(model, task, rows, cache=run.cache, key=key, progress=run.progress)
@@ -203,7 +203,7 @@ def _renew_own_head(model: Model) -> None:
     for name, child in backbone.named_children():
         if name != backbone.base_model_prefix:
             for module in child.modules():
-                if isinstance(module, torch.nn.Linear):
+                if isinstance(module, torch.nn.Linear) and module.weight is not backbone.get_input_embeddings().weight:
                     torch.nn.init.normal_(module.weight, std=0.02)
                     if module.bias is not None:
                         torch.nn.init.zeros_(module.bias)

@@ -22,7 +22,7 @@ from hone.core.errors import HoneError
 from hone.core.progress import Progress
 from hone.models.heads import Outputs
 from hone.models.model import Model
-from hone.tasks.protocol import Comparing, Loss, LossOptions, Task
+from hone.tasks.protocol import Comparing, Drawing, Loss, LossOptions, Task
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.train.batches import distinct, epoch_batches, step_batches
 from hone.train.checkpoint import (
@@ -43,6 +43,7 @@ from hone.train.technique import Course, Pass, Techniques
 from hone.train.together import united
 from hone.train.trackers import RunLog
 
+DRAWS = 0x3A5C  # sets the seeds of a task's draws apart from others'
 Validate = Callable[[Model], dict[str, float | None]]
 
 
@@ -193,8 +194,8 @@ class Loop:
                     return True
         return False
 
-    def _remaining(self) -> Iterator[list[IntArray]]:
-        """The batches of every step still to do, epoch after epoch."""
+    def _remaining(self) -> Iterator[tuple[int, list[IntArray]]]:
+        """Every step still to do and its batches, epoch after epoch."""
         settings, step = self.settings, self.position.step  # its own count: it is asked for steps ahead of the position
         while step < self.total:
             epoch, skip = divmod(step, self.steps_per_epoch)
@@ -211,12 +212,19 @@ class Loop:
                                    together=settings.gradient_accumulation_steps)  # fmt: skip
             steps = list(step_batches(batches, accumulate=settings.gradient_accumulation_steps))
             coming = steps[skip : skip + self.total - step]
-            yield from coming
+            yield from enumerate(coming, start=step)
             step += len(coming)
 
-    def _collated(self, batches: list[IntArray]) -> tuple[list[Batch], int]:
-        """The batches of a step on the CPU, and how many tokens they have."""
-        collated = [self.task.collate(self.rows, index) for index in batches]
+    def _collated(self, coming: tuple[int, list[IntArray]]) -> tuple[list[Batch], int]:
+        """The batches of a step on the CPU, and how many tokens they have. What is drawn goes by seed, step and batch,
+        so that a resumed run draws the same."""
+        step, batches = coming
+        if isinstance(self.task, Drawing):
+            seeds = [[self.setup.seed, DRAWS, step, i] for i in range(len(batches))]
+            draw = partial(self.task.draw, self.rows)
+            collated = [draw(i, rng=np.random.default_rng(s)) for i, s in zip(batches, seeds, strict=True)]
+        else:
+            collated = [self.task.collate(self.rows, index) for index in batches]
         if self.setup.frozen is not None:
             for index, batch in zip(batches, collated, strict=True):
                 batch["lower_states"] = self.setup.frozen.of(index)

@@ -160,6 +160,7 @@ def test_every_head_says_what_transformers_alone_gets() -> None:
         "embedding-cls": ("AutoModel", "hidden"),
         "embedding-mean": ("AutoModel", "hidden"),
         "global-pointer": ("AutoModel", "hidden"),
+        "masked-tokens": ("AutoModelForMaskedLM", "logits"),
         "multiple-choice": ("AutoModelForMultipleChoice", "logits"),
         "sentence-and-words": ("AutoModel", "hidden"),
         "sequence-cls": ("AutoModelForSequenceClassification", "logits"),
