@@ -22,6 +22,7 @@ from hone.tasks.table import TASKS
 
 SMALL = {"hidden": 24, "max_length": 64}
 TEXTS = [" ".join(map(str, text)) for text in columns_for(TASKS["token-classification"])["tokens"]] * 2
+DONE = [name for name in TASKS if TASKS[name].says != "tokens"]  # nets have no head over the vocabulary: refused
 HEADS = {
     "sequence-cls": HeadSpec("sequence-cls", ("a", "b")),
     "sequence-mean": HeadSpec("sequence-mean", ("a", "b")),
@@ -148,7 +149,7 @@ def built(name: str, case: Case, bases: dict[str, Path]) -> tuple[Task, Model]:
     return task, model_of(bases[name], task.head)
 
 
-@pytest.mark.parametrize("case", [*map(Case, TASKS), Case("token-classification", {"head": "crf"})], ids=str)
+@pytest.mark.parametrize("case", [*map(Case, DONE), Case("token-classification", {"head": "crf"})], ids=str)
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ARCHITECTURES[name].net])
 def test_every_task_learns_and_answers_over_it(name: str, case: Case, bases: dict[str, Path]) -> None:
     task, model = built(name, case, bases)
