@@ -27,7 +27,7 @@ sys.path.insert(0, str(HERE.parent))
 from machine import machine  # noqa: E402
 
 SOURCE = "sentiment/sst2/train.jsonl"
-PREDICTED, TRAINED = (1_000, 10_000, 200_000), (1_000, 10_000, 200_000)
+SIZES = {"predict": (1_000, 10_000, 200_000), "train": (1_000, 10_000, 200_000)}
 
 
 def rows(count: int, file: Path) -> None:
@@ -79,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--kinds", nargs="+", choices=SIZES, default=list(SIZES), help="the others stay as they are")
     parser.add_argument("--one", nargs=2, metavar=("KIND", "COUNT"))
     given = parser.parse_args()
     if given.one:
@@ -89,8 +90,10 @@ def main() -> None:
         found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
         print(json.dumps(found))
         return
-    record: dict[str, Any] = {"machine": machine()}
-    for kind, counts in (("predict", PREDICTED), ("train", TRAINED)):
+    file = HERE / "growth.json"
+    record: dict[str, Any] = {**(json.loads(file.read_text()) if file.is_file() else {}), "machine": machine()}
+    for kind in given.kinds:
+        counts = SIZES[kind]
         runs: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
         for repeat in range(given.repeats):
             for count in counts if repeat % 2 == 0 else counts[::-1]:
@@ -106,7 +109,7 @@ def main() -> None:
             for count, each in runs.items()
         }
         print(record[kind])
-        (HERE / "growth.json").write_text(json.dumps(record, indent=1) + "\n")
+        file.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
