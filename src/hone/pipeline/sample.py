@@ -179,6 +179,7 @@ def sample_recipe(task: str) -> str:
             fix=f"Start from the sample of another task and name {task!r} under task; its package says what it reads.",
             code="recipe.no-sample",
         )
+    made = "bert" if TASKS[task].says == "tokens" else "bert, textcnn, bilstm, dan"  # nets answer with labels
     return f"""\
 # A recipe for {task}. Run it with: hone run recipe.yaml
 # Any key can be set on the command line: hone run recipe.yaml stages.0.num_train_epochs=2
@@ -186,7 +187,7 @@ version: 1
 name: my-{task}
 {TASK_LINES[task]}
 base: minilm                   # the embedded default; or a folder; or a hub id such as owner/model
-# base: {{architecture: bert}}   # or made from nothing, its tokenizer learned from train: bert, textcnn, bilstm, dan
+# base: {{architecture: bert}}   # or made from nothing, its tokenizer learned from train: {made}
 seed: 13                       # same recipe, same data, same seed: the same bundle
 
 data:                          # jsonl, csv, tsv, parquet, conll; relative to this file
