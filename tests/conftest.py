@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -118,3 +120,20 @@ def _bundle(task: object, rows: list[dict[str, object]], base: Path, folder: Pat
     result = hone.run(values, out=folder / "run")
     assert result.bundle is not None
     return result.bundle.path
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[object, str, str]]]:
+    """Runs ``hone`` with arguments: exit code, standard output and standard error."""
+    from hone.cli.main import main
+
+    logger = logging.getLogger("hone")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+
+    def call(*arguments: object) -> tuple[object, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        return (ended.value.code, *capsys.readouterr())
+
+    yield call
+    logger.handlers[:], logger.level, logger.propagate = before

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 from hone.bundle.manifest import Lineage
 from hone.cli import answers
-from hone.cli.main import main
 from hone.models.model import build_model
 from hone.predict.write import write_model
 from hone.tasks.make import make_task
@@ -29,20 +27,6 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 LONG = "where " * 60
 Command = Callable[..., tuple[object, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    logger = logging.getLogger("hone")
-    before = (logger.handlers[:], logger.level, logger.propagate)
-
-    def call(*arguments: object) -> tuple[object, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        return (ended.value.code, *capsys.readouterr())
-
-    yield call
-    logger.handlers[:], logger.level, logger.propagate = before
 
 
 @pytest.fixture(scope="module")

@@ -161,8 +161,14 @@ def test_one_model_is_taught_what_it_says(both: Made, tmp_path: Path) -> None:
     assert apart(taught) < apart(member), "it began as that member"
 
 
-def test_methods_that_change_weights_are_refused(both: Made, tmp_path: Path) -> None:
+def test_methods_that_change_weights_are_refused(
+    both: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("compress", str(both.ensemble), str(both.rows), "--method", "int8", "--out", str(tmp_path / "x"), code=2)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "int8" in said
+    assert "distill" in said, "what can be done with an ensemble is told"
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_decision_is_fitted_on_what_the_members_say_together(tiny_base: Path, tmp_path: Path) -> None:

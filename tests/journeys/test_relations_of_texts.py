@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import hone
-from hone.cli.main import main
 
 NAMES = ("Ada", "Bob", "Eve", "Max", "Zoe", "Tim", "Kim", "Lea")
 Command = Callable[..., tuple[object, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    logger = logging.getLogger("hone")
-    before = (logger.handlers[:], logger.level, logger.propagate)
-
-    def call(*arguments: object) -> tuple[object, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        return (ended.value.code, *capsys.readouterr())
-
-    yield call
-    logger.handlers[:], logger.level, logger.propagate = before
 
 
 @pytest.fixture(scope="module")

@@ -172,6 +172,7 @@ def test_labels_of_csv_tell_nothing_of_how_they_were_written(tmp_path: Path) -> 
     task = TASKS["text-classification"]
     fields = (*task.inputs, *task.targets)
     train = read(Source(path="train.csv"), fields, name="train", base=tmp_path, cache=tmp_path / "cache")
+    assert [train.first_numbered(numbered) for numbered in (True, False)] == [None, None]
     for labels in (["1", "2"], [1, 2]):
         require_one_writing([train, single(tmp_path, labels, name="test")], "label")
 
