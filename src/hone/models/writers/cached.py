@@ -1,0 +1,197 @@
+"""Writers over transformers' own models and caches: any model that generates there, at that speed."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache
+
+from hone.core.errors import BundleError
+
+
+class CausalState:
+    """State of a model that continues its prompt.
+
+    Between a prompt and what is written after it the cache has the padding of longer prompts beside it, which
+    ``mask`` leaves out; positions are counted without it.
+    """
+
+    def __init__(self, cache: DynamicCache, mask: Tensor, hidden: Tensor | None) -> None:
+        self.cache = cache
+        self.mask = mask  # int64 [rows, places]
+        self.lengths = mask.sum(dim=1)
+        self.hidden = hidden
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    def take(self, index: Tensor) -> None:
+        self.cache.reorder_cache(index)
+        self.mask, self.lengths = self.mask[index], self.lengths[index]
+        self.hidden = None if self.hidden is None else self.hidden[index]
+
+    def join(self, other: CausalState) -> None:
+        places = max(int(self.lengths.max()), int(other.lengths.max()))
+        orders = [_packed(state.mask, places) for state in (self, other)]
+        for own, its in zip(self.cache.layers, other.cache.layers, strict=True):
+            for name in ("keys", "values"):
+                parts = [getattr(layer, name) for layer in (own, its)]
+                setattr(own, name, torch.cat([_placed(part, order) for part, order in zip(parts, orders, strict=True)]))
+        self.lengths = torch.cat([self.lengths, other.lengths])
+        self.mask = (torch.arange(places, device=self.mask.device) < self.lengths[:, None]).long()
+        self.hidden = None  # of unlike lengths; the next step makes it
+
+
+def _packed(mask: Tensor, places: int) -> Tensor:
+    """For each of ``places`` of a row the place that its content comes from, int64 [rows, places], tokens first."""
+    order = mask.argsort(dim=1, descending=True, stable=True)[:, :places]
+    return torch.nn.functional.pad(order, (0, places - order.shape[1]))
+
+
+def _placed(part: Tensor, order: Tensor) -> Tensor:
+    """``part`` [rows, heads, places, size] with its places in ``order``."""
+    return part.gather(2, order[:, None, :, None].expand(-1, part.shape[1], -1, part.shape[3]))
+
+
+class CausalWriter:
+    """A transformers model that continues its prompt, such as ``GPT2LMHeadModel``, in evaluation mode.
+
+    Raises:
+        BundleError: The model cannot be told where a token stands, or keeps no cache of keys and values.
+    """
+
+    start: int | None = None
+
+    def __init__(self, model: Any) -> None:
+        takes = inspect.signature(model.forward).parameters
+        if "past_key_values" not in takes or not {"position_ids", "attention_mask"} <= set(takes):
+            raise BundleError(
+                f"a model of type {model.config.model_type!r} for writing text",
+                expected="one whose forward takes past_key_values, attention_mask and position_ids",
+                fix="Take a base of another architecture, such as gpt2 or llama.",
+                code="writer.unsupported",
+            )
+        config = model.config.get_text_config(decoder=True)
+        self.model = model.eval()
+        self.most_tokens: int | None = getattr(config, "max_position_embeddings", None)
+        self.most_prompt_tokens: int | None = self.most_tokens
+        self.vocabulary: int = config.vocab_size
+        self.pads: bool = not _is_windowed(config)
+        self.joins = self.pads
+        self._keeps = "logits_to_keep" in takes
+
+    @torch.inference_mode()
+    def begin(self, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False) -> tuple[CausalState, Tensor]:
+        cache = DynamicCache() if self.pads else DynamicCache(config=self.model.config)
+        last = attention_mask.sum(dim=1) - 1
+        kept, at = torch.unique(last, return_inverse=True) if self._keeps else (None, last)
+        found = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids),
+            past_key_values=cache,
+            use_cache=True,
+            output_hidden_states=hidden,
+            **({} if kept is None else {"logits_to_keep": kept}),
+        )
+        state = CausalState(cache, attention_mask, found.hidden_states[-1] if hidden else None)
+        return state, found.logits[torch.arange(len(at), device=at.device), at].float()
+
+    @torch.inference_mode()
+    def step(self, state: CausalState, tokens: Tensor) -> Tensor:
+        state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
+        found = self.model(
+            input_ids=tokens[:, None],
+            attention_mask=state.mask,
+            position_ids=state.lengths[:, None],
+            past_key_values=state.cache,
+            use_cache=True,
+            output_hidden_states=state.hidden is not None,
+        )
+        state.lengths = state.lengths + 1
+        state.hidden = None if state.hidden is None else found.hidden_states[-1]
+        scores: Tensor = found.logits[:, -1].float()
+        return scores
+
+
+def _is_windowed(config: Any) -> bool:
+    """Whether a layer sees the last places of the cache alone, of which padding would take some."""
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None) if not hasattr(config, "layer_types") else None
+    return kinds != {"full_attention"} or window is not None
+
+
+class SourceState:
+    """State of an encoder-decoder: what was read of the sources, and of what is written."""
+
+    def __init__(self, cache: EncoderDecoderCache, encoded: Any, mask: Tensor) -> None:
+        self.cache = cache
+        self.encoded = encoded
+        self.mask = mask  # int64 [rows, source tokens]
+        self.hidden: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    def take(self, index: Tensor) -> None:
+        self.cache.reorder_cache(index)
+        self.encoded.last_hidden_state = self.encoded.last_hidden_state[index]
+        self.mask = self.mask[index]
+        self.hidden = None if self.hidden is None else self.hidden[index]
+
+    def join(self, other: SourceState) -> None:
+        raise TypeError("rows of this writer cannot be joined: they are all at one place")
+
+
+class SourceWriter:
+    """A transformers encoder-decoder, such as ``T5ForConditionalGeneration``, in evaluation mode.
+
+    Raises:
+        BundleError: Its configuration does not say what token a text starts with.
+    """
+
+    pads = True
+    joins = False  # the place of a token is read off the cache, one for all rows
+
+    def __init__(self, model: Any) -> None:
+        config = model.config
+        start = getattr(config, "decoder_start_token_id", None)
+        if start is None:
+            raise BundleError(
+                f"a configuration of type {config.model_type!r} without decoder_start_token_id",
+                expected="the token that texts start with",
+                fix="Set it in the base's config.json.",
+                code="writer.no-start",
+            )
+        self.model = model.eval()
+        self.start: int | None = start
+        self._start: int = start
+        self.most_tokens: int | None = getattr(config, "max_position_embeddings", None)
+        self.most_prompt_tokens: int | None = self.most_tokens
+        self.vocabulary: int = config.vocab_size
+
+    @torch.inference_mode()
+    def begin(self, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False) -> tuple[SourceState, Tensor]:
+        encoded = self.model.get_encoder()(input_ids=input_ids, attention_mask=attention_mask, return_dict=True)
+        state = SourceState(EncoderDecoderCache(DynamicCache(), DynamicCache()), encoded, attention_mask)
+        return state, self._read(state, torch.full_like(input_ids[:, 0], self._start), hidden=hidden)
+
+    @torch.inference_mode()
+    def step(self, state: SourceState, tokens: Tensor) -> Tensor:
+        return self._read(state, tokens, hidden=state.hidden is not None)
+
+    def _read(self, state: SourceState, tokens: Tensor, *, hidden: bool) -> Tensor:
+        found = self.model(
+            encoder_outputs=state.encoded,
+            attention_mask=state.mask,
+            decoder_input_ids=tokens[:, None],
+            past_key_values=state.cache,
+            use_cache=True,
+            output_hidden_states=hidden,
+        )
+        state.hidden = found.decoder_hidden_states[-1] if hidden else None
+        scores: Tensor = found.logits[:, -1].float()
+        return scores

@@ -1,0 +1,1 @@
+"""Texts found by a writer: ``generate.py`` is read first."""

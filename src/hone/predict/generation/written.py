@@ -1,0 +1,47 @@
+"""`Written`: a text that was found; `Vocabulary`: what its tokens mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Ended = Literal["stop", "length", "stop-string"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text that was found for a prompt.
+
+    Attributes:
+        ids: Its tokens, without prompt and start token and without the one that ended it.
+        log_probability: Sum of the model's own log-probabilities of its tokens and of the one that ended it.
+        score: What texts for one prompt are ranked by: of beam search its own, elsewhere ``log_probability`` divided by
+            the number of these tokens to the power of ``length_penalty``.
+        ended: Why it ended: by a token that ends texts (``stop``), by ``max_new_tokens`` or the model's last position
+            (``length``), or where one of ``stop_strings`` would follow (``stop-string``).
+        text: What the tokens say, cut before the stop string; None where the vocabulary decodes nothing.
+    """
+
+    ids: tuple[int, ...]
+    log_probability: float
+    score: float
+    ended: Ended
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What tokens mean.
+
+    Attributes:
+        eos_token_ids: Tokens that end a text.
+        encode: Tokens of each of some texts, without special ones; needed for ``bad_words``.
+        decode: The text that tokens say, special ones left out; needed for ``stop_strings`` and `Written.text`.
+        forced_bos_token_id: Token that every text begins with, where there is one: that of the language for mBART.
+    """
+
+    eos_token_ids: tuple[int, ...]
+    encode: Callable[[Sequence[str]], list[list[int]]] | None = None
+    decode: Callable[[Sequence[int]], str] | None = None
+    forced_bos_token_id: int | None = None
