@@ -127,7 +127,7 @@ def furthest(tuned: Predictor, plain: Predictor, compared: Compared) -> float:
     """The largest difference of two logits of the same place, over the same batches; the adapter's model runs module by
     module, so that what is beside a weight and what is worked into one are not computed by the same lines."""
     assert isinstance(tuned.engine, TorchEngine)
-    inputs = {field.name: compared.columns[field.name] for field in tuned.task.inputs}
+    inputs = {field.name: compared.columns[field.name] for field in tuned.task.inputs if field.name in compared.columns}
     rows = Rows(tuned.task.encode(inputs, purpose="predict"))
     apart = 0.0
     for index in budgeted(rows.lengths):

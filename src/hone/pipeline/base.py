@@ -46,5 +46,5 @@ def _texts(dataset: Dataset, fields: Sequence[str]) -> Iterator[str]:
     for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
         columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
         for name in fields:
-            for value in columns[name]:
+            for value in columns.get(name, ()):  # a field that is not required may not be there
                 yield from [value] if isinstance(value, str) else value

@@ -16,11 +16,13 @@ from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.data.read import read
 from hone.data.source import Source
+from hone.predict.device import pick_device
 from hone.predict.predictor import Predictor, load
 from hone.predict.vectors import TEXTS_AT_ONCE, require_embeddings, vector_parts
 from hone.retrieval import words
-from hone.retrieval.arrays import TextWriter, mapped
+from hone.retrieval.arrays import TextWriter
 from hone.retrieval.graph import GRAPH_FILE, build_graph, require_graph
+from hone.retrieval.kept import KeptVectors, kept_vectors
 from hone.retrieval.settings import IndexSettings
 from hone.tasks.embedding import unit
 
@@ -62,17 +64,26 @@ def index(
     require_embeddings(predictor)
     source = Source(path=str(file), columns=dict(columns or {}))
     data = read(source, FIELDS, name="corpus", base=Path(), cache=default_cache())
-    made = write_bundle(target, build=lambda folder: _fill(folder, predictor, data, settings, progress))
+    belongs = {
+        "bundles": predictor.bundle.digest,
+        "texts": data.digest,
+        "devices": pick_device(device).type,
+        "versions": hone.__version__,
+        "settings": {**settings.model_dump(include={"precision", "dimensions"}), "texts_at_once": TEXTS_AT_ONCE},
+    }
+    with kept_vectors(target, belongs, precision=settings.precision, progress=progress) as kept:
+        _embed(kept, predictor, data, settings, progress)
+        made = write_bundle(target, build=lambda folder: _fill(folder, kept, data, settings, progress))
     made.attach(NOTE, str(Path(bundle).resolve()))
     return made
 
 
-def _fill(folder: Path, predictor: Predictor, data: Dataset, settings: IndexSettings, progress: Progress) -> Manifest:
+def _fill(folder: Path, kept: KeptVectors, data: Dataset, settings: IndexSettings, progress: Progress) -> Manifest:
     _keep_texts(folder, data)
-    width = _embed(folder, predictor, data, settings, progress)
+    kept.give(folder / VECTORS_FILE)
     parts = [
         Part(role="index", name="vectors", format=settings.precision, files=(VECTORS_FILE,),
-             settings={"rows": len(data), "dimensions": width}),
+             settings={"rows": len(data), "dimensions": kept.width}),
         *(Part(role="index", name=name, format="utf-8", files=(f"{name}.utf8", f"{name}.ends"))
           for name in _kept(data)),
     ]  # fmt: skip
@@ -81,19 +92,19 @@ def _fill(folder: Path, predictor: Predictor, data: Dataset, settings: IndexSett
         parts.append(Part(role="index", name="words", format="bm25", files=words.FILES))
     if settings.hnsw:
         progress.begin("building the graph", total=len(data), unit="text")
-        vectors = mapped(folder / VECTORS_FILE, settings.precision, width=width)
-        build_graph(vectors, folder / GRAPH_FILE, settings=settings, done=progress.advance)
+        build_graph(kept.parts(), folder / GRAPH_FILE, settings=settings, done=progress.advance)
         progress.finish()
         parts.append(Part(role="index", name="graph", format="usearch", files=(GRAPH_FILE,)))
+    bundle = str(kept.belongs["bundles"])
     recipe = {"stage": "index", "settings": settings.model_dump(mode="json")}
     return Manifest(
         task=None,
         parts=tuple(parts),
         default=("vectors",),
-        requires=(Requirement(role="encoder", digest=predictor.bundle.digest),),
+        requires=(Requirement(role="encoder", digest=bundle),),
         plain=Plain(auto_class="", gives="nothing"),
         lineage=Lineage(
-            parents=(predictor.bundle.digest,),
+            parents=(bundle,),
             stage="index",
             recipe=recipe,
             recipe_digest=digest_value(recipe),
@@ -109,8 +120,8 @@ def _kept(data: Dataset) -> list[str]:
     return [{"text": "texts", "id": "ids"}[name] for name in data.having(FIELDS)]
 
 
-def _parts(data: Dataset, field: str) -> Iterator[Sequence[str]]:
-    for at in range(0, len(data), TEXTS_AT_ONCE):
+def _parts(data: Dataset, field: str, *, start: int = 0) -> Iterator[Sequence[str]]:
+    for at in range(start, len(data), TEXTS_AT_ONCE):
         yield data.slice(at, at + TEXTS_AT_ONCE)[field]
 
 
@@ -122,22 +133,22 @@ def _keep_texts(folder: Path, data: Dataset) -> None:
         writer.close()
 
 
-def _embed(folder: Path, predictor: Predictor, data: Dataset, settings: IndexSettings, progress: Progress) -> int:
-    """Write the vectors; returns how many numbers each has."""
-    progress.begin("embedding", total=len(data), unit="text")
-    width = 0
-    with (folder / VECTORS_FILE).open("wb") as file:
-        for part in vector_parts(predictor.task, predictor.engine, _parts(data, "text"), done=progress.advance):
-            width = settings.dimensions or part.shape[1]
-            if width > part.shape[1]:
-                raise RecipeError(
-                    f"dimensions: {width}, of a bundle that answers with {part.shape[1]} numbers",
-                    expected=f"at most {part.shape[1]}",
-                    code="recipe.dimensions",
-                )
-            file.write(unit(part[:, :width]).astype(settings.precision).tobytes())
+def _embed(kept: KeptVectors, predictor: Predictor, data: Dataset, settings: IndexSettings, progress: Progress) -> None:
+    """Write the vectors that are not there yet."""
+    if kept.rows:
+        progress.say(f"going on after {kept.rows:,} of {len(data):,} texts, embedded by a run that was not finished")
+    progress.begin("embedding", total=len(data) - kept.rows, unit="text")
+    texts = _parts(data, "text", start=kept.rows)
+    for part in vector_parts(predictor.task, predictor.engine, texts, done=progress.advance):
+        width = settings.dimensions or part.shape[1]
+        if width > part.shape[1]:
+            raise RecipeError(
+                f"dimensions: {width}, of a bundle that answers with {part.shape[1]} numbers",
+                expected=f"at most {part.shape[1]}",
+                code="recipe.dimensions",
+            )
+        kept.add(unit(part[:, :width]))
     progress.finish()
-    return width
 
 
 def _count_words(folder: Path, data: Dataset, settings: IndexSettings, progress: Progress) -> None:

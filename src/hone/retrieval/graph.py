@@ -6,7 +6,7 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +18,30 @@ from hone.retrieval.exact import IntArray, Vectors, largest
 from hone.retrieval.settings import IndexSettings
 
 GRAPH_FILE = "graph.usearch"
-ROWS_AT_ONCE = 8192
 CANDIDATES = 4  # times as many as are asked for are found by the graph
 FEWEST_CANDIDATES = 64
 
 
 def build_graph(
-    vectors: NDArray[np.floating], file: Path, *, settings: IndexSettings, done: Callable[[int], None]
+    parts: Iterable[NDArray[np.floating]], file: Path, *, settings: IndexSettings, done: Callable[[int], None]
 ) -> None:
-    """Write the graph over ``vectors`` [n, width]. One thread adds them in their order, so that the same vectors give
-    the same file."""
-    index = _usearch().Index(
-        ndim=vectors.shape[1],
-        metric="cos",
-        dtype="i8",
-        connectivity=settings.connectivity,
-        expansion_add=settings.expansion_add,
-    )
-    for at in range(0, len(vectors), ROWS_AT_ONCE):
-        part = np.asarray(vectors[at : at + ROWS_AT_ONCE], dtype=np.float32)
-        index.add(np.arange(at, at + len(part), dtype=np.uint64), part, threads=1)
+    """Write the graph over the vectors of ``parts``, at least one, each [rows, width]. One thread adds them in their
+    order, so that the same vectors give the same file. The graph is held in memory until it is written: of each vector
+    its numbers in eight bits and its neighbors."""
+    index: Any = None
+    at = 0
+    for part in parts:
+        if index is None:
+            index = _usearch().Index(
+                ndim=part.shape[1],
+                metric="cos",
+                dtype="i8",
+                connectivity=settings.connectivity,
+                expansion_add=settings.expansion_add,
+            )
+        keys = np.arange(at, at + len(part), dtype=np.uint64)
+        index.add(keys, np.asarray(part, dtype=np.float32), threads=1)
+        at += len(part)
         done(len(part))
     index.save(str(file))
 

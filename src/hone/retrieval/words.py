@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from hone.text.terms import terms
 
 TERMS_FILE, STARTS_FILE, ROWS_FILE, WEIGHTS_FILE = "terms.txt", "terms.starts", "terms.rows", "terms.weights"
 FILES = (TERMS_FILE, STARTS_FILE, ROWS_FILE, WEIGHTS_FILE)
-NO_COUNTS = np.zeros((0, 3), dtype=np.int32)
 FUSION = 60  # ranks that differ far down count for next to nothing
 SPILLED = 1 << 20  # counts that are held in memory before they are written out
 
@@ -52,15 +51,18 @@ class WordsWriter:
         self._spill.write(self._counts.tobytes())
         del self._counts[:]
 
+    def _spilled(self) -> Iterator[NDArray[np.int32]]:
+        """What was written out, [counts, 3], some at a time; read and not mapped, so that what is done with is gone."""
+        self._spill.seek(0)
+        while len(part := np.fromfile(self._spill, dtype=np.int32, count=3 * SPILLED)):
+            yield part.reshape(-1, 3)
+
     def finish(self, *, k1: float, b: float) -> None:
         """Write the lists: for each term its rows, rising, and what it adds to the score of each."""
         self._flush()
         self._spill.flush()
-        size = self._spill.tell() // 4
-        counted = np.memmap(self._spill, dtype=np.int32, mode="r", shape=(size // 3, 3)) if size else NO_COUNTS
-        parts = [counted[at : at + SPILLED] for at in range(0, len(counted), SPILLED)]
         rows_with = np.zeros(len(self._ids), dtype=np.int64)
-        for part in parts:
+        for part in self._spilled():
             rows_with += np.bincount(part[:, 0], minlength=len(rows_with))
         starts = np.concatenate([[0], np.cumsum(rows_with)]).astype(np.int64)
         lengths = np.asarray(self._lengths, dtype=np.float64)
@@ -69,7 +71,7 @@ class WordsWriter:
         rows = _zeros(self._folder / ROWS_FILE, np.int32, int(starts[-1]))
         weights = _zeros(self._folder / WEIGHTS_FILE, np.float32, int(starts[-1]))
         place = starts[:-1].copy()
-        for part in parts:
+        for part in self._spilled():
             term, row, count = part[np.argsort(part[:, 0], kind="stable")].T
             first = np.flatnonzero(np.diff(term, prepend=-1))
             each = np.diff(first, append=len(term))

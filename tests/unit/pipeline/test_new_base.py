@@ -105,6 +105,12 @@ def test_words_of_tagging_rows_teach_the_tokenizer() -> None:
     assert {"我", "爱"} <= set(load_tokenizer(base.folder).pretrained.get_vocab())
 
 
+def test_a_field_that_no_row_has_teaches_the_tokenizer_nothing() -> None:
+    data = {"train": Dataset.from_columns("train", {"text_a": ["refund please"] * 2, "text_b": ["my refund"] * 2})}
+    base = find_base(recipe(DAN, "sentence-embedding"), data, Silent())
+    assert {"refund", "my"} <= set(load_tokenizer(base.folder).pretrained.get_vocab())
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, list[str]]:
     folder = tmp_path_factory.mktemp("new-base")

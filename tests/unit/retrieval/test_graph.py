@@ -18,7 +18,7 @@ QUERIES = unit(RNG.normal(size=(50, 16)).astype(np.float32))
 
 def graph(file: Path) -> Graph:
     done: list[int] = []
-    build_graph(VECTORS, file, settings=IndexSettings(hnsw=True), done=done.append)
+    build_graph([VECTORS[:1500], VECTORS[1500:]], file, settings=IndexSettings(hnsw=True), done=done.append)
     assert sum(done) == len(VECTORS)
     return Graph(file)
 
@@ -33,7 +33,7 @@ def test_the_graph_misses_little_and_its_scores_are_exact(tmp_path: Path) -> Non
 
 
 def test_one_query_over_few_vectors_is_answered_in_full(tmp_path: Path) -> None:
-    build_graph(VECTORS[:5], tmp_path / "few", settings=IndexSettings(hnsw=True), done=lambda count: None)
+    build_graph([VECTORS[:5]], tmp_path / "few", settings=IndexSettings(hnsw=True), done=lambda count: None)
     rows, _ = Graph(tmp_path / "few").nearest(QUERIES[:1], VECTORS[:5], k=5)
     assert sorted(rows[0].tolist()) == [0, 1, 2, 3, 4]
 
