@@ -15,8 +15,11 @@ from hone.core.settings import check_settings
 from hone.models.architectures import ARCHITECTURES, BaseSettings, NewBase
 from hone.models.cost import size_of
 from hone.models.heads import HeadSpec
-from hone.models.model import Model, build_model, read_limit, save_model
+from hone.models.model import Model, build_model, read_limit, save_model, stack_of
+from hone.models.nets import class_for, read_config
 from hone.models.new_base import make_base, write_base
+from hone.models.quiet import quiet_loading
+from hone.models.tokenizer import load_tokenizer
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.table import TASKS
 
@@ -28,7 +31,11 @@ HEADS = {
     "sequence-mean": HeadSpec("sequence-mean", ("a", "b")),
     "token-linear": HeadSpec("token-linear", ("O", "B-x", "I-x")),
 }
+READERS = [name for name in ARCHITECTURES if ARCHITECTURES[name].stack == "encoder"]
+WRITERS = [name for name in ARCHITECTURES if ARCHITECTURES[name].stack != "encoder"]
 every_architecture = pytest.mark.parametrize("name", list(ARCHITECTURES))
+every_reader = pytest.mark.parametrize("name", READERS)
+every_writer = pytest.mark.parametrize("name", WRITERS)
 every_head = pytest.mark.parametrize("head", list(HEADS))
 
 
@@ -96,7 +103,7 @@ def test_the_same_texts_and_seed_make_the_same_base_and_others_another(name: str
     assert digest("d", ["other words", "other words"], 1) != first
 
 
-@every_architecture
+@every_reader
 def test_sizes_are_what_the_settings_say(name: str, bases: dict[str, Path]) -> None:
     model = model_of(bases[name], HEADS["sequence-mean"])
     size = size_of(bases[name])
@@ -109,7 +116,7 @@ def test_sizes_are_what_the_settings_say(name: str, bases: dict[str, Path]) -> N
 
 
 @every_head
-@every_architecture
+@every_reader
 def test_a_model_reads_back_as_it_was_written(name: str, head: str, bases: dict[str, Path], tmp_path: Path) -> None:
     model = model_of(bases[name], HEADS[head])
     save_model(model, tmp_path)
@@ -120,7 +127,7 @@ def test_a_model_reads_back_as_it_was_written(name: str, head: str, bases: dict[
 
 
 @every_head
-@every_architecture
+@every_reader
 def test_padding_changes_no_logit(name: str, head: str, bases: dict[str, Path]) -> None:
     model = model_of(bases[name], HEADS[head])
     rows = [[2, 9, 3], [2, 8, 9, 10, 11, 12, 13, 3], [2, 3]]
@@ -131,7 +138,7 @@ def test_padding_changes_no_logit(name: str, head: str, bases: dict[str, Path]) 
 
 
 @every_head
-@every_architecture
+@every_reader
 def test_a_token_makes_a_difference_and_dropout_does_in_training_alone(
     name: str, head: str, bases: dict[str, Path]
 ) -> None:
@@ -144,13 +151,59 @@ def test_a_token_makes_a_difference_and_dropout_does_in_training_alone(
         assert not torch.allclose(model.train()(batch)["logits"], said, atol=1e-5)
 
 
+@every_writer
+def test_a_writer_has_a_head_of_its_embeddings_over_the_vocabulary(name: str, bases: dict[str, Path]) -> None:
+    model, info = opened(bases[name])
+    assert info == {key: type(value)() for key, value in info.items()}  # nothing missing, nothing unexpected
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    assert model.get_input_embeddings().weight.shape == (load_tokenizer(bases[name]).vocab_size, 24)
+
+
+@every_writer
+def test_a_writer_and_its_tokenizer_agree_on_special_tokens(name: str, bases: dict[str, Path]) -> None:
+    model, _ = opened(bases[name])
+    tokenizer = load_tokenizer(bases[name])
+    for config in (model.config, model.generation_config):
+        assert (config.pad_token_id, config.bos_token_id, config.eos_token_id) == (
+            tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id
+        )  # fmt: skip
+    started = ARCHITECTURES[name].stack == "encoder-decoder"
+    assert getattr(model.config, "decoder_start_token_id", None) == (tokenizer.bos_id if started else None)
+    assert tokenizer.suffix == ([tokenizer.eos_id] if started else [])
+    assert tokenizer.prefix == []
+
+
+@every_writer
+def test_padding_changes_no_next_token_of_a_writer(name: str, bases: dict[str, Path]) -> None:
+    model, _ = opened(bases[name])
+    rows = [[9, 10, 2], [8, 9, 10, 11, 12, 13, 2]]
+    written = {} if ARCHITECTURES[name].stack == "decoder" else {"decoder_input_ids": torch.tensor([[1, 20, 21]])}
+    batch = batch_of(rows)
+    del batch["word_positions"]
+    with torch.inference_mode():
+        many = {key: value.expand(2, -1) for key, value in written.items()}
+        together = model(**batch, **many).logits
+        for i, row in enumerate(rows):
+            alone = model(input_ids=torch.tensor([row]), **written).logits[0]
+            assert torch.allclose(alone, together[i, : len(alone)], atol=1e-5)
+
+
+def opened(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """The writer in a folder as transformers opens it, and what it says of the weights it found."""
+    config = read_config(folder)
+    kind = class_for(config, "AutoModelForCausalLM" if stack_of(config) == "decoder" else "AutoModelForSeq2SeqLM")
+    with quiet_loading():
+        model, info = kind.from_pretrained(folder, config=config, output_loading_info=True)
+    return model.eval(), info
+
+
 def built(name: str, case: Case, bases: dict[str, Path]) -> tuple[Task, Model]:
     task = case.task(bases[name])
     return task, model_of(bases[name], task.head)
 
 
 @pytest.mark.parametrize("case", [*map(Case, DONE), Case("token-classification", {"head": "crf"})], ids=str)
-@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ARCHITECTURES[name].net])
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ARCHITECTURES[name].net and name in READERS])
 def test_every_task_learns_and_answers_over_it(name: str, case: Case, bases: dict[str, Path]) -> None:
     task, model = built(name, case, bases)
     rows = learned(task, case.columns())

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from hone.core.errors import Fault
 from hone.core.settings import Settings
 from hone.core.tables import Table
 
 Width = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Stack = Literal["encoder", "decoder", "encoder-decoder"]
+
+BYTES_AND_SPECIAL = 256 + 5
 
 ARCHITECTURES = Table(
     "architecture",
     {
+        "bart": "hone.models.architectures:BART",
         "bert": "hone.models.architectures:BERT",
         "bilstm": "hone.models.architectures:BILSTM",
         "dan": "hone.models.architectures:DAN",
+        "gpt2": "hone.models.architectures:GPT2",
+        "t5": "hone.models.architectures:T5",
         "textcnn": "hone.models.architectures:TEXTCNN",
     },
     group="hone.architectures",
@@ -26,25 +33,49 @@ ARCHITECTURES = Table(
 
 
 class TokenizerSettings(Settings):
-    """How a tokenizer is learned. A Chinese character is a word whatever the kind, and full-width letters, digits and
-    punctuation are read as their usual forms (NFKC).
+    """How a tokenizer is learned.
 
     Attributes:
         train: It is learned from the training texts.
-        kind: ``wordpiece`` takes frequent parts of words; ``words`` whole words; ``characters`` single ones.
-        vocab_size: Most tokens, the five special ones among them.
-        min_frequency: What occurs less often in the training texts is unknown.
-        lowercase: Read letters as small ones without accents.
+        kind: ``wordpiece`` takes frequent parts of words; ``words`` whole words; ``characters`` single ones; ``bpe``
+            frequent parts of what texts are as bytes.
+        vocab_size: Most tokens, the special ones among them.
+        min_frequency: What occurs less often in the training texts is unknown, or stays apart.
+        lowercase: Read letters as small ones.
     """
 
     train: Literal[True] = True
-    kind: Literal["wordpiece", "words", "characters"] = "wordpiece"
+    kind: Literal["wordpiece", "words", "characters", "bpe"]
     vocab_size: Annotated[int, Field(ge=16)] = 8000
     min_frequency: Annotated[int, Field(ge=1)] = 2
     lowercase: bool = True
 
 
-class WordTokenizerSettings(TokenizerSettings):
+class PieceTokenizerSettings(TokenizerSettings):
+    """Of models that read. A Chinese character is a word whatever the kind, and full-width letters, digits and
+    punctuation are read as their usual forms (NFKC); small letters have no accents.
+
+    Attributes:
+        kind: As of `TokenizerSettings`, without ``bpe``.
+    """
+
+    kind: Literal["wordpiece", "words", "characters"] = "wordpiece"
+
+
+class ByteTokenizerSettings(TokenizerSettings):
+    """Of models that write: what is written must be a text again, to the letter. Every text can be, for all 256 bytes
+    are tokens; the only change is to composed letters (NFC), and to small ones where asked for.
+
+    Attributes:
+        kind, vocab_size, lowercase: As of `TokenizerSettings`.
+    """
+
+    kind: Literal["bpe"] = "bpe"
+    vocab_size: Annotated[int, Field(ge=BYTES_AND_SPECIAL)] = 8000
+    lowercase: bool = False
+
+
+class WordTokenizerSettings(PieceTokenizerSettings):
     """The same, of whole words unless told otherwise.
 
     Attributes:
@@ -68,11 +99,11 @@ class BaseSettings(Settings):
     hidden: Width = 256
     max_length: Annotated[int, Field(ge=8)] = 512
     dropout: Share = 0.1
-    tokenizer: TokenizerSettings = TokenizerSettings()
+    tokenizer: TokenizerSettings = PieceTokenizerSettings()
 
 
-class BertSettings(BaseSettings):
-    """Sizes of ``bert`` (Devlin et al. 2019).
+class TransformerSettings(BaseSettings):
+    """Sizes of a transformer (Vaswani et al. 2017).
 
     Attributes:
         layers: Transformer layers.
@@ -85,10 +116,52 @@ class BertSettings(BaseSettings):
     inner: Width | None = None
 
     @model_validator(mode="after")
-    def _divided(self) -> BertSettings:
+    def _divided(self) -> Self:
         if self.hidden % self.heads:
             raise ValueError(f"a hidden that heads divides, not {self.hidden} and {self.heads}")
         return self
+
+
+class BertSettings(TransformerSettings):
+    """Sizes of ``bert`` (Devlin et al. 2019)."""
+
+    tokenizer: PieceTokenizerSettings = PieceTokenizerSettings()
+
+
+class Gpt2Settings(TransformerSettings):
+    """Sizes of ``gpt2`` (Radford et al. 2019), which goes on with a text; its embeddings are those of its output."""
+
+    tokenizer: ByteTokenizerSettings = ByteTokenizerSettings()
+
+
+class BartSettings(TransformerSettings):
+    """Sizes of ``bart`` (Lewis et al. 2020), which reads a text and writes another; encoder, decoder and output share
+    their embeddings.
+
+    Attributes:
+        layers: Transformer layers of the encoder.
+        decoder_layers: Those of the decoder; None: as many.
+    """
+
+    decoder_layers: Annotated[int, Field(ge=1)] | None = None
+    tokenizer: ByteTokenizerSettings = ByteTokenizerSettings()
+
+
+class T5Settings(BartSettings):
+    """Sizes of ``t5`` (Raffel et al. 2020), which reads a text and writes another, and knows of positions how far they
+    are apart; encoder, decoder and output share their embeddings.
+
+    Attributes:
+        d_kv: Width of each attention head; None: all heads together are ``hidden`` wide.
+        feed_forward_proj: What the feed-forward blocks do: ``relu``, or as in T5 1.1 ``gated-gelu`` (Shazeer 2020).
+        relative_attention_num_buckets: How many distances are told apart.
+        relative_attention_max_distance: From which distance on all are one, in tokens.
+    """
+
+    d_kv: Width | None = None
+    feed_forward_proj: Literal["relu", "gated-gelu"] = "gated-gelu"
+    relative_attention_num_buckets: Annotated[int, Field(ge=4, multiple_of=2)] = 32
+    relative_attention_max_distance: Annotated[int, Field(ge=1)] = 128
 
 
 class BiLstmSettings(BaseSettings):
@@ -157,12 +230,20 @@ class Architecture:
         config: ``module:function`` that makes a configuration of transformers' kind: ``(settings, vocab_size)``.
         net: ``module:class`` of the model (see `hone.models.nets.Net`); empty where the configuration is of a model
             that transformers has.
+        stack: An ``encoder`` reads; a ``decoder`` goes on with a text; an ``encoder-decoder`` reads one and writes
+            another.
     """
 
     name: str
     settings: type[BaseSettings]
     config: str
     net: str = ""
+    stack: Stack = "encoder"
+
+
+def named_stack(stack: Stack) -> str:
+    """``an encoder``, ``a decoder`` or ``an encoder-decoder``, for messages."""
+    return f"{'a' if stack == 'decoder' else 'an'} {stack}"
 
 
 @dataclass(frozen=True)
@@ -176,8 +257,20 @@ class NewBase:
         """Every key with its value, as the decided recipe has it."""
         return {"architecture": self.architecture, **self.settings.model_dump(mode="json")}
 
+    def faults(self, task: str, *, wanted: Stack) -> list[Fault]:
+        """What keeps it from doing ``task``, which a model of the kind ``wanted`` does."""
+        architecture: Architecture = ARCHITECTURES[self.architecture]
+        if architecture.stack == wanted:
+            return []
+        found = f"{self.architecture}, {named_stack(architecture.stack)}, and {task}, which takes {named_stack(wanted)}"
+        others = ", ".join(name for name in ARCHITECTURES if ARCHITECTURES[name].stack == wanted)
+        return [Fault("recipe.architecture-task", found, f"one of {others}", field="base.architecture")]
 
-BERT = Architecture("bert", BertSettings, "hone.models.new_base:bert_config")
+
+BART = Architecture("bart", BartSettings, "hone.models.configurations:bart", stack="encoder-decoder")
+BERT = Architecture("bert", BertSettings, "hone.models.configurations:bert")
 BILSTM = Architecture("bilstm", BiLstmSettings, "hone.models.bilstm:config", "hone.models.bilstm:BiLstm")
 DAN = Architecture("dan", DanSettings, "hone.models.dan:config", "hone.models.dan:Dan")
+GPT2 = Architecture("gpt2", Gpt2Settings, "hone.models.configurations:gpt2", stack="decoder")
+T5 = Architecture("t5", T5Settings, "hone.models.configurations:t5", stack="encoder-decoder")
 TEXTCNN = Architecture("textcnn", TextCnnSettings, "hone.models.textcnn:config", "hone.models.textcnn:TextCnn")

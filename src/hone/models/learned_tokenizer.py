@@ -1,8 +1,8 @@
 """Tokenizers learned from texts: the same from the same texts, in whatever order, on every machine.
 
 The tokenizers package reads the texts and does the splitting; what the vocabulary holds is decided here, for its own
-trainers break ties at random. Parts of words are learned as WordPiece's trainer there does: the most frequent pair of
-neighbors is joined, again and again (Sennrich et al. 2016).
+trainers break ties at random. Parts of words are learned as the trainers there do: the most frequent pair of neighbors
+is joined, again and again (Sennrich et al. 2016), of characters or of bytes (Radford et al. 2019).
 """
 
 from __future__ import annotations
@@ -10,26 +10,72 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from hone.models.architectures import TokenizerSettings
+from hone.models.architectures import Stack, TokenizerSettings
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+DECODER_SPECIAL = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+WRITER_SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
+                  "mask_token": "<mask>"}  # fmt: skip
 MARKS = ("#", "@")  # that tasks write into rows (see `hone.tasks.marked`): known whatever the texts hold
 INSIDE = "##"  # before a part that does not begin a word
 
 Pair = tuple[str, str]
 
 
-def learn_tokenizer(settings: TokenizerSettings, texts: Iterable[str], *, max_tokens: int) -> Any:
-    """A fast tokenizer of transformers', with rows and pairs as BERT's.
+def learn_tokenizer(
+    settings: TokenizerSettings, texts: Iterable[str], *, max_tokens: int, stack: Stack = "encoder"
+) -> Any:
+    """A fast tokenizer of transformers'.
 
     Args:
         max_tokens: Most tokens of a row, which its configuration then says.
+        stack: Of the model that reads the rows. Of an encoder they are as BERT's, of an encoder-decoder ``text </s>``,
+            of a decoder the text alone, and ``</s>`` is what stands before a text and after it.
     """
+    if settings.kind == "bpe":
+        return _byte_level(settings, texts, max_tokens=max_tokens, stack=stack)
+    return _of_pieces(settings, texts, max_tokens=max_tokens)
+
+
+def _byte_level(settings: TokenizerSettings, texts: Iterable[str], *, max_tokens: int, stack: Stack) -> Any:
+    """GPT-2's splitting, and merges of bytes learned here. Special tokens are written by their ids alone: where a text
+    holds the letters of one, it is read as those letters."""
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE())
+    small = [normalizers.Lowercase()] if settings.lowercase else []
+    backend.normalizer = normalizers.Sequence([*small, normalizers.NFC()])
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    special = DECODER_SPECIAL if stack == "decoder" else WRITER_SPECIAL
+    pieces = [*special.values(), *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    words = count_words(backend, texts)
+    merges = _grow(pieces, words, most=settings.vocab_size, least=settings.min_frequency, inside="")
+    ids = {piece: i for i, piece in enumerate(pieces)}
+    backend.model = models.BPE(ids, merges)
+    if stack == "encoder-decoder":
+        end = special["eos_token"]
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"$A {end}", pair=f"$A {end} $B {end}", special_tokens=[(end, ids[end])]
+        )
+    named = special if stack != "decoder" else {**special, "bos_token": special["eos_token"]}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=max_tokens,
+        model_input_names=["input_ids", "attention_mask"],
+        split_special_tokens=True,
+        clean_up_tokenization_spaces=False,
+        **named,
+    )
+
+
+def _of_pieces(settings: TokenizerSettings, texts: Iterable[str], *, max_tokens: int) -> Any:
+    """Splitting, rows and pairs as BERT's."""
     from transformers import PreTrainedTokenizerFast
 
     backend = Tokenizer(models.WordLevel({}, unk_token="[UNK]"))
@@ -73,13 +119,14 @@ def learned(settings: TokenizerSettings, words: Mapping[str, int], *, room: int)
         return _frequent(words, settings.min_frequency, without=known)[:room]
     characters: Counter[str] = Counter()
     for word, count in words.items():
-        for part in _spelled(word):
+        for part in _spelled(word, INSIDE):
             characters[part] += count
     alphabet = _frequent(characters, settings.min_frequency, without=known)[:room]
     if settings.kind == "characters" or len(alphabet) == room:
         return alphabet
-    parts = _joined(words, {*alphabet, *known}, least=settings.min_frequency)
-    return [*alphabet, *itertools.islice((part for part in parts if part not in known), room - len(alphabet))]
+    pieces = [*known, *alphabet]
+    _grow(pieces, words, most=len(known) + room, least=settings.min_frequency, inside=INSIDE)
+    return pieces[len(known) :]
 
 
 def _frequent(counts: Mapping[str, int], least: int, *, without: set[str]) -> list[str]:
@@ -88,14 +135,28 @@ def _frequent(counts: Mapping[str, int], least: int, *, without: set[str]) -> li
     return [name for name, count in order if count >= least and name not in without]
 
 
-def _spelled(word: str) -> list[str]:
-    return [character if i == 0 else f"{INSIDE}{character}" for i, character in enumerate(word)]
+def _spelled(word: str, inside: str) -> list[str]:
+    return [character if i == 0 else f"{inside}{character}" for i, character in enumerate(word)]
 
 
-def _joined(words: Mapping[str, int], alphabet: set[str], *, least: int) -> Iterable[str]:
-    """Parts of words, as joining makes them: the most frequent pair first, of equals the first by its letters, while
-    one occurs ``least`` times. Words with a character outside of ``alphabet`` teach nothing."""
-    spelled = [(_spelled(word), count) for word, count in sorted(words.items()) if len(word) > 1]
+def _grow(pieces: list[str], words: Mapping[str, int], *, most: int, least: int, inside: str) -> list[Pair]:
+    """Add to ``pieces``, until there are ``most``, the parts of words that joining makes of them; gives which pairs
+    were joined, in their order. ``inside`` stands before a part that does not begin a word."""
+    known, pairs = set(pieces), list[Pair]()
+    for pair, part in _joined(words, set(pieces), least=least, inside=inside):
+        if part not in known:
+            if len(pieces) == most:
+                break
+            known.add(part)
+            pieces.append(part)
+        pairs.append(pair)
+    return pairs
+
+
+def _joined(words: Mapping[str, int], alphabet: set[str], *, least: int, inside: str) -> Iterator[tuple[Pair, str]]:
+    """Pairs of parts and what they make together: the most frequent pair first, of equals the first by its letters,
+    while one occurs ``least`` times. Words with a character outside of ``alphabet`` teach nothing."""
+    spelled = [(_spelled(word, inside), count) for word, count in sorted(words.items()) if len(word) > 1]
     spelled = [(parts, count) for parts, count in spelled if alphabet.issuperset(parts)]
     counts: Counter[Pair] = Counter()
     places: dict[Pair, set[int]] = {}
@@ -105,37 +166,49 @@ def _joined(words: Mapping[str, int], alphabet: set[str], *, least: int) -> Iter
             places.setdefault(pair, set()).add(i)
     heap = [(-count, pair) for pair, count in counts.items()]
     heapq.heapify(heap)
-    made: set[str] = set()
     while heap:
         count, pair = heapq.heappop(heap)
         if counts[pair] != -count:  # it has changed since, and stands there with its new count
             continue
         if -count < least:
             return
-        part = pair[0] + pair[1].removeprefix(INSIDE)
-        if part not in made:
-            made.add(part)
-            yield part
-        changed: set[Pair] = set()
+        part = pair[0] + pair[1].removeprefix(inside)
+        yield pair, part
+        changes: Counter[Pair] = Counter()
         for i in places.pop(pair):
             parts, times = spelled[i]
-            for old in itertools.pairwise(parts):
-                counts[old] -= times
-                changed.add(old)
-            _join(parts, pair, part)
-            for new in itertools.pairwise(parts):
-                counts[new] += times
-                places.setdefault(new, set()).add(i)
-                changed.add(new)
-        for other in changed - {pair}:
-            if counts[other] > 0:
+            for other, more in _join(parts, pair, part):
+                changes[other] += more * times
+                if more > 0:
+                    places.setdefault(other, set()).add(i)
+        del changes[pair]  # of itself none is left
+        for other, change in changes.items():
+            counts[other] += change
+            if change and counts[other] > 0:
                 heapq.heappush(heap, (-counts[other], other))
+        del counts[pair]
 
 
-def _join(parts: list[str], pair: Pair, part: str) -> None:
-    """Put ``part`` in place of each ``pair`` of neighbors, from the left."""
+def _join(parts: list[str], pair: Pair, part: str) -> Iterator[tuple[Pair, int]]:
+    """Put ``part`` in place of each ``pair`` of neighbors, from the left; gives which pairs there are one more of, and
+    one less, by that."""
+    old, joined = parts[:], False  # whether the last of the new parts was joined
+    parts.clear()
     i = 0
-    while i < len(parts) - 1:
-        if parts[i] == pair[0] and parts[i + 1] == pair[1]:
-            parts[i : i + 2] = [part]
-        i += 1
+    while i < len(old):
+        if old[i] == pair[0] and old[i + 1 : i + 2] == [pair[1]]:
+            if parts:
+                yield (parts[-1], part), 1
+                if not joined:
+                    yield (parts[-1], pair[0]), -1
+            if i + 2 < len(old):
+                yield (pair[1], old[i + 2]), -1
+            parts.append(part)
+            joined = True
+            i += 2
+        else:
+            if joined:
+                yield (part, old[i]), 1
+            parts.append(old[i])
+            joined = False
+            i += 1

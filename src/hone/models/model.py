@@ -13,14 +13,19 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 
 from hone.core.errors import BundleError, RecipeError
 from hone.core.settings import Settings
+from hone.models.architectures import ARCHITECTURES, Architecture, Stack
 from hone.models.encoder import FAMILIES, Encoder, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
 from hone.models.masked import scores_at
-from hone.models.nets import class_for, read_config
+from hone.models.nets import NetConfig, class_for, read_config
 from hone.models.noise import Noise
 from hone.models.quiet import quiet_loading
 from hone.models.token_scores import mean_scores, token_scores
@@ -174,6 +179,18 @@ def position_limit(config: Any) -> int:
     """Most positions a backbone with this configuration reads. RoBERTa's first usable position is pad + 1."""
     limit = int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 512)
     return limit - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else limit
+
+
+def stack_of(config: Any) -> Stack:
+    """What a model of this configuration is; one that may be told to be either is an encoder."""
+    if isinstance(config, NetConfig):
+        architecture: Architecture = ARCHITECTURES[config.architecture]
+        return architecture.stack
+    if getattr(config, "is_encoder_decoder", False):
+        return "encoder-decoder"
+    kind = config.model_type
+    writes = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return "decoder" if writes else "encoder"
 
 
 def tells_types(backbone: Any) -> bool:

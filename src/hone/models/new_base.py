@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 
 from hone.core.errors import BundleError, HoneError
 from hone.core.lineage import digest_value
-from hone.models.architectures import ARCHITECTURES, Architecture, BertSettings, NewBase
+from hone.models.architectures import ARCHITECTURES, Architecture, NewBase
 from hone.models.base import Base, digest_base
 from hone.models.learned_tokenizer import learn_tokenizer
 from hone.models.quiet import quiet_loading
@@ -22,6 +23,11 @@ from hone.models.tokenizer import Tokenizer
 
 VERSION = 1  # raised whenever another base is made of the same
 DIGEST = "digest"
+CLASSES = {
+    "encoder": "AutoModel",
+    "decoder": "AutoModelForCausalLM",
+    "encoder-decoder": "AutoModelForSeq2SeqLM",
+}
 
 
 def make_base(new: NewBase, texts: Callable[[], Iterable[str]], *, source: str, seed: int, cache: Path) -> Base:
@@ -76,37 +82,30 @@ def _write(new: NewBase, texts: Iterable[str], *, seed: int, folder: Path) -> No
 
 def write_base(new: NewBase, texts: Iterable[str], *, seed: int, folder: Path) -> None:
     """Write the files of such a base into ``folder``, in the Hugging Face layout."""
-    architecture: Architecture = ARCHITECTURES[new.architecture]
-    settings: Any = new.settings
-    tokenizer = Tokenizer(learn_tokenizer(settings.tokenizer, texts, max_tokens=settings.max_length))
-    config = _named(architecture.config)(settings, tokenizer.vocab_size)
-    config.pad_token_id = tokenizer.pad_id
-    with torch.random.fork_rng(devices=[]), quiet_loading():
-        torch.manual_seed(seed)
-        _model(architecture, config).save_pretrained(folder)
+    model, tokenizer = new_model(new, texts, seed=seed)
+    with quiet_loading():
+        model.save_pretrained(folder)
         tokenizer.save(folder)
 
 
-def _model(architecture: Architecture, config: Any) -> Any:
-    from transformers import AutoModel
-
-    return _named(architecture.net)(config) if architecture.net else AutoModel.from_config(config)
-
-
-def bert_config(settings: BertSettings, vocab_size: int) -> Any:
-    """transformers' configuration of a BERT of these sizes."""
-    from transformers import BertConfig
-
-    return BertConfig(
-        vocab_size=vocab_size,
-        hidden_size=settings.hidden,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
-        intermediate_size=settings.inner or 4 * settings.hidden,
-        max_position_embeddings=settings.max_length,
-        hidden_dropout_prob=settings.dropout,
-        attention_probs_dropout_prob=settings.dropout,
+def new_model(new: NewBase, texts: Iterable[str], *, seed: int) -> tuple[Any, Tokenizer]:
+    """Such a base in memory: the model, with its head over the vocabulary where it writes, and its tokenizer."""
+    architecture: Architecture = ARCHITECTURES[new.architecture]
+    settings: Any = new.settings
+    learned = learn_tokenizer(settings.tokenizer, texts, max_tokens=settings.max_length, stack=architecture.stack)
+    tokenizer = Tokenizer(learned)
+    config = _named(architecture.config)(settings, tokenizer.vocab_size)
+    config.pad_token_id = tokenizer.pad_id
+    if architecture.stack != "encoder":
+        config.bos_token_id, config.eos_token_id = tokenizer.bos_id, tokenizer.eos_id
+    if architecture.stack == "encoder-decoder":
+        config.decoder_start_token_id = tokenizer.bos_id
+    make = (
+        _named(architecture.net) if architecture.net else getattr(transformers, CLASSES[architecture.stack]).from_config
     )
+    with torch.random.fork_rng(devices=[]), quiet_loading():
+        torch.manual_seed(seed)
+        return make(config), tokenizer
 
 
 def _named(target: str) -> Any:

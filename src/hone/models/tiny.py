@@ -1,16 +1,20 @@
-"""The shipped fake: a random two-layer BERT with a small vocabulary, written to a folder in a blink.
+"""The shipped fakes: random two-layer models with a small vocabulary, written to a folder in a blink.
 
-Every unit test uses it in place of a download; so can yours. ``hone.models.tiny.write_tiny_base(folder)`` and then
-``base: folder`` in a recipe.
+Every unit test uses them in place of a download; so can yours. ``hone.models.tiny.write_tiny_base(folder)``, or for
+tasks that write ``write_tiny_writer(folder)``, and then ``base: folder`` in a recipe.
 """
 
 from __future__ import annotations
 
 import string
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+from hone.core.settings import check_settings
+from hone.models.architectures import ARCHITECTURES, NewBase
+from hone.models.new_base import new_model
 from hone.models.quiet import quiet_loading
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -128,4 +132,39 @@ def write_tiny_base(folder: Path, *, seed: int = 0, width: int = 32, layers: int
         torch.manual_seed(seed)
         BertModel(config, add_pooling_layer=True).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_tiny_writer(
+    folder: Path,
+    *,
+    kind: Literal["bart", "gpt2", "t5"] = "bart",
+    seed: int = 0,
+    width: int = 32,
+    layers: int = 2,
+    positions: int = 64,
+) -> Path:
+    """Write a random model that writes, with a byte-level tokenizer of some 560 tokens learned from `WORDS` and
+    `HANZI`, and return ``folder``. Its weights are drawn wider than training would start from, for else it would write
+    one token again and again.
+
+    Args:
+        folder: Made if missing.
+        kind: Its architecture, a name of `hone.models.architectures.ARCHITECTURES`.
+        seed, width, layers, positions: As of `write_tiny_base`; ``layers`` of encoder and decoder each.
+    """
+    sizes = {"hidden": width, "inner": 2 * width, "layers": layers, "max_length": positions}
+    settings, faults = check_settings(ARCHITECTURES[kind].settings, sizes)
+    if settings is None:
+        raise ValueError(f"no such sizes: {faults}")
+    texts = [" ".join(WORDS), HANZI]
+    model, tokenizer = new_model(NewBase(kind, settings), [*texts, *texts], seed=seed)
+    draw = torch.Generator().manual_seed(seed)
+    for name, weight in model.named_parameters():
+        if weight.dim() > 1:
+            torch.nn.init.normal_(weight, std=2.0 if "positions" in name else 0.25, generator=draw)
+    folder.mkdir(parents=True, exist_ok=True)
+    with quiet_loading():
+        model.save_pretrained(folder)
+        tokenizer.save(folder)
     return folder

@@ -30,6 +30,7 @@ class Tokenizer:
         types: Whether the second text of a pair, its suffix included, has token type 1; what is before it has 0.
         pad_id, unk_id, mask_id: Ids of padding, of the unknown token and of the mask token (None where the vocabulary
             has none).
+        bos_id, eos_id: Ids of what stands before and after a text that is written; None where there is none.
         digest: sha256 of the tokenizer's serialized form.
         max_tokens: What the tokenizer's own configuration says a row may hold; None when it says nothing.
     """
@@ -48,6 +49,8 @@ class Tokenizer:
         self._before_word = self._marks_words()
         self.unk_id: int | None = pretrained.unk_token_id
         self.mask_id: int | None = pretrained.mask_token_id
+        self.bos_id: int | None = pretrained.bos_token_id
+        self.eos_id: int | None = pretrained.eos_token_id
         self.pad_id: int = pretrained.pad_token_id if pretrained.pad_token_id is not None else 0
         self.digest = digest_bytes(self._backend.to_str().encode())
         stated = getattr(pretrained, "model_max_length", None)
@@ -90,6 +93,11 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without special tokens."""
         return [row.ids for row in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of token ids, special tokens left out. Bytes that are no UTF-8, as a row that ends
+        within a character has them, become the replacement character."""
+        return list(self._backend.decode_batch([list(row) for row in rows], skip_special_tokens=True))
 
     def encode_spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Of each text: token ids without special tokens, and where each token stands, in characters, end exclusive."""

@@ -1,4 +1,4 @@
-"""The base that a recipe trains from: found where it names one, else made of the training texts."""
+"""The base that a recipe trains from: found where it names one, else made of the training texts, read and written."""
 
 from __future__ import annotations
 
@@ -28,23 +28,26 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
         return resolve_base(recipe.base, relative_to=recipe.folder)
     from hone.models.new_base import make_base
 
-    fields = [field.name for field in TASKS[recipe.task.name].inputs if field.kind in ("text", "tokens", "texts")]
+    task = TASKS[recipe.task.name]
+    fields = [field for field in (*task.inputs, *task.targets) if field.kind in ("text", "tokens", "texts")]
     read = {name: dataset for name, dataset in data.items() if name in READ}
-    source = digest_value({"fields": fields, **{name: dataset.digest for name, dataset in read.items()}})
+    source = digest_value(
+        {"fields": [field.name for field in fields], **{name: dataset.digest for name, dataset in read.items()}}
+    )
     progress.say(f"the base is a new {recipe.base.architecture}; its tokenizer is learned from {' and '.join(read)}")
     return make_base(
         recipe.base,
-        lambda: itertools.chain.from_iterable(_texts(dataset, fields) for dataset in read.values()),
+        lambda: itertools.chain.from_iterable(_texts(dataset, dataset.having(fields)) for dataset in read.values()),
         source=source,
         seed=recipe.seed,
         cache=default_cache() / "bases",
     )
 
 
-def _texts(dataset: Dataset, fields: Sequence[str]) -> Iterator[str]:
+def _texts(dataset: Dataset, names: Sequence[str]) -> Iterator[str]:
     """Every text of a dataset's fields, and every word of a field that holds words."""
     for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
         columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
-        for name in fields:
-            for value in columns.get(name, ()):  # a field that is not required may not be there
+        for name in names:
+            for value in columns[name]:
                 yield from [value] if isinstance(value, str) else value

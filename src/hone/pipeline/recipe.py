@@ -196,6 +196,8 @@ def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", line
     faults += more if "task" in values else []
     base, more = _base(values.get("base", MINILM))
     faults += more
+    if task is not None and isinstance(base, NewBase):
+        faults += base.faults(task.name, wanted=SETTINGS[task.name].stack)
     data = values.get("data")
     sources, options, more = _data(data if isinstance(data, dict) else {})
     faults += more

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from hone.core.settings import Settings
+from hone.models.architectures import Stack
 
 LongText = Literal["window", "truncate", "refuse"]
 
@@ -19,7 +20,10 @@ class TextSettings(Settings):
         long_text: What becomes of a longer text: read through several windows joined to one answer, cut at the end,
             or refused with an error.
         stride: Tokens that neighboring windows share.
+        stack: What does the task: an encoder reads, the other two write.
     """
+
+    stack: ClassVar[Stack] = "encoder"
 
     max_length: Annotated[int, Field(ge=8)] | None = None
     long_text: LongText = "truncate"

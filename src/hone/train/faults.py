@@ -15,11 +15,12 @@ from hone.core.errors import Fault, MissingExtra, did_you_mean
 from hone.core.settings import Settings
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
+from hone.models.architectures import Stack, named_stack
 from hone.models.encoder import FAMILIES
 from hone.models.files import own_file, shapes_in
-from hone.models.model import position_limit
-from hone.models.nets import NetConfig
-from hone.tasks.table import TASKS
+from hone.models.model import position_limit, stack_of
+from hone.models.nets import NetConfig, read_config
+from hone.tasks.table import SETTINGS, TASKS
 from hone.train.depth import depths
 from hone.train.settings import FinetuneSettings
 from hone.train.techniques import DOES, TECHNIQUES, TechniqueEntry
@@ -38,6 +39,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_lacking(inputs, kind),
         *_sizes(inputs),
         *_vocabulary(inputs, kind),
+        *_stack(inputs),
         *_method(settings, inputs),
         *_probe(settings, kind),
         *_techniques(settings, inputs),
@@ -206,6 +208,19 @@ def _vocabulary(inputs: Inputs, kind: Any) -> list[Fault]:
     found = f"{kind.name} on a {config.get('architecture')}, which has no head over its vocabulary"
     fix = "Take base: {architecture: bert}, or a pretrained base."
     return [Fault("recipe.no-masked-head", found, "a base like BERT", field="base", fix=fix)]
+
+
+def _stack(inputs: Inputs) -> list[Fault]:
+    """A pretrained base that writes for a task that reads, or the other way about; what a recipe has made is checked
+    with it. The states of a decoder can be read, too."""
+    if inputs.base is None or inputs.base.made is not None:
+        return []
+    wanted: Stack = SETTINGS[inputs.task.name].stack
+    had = stack_of(read_config(inputs.base.folder))
+    if had == wanted or (had, wanted) == ("decoder", "encoder"):
+        return []
+    found = f"{inputs.base.name}, {named_stack(had)}, and {inputs.task.name}, which takes {named_stack(wanted)}"
+    return [Fault("recipe.base-task", found, f"{named_stack(wanted)}", field="base")]
 
 
 def _lacking(inputs: Inputs, kind: Any) -> list[Fault]:

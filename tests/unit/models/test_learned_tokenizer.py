@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hone.models.architectures import TokenizerSettings
+from hone.models.architectures import PieceTokenizerSettings
 from hone.models.learned_tokenizer import MARKS, SPECIAL, learn_tokenizer, learned
 from hone.models.tokenizer import Tokenizer
 
@@ -16,7 +16,7 @@ TEXTS = ["the lowest lowest low lower", "a newer and newest new low", "我爱北
 
 
 def learn(texts: list[str] = TEXTS, **settings: Any) -> Tokenizer:
-    return Tokenizer(learn_tokenizer(TokenizerSettings(**settings), texts, max_tokens=64))
+    return Tokenizer(learn_tokenizer(PieceTokenizerSettings(**settings), texts, max_tokens=64))
 
 
 def pieces(tokenizer: Tokenizer, text: str) -> list[str]:
@@ -53,7 +53,7 @@ def test_characters_begin_a_word_or_stand_inside() -> None:
 
 def test_parts_of_words_are_joined_by_how_often_they_are_neighbors() -> None:
     words = Counter({"low": 5, "lower": 2, "newest": 6, "widest": 3})  # the example of Sennrich et al. 2016
-    found = learned(TokenizerSettings(min_frequency=1), words, room=1000)
+    found = learned(PieceTokenizerSettings(min_frequency=1), words, room=1000)
     joins = [piece for piece in found if len(piece.removeprefix("##")) > 1]
     assert joins[:4] == ["##es", "##est", "##ow", "low"]
     assert {"newest", "widest", "lower"} <= set(joins)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from hone.models.base import resolve_base
-from hone.models.tiny import write_tiny_base
+from hone.models.tiny import write_tiny_base, write_tiny_writer
+from hone.models.tokenizer import load_tokenizer
 
 
 def test_the_same_seed_writes_the_same_base(tmp_path: Path) -> None:
@@ -51,3 +53,14 @@ def test_it_has_about_thirty_thousand_parameters(tiny_base: Path) -> None:
 )
 def test_its_tokenizer_splits_words_into_known_pieces(tiny_base: Path, text: str, tokens: list[str]) -> None:
     assert AutoTokenizer.from_pretrained(tiny_base).tokenize(text) == tokens
+
+
+@pytest.mark.parametrize("kind", ["bart", "gpt2", "t5"])
+def test_a_tiny_writer_writes_more_than_one_token(kind: Literal["bart", "gpt2", "t5"], tmp_path: Path) -> None:
+    folder = write_tiny_writer(tmp_path / "one", kind=kind)
+    auto = AutoModelForCausalLM if kind == "gpt2" else AutoModelForSeq2SeqLM
+    model, tokenizer = auto.from_pretrained(folder), load_tokenizer(folder)
+    [ids] = tokenizer.encode(["please help me"])
+    found = model.generate(torch.tensor([ids + tokenizer.suffix]), max_new_tokens=16, do_sample=False)
+    assert len(set(found[0].tolist()[-16:])) > 1
+    assert resolve_base(str(folder)).digest == resolve_base(str(write_tiny_writer(tmp_path / "two", kind=kind))).digest

@@ -41,6 +41,10 @@ def made(**texts: list[str]) -> Base:
         ({"architecture": "bert", "hidden": 30, "heads": 4}, "recipe.value-error", "base"),
         ({"architecture": "bert", "tokenizer": {"vocab_size": 3}}, "recipe.greater-than-equal",
          "base.tokenizer.vocab_size"),
+        ({"architecture": "gpt2"}, "recipe.architecture-task", "base.architecture"),
+        ({"architecture": "t5"}, "recipe.architecture-task", "base.architecture"),
+        ({"architecture": "bart", "tokenizer": {"kind": "words"}}, "recipe.literal-error", "base.tokenizer.kind"),
+        ({"architecture": "bert", "tokenizer": {"kind": "bpe"}}, "recipe.literal-error", "base.tokenizer.kind"),
         ({"layers": 3}, "recipe.wrong-type", "base"),
         (3, "recipe.wrong-type", "base"),
     ],
@@ -49,6 +53,14 @@ def test_a_base_that_cannot_be_made_is_a_fault_of_the_recipe(base: Any, code: st
     with pytest.raises(RecipeError) as caught:
         recipe(base)
     assert [(fault.code, fault.field) for fault in caught.value.faults] == [(code, field)]
+
+
+def test_what_does_the_task_is_told_where_the_architecture_does_not() -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe({"architecture": "bart"})
+    [fault] = caught.value.faults
+    assert fault.found == "bart, an encoder-decoder, and text-classification, which takes an encoder"
+    assert fault.expected == "one of bert, bilstm, dan, textcnn"
 
 
 def test_faults_of_the_base_have_their_line_and_the_nearest_name(tmp_path: Path) -> None:

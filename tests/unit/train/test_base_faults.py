@@ -1,0 +1,34 @@
+"""A pretrained base that cannot do the task is told before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from hone.bundle.stage import Inputs, TaskChoice
+from hone.data.dataset import Dataset
+from hone.models.base import Base
+from hone.models.tiny import write_tiny_writer
+from hone.tasks.settings import TextClassificationSettings
+from hone.train.faults import find_faults
+from hone.train.settings import FinetuneSettings
+
+
+def inputs(base: Path) -> Inputs:
+    return Inputs(
+        task=TaskChoice("text-classification", TextClassificationSettings()),
+        base=Base("tiny", base, ""),
+        data={"train": Dataset.from_columns("train", {"text": ["one", "two"], "label": ["a", "b"]})},
+    )
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+def test_a_base_that_writes_is_refused_by_a_task_that_reads(kind: Literal["bart", "t5"], tmp_path: Path) -> None:
+    (fault,) = find_faults(FinetuneSettings(), inputs(write_tiny_writer(tmp_path, kind=kind)))
+    assert (fault.code, fault.field, fault.expected) == ("recipe.base-task", "base", "an encoder")
+
+
+def test_a_base_that_reads_is_not(tiny_base: Path) -> None:
+    assert find_faults(FinetuneSettings(), inputs(tiny_base)) == []
