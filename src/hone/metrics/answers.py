@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
-Words = Sequence[str]
+Words = Sequence[Hashable]
 
 
 def exact_match(gold: Sequence[Words], said: Words) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 
 from hone.core.errors import DeviceError, MissingExtra, did_you_mean
 from hone.metrics.classification import FloatArray
+from hone.metrics.references import check_references
 
 Tokenizer = Literal["13a", "intl", "zh", "char", "ja-mecab", "ko-mecab", "flores200", "none"]
 ORDERS = 4  # of BLEU's n-grams, as everywhere
@@ -32,6 +33,19 @@ _NEEDS = {
 def tokenizer_of(language: str) -> Tokenizer:
     """sacrebleu's tokenizer for a language code such as ``zh`` or ``zh-CN``; ``13a`` for all that have no own."""
     return _OF_LANGUAGE.get(language.lower().replace("_", "-").partition("-")[0], "13a")
+
+
+def sentence_bleu(tally: FloatArray) -> FloatArray:
+    """BLEU of each text of a tally as of `Bleu.tally` by itself, float64 [texts], 0 to 100: orders longer than the text
+    are left out, else a short one would always have 0.
+
+    Raises:
+        MissingExtra: sacrebleu is not installed.
+    """
+    compute = _sacrebleu("BLEU").BLEU.compute_bleu
+    counts = ((row[2 : 2 + ORDERS], row[2 + ORDERS :], int(row[0]), int(row[1])) for row in tally.tolist())
+    scores = [compute(*each, smooth_method="exp", effective_order=True).score for each in counts]
+    return np.array(scores, dtype=np.float64)
 
 
 class Bleu:
@@ -126,11 +140,7 @@ class Chrf:
 
 
 def _tally(metric: Any, gold: Sequence[Sequence[str]], said: Sequence[str], *, columns: int) -> FloatArray:
-    if len(gold) != len(said):
-        raise ValueError(f"as many texts must be written as have references, got {len(said)} and {len(gold)}")
-    bare = next((at for at, references in enumerate(gold) if not references), None)
-    if bare is not None:
-        raise ValueError(f"every text must have a reference, text {bare} has none")
+    check_references(gold, said)
     if not said:
         return np.zeros((0, columns))
     streams = list(zip_longest(*gold))  # sacrebleu's order: the first reference of every text, the second, ...
