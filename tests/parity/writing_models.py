@@ -17,7 +17,7 @@ from transformers import (
 )
 
 VOCABULARY, EOS, PAD = 60, 2, 1
-ALL_EOS = (EOS, 5, 13, 14)
+ALL_EOS = (EOS, 5, 13, 14, 30)
 EMBEDDED = (VOCABULARY, 70, 72)  # rows of the tables of embeddings; BART adds 2 to its positions
 ENDS = {"eos_token_id": EOS, "pad_token_id": PAD, "bos_token_id": 0}
 

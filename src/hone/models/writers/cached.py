@@ -24,6 +24,7 @@ class CausalState:
         self.mask = mask  # int64 [rows, places]
         self.lengths = mask.sum(dim=1)
         self.hidden = hidden
+        self.shows = hidden is not None  # whether later steps leave it too
 
     def __len__(self) -> int:
         return len(self.mask)
@@ -109,10 +110,10 @@ class CausalWriter:
             position_ids=state.lengths[:, None],
             past_key_values=state.cache,
             use_cache=True,
-            output_hidden_states=state.hidden is not None,
+            output_hidden_states=state.shows,
         )
         state.lengths = state.lengths + 1
-        state.hidden = None if state.hidden is None else found.hidden_states[-1]
+        state.hidden = found.hidden_states[-1] if state.shows else None
         scores: Tensor = found.logits[:, -1].float()
         return scores
 

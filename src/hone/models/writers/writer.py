@@ -26,7 +26,8 @@ class State(Protocol):
         ...
 
     def join(self, other: Any) -> None:
-        """Set the rows of ``other``, a state of the same writer, after these; ``other`` is used up."""
+        """Set the rows of ``other``, a state of the same writer, after these; ``other`` is used up, and ``hidden`` is
+        None until the next step."""
         ...
 
 

@@ -1,16 +1,20 @@
-"""`generate`: what a writer writes for each prompt."""
+"""`generate`: what a writer writes for each prompt; `stream`: one text as it is written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
-from torch import Tensor
+from collections.abc import Callable, Iterator, Sequence
 
 from hone.core.errors import RecipeError
 from hone.models.writers.writer import Writer
+from hone.predict.generation.beam import BeamSearch
+from hone.predict.generation.contrastive import ContrastiveSearch
+from hone.predict.generation.loop import Loop, Search
+from hone.predict.generation.pieces import Pieces
+from hone.predict.generation.single import SingleSearch
 from hone.predict.generation.written import Vocabulary, Written
 from hone.tasks.decoding import DecodingSettings
+
+TOKENS_AT_ONCE = 16384
 
 
 def generate(
@@ -19,54 +23,68 @@ def generate(
     settings: DecodingSettings,
     *,
     vocabulary: Vocabulary,
+    tokens_at_once: int = TOKENS_AT_ONCE,
+    done: Callable[[int], None] | None = None,
 ) -> list[list[Written]]:
-    """Texts for each prompt, best first; ``settings.num_return_sequences`` of them.
+    """Texts for each prompt, in the order of the prompts, best first; ``settings.num_return_sequences`` of them.
 
-    What is written for a prompt depends on the prompt alone, but for ties that rounding decides.
+    Prompts are worked on together, longest first; one whose texts have ended leaves at once, and others join. What is
+    written for a prompt depends on the prompt alone, but for ties that rounding decides.
 
     Args:
         prompts: Token ids with special tokens: what is continued, or the sources of an encoder-decoder.
         vocabulary: Which tokens end a text, and what tokens say.
+        tokens_at_once: Most tokens of the rows that are worked on together, each with its prompt and all that it may
+            come to have; one prompt is worked on even if it alone may have more.
+        done: Called with the number of prompts each step finished.
 
     Raises:
-        RecipeError: The settings ask for more than the likeliest tokens.
+        DataError: A prompt has no tokens, or so many that nothing can be written.
+        RecipeError: There are stop strings or bad words, and ``vocabulary`` lacks what they need.
     """
-    if settings != DecodingSettings(
-        max_new_tokens=settings.max_new_tokens, length_penalty=settings.length_penalty, seed=settings.seed
-    ):
-        raise RecipeError("decoding settings other than max_new_tokens and length_penalty", code="decoding.unbuilt")
+    search = search_of(writer, settings, vocabulary)
     found: list[list[Written]] = [[] for _ in prompts]
-    input_ids, attention_mask = padded(prompts)
-    state, logits = writer.begin(input_ids, attention_mask)
-    rows = list(range(len(prompts)))
-    ids: list[list[int]] = [[] for _ in prompts]
-    sums = [0.0] * len(prompts)
-    while rows:
-        chances, tokens = logits.log_softmax(dim=-1).max(dim=-1)
-        going = []
-        for at, (row, token, chance) in enumerate(zip(rows, tokens.tolist(), chances.tolist(), strict=True)):
-            sums[row] += chance
-            ended = token in vocabulary.eos_token_ids
-            if not ended:
-                ids[row].append(token)
-            if ended or len(ids[row]) == settings.max_new_tokens:
-                count = len(ids[row]) + ended
-                score = sums[row] / count**settings.length_penalty
-                found[row] = [Written(tuple(ids[row]), sums[row], score, "stop" if ended else "length")]
-            else:
-                going.append(at)
-        if not going:
-            break
-        if len(going) < len(rows):
-            index = torch.tensor(going)
-            state.take(index)
-            rows, tokens = [rows[at] for at in going], tokens[index]
-        logits = writer.step(state, tokens)
+    for finished in Loop(writer, search, prompts, tokens_at_once=tokens_at_once).steps():
+        for key, texts in finished.items():
+            found[key] = texts
+        if finished and done is not None:
+            done(len(finished))
     return found
 
 
-def padded(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Prompts padded on the right, and their mask, both int64 [prompts, tokens]."""
-    rows = torch.nn.utils.rnn.pad_sequence([torch.tensor(prompt) for prompt in prompts], batch_first=True)
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
-    return rows, (torch.arange(rows.shape[1]) < lengths[:, None]).long()
+def search_of(writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary) -> Search:
+    """The search that the settings ask for.
+
+    Raises:
+        RecipeError: ``vocabulary`` lacks what it needs.
+    """
+    kinds: dict[str, Callable[..., Search]] = {"beam": BeamSearch, "contrastive": ContrastiveSearch}
+    return kinds.get(settings.search, SingleSearch)(writer, settings, vocabulary)
+
+
+def stream(
+    writer: Writer, prompt: Sequence[int], settings: DecodingSettings, *, vocabulary: Vocabulary
+) -> Iterator[str]:
+    """The text that `generate` finds for one prompt, in pieces, each as soon as nothing that follows can change it.
+
+    A piece ends with a word, or with a character of a script that writes no spaces: never within a character, a word
+    or what may become a stop string. Together the pieces are the text.
+
+    Raises:
+        DataError, RecipeError: As `generate`; or the search has more than one text at a time.
+    """
+    if settings.search == "beam" or settings.num_return_sequences > 1:
+        raise RecipeError(
+            "a stream of more than one text at a time",
+            expected="greedy search, one draw (do_sample) or contrastive search",
+            fix="Leave num_beams and num_return_sequences at 1.",
+            code="decoding.stream",
+        )
+    pieces = Pieces(vocabulary, stop_strings=settings.stop_strings)
+    search = SingleSearch if settings.search != "contrastive" else ContrastiveSearch
+    writing = search(writer, settings, vocabulary)
+    for finished in Loop(writer, writing, [prompt], tokens_at_once=TOKENS_AT_ONCE).steps():
+        if finished:
+            yield from pieces.rest(finished[0][0])
+        else:
+            yield from pieces.so_far(writing.rows[0].ids)

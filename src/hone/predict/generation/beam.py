@@ -1,0 +1,190 @@
+"""Beam search, as transformers 5 does it: the same texts, scores and moment to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hone.models.writers.writer import State, Writer
+from hone.predict.generation.controls import Controls
+from hone.predict.generation.ends import Ends
+from hone.predict.generation.written import Ended, Vocabulary, Written
+from hone.tasks.decoding import DecodingSettings
+
+NEVER = float("-inf")
+
+
+class Node(NamedTuple):
+    """A token of a text, and the one before it."""
+
+    before: Node | None
+    token: int
+
+
+class Beam(NamedTuple):
+    """The beginning of a text.
+
+    Attributes:
+        chance: What it is ranked by among beginnings of its length: the sum of its log-probabilities after controls.
+        own: The sum without controls.
+        node: Its last token; None where it has none yet.
+        row: Of the state that it goes on from.
+    """
+
+    chance: float
+    own: float
+    node: Node | None
+    row: int
+
+
+class Whole(NamedTuple):
+    """A text that has ended."""
+
+    score: float
+    beam: Beam
+    ended: Ended
+
+
+@dataclass
+class Hunt:
+    """What beam search has of one prompt.
+
+    Attributes:
+        key: Which prompt it is.
+        limit: Most tokens of a text.
+        beams: Beginnings to go on with, best first.
+        whole: Texts that have ended, best first; at most as many as beams.
+        count: Tokens of each beginning.
+    """
+
+    key: int
+    limit: int
+    beams: list[Beam]
+    whole: list[Whole] = field(default_factory=list)
+    count: int = 0
+
+
+class BeamSearch:
+    """Beam search over ``num_beams`` rows a prompt.
+
+    Attributes:
+        rows: The prompts that are being worked on, in the order of the state's rows.
+    """
+
+    hidden = False
+
+    def __init__(self, writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary) -> None:
+        self._writer, self._settings = writer, settings
+        self._ends = Ends(writer, settings, vocabulary)
+        self._controls = Controls(settings, vocabulary, start=writer.start, size=writer.vocabulary)
+        self.each = settings.num_beams
+        self._wide = self.each * min(max(2, 1 + len(self._ends.tokens)), writer.vocabulary)
+        self.rows: list[Hunt] = []
+
+    def limit(self, prompt: Sequence[int]) -> int:
+        return self._ends.limit(prompt)
+
+    def add(self, keys: Sequence[int], prompts: Sequence[Sequence[int]], state: State) -> None:
+        self._controls.add(prompts, each=self.each)
+        for key, prompt in zip(keys, prompts, strict=True):
+            # all rows are alike at first: what one of them goes on with counts once
+            beams = [Beam(0.0, 0.0, None, -1), *(Beam(NEVER, 0.0, None, -1) for _ in range(self.each - 1))]
+            self.rows.append(Hunt(key, self._ends.limit(prompt), beams))
+
+    @torch.inference_mode()
+    def advance(self, state: Any, logits: Tensor) -> tuple[Tensor, dict[int, list[Written]]]:
+        found = {}
+        going = []
+        for hunt, candidates in zip(self.rows, self._candidates(logits), strict=True):
+            self._sift(hunt, candidates)
+            if self._is_over(hunt):
+                found[hunt.key] = self._best(hunt)
+            else:
+                going.append(hunt)
+        self.rows = going
+        beams = [beam for hunt in going for beam in hunt.beams]
+        index = torch.tensor([beam.row for beam in beams], dtype=torch.long)
+        tokens = torch.tensor([beam.node.token for beam in beams if beam.node is not None], dtype=torch.long)
+        self._controls.move(index, tokens)
+        state.take(index)
+        return (self._writer.step(state, tokens) if going else logits[:0]), found
+
+    def _candidates(self, logits: Tensor) -> Iterator[list[Beam]]:
+        """For each prompt the beginnings that are one token longer, the likeliest ones, best first."""
+        chances = torch.tensor([beam.chance for hunt in self.rows for beam in hunt.beams])
+        size = logits.shape[1]
+        own = None
+        if self._controls.active:
+            own = logits.log_softmax(dim=-1)
+            sums = self._controls.apply(own).add_(chances[:, None])
+        else:
+            sums = logits.log_softmax(dim=-1).add_(chances[:, None])
+        best, places = sums.view(len(self.rows), -1).topk(self._wide, dim=-1)
+        raw = best if own is None else own.view(len(self.rows), -1).gather(1, places)
+        rows = places // size
+        listed = zip(best.tolist(), raw.tolist(), rows.tolist(), (places % size).tolist(), strict=True)
+        for at, (hunt, row) in enumerate(zip(self.rows, listed, strict=True)):
+            yield [
+                Beam(
+                    chance,
+                    chance if own is None else hunt.beams[beam].own + its,
+                    Node(hunt.beams[beam].node, token),
+                    at * self.each + beam,
+                )
+                for chance, its, beam, token in zip(*row, strict=True)
+            ]
+
+    def _sift(self, hunt: Hunt, candidates: Sequence[Beam]) -> None:
+        """Go on with the best of the candidates that have not ended, and keep what has, if it is among the best."""
+        hunt.count += 1
+        whole, going = [], []
+        power = hunt.count**self._settings.length_penalty
+        for rank, beam in enumerate(candidates):
+            ended = self._ended(hunt, beam)
+            if ended is None:
+                going.append(beam)
+            elif rank < self.each and beam.chance > NEVER:
+                whole.append(Whole(beam.chance / power, beam, ended))
+        hunt.whole = sorted([*hunt.whole, *whole], key=lambda text: -text.score)[: self.each]
+        if going:  # fewer than there were where stop strings end many: the first stands in, and counts once
+            going += [going[0]._replace(chance=NEVER)] * (self.each - len(going))
+        hunt.beams = going[: self.each]
+
+    def _ended(self, hunt: Hunt, beam: Beam) -> Ended | None:
+        if not self._settings.stop_strings:  # without them the last token tells
+            assert beam.node is not None
+            token = beam.node.token
+            return "stop" if token in self._ends.tokens else "length" if hunt.count >= hunt.limit else None
+        return self._ends.reason(ids_of(beam), limit=hunt.limit)
+
+    def _is_over(self, hunt: Hunt) -> bool:
+        """Whether no beginning is left, or none that is likely to lead to a better text than there is."""
+        settings = self._settings
+        if not hunt.beams or hunt.beams[0].chance == NEVER:
+            return True
+        if len(hunt.whole) < self.each:
+            return False
+        longest = settings.early_stopping == "never" and settings.length_penalty > 0
+        count = hunt.limit if longest else hunt.count
+        hoped = hunt.beams[0].chance / count**settings.length_penalty
+        return settings.early_stopping is True or hoped <= hunt.whole[-1].score
+
+    def _best(self, hunt: Hunt) -> list[Written]:
+        return [
+            self._ends.written(ids_of(text.beam), text.ended, log_probability=text.beam.own, score=text.score)
+            for text in hunt.whole[: self._settings.num_return_sequences]
+        ]
+
+
+def ids_of(beam: Beam) -> list[int]:
+    """The tokens of a beginning."""
+    ids = []
+    node = beam.node
+    while node is not None:
+        ids.append(node.token)
+        node = node.before
+    return ids[::-1]

@@ -1,0 +1,151 @@
+"""What may not be written, or less gladly: repetition, bad words, an end too soon; the order and the formulas are
+those of transformers' logits processors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hone.core.errors import RecipeError
+from hone.predict.generation.written import Vocabulary
+from hone.tasks.decoding import DecodingSettings
+
+NEVER = float("-inf")
+GROWN = 64  # places by which the tables of tokens grow at least
+
+
+class Controls:
+    """Changes scores by the tokens that stand before, for rows that come, move and go.
+
+    Args:
+        start: As of the writer: what a text begins with; None where it continues the prompt, which then counts.
+        size: Number of tokens that there are scores for.
+
+    Attributes:
+        active: Whether there is anything to change.
+
+    Raises:
+        RecipeError: There are bad words and the vocabulary cannot encode them, or makes no tokens of one.
+    """
+
+    def __init__(self, settings: DecodingSettings, vocabulary: Vocabulary, *, start: int | None, size: int) -> None:
+        self._settings, self._start, self._size = settings, start, size
+        self._first = vocabulary.forced_bos_token_id
+        self._ends = torch.tensor(vocabulary.eos_token_ids)
+        self._bad = _by_length(bad_tokens(settings.bad_words, vocabulary))
+        penalized = settings.repetition_penalty != 1.0
+        self._remembers = penalized or bool(settings.no_repeat_ngram_size) or any(length > 1 for length in self._bad)
+        self.active = self._remembers or bool(self._bad) or settings.min_new_tokens > 0 or self._first is not None
+        self._written = torch.zeros(0, dtype=torch.long)  # [rows]
+        self._counts = torch.zeros(0, dtype=torch.long)  # [rows], of tokens that stand before, prompt or start included
+        self._tokens = torch.zeros((0, 0), dtype=torch.long)  # [rows, places], ``size`` where there is none
+        self._seen = torch.zeros((0, size + 1 if penalized else 0), dtype=torch.bool)  # [rows, vocabulary and none]
+
+    def add(self, prompts: Sequence[Sequence[int]], *, each: int) -> None:
+        """New rows after those there are, ``each`` for each prompt."""
+        if not self.active:
+            return
+        before = [list(prompt) if self._start is None else [self._start] for prompt in prompts for _ in range(each)]
+        self._written = torch.cat([self._written, torch.zeros(len(before), dtype=torch.long)])
+        if not self._remembers:
+            return
+        counts = torch.tensor([len(tokens) for tokens in before])
+        places = max(int(counts.max()), self._tokens.shape[1])
+        rows = torch.tensor([tokens + [self._size] * (places - len(tokens)) for tokens in before])
+        kept = functional.pad(self._tokens, (0, places - self._tokens.shape[1]), value=self._size)
+        self._tokens, self._counts = torch.cat([kept, rows]), torch.cat([self._counts, counts])
+        if self._seen.shape[1]:
+            seen = torch.zeros((len(rows), self._size + 1), dtype=torch.bool)
+            self._seen = torch.cat([self._seen, seen.scatter_(1, rows.clamp(max=self._size), True)])
+
+    def move(self, index: Tensor | None, tokens: Tensor) -> None:
+        """Go on with the rows at ``index``, int64 [n] (None: all), each of which now has one token more, int64 [n]."""
+        if not self.active:
+            return
+        self._written = (self._written if index is None else self._written[index]) + 1
+        if not self._remembers:
+            return
+        if index is not None:
+            self._counts, self._tokens = self._counts[index], self._tokens[index]
+            self._seen = self._seen[index] if self._seen.shape[1] else self._seen
+        if len(self._counts) and int(self._counts.max()) == self._tokens.shape[1]:
+            self._tokens = functional.pad(self._tokens, (0, GROWN), value=self._size)
+        self._tokens.scatter_(1, self._counts[:, None], tokens[:, None])
+        self._counts = self._counts + 1
+        if self._seen.shape[1]:
+            self._seen.scatter_(1, tokens[:, None], True)
+
+    def apply(self, scores: Tensor) -> Tensor:
+        """The scores of each row's next token, float32 [rows, vocabulary], changed; a new tensor."""
+        settings = self._settings
+        scores = scores.clone()
+        if settings.repetition_penalty != 1.0:
+            by = settings.repetition_penalty
+            scores = torch.where(self._seen[:, :-1], torch.where(scores < 0, scores * by, scores / by), scores)
+        if settings.no_repeat_ngram_size:
+            scores.masked_fill_(self._repeating(settings.no_repeat_ngram_size), NEVER)
+        for length, words in self._bad.items():
+            self._forbid(scores, words, before=length - 1)
+        if settings.min_new_tokens:
+            early = (self._written < settings.min_new_tokens)[:, None]
+            scores[:, self._ends] = scores[:, self._ends].masked_fill(early, NEVER)
+        if self._first is not None:
+            beginning = self._written == 0
+            scores[beginning] = NEVER
+            scores[beginning, self._first] = 0.0
+        return scores
+
+    def _last(self, count: int) -> Tensor:
+        """The last ``count`` tokens of each row, int64 [rows, count]; of rows that have fewer, something else."""
+        places = self._counts[:, None] - count + torch.arange(count)
+        return self._tokens.gather(1, places.clamp(min=0))
+
+    def _repeating(self, length: int) -> Tensor:
+        """Tokens that would make a sequence of ``length`` stand twice, bool [rows, vocabulary]."""
+        banned = torch.zeros((len(self._tokens), self._size + 1), dtype=torch.bool)
+        if self._tokens.shape[1] >= length:
+            windows = self._tokens.unfold(1, length, 1)  # [rows, windows, length]
+            alike = (windows[..., :-1] == self._last(length - 1)[:, None]).all(dim=-1)
+            alike &= torch.arange(windows.shape[1]) + length <= self._counts[:, None]
+            banned.scatter_(1, torch.where(alike, windows[..., -1], self._size), True)
+        return banned[:, :-1]
+
+    def _forbid(self, scores: Tensor, words: Tensor, *, before: int) -> None:
+        """Take the last tokens of ``words`` [words, before + 1] from rows where the ones before stand, in place."""
+        if before == 0:
+            scores[:, words[:, 0]] = NEVER
+            return
+        stands = (self._last(before)[:, None] == words[:, :-1]).all(dim=-1) & (self._counts >= before)[:, None]
+        rows, which = stands.nonzero(as_tuple=True)
+        scores[rows, words[which, -1]] = NEVER
+
+
+def bad_tokens(words: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
+    """Sequences of tokens that may not be written, of words that may not: as they are and with a space before them.
+
+    Raises:
+        RecipeError: The vocabulary cannot encode, or makes no tokens of a word.
+    """
+    if not words:
+        return []
+    if vocabulary.encode is None:
+        raise RecipeError("bad_words where there is no tokenizer", code="decoding.no-tokenizer")
+    found = vocabulary.encode([way for word in words for way in (word, f" {word}")])
+    empty = [word for i, word in enumerate(words) if not any(found[2 * i : 2 * i + 2])]
+    if empty:
+        raise RecipeError(
+            f"bad_words that the tokenizer makes no tokens of: {', '.join(map(repr, empty))}",
+            fix="Leave them out.",
+            code="decoding.bad-word",
+        )
+    ends = [[end] for end in vocabulary.eos_token_ids]
+    return [list(one) for one in dict.fromkeys(map(tuple, found)) if one and list(one) not in ends]
+
+
+def _by_length(sequences: Sequence[Sequence[int]]) -> dict[int, Tensor]:
+    """Sequences of one length together, int64 [sequences, length]."""
+    lengths = sorted({len(sequence) for sequence in sequences})
+    return {length: torch.tensor([one for one in sequences if len(one) == length]) for length in lengths}
