@@ -156,14 +156,28 @@ def test_a_writer_has_a_head_of_its_embeddings_over_the_vocabulary(name: str, ba
     model, info = opened(bases[name])
     assert info == {key: type(value)() for key, value in info.items()}  # nothing missing, nothing unexpected
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
-    assert model.get_input_embeddings().weight.shape == (load_tokenizer(bases[name]).vocab_size, 24)
+    assert len(model.get_input_embeddings().weight) == load_tokenizer(bases[name]).vocab_size
+
+
+@every_writer
+def test_the_size_of_a_writer_is_that_of_the_model_with_its_output(name: str, bases: dict[str, Path]) -> None:
+    model, _ = opened(bases[name])
+    size = size_of(bases[name])
+    given = ARCHITECTURES[name].settings()
+    both = ARCHITECTURES[name].stack == "encoder-decoder"
+    unlearned = sum(buffer.numel() for key, buffer in model.named_buffers() if "logits_bias" in key)
+    assert size.parameters - unlearned == sum(parameter.numel() for parameter in model.parameters())
+    assert (size.embedding, size.width) == (0, 24)
+    assert size.layers == given.layers * (2 if both else 1)
+    assert size.heads == getattr(given, "heads", 0)
+    assert read_limit(bases[name]) == 64
 
 
 @every_writer
 def test_a_writer_and_its_tokenizer_agree_on_special_tokens(name: str, bases: dict[str, Path]) -> None:
     model, _ = opened(bases[name])
     tokenizer = load_tokenizer(bases[name])
-    for config in (model.config, model.generation_config):
+    for config in filter(None, (model.config, getattr(model, "generation_config", None))):
         assert (config.pad_token_id, config.bos_token_id, config.eos_token_id) == (
             tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id
         )  # fmt: skip
@@ -184,7 +198,8 @@ def test_padding_changes_no_next_token_of_a_writer(name: str, bases: dict[str, P
         many = {key: value.expand(2, -1) for key, value in written.items()}
         together = model(**batch, **many).logits
         for i, row in enumerate(rows):
-            alone = model(input_ids=torch.tensor([row]), **written).logits[0]
+            single = {"input_ids": torch.tensor([row]), "attention_mask": torch.ones(1, len(row), dtype=torch.int64)}
+            alone = model(**single, **written).logits[0]
             assert torch.allclose(alone, together[i, : len(alone)], atol=1e-5)
 
 

@@ -25,6 +25,7 @@ ARCHITECTURES = Table(
         "bilstm": "hone.models.architectures:BILSTM",
         "dan": "hone.models.architectures:DAN",
         "gpt2": "hone.models.architectures:GPT2",
+        "rnn-seq2seq": "hone.models.architectures:RNN_SEQ2SEQ",
         "t5": "hone.models.architectures:T5",
         "textcnn": "hone.models.architectures:TEXTCNN",
     },
@@ -220,6 +221,24 @@ class TextCnnSettings(BaseSettings):
         return self
 
 
+class RnnSeq2SeqSettings(BaseSettings):
+    """Sizes of ``rnn-seq2seq``: an LSTM in both directions reads, one that attends to it writes (Luong et al. 2015).
+
+    Attributes:
+        hidden: Width of the states of both sides, an even number.
+        embedding: Width of the token embeddings, which are those of the output.
+        layers: LSTMs over one another that read.
+        decoder_layers: Those that write; None: as many.
+    """
+
+    hidden: Annotated[int, Field(ge=2, multiple_of=2)] = 256
+    embedding: Width = 256
+    layers: Annotated[int, Field(ge=1)] = 2
+    decoder_layers: Annotated[int, Field(ge=1)] | None = None
+    dropout: Share = 0.3
+    tokenizer: ByteTokenizerSettings = ByteTokenizerSettings()
+
+
 @dataclass(frozen=True)
 class Architecture:
     """An entry of the table.
@@ -228,7 +247,7 @@ class Architecture:
         name: Its name in recipes.
         settings: Its settings model.
         config: ``module:function`` that makes a configuration of transformers' kind: ``(settings, vocab_size)``.
-        net: ``module:class`` of the model (see `hone.models.nets.Net`); empty where the configuration is of a model
+        net: ``module:class`` of the model (see `hone.models.nets`); empty where the configuration is of a model
             that transformers has.
         stack: An ``encoder`` reads; a ``decoder`` goes on with a text; an ``encoder-decoder`` reads one and writes
             another.
@@ -272,5 +291,12 @@ BERT = Architecture("bert", BertSettings, "hone.models.configurations:bert")
 BILSTM = Architecture("bilstm", BiLstmSettings, "hone.models.bilstm:config", "hone.models.bilstm:BiLstm")
 DAN = Architecture("dan", DanSettings, "hone.models.dan:config", "hone.models.dan:Dan")
 GPT2 = Architecture("gpt2", Gpt2Settings, "hone.models.configurations:gpt2", stack="decoder")
+RNN_SEQ2SEQ = Architecture(
+    "rnn-seq2seq",
+    RnnSeq2SeqSettings,
+    "hone.models.rnn_seq2seq:config",
+    "hone.models.rnn_seq2seq:RnnSeq2Seq",
+    stack="encoder-decoder",
+)
 T5 = Architecture("t5", T5Settings, "hone.models.configurations:t5", stack="encoder-decoder")
 TEXTCNN = Architecture("textcnn", TextCnnSettings, "hone.models.textcnn:config", "hone.models.textcnn:TextCnn")

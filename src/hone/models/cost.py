@@ -25,6 +25,7 @@ UPDATE_BYTES_A_WEIGHT = 36  # moved a step by gradient fill, clipping and AdamW
 SECONDS_A_LAYER = 1.5e-3  # of a step's calls and small operations, whatever its size
 PROBE_SIZE = 768
 PROBE_SECONDS = 0.15
+WRITERS = ("LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "Seq2Seq")  # ends of their classes' names
 
 
 @dataclass(frozen=True)
@@ -77,27 +78,44 @@ class Size:
         return round((self.parameters - self.embedding) * (1 - frozen / max(1, self.layers)))
 
 
+WIDTH = ("hidden_size", "dim", "d_model", "n_embd")
+DEPTH = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_layers")
+DEPTH_WRITING = ("decoder_layers", "num_decoder_layers")  # of encoder-decoders, beside the encoder's
+HEADS = ("num_attention_heads", "n_heads", "n_head", "encoder_attention_heads", "num_heads")
+INNER = ("intermediate_size", "hidden_dim", "n_inner", "encoder_ffn_dim", "d_ff")
+TABLES = ("embedding", "embed_tokens")  # what names of embeddings have in them
+
+
 def size_of(folder: Path) -> Size:
-    """Read a model folder's sizes from ``config.json`` and the headers of its safetensors files."""
+    """Read a model folder's sizes from ``config.json`` and the headers of its safetensors files.
+
+    The table of a model that writes, with its head, counts as a layer: its output is multiplied by all of it.
+    """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+    def first(names: tuple[str, ...], otherwise: int) -> int:
+        return int(next((config[name] for name in names if config.get(name)), otherwise))
+
     total = embedding = 0
     for file in sorted(folder.glob("*.safetensors")):
         if file.name == HEAD_FILE:
             continue
         for name, shape in shapes_in(file).items():
             total += math.prod(shape)
-            embedding += math.prod(shape) if "embedding" in name or "embed_tokens" in name else 0
+            embedding += math.prod(shape) if any(part in name for part in TABLES) else 0
+    if any(name.endswith(WRITERS) for name in config.get("architectures") or ()):
+        embedding = 0
+    layers = first(DEPTH, 12) + (first(DEPTH_WRITING, 0) if config.get("is_encoder_decoder") else 0)
     if config.get("model_type") == NetConfig.model_type:
-        depth, width = config["num_hidden_layers"], config["hidden_size"]
-        return Size(total, embedding, layers=depth, width=width, heads=0, inner=0, pace=NETS)
-    width = int(config.get("hidden_size") or config.get("dim") or config.get("d_model") or 768)
+        return Size(total, embedding, layers=layers, width=first(WIDTH, 0), heads=0, inner=0, pace=NETS)
+    width = first(WIDTH, 768)
     return Size(
         parameters=total,
         embedding=embedding,
-        layers=int(config.get("num_hidden_layers") or config.get("n_layers") or 12),
+        layers=layers,
         width=width,
-        heads=int(config.get("num_attention_heads") or config.get("n_heads") or 12),
-        inner=int(config.get("intermediate_size") or config.get("hidden_dim") or 4 * width),
+        heads=first(HEADS, 12),
+        inner=first(INNER, 4 * width),
         pace=OURS if config.get("model_type") in FAMILIES and config.get("hidden_act") == "gelu" else OTHERS,
     )
 

@@ -2,7 +2,8 @@
 
 A net gives a state a token and, for whole texts, a vector of its own. It stands in shells, as transformers' models do:
 with a classifier over the text's vector, of single texts or of groups, and with one over each token's state.
-Configuration, reading and writing are transformers'. What is padded never changes what a net says of the rest.
+Configuration, reading and writing are transformers'. One of them writes texts, and has its own head (see
+`hone.models.rnn_seq2seq`). What is padded never changes what a net says of the rest.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ class _Shell(Saved):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.net.get_input_embeddings()
+        found: nn.Module = self.net.get_input_embeddings()
+        return found
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.net.set_input_embeddings(value)
@@ -166,12 +168,11 @@ def class_for(config: Any, auto_class: str) -> Any:
     return getattr(transformers, auto_class)
 
 
-def net_class(config: NetConfig) -> type[Net]:
+def net_class(config: NetConfig) -> Any:
     """The class of the net that ``config`` describes.
 
     Raises:
         RecipeError: No such architecture is known here; the package that added it may be missing.
     """
     module, _, name = ARCHITECTURES[config.architecture].net.partition(":")
-    found: type[Net] = getattr(importlib.import_module(module), name)
-    return found
+    return getattr(importlib.import_module(module), name)
