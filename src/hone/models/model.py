@@ -33,7 +33,8 @@ from hone.models.token_scores import mean_scores, token_scores
 HEAD_FILE = "head.safetensors"
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what libraries raise for damaged files
 DROPOUT_KEYS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout",
-                "attention_dropout", "seq_classif_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop")  # fmt: skip
+                "dropout_rate", "attention_dropout", "seq_classif_dropout",
+                "embd_pdrop", "resid_pdrop", "attn_pdrop")  # fmt: skip
 
 
 class Model(nn.Module):

@@ -138,7 +138,7 @@ def write_tiny_base(folder: Path, *, seed: int = 0, width: int = 32, layers: int
 def write_tiny_writer(
     folder: Path,
     *,
-    kind: Literal["bart", "gpt2", "t5"] = "bart",
+    kind: Literal["bart", "gpt2", "rnn-seq2seq", "t5"] = "bart",
     seed: int = 0,
     width: int = 32,
     layers: int = 2,
@@ -153,7 +153,8 @@ def write_tiny_writer(
         kind: Its architecture, a name of `hone.models.architectures.ARCHITECTURES`.
         seed, width, layers, positions: As of `write_tiny_base`; ``layers`` of encoder and decoder each.
     """
-    sizes = {"hidden": width, "inner": 2 * width, "layers": layers, "max_length": positions}
+    sizes = {"hidden": width, "layers": layers, "max_length": positions}
+    sizes |= {"embedding": width} if kind == "rnn-seq2seq" else {"inner": 2 * width}
     settings, faults = check_settings(ARCHITECTURES[kind].settings, sizes)
     if settings is None:
         raise ValueError(f"no such sizes: {faults}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from hone.models.base import resolve_base
+from hone.models.nets import class_for, read_config
 from hone.models.tiny import write_tiny_base, write_tiny_writer
 from hone.models.tokenizer import load_tokenizer
+from hone.models.writers.make import writer_of
 
 
 def test_the_same_seed_writes_the_same_base(tmp_path: Path) -> None:
@@ -55,12 +57,15 @@ def test_its_tokenizer_splits_words_into_known_pieces(tiny_base: Path, text: str
     assert AutoTokenizer.from_pretrained(tiny_base).tokenize(text) == tokens
 
 
-@pytest.mark.parametrize("kind", ["bart", "gpt2", "t5"])
-def test_a_tiny_writer_writes_more_than_one_token(kind: Literal["bart", "gpt2", "t5"], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["bart", "gpt2", "rnn-seq2seq", "t5"])
+def test_a_tiny_writer_writes_more_than_one_token(kind: Any, tmp_path: Path) -> None:
     folder = write_tiny_writer(tmp_path / "one", kind=kind)
-    auto = AutoModelForCausalLM if kind == "gpt2" else AutoModelForSeq2SeqLM
-    model, tokenizer = auto.from_pretrained(folder), load_tokenizer(folder)
+    auto = class_for(read_config(folder), "AutoModelForCausalLM" if kind == "gpt2" else "AutoModelForSeq2SeqLM")
+    writer, tokenizer = writer_of(auto.from_pretrained(folder)), load_tokenizer(folder)
     [ids] = tokenizer.encode(["please help me"])
-    found = model.generate(torch.tensor([ids + tokenizer.suffix]), max_new_tokens=16, do_sample=False)
-    assert len(set(found[0].tolist()[-16:])) > 1
+    prompt = torch.tensor([ids + tokenizer.suffix])
+    state, logits = writer.begin(prompt, torch.ones_like(prompt))
+    found = [logits.argmax(1)]
+    found += [(logits := writer.step(state, logits.argmax(1))).argmax(1) for _ in range(15)]
+    assert len(torch.unique(torch.cat(found))) > 1
     assert resolve_base(str(folder)).digest == resolve_base(str(write_tiny_writer(tmp_path / "two", kind=kind))).digest
