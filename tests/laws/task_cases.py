@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,9 +20,13 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from hone.data.dataset import Dataset
-from hone.models.model import Model, build_model
+from hone.models.model import Model, build_model, stack_of
+from hone.models.nets import read_config
+from hone.models.tiny import write_tiny_writer
+from hone.predict.batching import score_rows
+from hone.predict.engine import TorchEngine
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Columns, Prediction, Task
+from hone.tasks.protocol import Columns, Prediction, Task, Writing
 from hone.tasks.rows import Rows
 from hone.tasks.settings import TextSettings
 from hone.tasks.table import SETTINGS, TASKS
@@ -30,6 +34,7 @@ from hone.tasks.table import SETTINGS, TASKS
 FILLERS = ["the", "is", "not", "please", "Help", "with", "this", "where", "zq7", "我", "thanks", "new", "day", "bad"]
 SIGNALS = {"A": ["refund", "money"], "B": ["Password", "email"], "C": ["broken", "screen"]}
 ROWS = 18
+WRITERS: dict[str, Literal["bart", "gpt2"]] = {"encoder-decoder": "bart", "decoder": "gpt2"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,15 @@ class Case:
             SETTINGS[self.name].model_validate(self.changed), Dataset.from_columns("train", columns)
         )
         targets = {wanted.name: columns[wanted.name] for wanted in self.kind.targets}
-        return make_task(self.name, settings, labels=self.kind.labels_in(targets), folder=folder)
+        return make_task(self.name, settings, labels=self.kind.labels_in(targets), folder=self.base(folder))
+
+    def base(self, given: Path) -> Path:
+        """A base that the task takes: the one given, or a tiny one beside it that writes."""
+        wanted = SETTINGS[self.name].stack
+        if stack_of(read_config(given)) == wanted:
+            return given
+        folder = given.parent / WRITERS[wanted]
+        return folder if folder.is_dir() else write_tiny_writer(folder, kind=WRITERS[wanted])
 
 
 def columns_for(kind: Any) -> Columns:
@@ -88,6 +101,9 @@ def columns_for(kind: Any) -> Columns:
             "entities": _nested(words, len(before), label) if i % 6 else [],
             "choices": [" ".join(SIGNALS[name]) for name in sorted(SIGNALS)[: 2 + i % 2]],
             "choice": i % 2,
+            "source": " ".join(words),
+            "prompt": " ".join(words),
+            "target": " ".join(words[::-1][:5]),
             "negative": " ".join(rng.permutation(FILLERS)[:4]),
             "score": 10.0 + sorted(SIGNALS).index(label),
         }
@@ -164,7 +180,7 @@ def built(case: Case, base: Path) -> tuple[Task, Model]:
     if (str(case), base) not in _BUILT:
         task = case.task(base)
         torch.manual_seed(0)
-        _BUILT[str(case), base] = task, build_model(base, task.head, dropout=0.0).eval()
+        _BUILT[str(case), base] = task, build_model(case.base(base), task.head, dropout=0.0).eval()
     task, model = _BUILT[str(case), base]
     return task, copy.deepcopy(model)
 
@@ -182,8 +198,12 @@ def forwarded(task: Task, model: Model, rows: Rows, index: NDArray[np.int64]) ->
 
 def answered(task: Task, model: Model, columns: Columns) -> list[Prediction]:
     """Predictions of examples that have inputs alone, a row a batch."""
-    rows = Rows(task.encode(columns, purpose="predict"))
-    scores = [forwarded(task, model, rows, np.array([i]))[0] for i in range(len(rows))]
+    known = all(field.name in columns for field in task.targets)
+    rows = Rows(task.encode(columns, purpose="learn" if known and isinstance(task, Writing) else "predict"))
+    if isinstance(task, Writing):
+        scores: list[Any] = score_rows(task, TorchEngine(model, torch.device("cpu")), rows)
+    else:
+        scores = [forwarded(task, model, rows, np.array([i]))[0] for i in range(len(rows))]
     with torch.inference_mode():
         constants = model.head.constants()
     return task.join(columns, rows, scores, constants=constants)

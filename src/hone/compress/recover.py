@@ -56,7 +56,7 @@ def lesson(start: Start) -> Lesson:
     Raises:
         RecipeError: There is nothing to ask about, or its answers cannot be learned from.
     """
-    if start.task.says in ("spans", "choice", "tokens"):
+    if start.task.says in ("spans", "choice", "tokens", "text"):
         raise RecipeError(
             f"training on the scores of {start.task.name}",
             expected="a task whose scores stand for the same labels, or places, in every row",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span", "answers", "entities", "texts", "choice"]
+Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span", "answers", "entities", "texts", "choice",
+               "written"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,19 @@ class Field:
             stretch of the row's ``text`` as ``{start, end}``, in characters, end exclusive, and ``answers``
             stretches of its ``context``, each as ``{text, start}``, none where there is no answer; ``entities`` are
             labeled stretches of its ``text``, each as ``{start, end, label}``, which may overlap;
-            ``texts`` are at least one text, and a ``choice`` is the place of one of the row's ``choices``, from 0.
+            ``texts`` are at least one text, and a ``choice`` is the place of one of the row's ``choices``, from 0;
+            ``written`` is a text to write, which is not empty.
         required: Whether every row must have it; one that is not is in all rows of a data set or in none.
     """
 
     name: str
     kind: Kind
     required: bool = True
+
+
+def telling(inputs: Sequence[Field], targets: Sequence[Field]) -> list[str]:
+    """Names of the fields that tell examples apart: the inputs, and where none has to be there the targets."""
+    return required(inputs) or required(targets)
 
 
 def required(fields: Sequence[Field]) -> list[str]:

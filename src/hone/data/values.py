@@ -15,6 +15,7 @@ from hone.data.fields import Field, Kind
 
 ARROW: dict[Kind, pa.DataType] = {
     "text": pa.large_string(),
+    "written": pa.large_string(),
     "label": pa.string(),
     "tokens": pa.list_(pa.string()),
     "labels": pa.list_(pa.string()),
@@ -28,6 +29,7 @@ ARROW: dict[Kind, pa.DataType] = {
 }
 EXPECTED: dict[Kind, str] = {
     "text": "text",
+    "written": "a text to write, which is not empty",
     "label": "a label: text or a whole number",
     "tokens": "a list of at least one word",
     "labels": "a list of labels",
@@ -166,6 +168,9 @@ class RowChecker:
             return None, "NaN"
         if kind == "text":
             return (raw, _broken(raw)) if isinstance(raw, str) else (None, _described(raw))
+        if kind == "written":
+            wrong = "an empty text" if isinstance(raw, str) and not raw.strip() else ""
+            return (raw, wrong or _broken(raw)) if isinstance(raw, str) else (None, _described(raw))
         if kind == "label":
             return _label(raw)
         if kind == "score":

@@ -14,7 +14,7 @@ from hone.core.choice import opened
 from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
-from hone.data.fields import Field, required
+from hone.data.fields import Field, telling
 from hone.inspect.settings import InspectSettings
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
@@ -37,13 +37,14 @@ from hone.tasks.table import TASKS
 
 HISTOGRAM_BINS = 24
 PLACES = 5  # rows that a finding names
+TEXTS = ("text", "tokens", "texts", "written")  # kinds of fields
 SHOWN = 160  # characters of a text that a finding shows
 
 
 def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     """Look at every split; raises only what makes the data unusable (one class, unknown labels)."""
     kind = TASKS[inputs.task.name]
-    fields = required(kind.inputs)
+    fields = telling(kind.inputs, kind.targets)
     tables: dict[str, Grid] = {}
     warn = Warnings(run.language)
     tables["splits"] = Grid(
@@ -61,10 +62,11 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     for target in kind.targets:
         tables.update(_spread_of(inputs.data, target))
     _left_out(inputs.data, tables, warn)
-    _repeats(inputs.data, fields, next((target.name for target in kind.targets), ""), tables, warn, settings)
+    judged = next((target.name for target in kind.targets if target.kind != "written"), "")  # texts may all be right
+    _repeats(inputs.data, fields, judged, tables, warn, settings)
     _oddities(
         inputs.data,
-        [field.name for field in kind.inputs if field.required and field.kind in ("text", "tokens", "texts")],
+        [field.name for field in (*kind.inputs, *kind.targets) if field.name in fields and field.kind in TEXTS],
         tables,
         warn,
     )

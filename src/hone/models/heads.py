@@ -30,12 +30,14 @@ HEADS = Table(
         "span": "hone.models.heads:SpanScores",
         "embedding-cls": "hone.models.heads:FirstState",
         "embedding-mean": "hone.models.heads:MeanState",
+        "causal-language-model": "hone.models.language:CausalLanguageModel",
         "global-pointer": "hone.models.pointer:GlobalPointer",
         "masked-tokens": "hone.models.masked:MaskedTokens",
         "multiple-choice": "hone.models.heads:ChoiceLogits",
         "token-linear": "hone.models.heads:TokenLogits",
         "token-tagging": "hone.models.heads:Tagging",
         "sentence-and-words": "hone.models.heads:SentenceAndWords",
+        "sequence-to-sequence": "hone.models.language:SequenceToSequence",
     },
 )
 
@@ -64,7 +66,8 @@ class Head(nn.Module):
         reads: Which of the tokens' last states are used.
         axes: What its scores have one of each for; labels come last.
         stacked: Whether the class takes texts in groups; it is given all of a batch as one.
-        sparse: Whether the class is asked at the places ``mask_places`` alone (see `hone.models.masked`).
+        sparse: Whether the class is asked at some places alone, by `scores`.
+        writes: Whether its scores are of the next token of a text.
     """
 
     auto_class: ClassVar[str] = "AutoModel"
@@ -73,6 +76,12 @@ class Head(nn.Module):
     axes: ClassVar[tuple[str, ...]] = ("batch",)
     stacked: ClassVar[bool] = False
     sparse: ClassVar[bool] = False
+    writes: ClassVar[bool] = False
+
+    def scores(self, backbone: Any, given: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """What the class says at the places that ``batch`` asks for, [n, k], where the head is ``sparse``; ``given`` is
+        what the class reads of any batch."""
+        raise TypeError(f"{type(self).__name__} is asked at every place")
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         """``states``: the backbone's hidden states [batch, tokens, width], or its logits. Returns named scores."""

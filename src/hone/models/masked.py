@@ -27,6 +27,9 @@ class MaskedTokens(Head):
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         return {"logits": states}  # [n, vocabulary]
 
+    def scores(self, backbone: Any, given: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        return scores_at(backbone, given, batch["mask_places"])
+
     def entries(self) -> tuple[str, ...]:
         return ("mask_places",)
 

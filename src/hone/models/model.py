@@ -24,7 +24,6 @@ from hone.models.architectures import ARCHITECTURES, Architecture, Stack
 from hone.models.encoder import FAMILIES, Encoder, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
-from hone.models.masked import scores_at
 from hone.models.nets import NetConfig, class_for, read_config
 from hone.models.noise import Noise
 from hone.models.quiet import quiet_loading
@@ -85,7 +84,7 @@ class Model(nn.Module):
         if self.head.stacked:
             given = {name: value.unsqueeze(0) for name, value in given.items()}
         if self.head.sparse:
-            asked: Outputs = self.head(scores_at(self.backbone, given, batch["mask_places"]), batch)
+            asked: Outputs = self.head(self.head.scores(self.backbone, given, batch), batch)
             return asked
         out = self.backbone(**given)
         states = out.logits if self.head.gives == "logits" else out.last_hidden_state
@@ -164,9 +163,9 @@ class Model(nn.Module):
 
 def own_parts(model: Model) -> dict[str, nn.Module]:
     """Modules of a head of transformers' own by their names in the backbone, the pooler below it among them; none
-    where the head is hone's."""
+    where the head is hone's, or was trained with the base, as one that writes."""
     backbone: Any = model.backbone
-    if model.head.gives != "logits":
+    if model.head.gives != "logits" or model.head.writes:
         return {}
     body_name = backbone.base_model_prefix
     parts = {name: child for name, child in backbone.named_children() if name != body_name}
@@ -221,7 +220,7 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
             config = read_config(folder)
             auto_class = class_for(config, kind.auto_class)
             _configure(config, spec, dropout=dropout, own=own)
-            file, new_head = own_file(folder), own and head_from is None
+            file, new_head = own_file(folder), own and head_from is None and not kind.writes
             read = _read_plain if file is None else read_own
             backbone, wanting = read(file or folder, config, auto_class, new_head=new_head)
     except UNREADABLE as error:

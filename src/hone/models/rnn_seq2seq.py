@@ -124,9 +124,11 @@ class RnnSeq2Seq(Saved):
         outputs = torch.tanh(self.combined(self.dropout(torch.cat([top, found], dim=2))))
         return self.dropout(outputs), Carried(hidden, cell)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Seq2SeqLMOutput:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor, *, use_cache: bool = False
+    ) -> Seq2SeqLMOutput:
         """Scores of the tokens after each of ``decoder_input_ids``, int64 [batch, steps]: logits [batch, steps,
-        vocab_size]."""
+        vocab_size]. ``use_cache`` is as transformers' models have it; all steps are at once here, so none is kept."""
         source = self.read(input_ids, attention_mask)
         outputs, _ = self.write(decoder_input_ids, source, self.begin(source))
         return Seq2SeqLMOutput(logits=self.lm_head(outputs), encoder_last_hidden_state=source.states)

@@ -29,7 +29,7 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
     from hone.models.new_base import make_base
 
     task = TASKS[recipe.task.name]
-    fields = [field for field in (*task.inputs, *task.targets) if field.kind in ("text", "tokens", "texts")]
+    fields = [field for field in (*task.inputs, *task.targets) if field.kind in ("text", "tokens", "texts", "written")]
     read = {name: dataset for name, dataset in data.items() if name in READ}
     source = digest_value(
         {"fields": [field.name for field in fields], **{name: dataset.digest for name, dataset in read.items()}}

@@ -21,7 +21,7 @@ from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked, require_one_writing
 from hone.data.dataset import Dataset
-from hone.data.fields import required
+from hone.data.fields import telling
 from hone.data.read import read
 from hone.data.splits import carve_validation
 from hone.models.base import Base
@@ -238,7 +238,7 @@ def _read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Da
     for target in kind.targets[:1]:
         require_one_writing(data.values(), target.name)
     if "train" in data:
-        data["train"] = _dropped(recipe, data, required(kind.inputs), progress)
+        data["train"] = _dropped(recipe, data, telling(kind.inputs, kind.targets), progress)
     recipe, data = with_labels(recipe, data, progress)
     if "train" in data and "validation" not in recipe.sources:
         stratify = next((target.name for target in kind.targets[:1] if target.kind == "label"), None)
@@ -246,7 +246,7 @@ def _read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Da
             data["train"],
             share=recipe.options.validation_share,
             seed=recipe.seed,
-            fields=required(kind.inputs),
+            fields=telling(kind.inputs, kind.targets),
             targets=[field.name for field in kind.targets],
         )
         how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"

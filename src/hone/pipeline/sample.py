@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hone.core.errors import RecipeError, did_you_mean
+from hone.tasks.table import SETTINGS as TASK_SETTINGS
 from hone.tasks.table import TASKS
 
 TASK_LINES = {
@@ -109,6 +110,29 @@ task:
   mlm_probability: 0.15        # of the tokens, hidden anew in every epoch
   whole_word: false            # true: all pieces of a word together
 """,
+    "translation": """\
+task:
+  name: translation
+  max_length: 128              # tokens of a source
+  long_text: truncate          # or refuse
+  long_target: refuse          # a longer target is an error; or truncate
+  decoding: {num_beams: 4, max_new_tokens: 128}
+""",
+    "summarization": """\
+task:
+  name: summarization
+  max_length: 512              # tokens of a source
+  long_text: truncate          # or refuse
+  long_target: refuse          # a longer target is an error; or truncate
+  decoding: {num_beams: 4, max_new_tokens: 128, no_repeat_ngram_size: 3}
+""",
+    "text-generation": """\
+task:
+  name: text-generation
+  max_length: 256              # tokens of a row, those that are written among them
+  long_text: truncate          # a longer prompt loses its beginning; or refuse. A whole text is read in windows
+  decoding: {max_new_tokens: 64, do_sample: true, top_p: 0.9}
+""",
 }
 
 ROWS = {
@@ -127,6 +151,9 @@ ROWS = {
     '{"start": 8, "end": 13, "label": "LOC"}]}',
     "multiple-choice": '{"question": "What is wet?", "choices": ["sand", "water"], "label": 1}',
     "fill-mask": '{"text": "The tide comes in twice a day."}',
+    "translation": '{"source": "A dog runs.", "target": "Ein Hund rennt."}',
+    "summarization": '{"source": "The tide comes in twice a day, and ...", "target": "Tides, twice a day"}',
+    "text-generation": '{"text": "The tide comes in twice a day."}, or also "prompt", which "text" comes after',
 }
 
 COLUMNS = {
@@ -143,8 +170,12 @@ COLUMNS = {
     "span-classification": "{text: sentence, entities: spans}",
     "multiple-choice": "{question: stem, choices: options, label: answer}",
     "fill-mask": "{text: body}",
+    "translation": "{source: en, target: de}",
+    "summarization": "{source: article, target: highlights}",
+    "text-generation": "{prompt: question, text: answer}",
 }
 
+NEW_WRITER = "    num_train_epochs: 20\n    learning_rate: 1e-3\n    label_smoothing_factor: 0.1\n"
 SETTINGS = {
     "text-classification": "    num_train_epochs: 5\n    learning_rate: 3e-4\n",
     "text-pair-classification": "    num_train_epochs: 3\n    learning_rate: 2e-4\n",
@@ -159,7 +190,27 @@ SETTINGS = {
     "span-classification": "    num_train_epochs: 5\n    learning_rate: 2e-4\n    head_learning_rate: 1e-3\n",
     "multiple-choice": "    num_train_epochs: 3\n    learning_rate: 1e-4\n",
     "fill-mask": "    num_train_epochs: 5\n    learning_rate: 2e-4\n",
+    "translation": NEW_WRITER,
+    "summarization": NEW_WRITER,
+    "text-generation": "    num_train_epochs: 10\n    learning_rate: 5e-4\n",
 }
+
+
+def _base_lines(task: str) -> str:
+    """No look at the task itself: that would load torch."""
+    stack = TASK_SETTINGS[task].stack
+    if stack != "encoder":
+        made = "gpt2" if stack == "decoder" else "bart"
+        others = "" if stack == "decoder" else "; t5 likewise"
+        return (
+            f"base: {{architecture: {made}}}     # made from nothing, its tokenizer learned from train{others}\n"
+            f"# base: owner/model            # or a pretrained {stack}: a folder, or a hub id"
+        )
+    made = "bert" if task == "fill-mask" else "bert, textcnn, bilstm, dan"
+    return (
+        "base: minilm                   # the embedded default; or a folder; or a hub id such as owner/model\n"
+        f"# base: {{architecture: bert}}   # or made from nothing, its tokenizer learned from train: {made}"
+    )
 
 
 def sample_recipe(task: str) -> str:
@@ -179,15 +230,13 @@ def sample_recipe(task: str) -> str:
             fix=f"Start from the sample of another task and name {task!r} under task; its package says what it reads.",
             code="recipe.no-sample",
         )
-    made = "bert" if task == "fill-mask" else "bert, textcnn, bilstm, dan"  # no look at the task: that loads torch
     return f"""\
 # A recipe for {task}. Run it with: hone run recipe.yaml
 # Any key can be set on the command line: hone run recipe.yaml stages.0.num_train_epochs=2
 version: 1
 name: my-{task}
 {TASK_LINES[task]}
-base: minilm                   # the embedded default; or a folder; or a hub id such as owner/model
-# base: {{architecture: bert}}   # or made from nothing, its tokenizer learned from train: {made}
+{_base_lines(task)}
 seed: 13                       # same recipe, same data, same seed: the same bundle
 
 data:                          # jsonl, csv, tsv, parquet, conll; relative to this file

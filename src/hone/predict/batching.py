@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hone.predict.engine import Engine
 from hone.predict.formats import TOKENS_AT_ONCE
 from hone.predict.workers import by_workers
-from hone.tasks.protocol import Task
+from hone.predict.writing import write_rows
+from hone.tasks.protocol import Task, Writing
 from hone.tasks.rows import IntArray, Rows
 
 Scored = tuple[IntArray, list[NDArray[np.float32]]]  # row indices and what each of the rows scored
@@ -36,14 +37,19 @@ def budgeted(lengths: IntArray, *, tokens: int = TOKENS_AT_ONCE) -> Iterator[Int
         at += rows
 
 
-def score_rows(
-    task: Task, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None = None
-) -> list[NDArray[np.float32]]:
-    """The task's decoded scores of every row, in the order of the rows.
+def score_rows(task: Task, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None = None) -> list[Any]:
+    """What every row came to, in the order of the rows, as `Task.join` takes it: the task's decoded scores, and of one
+    that writes a `hone.tasks.written.Written`.
 
     Args:
         done: Called with the number of rows each batch finished.
     """
+    if isinstance(task, Writing):
+        return write_rows(task, engine, rows, score=lambda: _scored(task, engine, rows), done=done)
+    return _scored(task, engine, rows, done=done)
+
+
+def _scored(task: Task, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None = None) -> list[Any]:
 
     def score(index: IntArray) -> tuple[IntArray, list[NDArray[np.float32]]]:
         batch = task.collate(rows, index)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from hone.models.heads import Outputs
 from hone.models.int8 import is_int8
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel
+from hone.models.writers.make import writer_of
+from hone.models.writers.writer import Writer
 from hone.predict.device import pick_device, pick_precision
 from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED, TOKENS_AT_ONCE, TOKENS_AT_ONCE_MOST, Precision
 from hone.predict.onnx import OnnxEngine
@@ -55,6 +58,16 @@ class Engine(Protocol):
     @property
     def weights_bytes(self) -> int:
         """Bytes that the weights take in memory."""
+        ...
+
+
+@runtime_checkable
+class WritingEngine(Protocol):
+    """An engine that runs models which write."""
+
+    @property
+    def writer(self) -> Writer:
+        """What writes by the model."""
         ...
 
 
@@ -100,6 +113,10 @@ class TorchEngine:
     def workers(self) -> int:
         table = self.model.token_scores is not None
         return torch.get_num_threads() if self.device.type == "cpu" and not table else 1
+
+    @cached_property
+    def writer(self) -> Writer:
+        return writer_of(self.model.backbone)
 
     @property
     def constants(self) -> Mapping[str, Tensor]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hone.report import words_en, words_zh
+from hone.report import measures_en, measures_zh, words_en, words_zh
 
 Language = Literal["en", "zh"]
-CATALOGS: dict[Language, dict[str, str]] = {"en": words_en.WORDS, "zh": words_zh.WORDS}
+CATALOGS: dict[Language, dict[str, str]] = {
+    "en": {**measures_en.MEASURES, **words_en.WORDS},
+    "zh": {**measures_zh.MEASURES, **words_zh.WORDS},
+}
 
 
 def word(key: str, language: Language = "en", **values: object) -> str:

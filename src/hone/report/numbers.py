@@ -114,6 +114,7 @@ def _bytes(value: float) -> str:
 _BY_UNIT: dict[str, Callable[[float], str]] = {
     "share": _share,
     "count": _plain,
+    "points": lambda value: f"{value:.1f}",
     "bytes": _bytes,
 }
 _SECONDS = {"seconds": 1.0, "s": 1.0, "ms": 0.001}

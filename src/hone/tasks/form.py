@@ -35,6 +35,11 @@ class Form:
         return False
 
     @classmethod
+    def smooths(cls, settings: Any) -> bool:
+        """Where it weighs them."""
+        return cls.weighs_labels(settings)
+
+    @classmethod
     def known(cls, settings: Any, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """None by name."""
         return {}

@@ -21,7 +21,7 @@ from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextSettings
 
 Decision = Mapping[str, Any]  # what turns scores into answers, fitted on validation; JSON values
-Says = Literal["one", "several", "number", "place", "direction", "spans", "choice", "tokens"]
+Says = Literal["one", "several", "number", "place", "direction", "spans", "choice", "tokens", "text"]
 Purpose = Literal["learn", "predict"]
 Columns = Mapping[str, Sequence[Any]]  # raw examples, columnar: field name -> one value an example
 Prediction = dict[str, Any]  # one JSON object an example; each task writes its shape in its file
@@ -72,8 +72,8 @@ class Task(Protocol):
     Attributes:
         says: What the scores of an answer tell: ``one`` of the labels, ``several`` of them, each by itself, a
             ``number``, for each label one ``place`` among all, a ``direction`` in space for each text of an example,
-            which ``spans`` of it have which labels, which ``choice`` of an example is its answer, or which ``tokens``
-            of the vocabulary stand where some are masked.
+            which ``spans`` of it have which labels, which ``choice`` of an example is its answer, which ``tokens``
+            of the vocabulary stand where some are masked, or token by token a ``text`` that is written.
         inputs, targets: What examples have. A data set may lack those that are not required, and then has them in no
             row.
     """
@@ -108,6 +108,11 @@ class Task(Protocol):
     @staticmethod
     def weighs_labels(settings: Any) -> bool:
         """Whether the loss takes label smoothing and class weights; one over whole sequences does not."""
+        ...
+
+    @staticmethod
+    def smooths(settings: Any) -> bool:
+        """Whether the loss takes label smoothing at least."""
         ...
 
     @property
@@ -194,6 +199,37 @@ class Drawing(Protocol):
 
     def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
         """One batch to learn from: the same of the same state of ``rng``."""
+        ...
+
+
+@runtime_checkable
+class Writing(Protocol):
+    """A task whose answers are written token by token. What a row comes to, and `Task.join` takes, is a
+    `hone.tasks.written.Drafts`.
+
+    Attributes:
+        writes: Whether it writes; else it only tells how likely the given texts are.
+        reference_measures: Names of the measures that need no writing.
+    """
+
+    writes: bool
+    reference_measures: tuple[str, ...]
+
+    def prompts(self, rows: Rows) -> list[list[int]]:
+        """What a text is to be written from, a row each: token ids."""
+        ...
+
+    def silent(self) -> Task:
+        """The same task, which writes nothing."""
+        ...
+
+    def decoded(self, ids: Sequence[int]) -> str:
+        """Tokens as a text, without special ones."""
+        ...
+
+    @property
+    def endings(self) -> tuple[int, ...]:
+        """Tokens that end a text."""
         ...
 
 

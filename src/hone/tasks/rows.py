@@ -15,6 +15,7 @@ Batch = dict[str, Tensor]
 IntArray = NDArray[np.int64]
 
 SECOND = "second"  # the column that says where a row's second text begins
+TARGET = "target_ids"  # the column of the tokens that a row learns to write
 
 ROWS_SCHEMA = {
     "example": pa.int64(),
@@ -32,6 +33,10 @@ class Rows:
     predicting possibly only those that were looked at), ``input_ids`` (special tokens included); a task adds its own.
     One that reads a row several times adds ``copies``, int64: how often, which `work` counts.
     One over pairs of texts adds `SECOND`, int64: the index of the first token of type 1, 0 where a row has none.
+    One that writes adds `TARGET`: the tokens to write, special tokens included.
+
+    Attributes:
+        lengths: Tokens of each row, those to write among them, int64 [rows].
     """
 
     def __init__(self, table: pa.Table | pa.RecordBatch) -> None:
@@ -40,7 +45,8 @@ class Rows:
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._lists: dict[str, Lists] = {}
         self.example: IntArray = self.scalar("example")
-        self.lengths: IntArray = np.diff(self.lists("input_ids").offsets)
+        names = [name for name in ("input_ids", TARGET) if name in self.table.column_names]
+        self.lengths: IntArray = np.sum([np.diff(self.lists(name).offsets) for name in names], axis=0)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

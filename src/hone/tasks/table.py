@@ -20,6 +20,9 @@ TASKS = Table(
         "span-classification": "hone.tasks.span_classification:SpanClassification",
         "multiple-choice": "hone.tasks.multiple_choice:MultipleChoice",
         "fill-mask": "hone.tasks.fill_mask:FillMask",
+        "translation": "hone.tasks.translation:Translation",
+        "summarization": "hone.tasks.summarization:Summarization",
+        "text-generation": "hone.tasks.text_generation:TextGeneration",
     },
     group="hone.tasks",
 )
@@ -40,6 +43,9 @@ SETTINGS = Table(
         "span-classification": "hone.tasks.settings:SpanClassificationSettings",
         "multiple-choice": "hone.tasks.settings:MultipleChoiceSettings",
         "fill-mask": "hone.tasks.settings:FillMaskSettings",
+        "translation": "hone.tasks.writing_settings:TranslationSettings",
+        "summarization": "hone.tasks.writing_settings:SummarizationSettings",
+        "text-generation": "hone.tasks.writing_settings:TextGenerationSettings",
     },
     group="hone.tasks.settings",
 )

@@ -166,7 +166,7 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield "dropout 0, without which all passes of a batch are one", "dropout above 0"
     if "layers" in entry.needs and inputs.base is not None and not _has_layers(inputs.base.folder):
         yield f"the base {inputs.base.name}, whose layers are not known by their names", "no such technique"
-    if "answers" in entry.needs and TASKS[inputs.task.name].says in ("spans", "choice", "tokens"):
+    if "answers" in entry.needs and TASKS[inputs.task.name].says in ("spans", "choice", "tokens", "text"):
         yield f"{inputs.task.name}, whose scores are not those of labels", "another technique"
     if "answers" in entry.needs and getattr(inputs.task.settings, "head", None) == "crf":
         yield "the head crf, which scores whole sequences", "head: linear"
@@ -256,6 +256,7 @@ def _loss(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:
     """Label smoothing and class weights where the loss takes none, or weights of labels that no row has."""
     weighs, smooths = settings.class_weights != "none", settings.label_smoothing_factor > 0
     if not kind.weighs_labels(inputs.task.settings):
+        smooths = smooths and not kind.smooths(inputs.task.settings)
         keys = [*(["class_weights"] if weighs else []), *(["label_smoothing_factor"] if smooths else [])]
         found = "a loss over whole sequences, or over numbers, which takes no weights of labels"
         expected = "neither, or for token-classification head: linear"

@@ -34,7 +34,7 @@ from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Drawing, Task
+from hone.tasks.protocol import Drawing, Task, Writing
 from hone.tasks.rows import Rows
 from hone.tasks.table import TASKS
 from hone.train.checkpoint import latest_checkpoint
@@ -74,7 +74,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     data = {name: dataset.digest for name, dataset in inputs.data.items()}
     identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type})
     validation = inputs.data.get("validation")
-    watched = settings.metric_for_best_model or task.main_measure
+    watched = settings.metric_for_best_model or _main_measure(task)
     options = loss_options(settings, task, train=train, device=device)
     begun = latest_checkpoint(run.folder / "checkpoints", identity=identity) is not None
     tune(model, settings)
@@ -87,7 +87,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         identity=identity,
         checkpoints=run.folder / "checkpoints",
         options=options,
-        validate=_validator(task, validation, run.cache, device) if validation is not None else None,
+        validate=_validator(task, validation, run.cache, device=device, watched=watched),
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
@@ -229,11 +229,24 @@ def _require_precision(precision: str, device: torch.device) -> None:
         )
 
 
-def _validator(task: Task, validation: Dataset, cache: Path, device: torch.device) -> Validate:
+def _main_measure(task: Task) -> str:
+    """What decides which state is best, where nothing is said: of a task that writes, how likely the given texts are;
+    to write them all each time takes longer than to train."""
+    return task.reference_measures[0] if isinstance(task, Writing) else task.main_measure
+
+
+def _validator(
+    task: Task, validation: Dataset | None, cache: Path, *, device: torch.device, watched: str
+) -> Validate | None:
+    """What measures a model, where there is a validation split; of a task that writes nothing is written where the
+    measure that is watched needs none."""
+    if validation is None:
+        return None
     rows = encoded(task, validation, cache=cache)
+    asked = task.silent() if isinstance(task, Writing) and watched in task.reference_measures else task
 
     def validate(model: Model) -> dict[str, float | None]:
-        return decided_measures(task, TorchEngine(model, device), rows, validation)
+        return decided_measures(asked, TorchEngine(model, device), rows, validation)
 
     return validate
 

@@ -43,6 +43,8 @@ def parameter_groups(
 
 def new_parameters(model: Model) -> set[int]:
     """Ids of the parameters that no pretraining has made: the head's."""
+    if model.head.writes:  # trained with the base
+        return set()
     if model.head.gives != "logits":
         return {id(parameter) for parameter in model.head.parameters()}
     backbone: Any = model.backbone  # transformers' own head: what lies outside the pretrained body

@@ -157,6 +157,8 @@ def test_a_head_has_to_say_what_it_does() -> None:
 def test_every_head_says_what_transformers_alone_gets() -> None:
     gives = {name: (HEADS[name].auto_class, HEADS[name].gives) for name in HEADS}
     assert gives == {
+        "causal-language-model": ("AutoModelForCausalLM", "logits"),
+        "sequence-to-sequence": ("AutoModelForSeq2SeqLM", "logits"),
         "embedding-cls": ("AutoModel", "hidden"),
         "embedding-mean": ("AutoModel", "hidden"),
         "global-pointer": ("AutoModel", "hidden"),

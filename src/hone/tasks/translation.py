@@ -1,0 +1,38 @@
+"""``translation``: a text in another language. A prediction is that of `hone.tasks.written`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
+from hone.metrics.bleu import Bleu, Chrf
+from hone.tasks.protocol import FloatArray
+from hone.tasks.writing_settings import TranslationSettings
+from hone.tasks.written import WrittenText, mostly_han
+from hone.tasks.written_scores import Likelihood, Part, Translated
+
+
+class Translation(WrittenText):
+    """A text in another language, measured by BLEU and chrF as sacrebleu counts them."""
+
+    name = "translation"
+    main_measure = "bleu"
+    measure_specs: Mapping[str, MeasureSpec] = {**Translated.specs, **Likelihood.specs}
+
+    @classmethod
+    def settled(cls, settings: TranslationSettings, train: Dataset) -> TranslationSettings:
+        """``bleu_tokenizer`` decided where it is not."""
+        if settings.bleu_tokenizer is not None:
+            return settings
+        return settings.model_copy(update={"bleu_tokenizer": "zh" if mostly_han(train, "target") else "13a"})
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        return (Translated(Bleu(self.settings.bleu_tokenizer or "13a"), Chrf()),)
+
+    def quality(self, tally: FloatArray) -> float | None:
+        """chrF, as a share."""
+        value = self.measures(tally)["chrf"]
+        return None if value is None else value / 100

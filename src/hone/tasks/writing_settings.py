@@ -1,0 +1,70 @@
+"""Settings of the tasks that write; no torch, so that a recipe is checked in a moment."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from hone.models.architectures import Stack
+from hone.tasks.decoding import DecodingSettings
+from hone.tasks.settings import TextSettings
+
+
+class WritingSettings(TextSettings):
+    """What every task that writes may be told.
+
+    Attributes:
+        long_text: What becomes of a source that is longer than a row: cut at its end, or refused with an error.
+        max_target_length: Most tokens of a text to learn to write, special ones included; None: the most the base
+            writes.
+        long_target: What becomes of a longer one: refused with an error, or cut at its end, so that the model learns no
+            end of it.
+        decoding: How texts are written.
+    """
+
+    stack: ClassVar[Stack] = "encoder-decoder"
+
+    long_text: Literal["truncate", "refuse"] = "truncate"
+    max_target_length: Annotated[int, Field(ge=4)] | None = None
+    long_target: Literal["refuse", "truncate"] = "refuse"
+    decoding: DecodingSettings = DecodingSettings()
+
+
+class TranslationSettings(WritingSettings):
+    """Settings of ``translation``.
+
+    Attributes:
+        instruction: What is put before every source, as T5's ``translate English to German: ``.
+        bleu_tokenizer: How texts are made of words for BLEU, by sacrebleu's names; None: ``zh`` where the training
+            targets are mostly Han characters, else ``13a``.
+    """
+
+    instruction: str = ""
+    bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] | None = None
+
+
+class TextGenerationSettings(WritingSettings):
+    """Settings of ``text-generation``.
+
+    Attributes:
+        max_length: Most tokens of a row, those written among them; None: the most the base reads.
+        long_text: What becomes of a prompt that does not fit beside what comes after it: its beginning is left out, or
+            it is refused with an error. A text without prompt is read in windows.
+        stride: Tokens that neighboring windows of a text share.
+    """
+
+    stack: ClassVar[Stack] = "decoder"
+
+
+class SummarizationSettings(WritingSettings):
+    """Settings of ``summarization``.
+
+    Attributes:
+        instruction: What is put before every source, as T5's ``summarize: ``.
+        units: What ROUGE compares: ``words``, or ``characters``, of which every Han character is one; None: characters
+            where the training targets are mostly Han characters.
+    """
+
+    instruction: str = ""
+    units: Literal["words", "characters"] | None = None

@@ -1,0 +1,283 @@
+"""What tasks that write have in common: a text read, a text written token by token, and how likely the given one is.
+
+A prediction is ``{"text", "texts", "score", "tokens", "ended", "truncated"}``: what was written; where several were
+asked for, each as ``{"text", "score", "tokens", "ended"}``, the best first (else left out); the score by which they are
+ordered; how many tokens it took; why it ended (``stop``: the model said so, ``length``: it may be no longer,
+``stop-string``); and whether part of the source was left out. Where the text to be written is known,
+``reference_log_probability`` and ``reference_tokens`` say how likely the model finds it: the sum over its tokens, the
+one that ends it among them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hone.core.errors import BundleError
+from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
+from hone.data.fields import Field
+from hone.metrics.diversity import distinct, distinct_tally, self_bleu, self_bleu_tally
+from hone.models.heads import HeadSpec, Outputs
+from hone.models.tokenizer import Tokenizer
+from hone.report.report import Cell, Grid
+from hone.tasks.form import Form
+from hone.tasks.long_text import TextTooLong
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
+from hone.tasks.reading import Reading
+from hone.tasks.rows import TARGET, Batch, IntArray, Rows, padded, rows_of
+from hone.tasks.written_scores import Likelihood, Part, given, texts_of
+from hone.text.units import words_and_characters
+
+LOOKED_AT = 1000  # rows by which a language is told
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A text that was written.
+
+    Attributes:
+        text: What its tokens say, cut before a stop string.
+        tokens: How many it took, without the one that ended it.
+        score: What texts of one row are ordered by.
+        ended: Why it ended: ``stop``, ``length`` or ``stop-string``.
+    """
+
+    text: str
+    tokens: int
+    score: float
+    ended: str
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """What a row came to.
+
+    Attributes:
+        texts: Best first; none where nothing was to be written.
+        reference: Of the row's own target: the sum of its tokens' log probabilities, how many they are, and how many of
+            them the model finds likeliest; None where it has none.
+    """
+
+    texts: tuple[Draft, ...] = ()
+    reference: tuple[float, int, int] | None = None
+
+
+class TargetTooLong(TextTooLong):
+    """Targets that are longer than a row, where ``long_target`` is ``refuse``."""
+
+    what = "texts to write are longer than allowed, and long_target is 'refuse'"
+    field = "target"
+    fix = "Shorten them, raise max_target_length as far as the base goes, or set long_target to truncate."
+
+
+class WrittenText(Form):
+    """A text written from a source by an encoder and a decoder. A task fills in its measures.
+
+    Args:
+        settings: The task's settings.
+        labels: Always none: what is told are tokens of the base's vocabulary.
+        tokenizer: The base's.
+        model_limit: Most tokens the backbone reads, and writes.
+    """
+
+    inputs: tuple[Field, ...] = (Field("source", "text"),)
+    targets: tuple[Field, ...] = (Field("target", "written"),)
+    says: Says = "text"
+    additive = True
+    measure_specs: Mapping[str, MeasureSpec]
+    reference_measures = tuple(Likelihood.specs)
+    writes = True  # else it only tells how likely the given texts are
+
+    def __init__(self, settings: Any, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int) -> None:
+        super().__init__(settings, labels=labels, tokenizer=tokenizer)
+        self._reading = Reading(settings, tokenizer=tokenizer, model_limit=model_limit, fields=["source"])
+        self.max_tokens = self._reading.max_tokens
+        self._most = min(settings.max_target_length or model_limit, model_limit)
+        self._likelihood = Likelihood()
+        self.head = HeadSpec("sequence-to-sequence", labels)
+
+    @staticmethod
+    def labels_in(columns: Columns) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @classmethod
+    def smooths(cls, settings: Any) -> bool:
+        """Yes, over the vocabulary."""
+        return True
+
+    def silent(self) -> WrittenText:
+        """The same task, which writes nothing and measures how likely the given texts are."""
+        other = self.__class__.__new__(self.__class__)
+        other.__dict__.update(self.__dict__, writes=False)
+        return other
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        return {**self._reading.schema, TARGET: pa.list_(pa.int32())}
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        """See `Task.encode`.
+
+        Raises:
+            TextTooLong: A source or a target is longer than allowed, and the settings refuse that.
+        """
+        told = {"source": [self.settings.instruction + text for text in columns["source"]]}
+        out = self._reading.encode(told, purpose=purpose, start=start)
+        if purpose == "predict":
+            return rows_of(out, self._reading.schema)
+        edges = self.tokenizer.prefix, self.tokenizer.suffix
+        targets = [[*edges[0], *ids, *edges[1]] for ids in self.tokenizer.encode(columns["target"])]
+        long = {start + i: len(ids) for i, ids in enumerate(targets) if len(ids) > self._most}
+        if long and self.settings.long_target == "refuse":
+            raise TargetTooLong(long, room=self._most)
+        out[TARGET] = [ids[: self._most] for ids in targets]
+        return rows_of(out, self.row_schema)
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        """``input_ids`` and ``attention_mask`` int64 [batch, tokens]; of rows to learn from also ``target_ids`` int64
+        [batch, written], ``target_places`` int64 [n, 2], where their tokens are, ``gold`` int64 [n], those tokens, and
+        ``counts`` int64 [batch], how many each row has."""
+        batch = self._reading.collate(rows, index)
+        if TARGET not in rows.table.column_names:
+            return batch
+        ids, real = padded(rows, TARGET, index, fill=self.tokenizer.pad_id)
+        places = real.nonzero()
+        gold = ids[places[:, 0], places[:, 1]]
+        return {**batch, TARGET: ids, "target_places": places, "gold": gold, "counts": real.sum(1)}
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        gold = batch["gold"]
+        total = functional.cross_entropy(
+            outputs["logits"].float(), gold, reduction="sum", label_smoothing=options.label_smoothing
+        )
+        return Loss(total, float(len(gold)) or 1.0)  # nothing to learn counts as one token
+
+    def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
+        """Of each row float32 [written, 2]: its tokens' log probabilities, and whether each is the likeliest."""
+        logits, gold = outputs["logits"].float(), batch["gold"].to(outputs["logits"].device)
+        own = logits.gather(1, gold.unsqueeze(1)).squeeze(1) - logits.logsumexp(1)
+        found = torch.stack([own, (logits.argmax(1) == gold).float()], dim=1).cpu().numpy()
+        return np.split(found, np.cumsum(batch["counts"].cpu().numpy())[:-1])
+
+    def prompts(self, rows: Rows) -> list[list[int]]:
+        """What a text is to be written from, a row each: token ids."""
+        return [rows.row("input_ids", i).tolist() for i in range(len(rows))]
+
+    def join(
+        self, columns: Columns, rows: Rows, partials: Sequence[Drafts], *, constants: Mapping[str, Tensor]
+    ) -> list[Prediction]:
+        cut = rows.scalar("truncated").astype(bool).tolist()
+        return [self._prediction(one, truncated=was) for one, was in zip(partials, cut, strict=True)]
+
+    def _prediction(self, drafts: Drafts, *, truncated: bool) -> Prediction:
+        each = [asdict(draft) for draft in drafts.texts]
+        found: Prediction = dict(each[0]) if each else {}
+        if len(each) > 1:
+            found["texts"] = each
+        found["truncated"] = truncated
+        if drafts.reference is not None:
+            summed, count, right = drafts.reference
+            found |= {"reference_log_probability": summed, "reference_tokens": count, "reference_right": right}
+        return found
+
+    def decoded(self, ids: Sequence[int]) -> str:
+        """Tokens as a text, without special ones."""
+        text: str = self.tokenizer.pretrained.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    @property
+    def endings(self) -> tuple[int, ...]:
+        """Tokens that end a text.
+
+        Raises:
+            BundleError: The tokenizer has none.
+        """
+        found = self.tokenizer.pretrained.eos_token_id
+        if found is None:
+            raise BundleError(
+                "the base's tokenizer has no token that ends a text",
+                expected="an eos_token",
+                fix="Take another base for this task.",
+                code="base.no-eos",
+            )
+        return (int(found),)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What is measured beside `Likelihood`."""
+        return ()
+
+    def quality(self, tally: FloatArray) -> float | None:
+        """How good one text is, from 0 to 1, of its row [1, columns] of a tally."""
+        raise TypeError(f"{type(self).__name__} has no measure of one text")
+
+    def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
+        """The columns of `Likelihood` and of each of `parts`, float64 [examples, columns]."""
+        each = (self._likelihood, *self.parts)
+        if not predictions:
+            return np.zeros((0, sum(part.columns for part in each)))
+        return np.hstack([part.tally(columns, predictions) for part in each])
+
+    def measures(self, tally: FloatArray) -> dict[str, float | None]:
+        each = (self._likelihood, *self.parts)
+        cuts = np.cumsum([part.columns for part in each])[:-1]
+        found = {k: v for part, own in zip(each, np.split(tally, cuts, axis=1), strict=True)
+                 for k, v in part.values(own).items()}  # fmt: skip
+        return {name: found[name] for name in self.measure_specs}
+
+    def shown(self, columns: Columns) -> list[str]:
+        """What each text was written from, as a person reads it."""
+        return self._reading.shown(columns)
+
+    def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        tally = self.tally(predictions, columns)
+        each = [self.quality(tally[i : i + 1]) for i in range(len(tally))]
+        said = [prediction.get("text", "") for prediction in predictions]
+        return Scored(
+            {"endings": _endings(predictions), "variety": _variety(said)} if texts_of(predictions) else {},
+            np.array([1.0 - (value or 0.0) for value in each]),
+            self.shown(columns),
+            [" ‖ ".join(texts) for texts in given(columns)],
+            said,
+        )
+
+    def agrees(self, one: Prediction, other: Prediction) -> bool:
+        return bool(one.get("text") == other.get("text"))
+
+
+def _endings(predictions: Sequence[Prediction]) -> Grid:
+    """Why the texts ended."""
+    counts = Counter(prediction["ended"] for prediction in predictions if "ended" in prediction)
+    rows: list[list[Cell]] = [[why, count, count / len(predictions)] for why, count in counts.most_common()]
+    return Grid(columns=["ended", "count", "share"], rows=rows)
+
+
+def _variety(said: Sequence[str]) -> Grid:
+    """How many of the n-grams of all texts together are distinct, and how alike the texts are."""
+    units = [words_and_characters(text) for text in said]
+    found = {**distinct(distinct_tally(units)), **self_bleu(self_bleu_tally(units))}
+    return Grid(columns=["measure", "value"], rows=[[name, value] for name, value in found.items()], names="words")
+
+
+def mostly_han(train: Dataset, field: str) -> bool:
+    """Whether most letters of a text field are Han characters, by its first `LOOKED_AT` rows."""
+    letters = [c for text in train.slice(0, LOOKED_AT)[field] for c in text if c.isalpha()]
+    return bool(2 * sum("\u4e00" <= c <= "\u9fff" for c in letters) > len(letters))
+
+
+def reference_of(found: NDArray[np.float32]) -> tuple[float, int, int]:
+    """`Drafts.reference` of what `WrittenText.decode` gives for a row."""
+    return float(found[:, 0].sum(dtype=np.float64)), len(found), int(found[:, 1].sum())

@@ -1,0 +1,188 @@
+"""How written texts are held against those that were given: parts of a tally, each with its columns and measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from hone.core.measures import MeasureSpec
+from hone.metrics.bleu import Bleu, Chrf
+from hone.metrics.copying import COPY_COLUMNS, copied_ngrams, copy_tally
+from hone.metrics.diversity import REPETITION_COLUMNS, repetition, repetition_tally
+from hone.metrics.perplexity import PERPLEXITY_COLUMNS, perplexities, perplexity_tally
+from hone.metrics.references import REFERENCE_COLUMNS, against_references, reference_tally
+from hone.metrics.rouge import ROUGE_COLUMNS, rouge, rouge_tally
+from hone.tasks.protocol import Columns, FloatArray, Prediction
+from hone.text.units import Splitter, split_sentences, words_and_characters
+
+REFERENCE = ("reference_log_probability", "reference_tokens", "reference_right")
+
+
+class Part(Protocol):
+    """Some columns of a tally, which add up over examples.
+
+    Attributes:
+        columns: How many.
+        specs: Its measures.
+    """
+
+    columns: int
+    specs: Mapping[str, MeasureSpec]
+
+    def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
+        """Float64 [examples, columns], of at least one example; zeros where nothing was to be written."""
+        ...
+
+    def values(self, tally: FloatArray) -> dict[str, float | None]:
+        """Each measure, of a tally's rows of these columns; those of no writing are None."""
+        ...
+
+
+class Likelihood:
+    """How likely the given texts are: perplexity a token and a word, bits a byte, and how many tokens the model finds
+    likeliest where they stand."""
+
+    columns = PERPLEXITY_COLUMNS + 1
+    specs: Mapping[str, MeasureSpec] = {
+        "perplexity": MeasureSpec(unit="", better="lower"),
+        "word_perplexity": MeasureSpec(unit="", better="lower"),
+        "bits_per_byte": MeasureSpec(unit="", better="lower"),
+        "next_token_accuracy": MeasureSpec(),
+    }
+
+    def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
+        told = np.array([[prediction.get(name, 0) for name in REFERENCE] for prediction in predictions])
+        texts = [first for first, *_ in given(columns)]
+        counts = perplexity_tally(
+            np.minimum(told[:, 0], 0.0),
+            tokens=told[:, 1].astype(np.int64),
+            words=np.array([len(words_and_characters(text)) for text in texts]),
+            utf8_bytes=np.array([len(text.encode()) for text in texts]),
+        )
+        return np.hstack([counts, told[:, 2:].astype(np.float64)])
+
+    def values(self, tally: FloatArray) -> dict[str, float | None]:
+        tokens, right = tally[:, 1].sum(), tally[:, -1].sum()
+        if not tokens:
+            return dict.fromkeys(self.specs)
+        return {**perplexities(tally[:, :-1]), "next_token_accuracy": float(right / tokens)}
+
+
+class Translated:
+    """BLEU and chrF, how long the texts are beside the given ones, and how many are theirs to the letter.
+
+    Args:
+        bleu, chrf: What counts.
+    """
+
+    specs: Mapping[str, MeasureSpec] = {
+        "bleu": MeasureSpec(unit="points"),
+        "chrf": MeasureSpec(unit="points"),
+        "length_ratio": MeasureSpec(unit="", better=None),
+        "exact_match": MeasureSpec(interval="wilson"),
+    }
+
+    def __init__(self, bleu: Bleu, chrf: Chrf) -> None:
+        self._bleu, self._chrf = bleu, chrf
+        self._cuts = np.cumsum([bleu.columns, chrf.columns]).tolist()
+        self.columns = self._cuts[-1] + REFERENCE_COLUMNS
+
+    def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
+        said = texts_of(predictions)
+        if said is None:
+            return np.zeros((len(predictions), self.columns))
+        gold = given(columns)
+        whole = reference_tally(_split(gold, words_and_characters), [words_and_characters(text) for text in said])
+        return np.hstack([self._bleu.tally(gold, said), self._chrf.tally(gold, said), whole])
+
+    def values(self, tally: FloatArray) -> dict[str, float | None]:
+        if not tally[:, -1].any():
+            return dict.fromkeys(self.specs)
+        bleu, chrf, whole = np.split(tally, self._cuts, axis=1)
+        return {"bleu": self._bleu.score(bleu), "chrf": self._chrf.score(chrf), **against_references(whole)}
+
+
+class Summarized:
+    """ROUGE, what stands in the source already, and how long the texts are beside the given ones.
+
+    Args:
+        units: What texts are compared by.
+    """
+
+    columns = ROUGE_COLUMNS + COPY_COLUMNS + REFERENCE_COLUMNS
+    specs: Mapping[str, MeasureSpec] = {
+        **{name: MeasureSpec() for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")},
+        "copied_1": MeasureSpec(better=None),
+        "copied_2": MeasureSpec(better=None),
+        "copied_4": MeasureSpec(better=None),
+        "length_ratio": MeasureSpec(unit="", better=None),
+    }
+
+    def __init__(self, units: Splitter) -> None:
+        self._units = units
+
+    def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
+        said = texts_of(predictions)
+        if said is None:
+            return np.zeros((len(predictions), self.columns))
+        units, gold = self._units, given(columns)
+        sentences = [[[units(part) for part in split_sentences(text)] for text in each] for each in gold]
+        written = [[units(part) for part in split_sentences(text)] for text in said]
+        whole = [units(text) for text in said]
+        return np.hstack([
+            rouge_tally(sentences, written),
+            copy_tally([units(text) for text in columns["source"]], whole),
+            reference_tally(_split(gold, units), whole),
+        ])  # fmt: skip
+
+    def values(self, tally: FloatArray) -> dict[str, float | None]:
+        if not tally[:, -1].any():
+            return dict.fromkeys(self.specs)
+        lines, copies, whole = np.split(tally, [ROUGE_COLUMNS, ROUGE_COLUMNS + COPY_COLUMNS], axis=1)
+        found = {**rouge(lines), **copied_ngrams(copies), **against_references(whole)}
+        return {name: found[name] for name in self.specs}
+
+
+class Continued:
+    """What comes after a prompt beside the text that came after it: ROUGE-L, length, how many are the same; and how
+    much the texts repeat themselves."""
+
+    columns = ROUGE_COLUMNS + REPETITION_COLUMNS + REFERENCE_COLUMNS
+    specs: Mapping[str, MeasureSpec] = {
+        "rougeL": MeasureSpec(),
+        "length_ratio": MeasureSpec(unit="", better=None),
+        "exact_match": MeasureSpec(interval="wilson"),
+        "repeated_ngrams": MeasureSpec(better="lower"),
+    }
+
+    def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
+        said = texts_of(predictions)
+        if said is None:
+            return np.zeros((len(predictions), self.columns))
+        gold = _split(given(columns), words_and_characters)
+        whole = [words_and_characters(text) for text in said]
+        rouges = rouge_tally([[[text] for text in each] for each in gold], [[text] for text in whole])
+        return np.hstack([rouges, repetition_tally(whole), reference_tally(gold, whole)])
+
+    def values(self, tally: FloatArray) -> dict[str, float | None]:
+        if not tally[:, -1].any():
+            return dict.fromkeys(self.specs)
+        parts = np.split(tally, [ROUGE_COLUMNS, ROUGE_COLUMNS + REPETITION_COLUMNS], axis=1)
+        found = {**rouge(parts[0]), **repetition(parts[1]), **against_references(parts[2])}
+        return {name: found[name] for name in self.specs}
+
+
+def given(columns: Columns) -> list[list[str]]:
+    """The texts that each example was given, any of which is right."""
+    return [[text] for text in columns["target" if "target" in columns else "text"]]
+
+
+def texts_of(predictions: Sequence[Prediction]) -> list[str] | None:
+    """The texts that were written; None by a task that only tells how likely the given ones are."""
+    return [prediction["text"] for prediction in predictions] if "text" in predictions[0] else None
+
+
+def _split(gold: Sequence[Sequence[str]], units: Splitter) -> list[list[list[str]]]:
+    return [[units(text) for text in each] for each in gold]

@@ -1,0 +1,153 @@
+"""Tasks that write, through every stage: a base from nothing, finetune, evaluate, predict, serve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+import hone
+from hone.predict.predictor import load
+from hone.report.catalog import CATALOGS
+from hone.serve.app import make_app
+
+WORDS = {"one": "eins", "dog": "Hund", "cat": "Katze", "runs": "rennt"}
+SMALL = {"layers": 1, "hidden": 64, "heads": 2, "inner": 64, "max_length": 48, "dropout": 0.0}
+
+
+def rows(task: str) -> list[dict[str, Any]]:
+    """16 rows in which every word has one that is written for it, in the same order."""
+    names = list(WORDS)
+    pairs = [(f"{a} {b}", f"{WORDS[a]} {WORDS[b]}") for a in names for b in names]
+    if task == "text-generation":
+        return [{"prompt": one, "text": f" = {other}"} for one, other in pairs]
+    return [{"source": one, "target": other} for one, other in pairs]
+
+
+def write(path: Path, made: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made), encoding="utf-8")
+    return path
+
+
+def recipe(folder: Path, task: str, made: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    data = str(write(folder / "rows.jsonl", made))
+    return {
+        "version": 1,
+        "task": {"name": task, "decoding": {"max_new_tokens": 12}},
+        "base": {"architecture": "gpt2" if task == "text-generation" else "bart", **SMALL},
+        "data": {"train": data, "validation": data, "test": data},
+        "stages": [
+            {
+                "kind": "finetune",
+                "num_train_epochs": 60,
+                "per_device_train_batch_size": 4,
+                "learning_rate": 3e-3,
+                "eval_strategy": "steps",
+                "eval_steps": 60,
+                "save_steps": None,
+                **more,
+            },
+            "evaluate",
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each task's run came to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HONE_CACHE", str(tmp_path_factory.mktemp("writing-cache")))
+        return {
+            task: hone.run(recipe(folder := tmp_path_factory.mktemp(task), task, rows(task)), out=folder / "run")
+            for task in ("translation", "text-generation")
+        }
+
+
+def value(result: Any, name: str) -> float:
+    found = next(m.value for m in result.reports["evaluate"].measures if m.name == name)
+    assert found is not None
+    return float(found)
+
+
+def test_a_translation_learns_and_its_bundle_writes_what_it_learned(made: dict[str, Any]) -> None:
+    result = made["translation"]
+    assert value(result, "exact_match") > 0.9
+    assert value(result, "perplexity") < 1.5
+    answers = load(result.bundle.path).predict([{"source": "one dog"}, {"source": "cat cat"}])
+    assert [answer["text"] for answer in answers] == ["eins Hund", "Katze Katze"]
+    assert {answer["ended"] for answer in answers} == {"stop"}
+
+
+def test_what_comes_after_a_prompt_is_learned_alone(made: dict[str, Any]) -> None:
+    result = made["text-generation"]
+    assert value(result, "exact_match") > 0.9
+    assert load(result.bundle.path).predict("one cat")[0]["text"] == " = eins Katze"
+
+
+def test_validation_is_watched_by_perplexity_and_writes_nothing(made: dict[str, Any]) -> None:
+    measure = made["translation"].reports["finetune"].measures[0]
+    assert (measure.name, measure.better) == ("perplexity", "lower")
+
+
+def test_every_word_of_the_reports_is_in_the_catalogs(made: dict[str, Any]) -> None:
+    for result in made.values():
+        report = result.reports["evaluate"]
+        words = [measure.name for measure in report.measures]
+        words += [name for name, grid in report.tables.items() if grid.rows]
+        words += [column for grid in report.tables.values() if grid.rows for column in grid.columns]
+        assert [word for word in words if word not in CATALOGS["zh"]] == []
+
+
+def test_it_is_served(made: dict[str, Any]) -> None:
+    with TestClient(make_app(load(made["translation"].bundle.path))) as client:
+        answer = client.post("/predict", json={"inputs": ["one dog"]})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["predictions"][0]["text"] == "eins Hund"
+
+
+def test_several_texts_of_a_prompt_come_best_first(made: dict[str, Any]) -> None:
+    predictor = load(made["translation"].bundle.path)
+    settings = predictor.task.settings
+    beams = settings.decoding.model_copy(update={"num_beams": 3, "num_return_sequences": 3})
+    predictor.task.settings = settings.model_copy(update={"decoding": beams})
+    answer = predictor.predict([{"source": "dog runs"}])[0]
+    scores = [one["score"] for one in answer["texts"]]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert answer["text"] == answer["texts"][0]["text"] == "Hund rennt"
+
+
+@pytest.mark.parametrize(
+    ("row", "task", "field"),
+    [
+        ({"source": "one", "target": "  "}, "translation", "target"),
+        ({"source": "one", "target": "eins " * 60}, "translation", "target"),
+        ({"text": ""}, "text-generation", "text"),
+    ],
+)
+def test_what_cannot_be_learned_names_file_line_and_field(
+    row: dict[str, Any], task: str, field: str, tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    kept = [{name: one[name] for name in row} for one in rows(task)]
+    values = recipe(tmp_path, task, [*kept, row])
+    file = tmp_path / "recipe.yaml"
+    file.write_text(json.dumps(values), encoding="utf-8")
+    code, _, said = command("run", file, "--out", tmp_path / "out")
+    assert code == 2
+    assert f"rows.jsonl:{len(kept) + 1}" in said
+    assert field in said
+
+
+def test_a_base_that_reads_does_not_write(
+    tiny_base: Path, tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    values = {**recipe(tmp_path, "translation", rows("translation")), "base": str(tiny_base)}
+    file = tmp_path / "recipe.yaml"
+    file.write_text(json.dumps(values), encoding="utf-8")
+    code, _, said = command("run", file, "--out", tmp_path / "out")
+    assert code == 2
+    assert "encoder-decoder" in said

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hone.models.model import build_model
+from hone.models.tiny import write_tiny_writer
+from hone.tasks.make import make_task
+from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.rows import Rows
+from hone.tasks.text_generation import TextGeneration
+from hone.tasks.writing_settings import TextGenerationSettings, TranslationSettings
+
+SOURCES = ["the card", "my laptop is broken please help", "where"]
+TARGETS = ["die Karte", "mein Laptop", "wo ist es nun wieder"]
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("writers")
+    return {kind: write_tiny_writer(folder / kind, kind=kind) for kind in ("bart", "t5", "gpt2")}
+
+
+def translation(folder: Path, **settings: Any) -> Task:
+    return make_task("translation", TranslationSettings(**settings), labels=(), folder=folder)
+
+
+def generation(folder: Path, **settings: Any) -> TextGeneration:
+    task = make_task("text-generation", TextGenerationSettings(**settings), labels=(), folder=folder)
+    assert isinstance(task, TextGeneration)
+    return task
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+def test_the_loss_is_that_of_transformers(kind: str, bases: dict[str, Path]) -> None:
+    task = translation(bases[kind])
+    rows = Rows(task.encode({"source": SOURCES, "target": TARGETS}, purpose="learn"))
+    model = build_model(bases[kind], task.head, dropout=0.0).eval()
+    batch = task.collate(rows, np.arange(3))
+    mine = task.loss(model(batch), batch, options=LossOptions())
+    labels = batch["target_ids"].clone()
+    for row, count in enumerate(batch["counts"].tolist()):
+        labels[row, count:] = -100
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    theirs = model.backbone(**inputs, labels=labels).loss
+    assert float(mine.total.detach() / mine.weight) == pytest.approx(float(theirs.detach()), rel=1e-5)
+
+
+def test_the_loss_of_a_decoder_is_that_of_transformers(bases: dict[str, Path]) -> None:
+    task = generation(bases["gpt2"])
+    rows = Rows(task.encode({"prompt": SOURCES, "text": TARGETS}, purpose="learn"))
+    model = build_model(bases["gpt2"], task.head, dropout=0.0).eval()
+    batch = task.collate(rows, np.arange(3))
+    mine = task.loss(model(batch), batch, options=LossOptions())
+    labels = torch.full_like(batch["input_ids"], -100)
+    for row in range(3):
+        before, after = (rows.row(name, row) for name in ("input_ids", "target_ids"))
+        labels[row, len(before) : len(before) + len(after)] = torch.from_numpy(after.astype(np.int64))
+    theirs = model.backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
+    assert float(mine.total.detach() / mine.weight) == pytest.approx(float(theirs.detach()), rel=1e-5)
+
+
+def test_every_token_of_a_long_text_is_told_once(bases: dict[str, Path]) -> None:
+    task = generation(bases["gpt2"], max_length=16, stride=6)
+    text = " ".join(["the card is broken and where is my laptop"] * 4)
+    whole = [*task.tokenizer.encode([text])[0], *task.endings]
+    rows = Rows(task.encode({"text": [text, "the"]}, purpose="learn"))
+    told = [token for i in range(len(rows)) if rows.example[i] == 0 for token in rows.row("target_ids", i).tolist()]
+    assert told == whole
+    assert rows.lengths.max() == 16
+    inner = [rows.row("input_ids", i).tolist() for i in range(1, len(rows)) if rows.example[i] == 0]
+    assert all(len(window) == 6 for window in inner)
+
+
+def test_a_window_goes_on_from_the_tokens_before_it(bases: dict[str, Path]) -> None:
+    task = generation(bases["gpt2"], max_length=16, stride=6)
+    rows = Rows(
+        task.encode({"text": ["the card is broken and where is my laptop please help me now"] * 1}, purpose="learn")
+    )
+    first = [*rows.row("input_ids", 0).tolist(), *rows.row("target_ids", 0).tolist()]
+    assert rows.row("input_ids", 1).tolist() == first[-6:]
+
+
+def test_a_prompt_without_room_loses_its_beginning_and_says_so(bases: dict[str, Path]) -> None:
+    task = generation(bases["gpt2"], max_length=16, decoding={"max_new_tokens": 8})
+    rows = Rows(task.encode({"prompt": ["a b c d e f g h i j k l m n"]}, purpose="predict"))
+    ids = task.tokenizer.encode(["a b c d e f g h i j k l m n"])[0]
+    assert len(rows.row("input_ids", 0)) == 8
+    assert rows.row("input_ids", 0).tolist()[1:] == ids[-7:]
+    assert rows.scalar("truncated").tolist() == [1]
+
+
+def test_a_whole_text_has_nothing_after_it(bases: dict[str, Path]) -> None:
+    task = generation(bases["gpt2"])
+    assert task.prompts(Rows(task.encode({"text": ["the card"]}, purpose="learn"))) == [[]]
+
+
+def test_instructions_stand_before_every_source(bases: dict[str, Path]) -> None:
+    plain, told = translation(bases["t5"]), translation(bases["t5"], instruction="the order: ")
+    one = Rows(plain.encode({"source": ["the order: my card"]}, purpose="predict"))
+    other = Rows(told.encode({"source": ["my card"]}, purpose="predict"))
+    assert one.row("input_ids", 0).tolist() == other.row("input_ids", 0).tolist()
+
+
+def test_han_targets_are_measured_by_characters() -> None:
+    from hone.data.dataset import Dataset
+    from hone.tasks.summarization import Summarization
+    from hone.tasks.translation import Translation
+    from hone.tasks.writing_settings import SummarizationSettings
+
+    chinese = Dataset.from_columns("train", {"source": ["a"], "target": ["我爱你 OK"]})
+    german = Dataset.from_columns("train", {"source": ["a"], "target": ["ich liebe dich"]})
+    assert Translation.settled(TranslationSettings(), chinese).bleu_tokenizer == "zh"
+    assert Translation.settled(TranslationSettings(), german).bleu_tokenizer == "13a"
+    assert Summarization.settled(SummarizationSettings(), chinese).units == "characters"
+    assert Summarization.settled(SummarizationSettings(units="words"), chinese).units == "words"
