@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from writing_models import ALL_EOS, FAMILIES, model_of, prompts_of
+from writing_models import ALL_EOS, FAMILIES, KIN, model_of, prompts_of
 
 from hone.models.writers.cached import CausalWriter, SourceWriter
 from hone.models.writers.make import writer_of
@@ -73,6 +73,16 @@ def test_scores_and_states_are_those_of_whole_passes(writer: Writer, model: Any)
             logits = writer.step(state, STEPS[count])
 
 
+@pytest.mark.parametrize("kind", sorted(KIN))
+def test_models_that_are_laid_out_alike_are_written_alike(kind: str) -> None:
+    model = model_of(kind)
+    writer, plain = writer_of(model), plain_writer(model)
+    assert type(writer) is not type(plain)
+    (state, logits), (plain_state, plain_logits) = (begun(made, PROMPTS) for made in (writer, plain))
+    near(logits, plain_logits)
+    near(stepped(writer, state, STEPS), stepped(plain, plain_state, STEPS))
+
+
 def test_rows_are_taken_in_any_order_several_times_or_not_at_all(writer: Writer) -> None:
     index = torch.tensor([2, 0, 2, 2, 3])
     state, _ = begun(writer, PROMPTS)
@@ -109,6 +119,33 @@ def test_joined_rows_go_on_as_they_would_alone(writer: Writer, model: Any) -> No
     told = [(1, [8, 10, 11, 16]), (0, [7, 9, 12, 17]), (2, [13, 18]), (3, [14, 19]), (3, [15, 20])]
     for row, (prompt, ids) in enumerate(told):
         near(logits[row], whole(model, PROMPTS[prompt], ids)[0])
+
+
+def test_room_that_was_never_written_changes_nothing(model: Any) -> None:
+    torch.use_deterministic_algorithms(True)  # fills new memory with NaN
+    try:
+        writer = writer_of(model)
+        state, _ = begun(writer, PROMPTS)
+        state.take(torch.tensor([3, 1, 0]))
+        if writer.joins:
+            state.join(begun(writer, PROMPTS[2:3])[0])
+        for step in range(40):
+            logits = writer.step(state, torch.full((len(state),), 5 + step))
+            assert bool(logits.isfinite().all())
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_families_of_our_own_are_written_by_writers_of_our_own() -> None:
+    made = {family: type(writer_of(model_of(family))).__name__ for family in FAMILIES}
+    assert made == dict.fromkeys(FAMILIES, "QuickWriter") | {"llama": "CausalWriter"}
+
+
+def test_a_model_with_other_parts_is_written_through_transformers() -> None:
+    model = model_of("bart")
+    layer = model.model.decoder.layers[0]
+    layer.fc1 = torch.nn.Sequential(layer.fc1)
+    assert isinstance(writer_of(model), SourceWriter)
 
 
 @pytest.mark.parametrize(

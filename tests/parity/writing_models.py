@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
-from transformers import (
-    BartConfig,
-    BartForConditionalGeneration,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    T5Config,
-    T5ForConditionalGeneration,
-)
+import transformers
 
 VOCABULARY, EOS, PAD = 60, 2, 1
 ALL_EOS = (EOS, 5, 13, 14, 30)
@@ -23,10 +15,10 @@ ENDS = {"eos_token_id": EOS, "pad_token_id": PAD, "bos_token_id": 0}
 
 
 def model_of(family: str) -> Any:
-    """A model of one of ``FAMILIES``."""
+    """A model of one of ``FAMILIES`` or ``KIN``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        model = FAMILIES[family]().eval()
+        model = (FAMILIES | KIN)[family]().eval()
         model.lm_head = torch.nn.Linear(32, VOCABULARY, bias=False)  # with their embeddings, tokens would repeat
         for name, weight in model.named_parameters():
             if weight.ndim == 2:
@@ -37,36 +29,48 @@ def model_of(family: str) -> Any:
 
 def _gpt2() -> Any:
     sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 70}
-    return GPT2LMHeadModel(GPT2Config(vocab_size=VOCABULARY, **sizes, **ENDS))
+    return transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=VOCABULARY, **sizes, **ENDS))
 
 
 def _llama() -> Any:
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
-    config = LlamaConfig(vocab_size=VOCABULARY, intermediate_size=64, max_position_embeddings=70, **sizes, **ENDS)
-    return LlamaForCausalLM(config)
+    config = transformers.LlamaConfig(
+        vocab_size=VOCABULARY, intermediate_size=64, max_position_embeddings=70, **sizes, **ENDS
+    )
+    return transformers.LlamaForCausalLM(config)
 
 
-def _bart() -> Any:
+def _bart(kind: str = "Bart") -> Any:
     sides = {f"{side}_{what}": n for side in ("encoder", "decoder") for what, n in SIDE.items()}
-    config = BartConfig(
-        vocab_size=VOCABULARY, d_model=32, max_position_embeddings=70, **sides, **ENDS,
-        decoder_start_token_id=EOS, forced_eos_token_id=None,
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=VOCABULARY, d_model=32, max_position_embeddings=70, decoder_start_token_id=EOS,
+        forced_eos_token_id=None, scale_embedding=kind != "Bart", activation_function=ACTS.get(kind, "gelu"), **sides,
+        **ENDS,
     )  # fmt: skip
-    return BartForConditionalGeneration(config)
+    return getattr(transformers, NAMES.get(kind, f"{kind}ForConditionalGeneration"))(config)
 
 
+NAMES = {"Marian": "MarianMTModel"}
+ACTS = {"Marian": "swish", "Pegasus": "relu"}
 SIDE = {"layers": 2, "attention_heads": 4, "ffn_dim": 64}
 
 
-def _t5() -> Any:
-    config = T5Config(
+def _t5(gated: bool = False) -> Any:
+    config = transformers.T5Config(
         vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
-        relative_attention_num_buckets=8, relative_attention_max_distance=20, decoder_start_token_id=PAD, **ENDS,
+        relative_attention_num_buckets=8, relative_attention_max_distance=20, decoder_start_token_id=PAD,
+        feed_forward_proj="gated-gelu" if gated else "relu", **ENDS,
     )  # fmt: skip
-    return T5ForConditionalGeneration(config)
+    return transformers.T5ForConditionalGeneration(config)
 
 
 FAMILIES = {"gpt2": _gpt2, "llama": _llama, "bart": _bart, "t5": _t5}
+KIN = {
+    "mbart": partial(_bart, "MBart"),
+    "marian": partial(_bart, "Marian"),
+    "pegasus": partial(_bart, "Pegasus"),
+    "gated t5": partial(_t5, True),
+}  # laid out as one of the families
 
 
 def prompts_of(count: int, *, seed: int = 0, longest: int = 12) -> list[list[int]]:

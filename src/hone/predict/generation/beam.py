@@ -18,11 +18,7 @@ from hone.tasks.decoding import DecodingSettings
 NEVER = float("-inf")
 
 
-class Node(NamedTuple):
-    """A token of a text, and the one before it."""
-
-    before: Node | None
-    token: int
+Node = tuple[Any, int]  # the node of the token before, None at first, and a token: beginnings share their past
 
 
 class Beam(NamedTuple):
@@ -108,37 +104,25 @@ class BeamSearch:
         self.rows = going
         beams = [beam for hunt in going for beam in hunt.beams]
         index = torch.tensor([beam.row for beam in beams], dtype=torch.long)
-        tokens = torch.tensor([beam.node.token for beam in beams if beam.node is not None], dtype=torch.long)
+        tokens = torch.tensor([beam.node[1] for beam in beams if beam.node is not None], dtype=torch.long)
         self._controls.move(index, tokens)
         state.take(index)
         return (self._writer.step(state, tokens) if going else logits[:0]), found
 
-    def _candidates(self, logits: Tensor) -> Iterator[list[Beam]]:
+    def _candidates(self, logits: Tensor) -> Iterator[Iterator[Beam]]:
         """For each prompt the beginnings that are one token longer, the likeliest ones, best first."""
         chances = torch.tensor([beam.chance for hunt in self.rows for beam in hunt.beams])
         size = logits.shape[1]
-        own = None
-        if self._controls.active:
-            own = logits.log_softmax(dim=-1)
-            sums = self._controls.apply(own).add_(chances[:, None])
-        else:
-            sums = logits.log_softmax(dim=-1).add_(chances[:, None])
+        own = logits.log_softmax(dim=-1)
+        controlled = self._controls.active
+        sums = self._controls.apply(own).add_(chances[:, None]) if controlled else own.add_(chances[:, None])
         best, places = sums.view(len(self.rows), -1).topk(self._wide, dim=-1)
-        raw = best if own is None else own.view(len(self.rows), -1).gather(1, places)
-        rows = places // size
-        listed = zip(best.tolist(), raw.tolist(), rows.tolist(), (places % size).tolist(), strict=True)
-        for at, (hunt, row) in enumerate(zip(self.rows, listed, strict=True)):
-            yield [
-                Beam(
-                    chance,
-                    chance if own is None else hunt.beams[beam].own + its,
-                    Node(hunt.beams[beam].node, token),
-                    at * self.each + beam,
-                )
-                for chance, its, beam, token in zip(*row, strict=True)
-            ]
+        raw = own.view(len(self.rows), -1).gather(1, places) if controlled else None
+        for at, hunt in enumerate(self.rows):
+            alone = None if raw is None else raw[at].tolist()
+            yield _longer(hunt.beams, best[at].tolist(), places[at].tolist(), alone, size=size, first=at * self.each)
 
-    def _sift(self, hunt: Hunt, candidates: Sequence[Beam]) -> None:
+    def _sift(self, hunt: Hunt, candidates: Iterator[Beam]) -> None:
         """Go on with the best of the candidates that have not ended, and keep what has, if it is among the best."""
         hunt.count += 1
         whole, going = [], []
@@ -149,7 +133,10 @@ class BeamSearch:
                 going.append(beam)
             elif rank < self.each and beam.chance > NEVER:
                 whole.append(Whole(beam.chance / power, beam, ended))
-        hunt.whole = sorted([*hunt.whole, *whole], key=lambda text: -text.score)[: self.each]
+            if rank + 1 >= self.each and len(going) == self.each:
+                break
+        if whole:
+            hunt.whole = sorted([*hunt.whole, *whole], key=lambda text: -text.score)[: self.each]
         if going:  # fewer than there were where stop strings end many: the first stands in, and counts once
             going += [going[0]._replace(chance=NEVER)] * (self.each - len(going))
         hunt.beams = going[: self.each]
@@ -157,7 +144,7 @@ class BeamSearch:
     def _ended(self, hunt: Hunt, beam: Beam) -> Ended | None:
         if not self._settings.stop_strings:  # without them the last token tells
             assert beam.node is not None
-            token = beam.node.token
+            token = beam.node[1]
             return "stop" if token in self._ends.tokens else "length" if hunt.count >= hunt.limit else None
         return self._ends.reason(ids_of(beam), limit=hunt.limit)
 
@@ -180,11 +167,29 @@ class BeamSearch:
         ]
 
 
+def _longer(
+    beams: Sequence[Beam],
+    chances: Sequence[float],
+    places: Sequence[int],
+    alone: Sequence[float] | None,
+    *,
+    size: int,
+    first: int,
+) -> Iterator[Beam]:
+    """Beams one token longer: the sums of their log-probabilities, with controls and without them (None: the same
+    ones), and where each stands among the ``size`` tokens of all beams, the first of which is row ``first``."""
+    for i, chance in enumerate(chances):
+        beam, token = divmod(places[i], size)
+        before = beams[beam]
+        own = chance if alone is None else before.own + alone[i]
+        yield Beam(chance, own, (before.node, token), first + beam)
+
+
 def ids_of(beam: Beam) -> list[int]:
     """The tokens of a beginning."""
     ids = []
     node = beam.node
     while node is not None:
-        ids.append(node.token)
-        node = node.before
+        node, token = node
+        ids.append(token)
     return ids[::-1]

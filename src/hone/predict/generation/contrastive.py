@@ -50,7 +50,7 @@ class ContrastiveSearch(SingleSearch):
         states = functional.normalize(state.hidden[:, -1], dim=-1).view(count, wide, -1)
         best = self._least_alike(chances, states)
         chosen = tokens.gather(1, best[:, None])[:, 0]
-        index, found = self._move(chosen, logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=-1))
+        index, found = self._move(chosen, logits.log_softmax(dim=-1).gather(1, chosen[:, None])[:, 0])
         kept = torch.arange(count) if index is None else index
         rows = kept * wide + best[kept]
         state.take(rows)

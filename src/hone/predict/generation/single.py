@@ -84,7 +84,7 @@ class SingleSearch:
             tokens = drawn(scores, torch.tensor(numbers, dtype=torch.float64), self._settings)
         else:
             tokens = scores.argmax(dim=-1)
-        return tokens, logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=-1)
+        return tokens, logits.log_softmax(dim=-1).gather(1, tokens[:, None])[:, 0]
 
     def _move(self, tokens: Tensor, chances: Tensor) -> tuple[Tensor | None, dict[int, list[Written]]]:
         """Note the tokens: the rows to go on with, None where all do, and the prompts that are done."""

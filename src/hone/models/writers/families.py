@@ -1,0 +1,168 @@
+"""The parts of the families of models that are written quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from hone.models.writers.net import Cross, Head, Layer, Line, Net, Norm, Parts, UnlikeError, act_of, wide_of
+
+BEFORE = frozenset({"mbart", "pegasus"})  # of those laid out as BART, they normalize what parts read
+
+
+def gpt2_parts(model: Any) -> Parts:
+    """Those of ``GPT2LMHeadModel``.
+
+    Raises:
+        UnlikeError: It is not as GPT-2 is.
+    """
+    config, body = model.config, model.transformer
+    if config.add_cross_attention:
+        raise UnlikeError("attention to a source")
+    net = Net(
+        layers=tuple(_gpt2_layer(block) for block in body.h),
+        heads=config.num_attention_heads,
+        before=True,
+        act=act_of(config.activation_function),
+        tokens=body.wte.weight.detach(),
+        positions=body.wpe.weight.detach(),
+        last=Norm.of(body.ln_f),
+    )
+    return Parts(net, Head(model.lm_head), None)
+
+
+def _gpt2_layer(block: Any) -> Layer:
+    own = Line.of([block.attn.c_attn])
+    weight, bias = own.weight.clone(), None if own.bias is None else own.bias.clone()
+    for part in (weight, bias):
+        if part is not None:
+            part[..., : block.attn.embed_dim] *= block.attn.scaling  # queries
+    return Layer(
+        norm=Norm.of(block.ln_1),
+        qkv=Line(weight, bias),
+        out=Line.of([block.attn.c_proj]),
+        cross=None,
+        wide_norm=Norm.of(block.ln_2),
+        wide=wide_of(block.mlp.c_fc),
+        gate=None,
+        narrow=Line.of([block.mlp.c_proj]),
+    )
+
+
+def bart_parts(model: Any) -> Parts:
+    """Those of ``BartForConditionalGeneration`` and of models that are laid out alike.
+
+    Raises:
+        UnlikeError: It is not as BART is.
+    """
+    config = model.config
+    decoder = _bart_net(model.get_decoder(), config, heads=config.decoder_attention_heads)
+    encoder = _bart_net(model.get_encoder(), config, heads=config.encoder_attention_heads)
+    return Parts(decoder, Head(model.lm_head, bias=model.final_logits_bias.detach()[0]), encoder)
+
+
+def _bart_net(body: Any, config: Any, *, heads: int) -> Net:
+    first, last = getattr(body, "layernorm_embedding", None), getattr(body, "layer_norm", None)
+    return Net(
+        layers=tuple(_bart_layer(layer) for layer in body.layers),
+        heads=heads,
+        before=config.model_type in BEFORE,
+        act=act_of(config.activation_function),
+        tokens=body.embed_tokens.weight.detach(),
+        scale=float(getattr(body.embed_tokens, "embed_scale", getattr(body, "embed_scale", 1.0))),
+        positions=body.embed_positions.weight.detach()[getattr(body.embed_positions, "offset", 0) :],
+        first=None if first is None else Norm.of(first),
+        last=None if last is None else Norm.of(last),
+    )
+
+
+def _bart_layer(layer: Any) -> Layer:
+    own, other = layer.self_attn, getattr(layer, "encoder_attn", None)
+    return Layer(
+        norm=Norm.of(layer.self_attn_layer_norm),
+        qkv=Line.of([own.q_proj, own.k_proj, own.v_proj], first=own.scaling),
+        out=Line.of([own.out_proj]),
+        cross=None
+        if other is None
+        else Cross(
+            norm=Norm.of(layer.encoder_attn_layer_norm),
+            q=Line.of([other.q_proj], first=other.scaling),
+            kv=Line.of([other.k_proj, other.v_proj]),
+            out=Line.of([other.out_proj]),
+        ),
+        wide_norm=Norm.of(layer.final_layer_norm),
+        wide=wide_of(layer.fc1),
+        gate=None,
+        narrow=Line.of([layer.fc2]),
+    )
+
+
+def t5_parts(model: Any) -> Parts:
+    """Those of ``T5ForConditionalGeneration``.
+
+    Raises:
+        UnlikeError: It is not as T5 is.
+    """
+    decoder, encoder = model.get_decoder(), model.get_encoder()
+    looking, around = (body.block[0].layer[0].SelfAttention for body in (decoder, encoder))
+
+    def of_decoder(count: int) -> Tensor:
+        found: Tensor = looking.compute_bias(1, count, past_seen_tokens=count - 1)[0, :, 0].detach()
+        return found
+
+    def of_encoder(count: int) -> Tensor:
+        found: Tensor = around.compute_bias(count, count)[0].detach()
+        return found
+
+    config = model.config
+    head = Head(model.lm_head, scale=config.d_model**-0.5 if config.scale_decoder_outputs else 1.0)
+    return Parts(_t5_net(decoder, config, of_decoder), head, _t5_net(encoder, config, of_encoder))
+
+
+def _t5_net(body: Any, config: Any, distances: Callable[[int], Tensor]) -> Net:
+    return Net(
+        layers=tuple(_t5_layer(block.layer) for block in body.block),
+        heads=config.num_heads,
+        before=True,
+        act=act_of(config.dense_act_fn),
+        tokens=body.embed_tokens.weight.detach(),
+        positions=None,
+        last=Norm.of(body.final_layer_norm),
+        distances=distances,
+    )
+
+
+def _t5_layer(parts: Sequence[Any]) -> Layer:
+    own, wide = parts[0].SelfAttention, parts[-1].DenseReluDense
+    gated = hasattr(wide, "wi_0")
+    cross = None
+    if len(parts) == 3:
+        other = parts[1].EncDecAttention
+        cross = Cross(
+            norm=Norm.of(parts[1].layer_norm),
+            q=Line.of([other.q]),
+            kv=Line.of([other.k, other.v]),
+            out=Line.of([other.o]),
+        )
+    return Layer(
+        norm=Norm.of(parts[0].layer_norm),
+        qkv=Line.of([own.q, own.k, own.v]),
+        out=Line.of([own.o]),
+        cross=cross,
+        wide_norm=Norm.of(parts[-1].layer_norm),
+        wide=wide_of(wide.wi_0 if gated else wide.wi),
+        gate=wide_of(wide.wi_1) if gated else None,
+        narrow=Line.of([wide.wo]),
+    )
+
+
+PARTS: dict[str, Callable[[Any], Parts]] = {
+    "bart": bart_parts,
+    "gpt2": gpt2_parts,
+    "marian": bart_parts,
+    "mbart": bart_parts,
+    "pegasus": bart_parts,
+    "t5": t5_parts,
+}

@@ -1,0 +1,251 @@
+"""`Net`: a decoder or an encoder, as the weights that a step multiplies by, in the order of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+aten = torch.ops.aten
+
+WIDE_BYTES, HEAD_BYTES = 1 << 22, 1 << 26  # weights of feed-forward parts and of scores that are copied at most
+PACKED_ROWS = 32  # that weights are packed for; others are multiplied by them as well
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": aten.gelu_,
+    "gelu_new": lambda x: aten.gelu_(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: aten.gelu_(x, approximate="tanh"),
+    "relu": aten.relu_,
+    "silu": aten.silu_,
+    "swish": aten.silu_,
+}
+
+
+class UnlikeError(Exception):
+    """A model has parts that are not as its family's are; it can still be run as it is."""
+
+
+class Line(NamedTuple):
+    """A linear layer.
+
+    Attributes:
+        weight: float32 [in, out].
+        bias: float32 [out].
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    @classmethod
+    def of(cls, layers: Sequence[Any], *, first: float = 1.0) -> Line:
+        """Linear layers over one input as one, their outputs side by side, those of the first one times ``first``."""
+        weights = [weight_of(layer) for layer in layers]
+        biases = [None if layer.bias is None else layer.bias.detach() for layer in layers]
+        if first != 1.0:
+            weights[0] = weights[0] * first
+            biases[0] = None if biases[0] is None else biases[0] * first
+        given = [bias for bias in biases if bias is not None]
+        if given and len(given) < len(biases):
+            raise UnlikeError("some of joint layers have a bias")
+        if len(layers) == 1:
+            return cls(weights[0], biases[0])
+        return cls(torch.cat(weights, dim=1), torch.cat(given) if given else None)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.mm(x, self.weight) if self.bias is None else torch.addmm(self.bias, x, self.weight)
+
+    def onto(self, x: Tensor, rest: Tensor) -> Tensor:
+        """What it makes of ``x``, and ``rest`` beside it."""
+        if self.bias is None:
+            return torch.addmm(rest, x, self.weight)
+        return torch.addmm(self.bias, x, self.weight).add_(rest)
+
+
+class Norm(NamedTuple):
+    """Layer normalization; without the mean and a bias where ``bias`` is None (Zhang and Sennrich 2019)."""
+
+    weight: Tensor
+    bias: Tensor | None
+    eps: float
+
+    @classmethod
+    def of(cls, layer: Any) -> Norm:
+        if isinstance(layer, nn.LayerNorm) and layer.bias is not None:
+            return cls(layer.weight.detach(), layer.bias.detach(), layer.eps)
+        if type(layer).__name__ == "T5LayerNorm":
+            return cls(layer.weight.detach(), None, layer.variance_epsilon)
+        raise UnlikeError(f"a normalization by {type(layer).__name__}")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.bias is not None:
+            return torch.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True).add_(self.eps)) * self.weight
+
+
+class Cross(NamedTuple):
+    """Attention to the source: its normalization, queries, keys and values side by side, and output."""
+
+    norm: Norm
+    q: Line
+    kv: Line
+    out: Line
+
+
+class Layer(NamedTuple):
+    """A layer: attention to what was written, to the source where there is one, and the feed-forward part."""
+
+    norm: Norm
+    qkv: Line
+    out: Line
+    cross: Cross | None
+    wide_norm: Norm
+    wide: Line
+    gate: Line | None
+    narrow: Line
+
+
+@dataclass(frozen=True)
+class Net:
+    """A decoder or an encoder. Queries come out of their layers divided as attention wants them.
+
+    Attributes:
+        layers: Its layers, first to last.
+        heads: Attention heads.
+        before: Whether parts normalize what they read (pre-norm), not what they give.
+        act: The activation, in place.
+        tokens: Embeddings, float32 [vocabulary, width].
+        scale: What they are multiplied by.
+        positions: Embeddings of places, float32 [places, width]; None where there are none.
+        first: Normalization of embeddings.
+        last: Of the last layer's states.
+        distances: What attention adds for places that are so far apart. Given ``n``: of a decoder for a query at place
+            n - 1 and keys 0 to n - 1, float32 [heads, n]; of an encoder for all n and n, float32 [heads, n, n].
+    """
+
+    layers: tuple[Layer, ...]
+    heads: int
+    before: bool
+    act: Callable[[Tensor], Tensor]
+    tokens: Tensor
+    positions: Tensor | None
+    scale: float = 1.0
+    first: Norm | None = None
+    last: Norm | None = None
+    distances: Callable[[int], Tensor] | None = None
+
+    @property
+    def size(self) -> int:
+        """Numbers of a head."""
+        return self.layers[0].out.weight.shape[0] // self.heads
+
+    def embed(self, tokens: Tensor, places: int | Tensor) -> Tensor:
+        """States [rows, width] of tokens [rows] that stand at places [rows], or all at one."""
+        x = torch.embedding(self.tokens, tokens)
+        if self.scale != 1.0:
+            x = x * self.scale
+        if self.positions is not None:
+            x = x + self.positions[places]
+        return x if self.first is None else self.first(x)
+
+    def run(
+        self, x: Tensor, *, own: Callable[[int, Tensor], Tensor], source: Callable[[int, Tensor], Tensor]
+    ) -> Tensor:
+        """Last states [tokens, width] of embedded tokens.
+
+        Args:
+            own: What a layer's attention to what was written makes of queries, keys and values [tokens, 3 heads size].
+            source: What its attention to the source makes of queries [tokens, heads size].
+        """
+        before = self.before
+        for i, layer in enumerate(self.layers):
+            x = layer.out.onto(own(i, layer.qkv(layer.norm(x) if before else x)), x)
+            x = x if before else layer.norm(x)
+            cross = layer.cross
+            if cross is not None:
+                x = cross.out.onto(source(i, cross.q(cross.norm(x) if before else x)), x)
+                x = x if before else cross.norm(x)
+            h = layer.wide_norm(x) if before else x
+            wide = self.act(layer.wide(h))
+            if layer.gate is not None:
+                wide = wide.mul_(layer.gate(h))
+            x = layer.narrow.onto(wide, x)
+            x = x if before else layer.wide_norm(x)
+        return x if self.last is None else self.last(x)
+
+
+def weight_of(layer: Any) -> Tensor:
+    """The weight, float32 [in, out] on the CPU, of a linear layer that is nothing else.
+
+    Raises:
+        UnlikeError: It is something else.
+    """
+    if type(layer) not in (nn.Linear, Conv1D):
+        raise UnlikeError(f"a layer {type(layer).__name__}")
+    weight: Tensor = layer.weight.detach()
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+        raise UnlikeError(f"weights in {weight.dtype} on {weight.device}")
+    return weight.t() if type(layer) is nn.Linear else weight
+
+
+def wide_of(layer: Any) -> Line:
+    """A layer that gives more than it takes: one row times weights in the order in which they are added up takes less
+    time, so they are copied where they are few."""
+    line = Line.of([layer])
+    return Line(line.weight.contiguous(), line.bias) if line.weight.nbytes <= WIDE_BYTES else line
+
+
+class Head:
+    """Gives the scores of last states.
+
+    Where the weights are few, they are copied into the orders in which one row and in which several rows are multiplied
+    soonest.
+
+    Args:
+        layer: The linear layer.
+        bias: float32 [vocabulary], added to the scores.
+        scale: What states are multiplied by before.
+    """
+
+    def __init__(self, layer: Any, *, bias: Tensor | None = None, scale: float = 1.0) -> None:
+        weight = weight_of(layer)
+        self._scale = scale
+        self.vocabulary = weight.shape[1]
+        self._bias = bias if bias is not None and bool(bias.any()) else None
+        few = weight.nbytes <= HEAD_BYTES
+        self._one = Line(weight.contiguous() if few else weight, self._bias)
+        self._packed: Tensor | None = None
+        if few and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), PACKED_ROWS)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Logits [rows, vocabulary] of states [rows, width]."""
+        if self._scale != 1.0:
+            x = x * self._scale
+        if self._packed is None or len(x) < 2:
+            return self._one(x)
+        scores: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
+        return scores
+
+
+class Parts(NamedTuple):
+    """What a quick writer is made of: its decoder, what scores the decoder's states, and what reads sources, None where
+    prompts are continued."""
+
+    decoder: Net
+    head: Head
+    encoder: Net | None
+
+
+def act_of(name: str) -> Callable[[Tensor], Tensor]:
+    """The activation that a configuration names.
+
+    Raises:
+        UnlikeError: There is none of that name here.
+    """
+    if name not in ACTIVATIONS:
+        raise UnlikeError(f"the activation {name!r}")
+    return ACTIVATIONS[name]
