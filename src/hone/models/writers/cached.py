@@ -1,4 +1,7 @@
-"""Writers over transformers' own models and caches: any model that generates there, at that speed."""
+"""Writers over transformers' own models and caches: any model that generates there, at that speed.
+
+What they are given and what they give is on the CPU, where searches choose; in between it is where the model is.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,9 @@ class CausalState:
 
     def take(self, index: Tensor) -> None:
         self.cache.reorder_cache(index)
-        self.mask, self.lengths = self.mask[index], self.lengths[index]
         self.hidden = None if self.hidden is None else self.hidden[index]
+        index = index.to(self.mask.device)
+        self.mask, self.lengths = self.mask[index], self.lengths[index]
 
     def join(self, other: CausalState) -> None:
         places = max(int(self.lengths.max()), int(other.lengths.max()))
@@ -87,6 +91,7 @@ class CausalWriter:
     @torch.inference_mode()
     def begin(self, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False) -> tuple[CausalState, Tensor]:
         cache = DynamicCache() if self.pads else DynamicCache(config=self.model.config)
+        input_ids, attention_mask = input_ids.to(self.model.device), attention_mask.to(self.model.device)
         last = attention_mask.sum(dim=1) - 1
         kept, at = torch.unique(last, return_inverse=True) if self._keeps else (None, last)
         found = self.model(
@@ -98,14 +103,14 @@ class CausalWriter:
             output_hidden_states=hidden,
             **({} if kept is None else {"logits_to_keep": kept}),
         )
-        state = CausalState(cache, attention_mask, found.hidden_states[-1] if hidden else None)
-        return state, found.logits[torch.arange(len(at), device=at.device), at].float()
+        state = CausalState(cache, attention_mask, found.hidden_states[-1].cpu() if hidden else None)
+        return state, found.logits[torch.arange(len(at), device=at.device), at].float().cpu()
 
     @torch.inference_mode()
     def step(self, state: CausalState, tokens: Tensor) -> Tensor:
         state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
         found = self.model(
-            input_ids=tokens[:, None],
+            input_ids=tokens[:, None].to(self.model.device),
             attention_mask=state.mask,
             position_ids=state.lengths[:, None],
             past_key_values=state.cache,
@@ -113,8 +118,8 @@ class CausalWriter:
             output_hidden_states=state.shows,
         )
         state.lengths = state.lengths + 1
-        state.hidden = found.hidden_states[-1] if state.shows else None
-        scores: Tensor = found.logits[:, -1].float()
+        state.hidden = found.hidden_states[-1].cpu() if state.shows else None
+        scores: Tensor = found.logits[:, -1].float().cpu()
         return scores
 
 
@@ -139,9 +144,10 @@ class SourceState:
 
     def take(self, index: Tensor) -> None:
         self.cache.reorder_cache(index)
+        self.hidden = None if self.hidden is None else self.hidden[index]
+        index = index.to(self.mask.device)
         self.encoded.last_hidden_state = self.encoded.last_hidden_state[index]
         self.mask = self.mask[index]
-        self.hidden = None if self.hidden is None else self.hidden[index]
 
     def join(self, other: SourceState) -> None:
         raise TypeError("rows of this writer cannot be joined: they are all at one place")
@@ -176,6 +182,7 @@ class SourceWriter:
 
     @torch.inference_mode()
     def begin(self, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False) -> tuple[SourceState, Tensor]:
+        input_ids, attention_mask = input_ids.to(self.model.device), attention_mask.to(self.model.device)
         encoded = self.model.get_encoder()(input_ids=input_ids, attention_mask=attention_mask, return_dict=True)
         state = SourceState(EncoderDecoderCache(DynamicCache(), DynamicCache()), encoded, attention_mask)
         return state, self._read(state, torch.full_like(input_ids[:, 0], self._start), hidden=hidden)
@@ -188,11 +195,11 @@ class SourceWriter:
         found = self.model(
             encoder_outputs=state.encoded,
             attention_mask=state.mask,
-            decoder_input_ids=tokens[:, None],
+            decoder_input_ids=tokens[:, None].to(self.model.device),
             past_key_values=state.cache,
             use_cache=True,
             output_hidden_states=hidden,
         )
-        state.hidden = found.decoder_hidden_states[-1] if hidden else None
-        scores: Tensor = found.logits[:, -1].float()
+        state.hidden = found.decoder_hidden_states[-1].cpu() if hidden else None
+        scores: Tensor = found.logits[:, -1].float().cpu()
         return scores

@@ -60,13 +60,16 @@ class RecurrentWriter:
     def begin(
         self, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False
     ) -> tuple[RecurrentState, Tensor]:
-        source = self.model.read(input_ids, attention_mask)
+        device = self.model.lm_head.weight.device
+        source = self.model.read(input_ids.to(device), attention_mask.to(device))
         state = RecurrentState(source, self.model.begin(source), shows=hidden)
         return state, self.step(state, torch.full_like(input_ids[:, 0], self.model.config.decoder_start_token_id))
 
     @torch.inference_mode()
     def step(self, state: RecurrentState, tokens: Tensor) -> Tensor:
-        outputs, state.carried = self.model.write(tokens[:, None], state.source, state.carried)
-        state.hidden = outputs if state.shows else None
-        scores: Tensor = self.model.lm_head(outputs[:, 0]).float()
+        outputs, state.carried = self.model.write(
+            tokens[:, None].to(state.source.real.device), state.source, state.carried
+        )
+        state.hidden = outputs.cpu() if state.shows else None
+        scores: Tensor = self.model.lm_head(outputs[:, 0]).float().cpu()
         return scores

@@ -52,7 +52,8 @@ class Hunt:
     Attributes:
         key: Which prompt it is.
         limit: Most tokens of a text.
-        beams: Beginnings to go on with, best first.
+        beams: Beginnings to go on with, one a row.
+        best: The greatest of their chances.
         whole: Texts that have ended, best first; at most as many as beams.
         count: Tokens of each beginning.
     """
@@ -60,6 +61,7 @@ class Hunt:
     key: int
     limit: int
     beams: list[Beam]
+    best: float = 0.0
     whole: list[Whole] = field(default_factory=list)
     count: int = 0
 
@@ -95,8 +97,8 @@ class BeamSearch:
     def advance(self, state: Any, logits: Tensor) -> tuple[Tensor, dict[int, list[Written]]]:
         found = {}
         going = []
-        for hunt, candidates in zip(self.rows, self._candidates(logits), strict=True):
-            self._sift(hunt, candidates)
+        for at, (hunt, candidates) in enumerate(zip(self.rows, self._candidates(logits), strict=True)):
+            self._sift(hunt, candidates, first=at * self.each)
             if self._is_over(hunt):
                 found[hunt.key] = self._best(hunt)
             else:
@@ -122,8 +124,9 @@ class BeamSearch:
             alone = None if raw is None else raw[at].tolist()
             yield _longer(hunt.beams, best[at].tolist(), places[at].tolist(), alone, size=size, first=at * self.each)
 
-    def _sift(self, hunt: Hunt, candidates: Iterator[Beam]) -> None:
-        """Go on with the best of the candidates that have not ended, and keep what has, if it is among the best."""
+    def _sift(self, hunt: Hunt, candidates: Iterator[Beam], *, first: int) -> None:
+        """Go on with the best of the candidates that have not ended, and keep what has, if it is among the best; the
+        prompt's rows begin at ``first``."""
         hunt.count += 1
         whole, going = [], []
         power = hunt.count**self._settings.length_penalty
@@ -139,7 +142,8 @@ class BeamSearch:
             hunt.whole = sorted([*hunt.whole, *whole], key=lambda text: -text.score)[: self.each]
         if going:  # fewer than there were where stop strings end many: the first stands in, and counts once
             going += [going[0]._replace(chance=NEVER)] * (self.each - len(going))
-        hunt.beams = going[: self.each]
+        hunt.best = going[0].chance if going else NEVER
+        hunt.beams = _settled(going, first=first)
 
     def _ended(self, hunt: Hunt, beam: Beam) -> Ended | None:
         if not self._settings.stop_strings:  # without them the last token tells
@@ -151,13 +155,13 @@ class BeamSearch:
     def _is_over(self, hunt: Hunt) -> bool:
         """Whether no beginning is left, or none that is likely to lead to a better text than there is."""
         settings = self._settings
-        if not hunt.beams or hunt.beams[0].chance == NEVER:
+        if hunt.best == NEVER:
             return True
         if len(hunt.whole) < self.each:
             return False
         longest = settings.early_stopping == "never" and settings.length_penalty > 0
         count = hunt.limit if longest else hunt.count
-        hoped = hunt.beams[0].chance / count**settings.length_penalty
+        hoped = hunt.best / count**settings.length_penalty
         return settings.early_stopping is True or hoped <= hunt.whole[-1].score
 
     def _best(self, hunt: Hunt) -> list[Written]:
@@ -183,6 +187,19 @@ def _longer(
         before = beams[beam]
         own = chance if alone is None else before.own + alone[i]
         yield Beam(chance, own, (before.node, token), first + beam)
+
+
+def _settled(beams: Sequence[Beam], *, first: int) -> list[Beam]:
+    """Beams in such an order that as many as can be stay in the row that they go on from, for others are moved."""
+    rows: dict[int, Beam] = {}
+    moved = []
+    for beam in beams:
+        if beam.row in rows:
+            moved.append(beam)
+        else:
+            rows[beam.row] = beam
+    free = iter(moved)
+    return [rows[row] if row in rows else next(free) for row in range(first, first + len(beams))]
 
 
 def ids_of(beam: Beam) -> list[int]:

