@@ -60,3 +60,13 @@ def test_bad_words_are_those_of_transformers(model: Any) -> None:
     expected = [theirs(model, prompt, max_new_tokens=8, bad_words_ids=bad)[0][0] for prompt in prompts]
     assert [list(texts[0].ids) for texts in found] == expected
     assert [texts[0].ids for texts in plain] != [texts[0].ids for texts in found]
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_model_that_sees_a_window_begins_with_prompts_of_one_length_alone(beams: int) -> None:
+    model = model_of("mistral")
+    prompts = prompts_of(6, seed=8)
+    settings = DecodingSettings(max_new_tokens=14, num_beams=beams)
+    found = generate(writer_of(model), prompts, settings, vocabulary=VOCABULARY)
+    expected = [theirs(model, prompt, max_new_tokens=14, num_beams=beams)[0][0] for prompt in prompts]
+    assert [list(texts[0].ids) for texts in found] == expected

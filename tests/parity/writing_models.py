@@ -15,10 +15,10 @@ ENDS = {"eos_token_id": EOS, "pad_token_id": PAD, "bos_token_id": 0}
 
 
 def model_of(family: str) -> Any:
-    """A model of one of ``FAMILIES`` or ``KIN``."""
+    """A model of one of ``FAMILIES``, ``KIN`` or ``WINDOWED``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        model = (FAMILIES | KIN)[family]().eval()
+        model = (FAMILIES | KIN | WINDOWED)[family]().eval()
         model.lm_head = torch.nn.Linear(32, VOCABULARY, bias=False)  # with their embeddings, tokens would repeat
         for name, weight in model.named_parameters():
             if weight.ndim == 2:
@@ -64,6 +64,14 @@ def _t5(gated: bool = False) -> Any:
     return transformers.T5ForConditionalGeneration(config)
 
 
+def _mistral() -> Any:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = transformers.MistralConfig(
+        vocab_size=VOCABULARY, intermediate_size=64, max_position_embeddings=70, sliding_window=5, **sizes, **ENDS
+    )
+    return transformers.MistralForCausalLM(config)
+
+
 FAMILIES = {"gpt2": _gpt2, "llama": _llama, "bart": _bart, "t5": _t5}
 KIN = {
     "mbart": partial(_bart, "MBart"),
@@ -71,6 +79,7 @@ KIN = {
     "pegasus": partial(_bart, "Pegasus"),
     "gated t5": partial(_t5, True),
 }  # laid out as one of the families
+WINDOWED = {"mistral": _mistral}
 
 
 def prompts_of(count: int, *, seed: int = 0, longest: int = 12) -> list[list[int]]:

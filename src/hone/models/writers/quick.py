@@ -32,15 +32,15 @@ class QuickWriter:
         if self._encoder is None:
             return self._continue(input_ids, attention_mask, hidden=hidden)
         net, (rows, tokens) = self._net, input_ids.shape
-        real = attention_mask.bool()
-        flat = encoded(self._encoder, input_ids, real)
+        padding = Padding(attention_mask)
+        flat = encoded(self._encoder, input_ids, padding)
         kept = flat.new_zeros((len(net.layers), 2, rows, net.heads, tokens, net.size))
         for layer, own in zip(net.layers, kept, strict=True):
             assert layer.cross is not None  # of every layer, where there is an encoder
-            pairs = spread(layer.cross.kv(flat), real).view(rows, tokens, 2, net.heads, net.size)
+            pairs = padding.spread(layer.cross.kv(flat)).view(rows, tokens, 2, net.heads, net.size)
             own.copy_(pairs.permute(2, 0, 3, 1, 4))
         room = flat.new_zeros((len(net.layers), 2, rows, net.heads, GROWN, net.size))
-        state = Memory(room, torch.zeros(rows, dtype=torch.long), source=Source(kept, real), hidden=None)
+        state = Memory(room, torch.zeros(rows, dtype=torch.long), source=Source(kept, padding.real), hidden=None)
         state.shows = hidden
         return state, self._read(state, torch.full_like(input_ids[:, 0], self.start or 0))
 
@@ -87,61 +87,85 @@ class QuickWriter:
         return None if bias is None else bias.expand(len(state), heads, count).reshape(-1, 1, count)
 
     def _of_distances(self, state: Memory) -> Tensor:
+        """What attention adds for how far places are apart, float32 [rows or 1, heads, places]."""
         assert self._net.distances is not None
-        count = state.used + 1
-        if self._distances.shape[-1] < count:
-            self._distances = self._net.distances(2 * count + GROWN)
-        last = self._distances.shape[1] - 1  # the place that looks, in the table
+        count, table = state.used + 1, self._distances
+        if table.shape[-1] < count:  # kept for later steps; another thread may replace it meanwhile
+            table = self._distances = self._net.distances(2 * count + GROWN)
+        last = table.shape[1] - 1  # the place that looks, in the table
         if state.even:
-            return self._distances[None, :, last - state.used :]
+            return table[None, :, last - state.used :]
         at = last - state.places[:, None] + torch.arange(count)
-        return self._distances[:, at.clamp(max=last)].transpose(0, 1)
+        return table[:, at.clamp(max=last)].transpose(0, 1)
 
     def _continue(self, input_ids: Tensor, mask: Tensor, *, hidden: bool) -> tuple[Memory, Tensor]:
         """Read prompts of many tokens. Padding stands after a row's tokens, which do not look ahead."""
         net, (rows, tokens) = self._net, input_ids.shape
-        heads, size = net.heads, net.size
-        kept = torch.zeros((len(net.layers), 2, rows, heads, tokens + GROWN, size))
+        kept = torch.zeros((len(net.layers), 2, rows, net.heads, tokens + GROWN, net.size))
+        padding = Padding(mask)
 
         def own(layer: int, qkv: Tensor) -> Tensor:
-            parts = qkv.view(rows, tokens, 3, heads, size).permute(2, 0, 3, 1, 4)  # [3, rows, heads, tokens, size]
+            parts = padding.spread(qkv).view(rows, tokens, 3, net.heads, net.size).permute(2, 0, 3, 1, 4)
             kept[layer, ..., :tokens, :] = parts[1:]
             q, k, v = parts.unbind()
             context = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
-            return context.transpose(1, 2).reshape(rows * tokens, -1)
+            return padding.flat(context.transpose(1, 2).flatten(2))
 
-        places = torch.arange(tokens).repeat(rows)
-        x = net.run(net.embed(input_ids.flatten(), places), own=own, source=_nothing).view(rows, tokens, -1)
+        x = net.run(net.embed(padding.flat(input_ids), padding.places), own=own, source=_nothing)
         lengths = mask.sum(dim=1)
-        state = Memory(kept, lengths, source=None, hidden=x if hidden else None)
-        return state, self._head(x[torch.arange(rows), lengths - 1])
+        state = Memory(kept, lengths, source=None, hidden=padding.spread(x) if hidden else None)
+        return state, self._head(x[lengths.cumsum(dim=0) - 1])
 
 
-def encoded(net: Net, input_ids: Tensor, real: Tensor) -> Tensor:
-    """Last states of an encoder, float32 [tokens that are real, width], of rows [rows, tokens]; padding is computed in
-    attention alone."""
+class Padding:
+    """Where rows that are padded on the right have tokens; all but attention is computed of these alone.
+
+    Args:
+        mask: int64 [rows, tokens].
+
+    Attributes:
+        real: bool [rows, tokens].
+        places: int64 [tokens that are real], where each stands in its row.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        self.real = mask.bool()
+        self._every = bool(self.real.all())
+        self.places = self.flat(torch.arange(mask.shape[1]).expand(mask.shape))
+
+    def flat(self, whole: Tensor) -> Tensor:
+        """The real tokens of ``whole`` [rows, tokens, ...], [tokens that are real, ...]."""
+        return whole.flatten(0, 1) if self._every else whole[self.real]
+
+    def spread(self, flat: Tensor) -> Tensor:
+        """``flat`` [tokens that are real, n] as [rows, tokens, n], zeros elsewhere."""
+        if self._every:
+            return flat.view(*self.real.shape, -1)
+        whole = flat.new_zeros((*self.real.shape, flat.shape[1]))
+        whole[self.real] = flat
+        return whole
+
+    def bias(self) -> Tensor | None:
+        """What attention adds for padding, float32 [rows, 1, 1, tokens]; None where there is none."""
+        unseen = ~self.real[:, None, None]
+        return None if self._every else torch.zeros(unseen.shape).masked_fill_(unseen, float("-inf"))
+
+
+def encoded(net: Net, input_ids: Tensor, padding: Padding) -> Tensor:
+    """Last states of an encoder, float32 [tokens that are real, width], of rows [rows, tokens]."""
     rows, tokens = input_ids.shape
-    every = bool(real.all())
-    bias = None if every else torch.zeros((rows, 1, 1, tokens)).masked_fill_(~real[:, None, None], float("-inf"))
+    bias = padding.bias()
     if net.distances is not None:
         near = net.distances(tokens)[None]  # [1, heads, tokens, tokens]
         bias = near if bias is None else near + bias
 
     def own(layer: int, qkv: Tensor) -> Tensor:
-        parts = spread(qkv, real).view(rows, tokens, 3, net.heads, net.size)
+        parts = padding.spread(qkv).view(rows, tokens, 3, net.heads, net.size)
         q, k, v = parts.permute(2, 0, 3, 1, 4).unbind()
-        context = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0).transpose(1, 2).flatten(2)
-        return context.flatten(0, 1) if every else context[real]
+        context = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
+        return padding.flat(context.transpose(1, 2).flatten(2))
 
-    places = torch.arange(tokens).expand(rows, -1)[real]
-    return net.run(net.embed(input_ids[real], places), own=own, source=_nothing)
-
-
-def spread(flat: Tensor, real: Tensor) -> Tensor:
-    """``flat`` [tokens that are real, n] as [rows, tokens, n] with zeros elsewhere."""
-    whole = flat.new_zeros((*real.shape, flat.shape[1]))
-    whole[real] = flat
-    return whole
+    return net.run(net.embed(padding.flat(input_ids), padding.places), own=own, source=_nothing)
 
 
 def _attend(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
