@@ -151,3 +151,55 @@ def test_a_base_that_reads_does_not_write(
     code, _, said = command("run", file, "--out", tmp_path / "out")
     assert code == 2
     assert "encoder-decoder" in said
+
+
+def test_an_adapter_merges_into_what_it_was_tuned_on(
+    made: dict[str, Any], tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    values = recipe(tmp_path, "translation", rows("translation"), method="lora", num_train_epochs=1, eval_strategy="no",
+                    eval_steps=None)  # fmt: skip
+    del values["data"]["validation"]
+    values["data"]["validation"] = "none"
+    tuned = hone.run({**values, "base": str(made["translation"].bundle.path)}, out=tmp_path / "lora")
+    code, out, err = command("merge", tuned.bundle.path, "--out", tmp_path / "merged", "--json")
+    assert code == 0, err
+    told = {measure["name"]: measure["value"] for measure in json.loads(out)["measures"]}
+    assert told["max_logit_difference"] < 1e-4
+    answers = [load(path).predict([{"source": "one dog"}])[0] for path in (tuned.bundle.path, tmp_path / "merged")]
+    assert answers[0]["text"] == answers[1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"method": "head"}, "nothing would learn"), ({"class_weights": "balanced"}, "takes no weights of labels")],
+)
+def test_what_teaches_nothing_is_refused(
+    settings: dict[str, Any], said: str, made: dict[str, Any], tmp_path: Path,
+    command: Callable[..., tuple[object, str, str]],
+) -> None:  # fmt: skip
+    values = recipe(tmp_path, "translation", rows("translation"), **settings)
+    file = tmp_path / "recipe.yaml"
+    file.write_text(json.dumps({**values, "base": str(made["translation"].bundle.path)}), encoding="utf-8")
+    code, _, err = command("run", file, "--out", tmp_path / "out")
+    assert code == 2
+    assert said in err
+
+
+def test_compressing_it_is_refused(
+    made: dict[str, Any], tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    data = write(tmp_path / "rows.jsonl", rows("translation"))
+    bundle = made["translation"].bundle.path
+    code, _, err = command("compress", bundle, data, "--validation", data, "--method", "int8", "--out", tmp_path / "c")
+    assert code == 2
+    assert "not compressed yet" in err
+
+
+def test_a_line_of_plain_text_is_a_source(
+    made: dict[str, Any], tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    lines = tmp_path / "lines.txt"
+    lines.write_text("one dog\ncat runs\n", encoding="utf-8")
+    code, out, _ = command("predict", made["translation"].bundle.path, lines)
+    assert code == 0
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["eins Hund", "Katze rennt"]

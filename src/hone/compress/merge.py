@@ -26,7 +26,7 @@ from hone.predict.formats import ADAPTERS
 from hone.predict.predictor import Predictor, open_bundle, open_model, weights_format
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
-from hone.tasks.protocol import Columns, Task
+from hone.tasks.protocol import Columns, Task, Writing
 from hone.tasks.rows import Rows
 
 MOST_ROWS = 5000  # that the two are compared on
@@ -127,8 +127,12 @@ def furthest(tuned: Predictor, plain: Predictor, compared: Compared) -> float:
     """The largest difference of two logits of the same place, over the same batches; the adapter's model runs module by
     module, so that what is beside a weight and what is worked into one are not computed by the same lines."""
     assert isinstance(tuned.engine, TorchEngine)
-    inputs = {field.name: compared.columns[field.name] for field in tuned.task.inputs if field.name in compared.columns}
-    rows = Rows(tuned.task.encode(inputs, purpose="predict"))
+    task = tuned.task
+    if isinstance(task, Writing):
+        rows = Rows(task.encode(compared.columns, purpose="learn"))
+    else:
+        inputs = {field.name: compared.columns[field.name] for field in task.inputs if field.name in compared.columns}
+        rows = Rows(task.encode(inputs, purpose="predict"))
     apart = 0.0
     for index in budgeted(rows.lengths):
         batch = tuned.task.collate(rows, index)

@@ -12,20 +12,25 @@ from hone.tasks.protocol import Columns, Task
 
 PROBES = 64
 MOST_WORDS = 24
+BEFORE_WORDS = "Ġ▁"  # how vocabularies write the space before a word
 
 
 def probes(task: Task, *, seed: int) -> Columns:
-    """Examples of the task, of random words of the vocabulary, of random lengths; spans are of a word each."""
-    words = sorted(word for word in task.tokenizer.vocabulary() if word.isalpha())
+    """Examples of the task, of random words of the vocabulary, of random lengths; spans are of a word each. Of a task
+    that writes the texts to write are among them, for without any there are no scores."""
+    fields = [*task.inputs, *(target for target in task.targets if target.kind == "written")]
+    words = sorted({word.lstrip(BEFORE_WORDS) for word in task.tokenizer.vocabulary()})
+    words = [word for word in words if word.isalpha()]
     drawn = np.random.default_rng(seed)
     spans = [field.name for field in task.inputs if field.kind == "span"]
-    columns: dict[str, list[Any]] = {field.name: [] for field in task.inputs}
+    most = max(len(spans) + 2, min(MOST_WORDS, task.max_tokens // 6))
+    columns: dict[str, list[Any]] = {field.name: [] for field in fields}
     for _ in range(PROBES):
         chosen = {
-            field.name: [str(word) for word in drawn.choice(words, drawn.integers(len(spans) + 1, MOST_WORDS))]
-            for field in task.inputs
+            field.name: [str(word) for word in drawn.choice(words, drawn.integers(len(spans) + 1, most))]
+            for field in fields
         }
-        for field in task.inputs:
+        for field in fields:
             columns[field.name].append(_value(field, chosen, spans))
     return columns
 

@@ -217,7 +217,11 @@ def find_faults(settings: CompressSettings, inputs: Inputs) -> list[Fault]:
     names = _named(settings.method)
     for name in names:
         METHODS[name].require()
-    if TASKS[inputs.task.name].says != "tokens":
+    says = TASKS[inputs.task.name].says
+    if says == "text":
+        found = f"{settings.method['name']}, and {inputs.task.name} writes; its bundles are not compressed yet"
+        return [Fault("compress.writes", found, "a task that reads", field="method", fix="Serve the bundle as it is.")]
+    if says != "tokens":
         return []
     do = ", ".join(name for name in METHODS if METHODS[name].any_head)
     fix = "Or fine-tune another task on this bundle (base: FOLDER) and compress what comes of it."

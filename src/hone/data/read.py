@@ -122,13 +122,22 @@ def read_stream(
             kind, rows = _stream_rows(stream, stated, shown=shown)
             formats, openers = [kind], [(shown, lambda: rows)]
         for kind, (name, opened) in zip(formats, openers, strict=True):
-            fields, raw = _chosen(opened(), choices, columns)
+            fields, raw = _chosen(_named(kind, opened(), _bare(choices, columns)), choices, columns)
             checker = RowChecker(fields, columns=columns, all_text=kind in ("csv", "tsv"))
             for values, faults, lines in _checked(raw, checker, name):
                 _refuse(faults)
                 if placed is not None:
                     placed(name, lines)
                 yield {field.name: [row[field.name] for row in values] for field in fields}
+
+
+def _bare(choices: Sequence[Sequence[Field]], columns: Mapping[str, str]) -> str:
+    """The column that a line of plain text is: that of the one text of the first of ``choices`` that has one alone."""
+    for fields in choices:
+        needed = [field for field in fields if field.required]
+        if len(needed) == 1 and needed[0].kind == "text":
+            return columns.get(needed[0].name, needed[0].name)
+    return "text"
 
 
 def _stream_rows(stream: IO[Any], stated: str, *, shown: str) -> tuple[str, Raw]:
@@ -147,6 +156,12 @@ def _stream_rows(stream: IO[Any], stated: str, *, shown: str) -> tuple[str, Raw]
     objects = bool(begin) and begin[0].lstrip().startswith("{")
     kind = stated if stated in TEXT_FORMATS else ("jsonl" if objects else "text")
     return kind, TEXT_FORMATS[kind](itertools.chain(begin, lines), shown)
+
+
+def _named(kind: str, rows: Raw, column: str) -> Raw:
+    """Raw rows, those of plain text with their column's name."""
+    for row in rows:
+        yield row if kind != "text" or isinstance(row, Fault) else (row[0], {column: row[1]["text"]})
 
 
 def _chosen(

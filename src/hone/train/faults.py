@@ -77,6 +77,9 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     if method.own_head and _has_transformers_head(inputs):
         found = f"{method.name}, and a task with a head of transformers' own"
         faults.append(Fault("recipe.method-head", found, "a head of hone's, such as pooling: mean", field="method"))
+    if method.name == "head" and TASKS[inputs.task.name].says == "text":
+        found = f"head, and {inputs.task.name}, whose head came with the base: nothing would learn"
+        faults.append(Fault("recipe.method-head", found, "full, bitfit or lora", field="method.name"))
     if inputs.base is None or method.name == "full":
         return faults
     shapes, refused = shapes_of(inputs.base.folder), ""

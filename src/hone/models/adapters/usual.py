@@ -14,6 +14,9 @@ LORA_TARGETS = {
     "layoutlm": QUERIES_AND_VALUES,
     "deberta": ["in_proj"],
     "deberta-v2": ["query_proj", "value_proj"],
+    "bart": ["q_proj", "v_proj"],
+    "t5": ["q", "v"],
+    "mt5": ["q", "v"],
 }
 SCALED = ["key", "value", "output.dense"]
 IA3_TARGETS = {"bert": SCALED, "roberta": SCALED, "xlm-roberta": SCALED, "camembert": SCALED}
