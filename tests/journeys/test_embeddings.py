@@ -80,6 +80,90 @@ def test_each_loss_learns_what_its_rows_teach(case: str, tiny_base: Path, tmp_pa
             assert words <= set(catalog), (language, report.stage)
 
 
+def labels() -> list[dict[str, Any]]:
+    return [
+        {"text": f"the {one} {ending}".strip(), "label": label}
+        for label, words in WORDS.items()
+        for one in words
+        for ending in ENDINGS[:4]
+    ]
+
+
+@pytest.fixture(scope="module")
+def untaught(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one step at no rate to speak of makes of the base."""
+    result = run(tmp_path_factory.mktemp("untaught"), tiny_base, pairs(), {}, max_steps=1, learning_rate=1e-9)
+    return result.bundle.path
+
+
+def told_apart(bundle: Path) -> float:
+    """How much nearer texts of one label are than those of different ones, in cosines."""
+    vectors = np.array([answer["embedding"] for answer in load(bundle).predict([row["text"] for row in labels()])])
+    near = vectors @ vectors.T
+    same = np.array([[one["label"] == other["label"] for other in labels()] for one in labels()])
+    return float(near[same].mean() - near[~same].mean())
+
+
+@pytest.mark.parametrize("more", [{}, {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}])
+def test_labeled_texts_teach_which_belong_together(
+    more: dict[str, Any], untaught: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    rows = [*labels(), {"text": "hello", "label": "greeting"}]
+    result = run(tmp_path, tiny_base, rows, {}, **more)
+    found = {one.name: one.value for one in result.reports["evaluate"].measures}
+    assert (found["recall_at_1"] or 0) >= 0.9
+    assert found["spearman"] is None
+    assert any("1 training texts" in warning for warning in result.reports["finetune"].warnings)
+    assert result.bundle is not None
+    assert told_apart(result.bundle.path) > 0.1 > 2 * told_apart(untaught)
+
+
+def test_labeled_texts_are_inspected(tiny_base: Path, tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", [*labels(), labels()[0], {"text": "hello", "label": "greeting"}])
+    test = write(tmp_path / "test.jsonl", pairs())
+    values = {"version": 1, "task": "sentence-embedding", "base": str(tiny_base), "stages": ["inspect"],
+              "data": {"train": str(train), "test": str(test), "validation": "none"}}  # fmt: skip
+    report = hone.run(values, out=tmp_path / "run").reports["inspect"]
+    assert any("1 training texts are the only ones" in warning for warning in report.warnings)
+    assert report.tables["duplicates"].rows[0][1] == 1
+    assert {row[0] for row in report.tables["label_histogram"].rows} == {*WORDS, "greeting"}
+
+
+def test_a_bundle_of_pairs_is_measured_on_labeled_texts(bundle: Path, tmp_path: Path) -> None:
+    test = write(tmp_path / "test.jsonl", labels())
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(bundle), str(test), "--out", str(tmp_path / "found")])
+    assert ended.value.code == 0
+    report = json.loads((tmp_path / "found" / "reports" / "00-evaluate.json").read_text(encoding="utf-8"))
+    assert {one["name"]: one["value"] for one in report["measures"]}["mrr"] > 0.3
+
+
+@pytest.mark.parametrize(
+    ("task", "field"),
+    [({"loss": "cosent"}, "score"), ({"loss": "triplet"}, "negative"), ({"negatives": "mined"}, "text_b")],
+)
+def test_labeled_texts_do_not_serve_other_losses(
+    task: dict[str, Any], field: str, tiny_base: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(hone.RecipeError) as caught:
+        run(tmp_path, tiny_base, labels(), task)
+    assert [fault.field for fault in caught.value.faults] == [f"stages.0.{field}"]
+
+
+def test_texts_of_one_label_teach_nothing(tiny_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(hone.DataError) as caught:
+        run(tmp_path, tiny_base, labels()[:10], {})
+    assert caught.value.code == "data.one-class"
+
+
+def test_a_row_of_neither_pairs_nor_labels_is_told_what_it_nearly_is(tiny_base: Path, tmp_path: Path) -> None:
+    rows = [{"text": row["text"], "labell": row["label"]} for row in labels()]
+    with pytest.raises(hone.DataError) as caught:
+        run(tmp_path, tiny_base, rows, {})
+    assert {fault.field for fault in caught.value.faults} == {"label"}
+    assert "Did you mean 'labell'?" in str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run(tmp_path_factory.mktemp("embedding"), tiny_base, pairs(), {}, num_train_epochs=2)
@@ -114,12 +198,13 @@ def test_service_and_command_answer_alike(bundle: Path, tmp_path: Path) -> None:
     assert np.allclose([line["embedding"] for line in lines], [one["embedding"] for one in expected], atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [pairs, labels])
 @pytest.mark.parametrize(
     "method", [{"name": "int8"}, {"name": "distill", "layers": 1, "num_train_epochs": 1.0}, {"name": "vocabulary"}],
     ids=lambda method: method["name"],
 )  # fmt: skip
-def test_compression_keeps_what_is_alike_alike(bundle: Path, method: dict[str, Any], tmp_path: Path) -> None:
-    train = write(tmp_path / "train.jsonl", pairs())
+def test_compression_keeps_what_is_alike_alike(rows: Any, bundle: Path, method: dict[str, Any], tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", rows())
     arguments = [f"method.{key}={value}" for key, value in method.items() if key != "name"]
     with pytest.raises(SystemExit) as ended:
         main(

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from hone.data.dataset import Dataset
+from hone.data.fields import Shape
 from hone.models.model import Model, build_model, stack_of
 from hone.models.nets import read_config
 from hone.models.tiny import write_tiny_writer
@@ -39,26 +40,33 @@ WRITERS: dict[str, Literal["bart", "gpt2"]] = {"encoder-decoder": "bart", "decod
 
 @dataclass(frozen=True)
 class Case:
-    """A task with some settings; ``changed`` differs from the defaults."""
+    """A task with some settings, ``changed`` differs from the defaults, on rows of one of its shapes."""
 
     name: str
     changed: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
 
     def __str__(self) -> str:
-        return "-".join([self.name, *(f"{key}={value}" for key, value in self.changed.items())])
+        fields = [f"of {'+'.join(field.name for field in self.shape.fields)}"] if self.number else []
+        return "-".join([self.name, *(f"{key}={value}" for key, value in self.changed.items()), *fields])
 
     @property
     def kind(self) -> Any:
         return TASKS[self.name]
 
+    @property
+    def shape(self) -> Shape:
+        found: Shape = self.kind.shapes()[self.number]
+        return found
+
     def columns(self) -> Columns:
         """Examples with inputs and targets."""
-        return columns_for(self.kind)
+        return columns_for(self.shape)
 
     def inputs(self) -> Columns:
         """The same examples without their targets."""
         given = self.columns()
-        return {wanted.name: given[wanted.name] for wanted in self.kind.inputs}
+        return {wanted.name: given[wanted.name] for wanted in self.shape.inputs}
 
     def task(self, folder: Path) -> Task:
         """The task, with what its settings leave to the data decided."""
@@ -66,7 +74,7 @@ class Case:
         settings = self.kind.settled(
             SETTINGS[self.name].model_validate(self.changed), Dataset.from_columns("train", columns)
         )
-        targets = {wanted.name: columns[wanted.name] for wanted in self.kind.targets}
+        targets = {wanted.name: columns[wanted.name] for wanted in self.shape.targets}
         return make_task(self.name, settings, labels=self.kind.labels_in(targets), folder=self.base(folder))
 
     def base(self, given: Path) -> Path:
@@ -78,10 +86,10 @@ class Case:
         return folder if folder.is_dir() else write_tiny_writer(folder, kind=WRITERS[wanted])
 
 
-def columns_for(kind: Any) -> Columns:
+def columns_for(shape: Shape) -> Columns:
     """Rows over the fields of a task: some words tell the label, or are the tagged ones; no word twice in a row."""
     rng = np.random.default_rng(0)
-    out: dict[str, list[Any]] = {wanted.name: [] for wanted in (*kind.inputs, *kind.targets)}
+    out: dict[str, list[Any]] = {wanted.name: [] for wanted in shape.fields}
     for i in range(ROWS):
         label = sorted(SIGNALS)[i % len(SIGNALS)]
         before, after = np.split(rng.permutation(FILLERS)[: rng.integers(0, 9)], [int(rng.integers(0, 3))])
@@ -107,7 +115,7 @@ def columns_for(kind: Any) -> Columns:
             "negative": " ".join(rng.permutation(FILLERS)[:4]),
             "score": 10.0 + sorted(SIGNALS).index(label),
         }
-        for wanted in (*kind.inputs, *kind.targets):
+        for wanted in shape.fields:
             made["text_b"] = " ".join(words[::-1][:4])
             by_name = wanted.name in made and wanted.kind != "choice"
             out[wanted.name].append(made[wanted.name if by_name else wanted.kind])
@@ -120,9 +128,9 @@ def _nested(words: list[str], place: int, label: str) -> list[dict[str, Any]]:
     return [{**inner, "label": "inner"}, {"start": inner["start"], "end": last["end"], "label": label}]
 
 
-def least_inputs(kind: Any) -> dict[str, Any]:
+def least_inputs(shape: Shape) -> dict[str, Any]:
     """One example's inputs with as little in them as there can be."""
-    fields = {field.name: field.kind for field in kind.inputs}
+    fields = {field.name: field.kind for field in shape.inputs}
     spans = {
         name: {"start": 2 * i, "end": 2 * i + 1} for i, name in enumerate(n for n in fields if fields[n] == "span")
     }
@@ -152,7 +160,7 @@ def _cases() -> Iterator[Case]:
     for name in TASKS:
         settings = SETTINGS[name]
         defaults = settings().model_dump()
-        yield Case(name)
+        yield from (Case(name, number=number) for number in range(len(TASKS[name].shapes())))
         own: dict[str, Any] = {}
         for key, info in settings.model_fields.items():
             for value in _choices(info.annotation):

@@ -24,7 +24,7 @@ from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.table import SETTINGS, TASKS
 
 SMALL = {"hidden": 24, "max_length": 64}
-TEXTS = [" ".join(map(str, text)) for text in columns_for(TASKS["token-classification"])["tokens"]] * 2
+TEXTS = [" ".join(map(str, text)) for text in columns_for(TASKS["token-classification"].shapes()[0])["tokens"]] * 2
 DONE = [name for name in TASKS if TASKS[name].says != "tokens"]  # nets have no head over the vocabulary: refused
 HEADS = {
     "sequence-cls": HeadSpec("sequence-cls", ("a", "b")),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pyarrow as pa
 
 from hone.compress.start import Start
 from hone.core.errors import RecipeError
-from hone.data.fields import required
+from hone.tasks.fields import input_names
 from hone.tasks.rows import Rows
 
 
@@ -24,8 +25,10 @@ def calibration_rows(start: Start, *, most: int) -> Rows:
         )
     index = np.unique(np.linspace(0, begins[-1] - 1, min(most, begins[-1])).astype(np.int64))
     shares = [index[(index >= begin) & (index < end)] - begin for begin, end in itertools.pairwise(begins)]
-    columns = {
-        name: [value for data, rows in zip(sets, shares, strict=True) for value in data.values(name, rows)]
-        for name in required(start.task.inputs)
-    }
-    return Rows(start.task.encode(columns, purpose="predict"))
+    parts = [
+        start.task.encode({name: data.values(name, rows) for name in input_names(start.task, data.columns)},
+                          purpose="predict", start=begin)
+        for data, rows, begin in zip(sets, shares, begins.tolist(), strict=False)
+        if len(rows)
+    ]  # fmt: skip
+    return Rows(pa.Table.from_batches(parts))

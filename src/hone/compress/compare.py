@@ -9,9 +9,9 @@ from hone.bench.examples import Example, examples_of
 from hone.bundle.bundle import Bundle
 from hone.bundle.members import members_of
 from hone.core.measures import Measure
-from hone.data.fields import required
 from hone.metrics.intervals import wilson, with_intervals
 from hone.predict.predictor import Predictor
+from hone.tasks.fields import input_names, inputs_in
 from hone.tasks.protocol import Prediction, Task
 
 RESAMPLES = 1000
@@ -19,8 +19,7 @@ RESAMPLES = 1000
 
 def answers(predictor: Predictor, columns: Mapping[str, Sequence[Any]]) -> list[Prediction]:
     """Predictions for columns that may hold more than the task's inputs."""
-    inputs = {field.name: columns[field.name] for field in predictor.task.inputs if field.name in columns}
-    return predictor.predict_columns(inputs)
+    return predictor.predict_columns(inputs_in(predictor.task, columns))
 
 
 def values(
@@ -47,7 +46,7 @@ def agreement(task: Task, before: Sequence[Prediction], after: Sequence[Predicti
 
 def texts_of(task: Task, columns: Mapping[str, Sequence[Any]], *, most: int) -> list[Example]:
     """The first examples, to time with."""
-    return examples_of({name: columns[name][:most] for name in required(task.inputs)})
+    return examples_of({name: columns[name][:most] for name in input_names(task, columns)})
 
 
 def disk_mb(bundle: Bundle) -> float:

@@ -26,6 +26,7 @@ from hone.predict.formats import ADAPTERS
 from hone.predict.predictor import Predictor, open_bundle, open_model, weights_format
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
+from hone.tasks.fields import inputs_in
 from hone.tasks.protocol import Columns, Task, Writing
 from hone.tasks.rows import Rows
 
@@ -131,8 +132,7 @@ def furthest(tuned: Predictor, plain: Predictor, compared: Compared) -> float:
     if isinstance(task, Writing):
         rows = Rows(task.encode(compared.columns, purpose="learn"))
     else:
-        inputs = {field.name: compared.columns[field.name] for field in task.inputs if field.name in compared.columns}
-        rows = Rows(task.encode(inputs, purpose="predict"))
+        rows = Rows(task.encode(inputs_in(task, compared.columns), purpose="predict"))
     apart = 0.0
     for index in budgeted(rows.lengths):
         batch = tuned.task.collate(rows, index)

@@ -26,6 +26,7 @@ from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
 from hone.tasks.encoded import encoded, encoding_key
+from hone.tasks.fields import shape_of
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.rows import IntArray, Rows
 from hone.train.finetune import run_loop
@@ -151,7 +152,7 @@ def _with_any_target(data: Dataset, task: Task) -> Dataset:
     """``data`` with a target in every row, for the encoding asks for one; the loss never looks at it."""
     columns = dict(data.slice(0, len(data)))
     any_one: dict[Kind, Callable[[Any], Any]] = {
-        "label": lambda _: task.labels[0],
+        "label": lambda _: (*task.labels, "")[0],
         "labels": lambda _: [],
         "score": lambda _: 0.0,
         "answers": lambda _: [],
@@ -159,8 +160,9 @@ def _with_any_target(data: Dataset, task: Task) -> Dataset:
         "choice": lambda _: 0,
         "tags": lambda words: ["O"] * len(words),
     }
-    inputs = columns[task.inputs[0].name]
-    for target in task.targets:
+    shape = shape_of(task, data.columns)
+    inputs = columns[shape.inputs[0].name]
+    for target in shape.targets:
         if target.required:
             columns[target.name] = [any_one[target.kind](value) for value in inputs]
     return Dataset.from_columns("unlabeled", columns)

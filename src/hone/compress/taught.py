@@ -47,6 +47,10 @@ class Taught:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
 
+    def drawing(self, rows: Rows) -> int:
+        """Nothing is drawn: the teacher has said what it says of these very rows."""
+        return 0
+
     def collate(self, rows: Rows, index: IntArray) -> Batch:
         """The task's batch, with ``taught`` float32 [batch, labels] or [batch, words, labels], ``taught_mask`` bool of
         that shape without labels, and ``labeled`` bool [batch]."""

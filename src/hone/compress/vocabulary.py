@@ -25,6 +25,7 @@ from hone.core.errors import RecipeError
 from hone.models.model import save_model
 from hone.models.shapes import FactoredEmbedding
 from hone.models.tokenizer import Tokenizer
+from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Task
 
@@ -77,7 +78,8 @@ def _parts_of(start: Start) -> Iterator[Sequence[Any]]:
     for dataset in start.data.values():
         for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
             columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
-            texts = [field for field in start.task.inputs if field.kind in ("text", "tokens", "texts")]
+            inputs = shape_of(start.task, dataset.columns).inputs
+            texts = [field for field in inputs if field.kind in ("text", "tokens", "texts")]
             yield from (columns[name] for name in dataset.having(texts))
 
 

@@ -133,6 +133,13 @@ def label_counts(dataset: Dataset, target: str) -> Counter[str]:
     return counts
 
 
+def single_labels(dataset: Dataset) -> int:
+    """How many rows are the only ones with their ``label``; 0 where rows have none."""
+    if "label" not in dataset.columns:
+        return 0
+    return sum(count == 1 for count in label_counts(dataset, "label").values())
+
+
 def labels_of(value: Any) -> list[str]:
     """The labels of a target: itself, those of a list, or those of the entities in one; of answers none."""
     if isinstance(value, str | int):

@@ -30,9 +30,22 @@ class Field:
     required: bool = True
 
 
-def telling(inputs: Sequence[Field], targets: Sequence[Field]) -> list[str]:
-    """Names of the fields that tell examples apart: the inputs, and where none has to be there the targets."""
-    return required(inputs) or required(targets)
+@dataclass(frozen=True)
+class Shape:
+    """The fields that the rows of one data set have."""
+
+    inputs: tuple[Field, ...]
+    targets: tuple[Field, ...]
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Inputs, then targets."""
+        return (*self.inputs, *self.targets)
+
+    @property
+    def telling(self) -> list[str]:
+        """Names of the fields that tell examples apart: the inputs, and where none has to be there the targets."""
+        return required(self.inputs) or required(self.targets)
 
 
 def required(fields: Sequence[Field]) -> list[str]:

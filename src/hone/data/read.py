@@ -35,11 +35,12 @@ STDIN = "standard input"
 ARRAY = re.compile(r"""\s*\[\s*($|[{"])""")  # how a JSON array of objects or strings begins
 
 
-def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cache: Path) -> Dataset:
+def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache: Path) -> Dataset:
     """Read, check and store a source.
 
     Args:
-        fields: What every row must have; one that is not required only where the first row has it.
+        choices: What every row must have; one that is not required only where the first row has it. Of several sets
+            the first whose columns the first row has, else the one of which it lacks the fewest.
         name: The split's name.
         base: Folder that relative paths start from.
         cache: Folder that checked rows are kept in, keyed by the files' content.
@@ -47,7 +48,7 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
     Raises:
         DataError: Anything at all is wrong with it; the first 50 faults are named, all are counted.
     """
-    _refuse_unknown(source.columns, fields, shown=source.path)
+    _refuse_unknown(source.columns, itertools.chain(*choices), shown=source.path)
     if source.path.startswith(HUB):
         rows, digest = hub_rows(source.path.removeprefix(HUB), split=name)
         openers: list[tuple[str, Callable[[], Raw]]] = [(source.path, rows)]
@@ -57,9 +58,9 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
         paths = _paths(source, base)
         _refuse([fault for fault in map(_unrepeatable, paths) if fault is not None])
         formats = _formats(paths, source.format)
-        openers = _openers(paths, formats, [fields], source.columns)
+        openers = _openers(paths, formats, choices, source.columns)
         digests = [digest_file(path) for path in paths]
-    fields = _there(openers[0][1], fields, source.columns)
+    fields = _there(openers[0][1], choices, source.columns)
     key = digest_value(
         {
             "version": READING_VERSION,
@@ -78,12 +79,18 @@ def read(source: Source, fields: Sequence[Field], *, name: str, base: Path, cach
     return Dataset(name, table, digest=key, origin=source.path, files=names)
 
 
-def _there(rows: Callable[[], Raw], fields: Sequence[Field], columns: Mapping[str, str]) -> list[Field]:
-    """``fields`` without those that the first whole row does without and no column is named for; what remains every row
-    must have."""
-    if all(field.required for field in fields):
-        return list(fields)
+def _there(rows: Callable[[], Raw], choices: Sequence[Sequence[Field]], columns: Mapping[str, str]) -> list[Field]:
+    """The fields that fit the first whole row, without those that it does without and no column is named for; what
+    remains every row must have."""
+    if len(choices) == 1 and all(field.required for field in choices[0]):
+        return list(choices[0])
     first = next((raw[1] for raw in rows() if not isinstance(raw, Fault)), {})
+
+    def unfit(some: Sequence[Field]) -> tuple[int, int]:
+        names = {field.name for field in some}
+        return len(columns.keys() - names), sum(f.required and columns.get(f.name, f.name) not in first for f in some)
+
+    fields = min(choices, key=unfit)
     return [replace(f, required=True) for f in fields if f.required or f.name in columns or f.name in first]
 
 

@@ -14,7 +14,7 @@ from hone.core.choice import opened
 from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
-from hone.data.fields import Field, telling
+from hone.data.fields import Field
 from hone.inspect.settings import InspectSettings
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
@@ -29,8 +29,9 @@ from hone.models.cost import (
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
+from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Task
+from hone.tasks.protocol import Task, draws
 from hone.tasks.reading import BETWEEN
 from hone.tasks.rows import IntArray, Rows
 from hone.tasks.table import TASKS
@@ -44,7 +45,6 @@ SHOWN = 160  # characters of a text that a finding shows
 def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     """Look at every split; raises only what makes the data unusable (one class, unknown labels)."""
     kind = TASKS[inputs.task.name]
-    fields = telling(kind.inputs, kind.targets)
     tables: dict[str, Grid] = {}
     warn = Warnings(run.language)
     tables["splits"] = Grid(
@@ -53,24 +53,23 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
         names="words",
     )
     train = inputs.data.get("train") or next(iter(inputs.data.values()))
-    for target in kind.targets:
+    targets = shape_of(kind, train.columns).targets
+    fields = {name: shape_of(kind, dataset.columns).telling for name, dataset in inputs.data.items()}
+    for target in targets:
         checks.require_teachable(train, target)
-    labels = kind.labels_in({name: train.distinct(name) for name in train.having(kind.targets)})
+    labels = kind.labels_in({name: train.distinct(name) for name in train.having(targets)})
     settled = kind.settled(inputs.task.settings, train)
     for other in inputs.data.values():
         checks.require_known(kind.known(settled, labels), other)
-    for target in kind.targets:
+    for target in targets:
         tables.update(_spread_of(inputs.data, target))
     _left_out(inputs.data, tables, warn)
-    judged = next((target.name for target in kind.targets if target.kind != "written"), "")  # texts may all be right
+    judged = next((target.name for target in targets if target.kind != "written"), "")  # texts may all be right
     _repeats(inputs.data, fields, judged, tables, warn, settings)
-    _oddities(
-        inputs.data,
-        [field.name for field in (*kind.inputs, *kind.targets) if field.name in fields and field.kind in TEXTS],
-        tables,
-        warn,
-    )
-    for target in kind.targets:
+    _oddities(kind, inputs.data, tables, warn)
+    if kind.says == "direction" and (count := checks.single_labels(train)):
+        warn("single_labels", count=f"{count:,}")
+    for target in targets:
         if target.kind == "tags":
             _illegal(inputs.data, target.name, warn)
     measures: list[Measure] = []
@@ -79,7 +78,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
         rows = {name: encoded(task, dataset, cache=run.cache) for name, dataset in inputs.data.items()}
         measures += _tokens(task, rows, inputs, tables, warn, settings)
         if "finetune" in inputs.plan and "train" in rows:
-            measures += _cost(inputs, rows["train"], tables)
+            measures += _cost(inputs, rows["train"], tables, texts=max(1, draws(task, rows["train"])))
     facts: dict[str, Cell] = {"task": inputs.task.name, "labels": len(labels), "rows": len(train)}
     if inputs.base is not None:
         facts["base"] = inputs.base.name
@@ -162,7 +161,7 @@ def _answers(data: Mapping[str, Dataset], target: str) -> Grid:
 
 def _repeats(
     data: Mapping[str, Dataset],
-    fields: Sequence[str],
+    fields: Mapping[str, Sequence[str]],
     target: str,
     tables: dict[str, Grid],
     warn: Warnings,
@@ -171,12 +170,14 @@ def _repeats(
     """Duplicates within splits, leaks across them, contradictory labels."""
     rows: list[list[Cell]] = []
     for name, dataset in data.items():
-        again = checks.duplicates(dataset, *fields)
+        again = checks.duplicates(dataset, *fields[name])
         rows.append([name, len(again), len(again) / len(dataset), _places(dataset, again)])
     tables["duplicates"] = Grid(columns=["split", "count", "share", "lines"], rows=rows, names="words")
     leaks: list[list[Cell]] = []
     for one, other in itertools.combinations(data, 2):
-        shared = checks.leaking(data[one], data[other], *fields)
+        if fields[one] != fields[other]:
+            continue
+        shared = checks.leaking(data[one], data[other], *fields[one])
         count, places = len(shared), _places(data[other], shared)
         leaks.append([f"{warn.split(one)} → {warn.split(other)}", count, count / len(data[other]), places])
         if count:
@@ -185,12 +186,12 @@ def _repeats(
     found: list[list[Cell]] = []
     total = 0
     for name, dataset in data.items():
-        groups = checks.contradictions(dataset, *fields, target=target)
+        groups = checks.contradictions(dataset, *fields[name], target=target)
         total += len(groups)
         for group in groups[: settings.examples]:
             first = dataset.row(group[0])
             answers = sorted({_short(dataset.row(i)[target]) for i in group})
-            shown = BETWEEN.join(_short(first[field]) for field in fields if not isinstance(first[field], dict))
+            shown = BETWEEN.join(_short(first[field]) for field in fields[name] if not isinstance(first[field], dict))
             found.append([shown, warn.split(name), _places(dataset, group), " | ".join(answers)])
     if total:
         warn("contradictions", count=f"{total:,}")
@@ -214,8 +215,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + " […]"
 
 
-def _oddities(data: Mapping[str, Dataset], fields: Sequence[str], tables: dict[str, Grid], warn: Warnings) -> None:
-    counts = {name: checks.odd_texts(dataset, *fields) for name, dataset in data.items()}
+def _oddities(kind: Any, data: Mapping[str, Dataset], tables: dict[str, Grid], warn: Warnings) -> None:
+    counts = {}
+    for name, dataset in data.items():
+        shape = shape_of(kind, dataset.columns)
+        texts = [field.name for field in shape.fields if field.name in shape.telling and field.kind in TEXTS]
+        counts[name] = checks.odd_texts(dataset, *texts)
     kinds = list(next(iter(counts.values())))
     tables["odd_texts"] = Grid(
         columns=["kind", *counts],
@@ -287,15 +292,16 @@ def _histogram(lengths: Mapping[str, IntArray]) -> Grid:
     return Grid(columns=["tokens", *counts], rows=rows, show="histogram")
 
 
-def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid]) -> list[Measure]:
-    """What the training that the recipe asks for would take here: time, memory, steps."""
+def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts: int) -> list[Measure]:
+    """What the training that the recipe asks for would take here, where ``texts`` are read for each row: time, memory,
+    steps."""
     assert inputs.base is not None
     plan: Any = inputs.plan["finetune"]
     size = size_of(inputs.base.folder)
     per_epoch, steps = plan.steps(rows.lengths)
-    tokens = int(rows.lengths.sum() * (steps / per_epoch))
+    tokens = int(texts * rows.lengths.sum() * (steps / per_epoch))
     longest = int(rows.lengths.max())
-    batch = max(plan.per_device_train_batch_tokens or _heaviest(rows, plan, padded=not size.ours), longest)
+    batch = texts * max(plan.per_device_train_batch_tokens or _heaviest(rows, plan, padded=not size.ours), longest)
     mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
     method, chosen = opened(plan.method, METHODS)
     said = method.frozen(chosen, size.layers)

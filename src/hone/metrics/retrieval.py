@@ -35,6 +35,28 @@ def ranks(
     return out, first
 
 
+def label_ranks(vectors: NDArray[np.floating], labels: IntArray) -> tuple[FloatArray, IntArray]:
+    """Rank, from 1, of the nearest other row of the same label for each row: how many rows of other labels are at least
+    as near by dot product; nan where it is the only one of its label, float64 [rows]. And the nearest row of another
+    label, itself where there is none, int64 [rows].
+
+    Args:
+        vectors: [rows, width].
+        labels: int64 [rows].
+    """
+    out, nearest = np.full(len(vectors), np.nan), np.arange(len(vectors))
+    for at in range(0, len(vectors), QUERIES_AT_ONCE):
+        row = np.arange(at, min(at + QUERIES_AT_ONCE, len(vectors)))
+        near = vectors[row] @ vectors.T  # [part, rows]
+        same = labels[row, None] == labels
+        others = np.where(same, -np.inf, near)
+        same[row - at, row] = False
+        reached = np.where(same, near, -np.inf).max(axis=1)
+        out[row] = np.where(same.any(axis=1), 1 + (others >= reached[:, None]).sum(axis=1), np.nan)
+        nearest[row] = np.where(np.isfinite(others.max(axis=1)), others.argmax(axis=1), row)
+    return out, nearest
+
+
 def recall_at(ranked: NDArray[np.number], k: int) -> float | None:
     """Share of ranks of at most ``k``; None of none."""
     return float(np.mean(ranked <= k)) if len(ranked) else None

@@ -28,8 +28,8 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
         return resolve_base(recipe.base, relative_to=recipe.folder)
     from hone.models.new_base import make_base
 
-    task = TASKS[recipe.task.name]
-    fields = [field for field in (*task.inputs, *task.targets) if field.kind in ("text", "tokens", "texts", "written")]
+    every = itertools.chain.from_iterable(shape.fields for shape in TASKS[recipe.task.name].shapes())
+    fields = [field for field in every if field.kind in ("text", "tokens", "texts", "written")]
     read = {name: dataset for name, dataset in data.items() if name in READ}
     source = digest_value(
         {"fields": [field.name for field in fields], **{name: dataset.digest for name, dataset in read.items()}}
@@ -49,5 +49,5 @@ def _texts(dataset: Dataset, names: Sequence[str]) -> Iterator[str]:
     for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
         columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
         for name in names:
-            for value in columns[name]:
+            for value in columns.get(name, ()):  # those of another shape are not there
                 yield from [value] if isinstance(value, str) else value

@@ -21,7 +21,6 @@ from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked, require_one_writing
 from hone.data.dataset import Dataset
-from hone.data.fields import telling
 from hone.data.read import read
 from hone.data.splits import carve_validation
 from hone.models.base import Base
@@ -32,6 +31,7 @@ from hone.pipeline.stages import STAGES
 from hone.report.catalog import Language
 from hone.report.html import to_html
 from hone.report.report import Report
+from hone.tasks.fields import shape_of
 from hone.tasks.table import TASKS
 
 logger = logging.getLogger("hone.pipeline")
@@ -223,31 +223,34 @@ def _read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Da
     """Every source, read and checked, and the recipe with the labels that count; a missing validation split is carved
     from train, and said."""
     kind = TASKS[recipe.task.name]
-    labeled = (*kind.inputs, *kind.targets)
+    shapes = kind.shapes()
     data: dict[str, Dataset] = {}
     errors: list[DataError] = []
     for name, source in recipe.sources.items():
         if source is not None:
             try:
-                fields = kind.inputs if name == UNLABELED else labeled
-                data[name] = read(source, fields, name=name, base=recipe.folder, cache=default_cache())
+                choices = [shape.inputs if name == UNLABELED else shape.fields for shape in shapes]
+                data[name] = read(source, *choices, name=name, base=recipe.folder, cache=default_cache())
             except DataError as error:
                 errors.append(error)
     if errors:
         raise _together(errors)
-    for target in kind.targets[:1]:
-        require_one_writing(data.values(), target.name)
+    for shape in shapes:
+        for target in shape.targets[:1]:
+            having = (one for one in data.values() if target.name in one.columns)
+            require_one_writing(having, target.name)
     if "train" in data:
-        data["train"] = _dropped(recipe, data, telling(kind.inputs, kind.targets), progress)
+        data["train"] = _dropped(recipe, data, progress)
     recipe, data = with_labels(recipe, data, progress)
     if "train" in data and "validation" not in recipe.sources:
-        stratify = next((target.name for target in kind.targets[:1] if target.kind == "label"), None)
+        shape = shape_of(kind, data["train"].columns)
+        stratify = next((target.name for target in shape.targets[:1] if target.kind == "label"), None)
         data["train"], data["validation"] = carve_validation(
             data["train"],
             share=recipe.options.validation_share,
             seed=recipe.seed,
-            fields=telling(kind.inputs, kind.targets),
-            targets=[field.name for field in kind.targets],
+            fields=shape.telling,
+            targets=[field.name for field in shape.targets],
         )
         how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
         progress.say(
@@ -271,15 +274,16 @@ def _together(errors: Sequence[DataError]) -> DataError:
     )
 
 
-def _dropped(recipe: Recipe, data: Mapping[str, Dataset], inputs: Sequence[str], progress: Progress) -> Dataset:
+def _dropped(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -> Dataset:
     """The training rows without those that ``drop`` names."""
-    train = data["train"]
+    train, kind = data["train"], TASKS[recipe.task.name]
+    inputs = shape_of(kind, train.columns).telling
     gone = np.zeros(len(train), dtype=bool)
     if "duplicates" in recipe.options.drop:
         gone[duplicates(train, *inputs)] = True
     if "leaked" in recipe.options.drop:
         for name, other in data.items():
-            if name != "train":
+            if name != "train" and shape_of(kind, other.columns).telling == inputs:
                 gone[leaked(train, other, *inputs)] = True
     if not gone.any():
         return train

@@ -66,7 +66,7 @@ task:
 task:
   name: sentence-embedding
   pooling: mean                # or cls
-  loss: contrastive            # of pairs alone; or cosine, cosent (with a score), triplet (with a negative)
+  loss: contrastive            # of pairs, or of rows with text and label; or cosine, cosent (with a score), triplet
   negatives: given             # or mined: a hard negative for each pair, found before training
   max_length: 128              # tokens of a text; leave out for the most the base reads
   long_text: truncate          # or refuse

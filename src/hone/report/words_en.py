@@ -261,5 +261,6 @@ WORDS: dict[str, str] = {
     "warn.lost": "Entities of {split} that no row holds whole: {count}. They begin or end within a token, or reach beyond what one window reads; training does not see them, and they cannot be found.",
     "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: its tokenizer does not know {shares} of the tokens. Choose a base that was trained on it.",
     "warn.cut": "Texts cut before the model read them: {cut} of {count}. Raise max_length, or set long_text to window.",
+    "warn.single_labels": "{count} training texts are the only ones with their label: they are told apart from others, and are near none.",
     "warn.left_out": "Left out of {split}, for they are not among the labels that count: {count} labels, which stood there {total} times.",
 }

@@ -258,5 +258,6 @@ WORDS: dict[str, str] = {
     "warn.lost": "{split}中没有任何一行能完整容纳的实体：{count} 个。它们的首尾落在某个 token 之内，或超出一个窗口读取的范围；训练看不到它们，也无法被找出。",
     "warn.unknown": "基座模型 {base} 不认识这种语言：不认识的 token 占 {shares}。请换用在该语言上训练过的基座。",
     "warn.cut": "{count} 条文本中有 {cut} 条在模型读取前被截断。请调大 max_length，或将 long_text 设为 window。",
+    "warn.single_labels": "有 {count} 条训练文本是其标签下唯一的一条：只会学到与其他文本不同，而没有相近的文本可学。",
     "warn.left_out": "{split} 中有 {count} 个标签不在计入之列，共出现 {total} 次，已略去。",
 }

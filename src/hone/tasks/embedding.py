@@ -3,6 +3,9 @@
 A prediction for a ``text`` is ``{"embedding", "truncated"}``: numbers whose squares sum to 1, and whether text was cut
 off. One for a pair, or a pair and a negative, is ``{"similarity", "embeddings", "truncated"}``: the cosine of the
 first two, and the embedding of each. Every text is read by itself; one row has all texts of an example.
+
+It learns from pairs, triplets and scores, or from texts with labels: then a batch is drawn to hold another text of the
+same label for each of its texts.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from torch import Tensor
 from hone.core.errors import RecipeError
 from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
-from hone.data.fields import Field
+from hone.data.fields import Field, Shape
 from hone.metrics import retrieval
 from hone.metrics.regression import pearson, spearman
 from hone.models.heads import HeadSpec, Outputs
@@ -32,6 +35,7 @@ from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import BETWEEN, Reading
 from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of, several_texts
+from hone.tasks.same_label import SameLabel
 from hone.tasks.settings import SentenceEmbeddingSettings
 
 TEXTS = ("text_a", "text_b", "negative")
@@ -56,6 +60,7 @@ class SentenceEmbedding(Form):
     inputs = (Field("text_a", "text"), Field("text_b", "text"), Field("negative", "text", required=False))
     input_choices = ((Field("text", "text"),), inputs[:2])
     targets = (Field("score", "score", required=False),)
+    labeled = Shape((Field("text", "text"),), (Field("label", "label"),))
     says: Says = "direction"
     additive = False
     measure_specs: Mapping[str, MeasureSpec] = {
@@ -77,10 +82,16 @@ class SentenceEmbedding(Form):
             for name in ("text", *TEXTS)
         }
         self.max_tokens = self._readings["text"].max_tokens
+        self._same_label: tuple[Rows, SameLabel] | None = None  # of the rows that batches were last drawn of
         self.head = HeadSpec(f"embedding-{settings.pooling}", labels)
         self.main_measure = {"cosine": "spearman", "cosent": "spearman", "triplet": "triplet_accuracy"}.get(
             settings.loss, "ndcg_at_10"
         )
+
+    @classmethod
+    def shapes(cls) -> tuple[Shape, ...]:
+        """Pairs, or labeled texts."""
+        return (*super().shapes(), cls.labeled)
 
     @classmethod
     def settled(cls, settings: SentenceEmbeddingSettings, train: Dataset) -> SentenceEmbeddingSettings:
@@ -94,10 +105,12 @@ class SentenceEmbedding(Form):
 
     @staticmethod
     def needs(settings: SentenceEmbeddingSettings) -> tuple[str, ...]:
-        """The scores, or the negatives unless they are mined."""
+        """The scores, or the negatives, or the pairs that some are mined for."""
         if settings.loss in ("cosine", "cosent"):
             return ("score",)
-        return ("negative",) if settings.loss == "triplet" and settings.negatives == "given" else ()
+        if settings.negatives == "mined":
+            return ("text_b",)
+        return ("negative",) if settings.loss == "triplet" else ()
 
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
@@ -113,7 +126,8 @@ class SentenceEmbedding(Form):
         return {**self._input_schema, "names": pa.list_(pa.int64()), "score": pa.float64()}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
-        """See `Task.encode`. ``lengths`` are the tokens of each text of a row, ``names`` equal where texts are."""
+        """See `Task.encode`. ``lengths`` are the tokens of each text of a row, ``names`` equal where texts are, or of
+        labeled texts where labels are."""
         fields = ["text"] if "text" in columns else [name for name in TEXTS if name in columns]
         read = [self._readings[name].encode(columns, purpose=purpose, start=start) for name in fields]
         texts = list(zip(*(part["input_ids"] for part in read), strict=True))
@@ -126,8 +140,11 @@ class SentenceEmbedding(Form):
         }
         if purpose == "predict":
             return rows_of(out, self._input_schema)
-        out["names"] = [[_name(text) for text in row] for row in texts]
-        out["score"] = list(columns.get("score", [float("nan")] * len(texts)))
+        if "text" in columns:
+            out["names"] = [[_name(label.encode())] for label in columns["label"]]
+        else:
+            out["names"] = [[_name(np.asarray(text, dtype=np.int32).tobytes()) for text in row] for row in texts]
+        out["score"] = list(columns.get("score", [None] * len(texts)))
         return rows_of(out, self.row_schema)
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:
@@ -138,10 +155,21 @@ class SentenceEmbedding(Form):
             batch["score"] = torch.from_numpy(rows.numbers("score")[index].astype(np.float32))
         return batch
 
+    def drawing(self, rows: Rows) -> int:
+        """Two of labeled texts, which are read by themselves in a row; of others nothing is drawn."""
+        return 2 if len(rows) and len(rows.row("names", 0)) == 1 else 0
+
+    def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
+        """The rows and for each another one of its label, every row once; see `collate`."""
+        if self._same_label is None or self._same_label[0] is not rows:
+            self._same_label = rows, SameLabel(rows.lists("names").of(np.arange(len(rows))))
+        others = self._same_label[1].others(index, rng=rng)
+        return self.collate(rows, np.unique(np.concatenate([index, others])))
+
     def once(self, rows: Rows, index: int) -> Sequence[int]:
-        """The two texts of a pair; a negative may serve several rows."""
+        """The two texts of a pair; a negative may serve several rows, and a label has to."""
         names: list[int] = rows.row("names", index)[:2].tolist()
-        return names
+        return names if len(names) > 1 else ()
 
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         rows = len(batch["texts"])
@@ -190,9 +218,13 @@ class SentenceEmbedding(Form):
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
         """Score, similarity, rank of the pair's second text among all, and how much nearer it is than the negative,
         float64 [examples, 4]; nan for what the data does not tell. Pairs with scores have no ranks: which of them
-        belong together is not said."""
+        belong together is not said. Of labeled texts the rank is that of the nearest other text of the same label among
+        those of other labels, nan where there is no such text."""
         out = np.full((len(predictions), 4), np.nan)
         if not len(predictions):
+            return out
+        if "text" in columns:
+            out[:, 2], _ = _label_ranks(predictions, columns)
             return out
         out[:, 1] = [prediction["similarity"] for prediction in predictions]
         texts = np.array([prediction["embeddings"] for prediction in predictions])  # [examples, 2 or 3, width]
@@ -219,6 +251,8 @@ class SentenceEmbedding(Form):
         }
 
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        if "text" in columns:
+            return _found_labels(predictions, columns)
         if "score" not in columns:
             return _found(predictions, columns)
         tally = self.tally(predictions, columns)
@@ -232,6 +266,9 @@ class SentenceEmbedding(Form):
         return Scored({"similarity_by_score": _by_score(tally)}, off, shown, words, given)
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
+        """Whether the cosines of a pair, or the embeddings of a text, are about the same."""
+        if "embedding" in one:
+            return bool(1 - np.dot(one["embedding"], other["embedding"]) < SAME)
         return bool(abs(one["similarity"] - other["similarity"]) < SAME)
 
 
@@ -242,10 +279,9 @@ def unit(vectors: Vectors) -> Vectors:
     return out
 
 
-def _name(ids: Sequence[int]) -> int:
-    """A number that is the same for the same tokens, and, but for a chance of 2^-64, for no others."""
-    raw = hashlib.blake2b(np.asarray(ids, dtype=np.int32).tobytes(), digest_size=8).digest()
-    return int.from_bytes(raw, "little", signed=True)
+def _name(content: bytes) -> int:
+    """A number that is the same for the same content, and, but for a chance of 2^-64, for no other."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little", signed=True)
 
 
 def _found(predictions: Sequence[Prediction], columns: Columns) -> Scored:
@@ -263,6 +299,23 @@ def _ranks(texts: FloatArray, columns: Columns) -> tuple[IntArray, IntArray]:
     _, first, asks = np.unique(np.array(columns["text_a"], dtype=object), return_index=True, return_inverse=True)
     _, second, own = np.unique(np.array(columns["text_b"], dtype=object), return_index=True, return_inverse=True)
     return retrieval.ranks(texts[first, 0], texts[second, 1], asks=asks.reshape(-1), own=own.reshape(-1))
+
+
+def _found_labels(predictions: Sequence[Prediction], columns: Columns) -> Scored:
+    """Where the nearest text of the same label stands among those of others, and the label of the nearest text."""
+    rank, nearest = _label_ranks(predictions, columns)
+    right = np.nan_to_num(rank, nan=1.0)
+    labels = columns["label"]
+    said = [labels[i] if one == 1 else labels[near] for i, (one, near) in enumerate(zip(right, nearest, strict=True))]
+    ranked = rank[~np.isnan(rank)].astype(np.int64)
+    return Scored({"ranks": _rank_table(ranked)}, 1 - 1 / right, columns["text"], labels, said)
+
+
+def _label_ranks(predictions: Sequence[Prediction], columns: Columns) -> tuple[FloatArray, IntArray]:
+    """Of labeled texts, each looked for with: rank of the nearest other one of its label, and the nearest of others."""
+    _, labels = np.unique(np.array(columns["label"], dtype=object), return_inverse=True)
+    vectors = np.array([prediction["embedding"] for prediction in predictions])
+    return retrieval.label_ranks(vectors, labels.reshape(-1))
 
 
 def _by_score(tally: FloatArray) -> Grid:

@@ -18,14 +18,17 @@ def embedding_loss(texts: Tensor, batch: Mapping[str, Tensor], *, settings: Sent
 
     Args:
         texts: Embeddings of any length, float32 [rows, texts of a row, width].
-        batch: ``names`` int64 [rows * texts of a row], equal for equal texts, and ``score`` float32 [rows].
+        batch: ``names`` int64 [rows * texts of a row], equal for equal texts, or for texts of one label where a row is
+            one text; and ``score`` float32 [rows].
     """
     sizes = [*settings.matryoshka, texts.shape[2]]
     names = batch["names"].view(texts.shape[:2])
     totals = []
     for size in sizes:
         unit = functional.normalize(texts[:, :, :size], dim=2)
-        if settings.loss == "contrastive":
+        if unit.shape[1] == 1:
+            totals.append(supervised(unit[:, 0], names[:, 0], temperature=settings.temperature))
+        elif settings.loss == "contrastive":
             totals.append(contrastive(unit, names, temperature=settings.temperature))
         elif settings.loss == "triplet":
             totals.append(triplet(unit, margin=settings.margin))
@@ -73,3 +76,23 @@ def cosent(unit: Tensor, scores: Tensor, *, temperature: float) -> Tensor:
     apart = cosines[None, :] - cosines[:, None]  # [i, j]
     wrong = apart[scores[:, None] > scores[None, :]]
     return len(unit) * torch.logsumexp(torch.cat([wrong.new_zeros(1), wrong]), dim=0)
+
+
+def supervised(states: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
+    """Supervised contrast (Khosla et al. 2020), summed over the rows that share their label with others: each row's
+    mean over these others ``j`` of ``-log(exp(s_ij) / sum over k != i of exp(s_ik))``, where ``s`` is the cosine by the
+    temperature.
+
+    Args:
+        states: float32 [rows, width].
+        labels: int64 [rows].
+    """
+    if len(labels) == 1:  # a softmax over no others
+        return states.new_zeros(())
+    directions = functional.normalize(states, dim=1)
+    likeness = directions @ directions.T / temperature
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    chances = functional.log_softmax(likeness.masked_fill(itself, -torch.inf), dim=1).masked_fill(itself, 0.0)
+    alike = ((labels[:, None] == labels) & ~itself).to(chances.dtype)
+    counts = alike.sum(1)
+    return -((chances * alike).sum(1) / counts.clamp(min=1.0)).sum()

@@ -154,6 +154,10 @@ class FillMask(Form):
         at = torch.from_numpy(np.stack([text, places.of(index).astype(np.int64)], axis=1))
         return self._masked(ids[again], mask[again], at, counts=counts)
 
+    def drawing(self, rows: Rows) -> int:
+        """One."""
+        return 1
+
     def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
         """The rows with some tokens hidden (Devlin et al. 2019): of those drawn, and at least one of a row, eight in
         ten are masked, one is another token of the vocabulary, and one stays as it is. Entries as `collate`'s."""

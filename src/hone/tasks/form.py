@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hone.data.dataset import Dataset
+from hone.data.fields import Field, Shape
 from hone.models.tokenizer import Tokenizer
 
 
@@ -18,11 +19,19 @@ class Form:
         tokenizer: The base's.
     """
 
+    inputs: tuple[Field, ...]
+    targets: tuple[Field, ...]
+
     def __init__(self, settings: Any, *, labels: tuple[str, ...], tokenizer: Tokenizer) -> None:
         self.settings = settings
         self.labels = labels
         self.tokenizer = tokenizer
         self._ids = {label: i for i, label in enumerate(labels)}
+
+    @classmethod
+    def shapes(cls) -> tuple[Shape, ...]:
+        """One: all its inputs and targets."""
+        return (Shape(cls.inputs, cls.targets),)
 
     @classmethod
     def settled(cls, settings: Any, train: Dataset) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
-from hone.data.fields import Field
+from hone.data.fields import Field, Shape
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Grid
@@ -74,8 +74,8 @@ class Task(Protocol):
             ``number``, for each label one ``place`` among all, a ``direction`` in space for each text of an example,
             which ``spans`` of it have which labels, which ``choice`` of an example is its answer, which ``tokens``
             of the vocabulary stand where some are masked, or token by token a ``text`` that is written.
-        inputs, targets: What examples have. A data set may lack those that are not required, and then has them in no
-            row.
+        inputs, targets: What examples usually have; see `shapes`. A data set may lack those that are not required, and
+            then has them in no row.
     """
 
     name: str
@@ -88,6 +88,11 @@ class Task(Protocol):
     head: HeadSpec
     measure_specs: Mapping[str, MeasureSpec]
     main_measure: str
+
+    @classmethod
+    def shapes(cls) -> Sequence[Shape]:
+        """The sets of fields that the rows of a data set may have, that of `inputs` and `targets` first."""
+        ...
 
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
@@ -195,11 +200,22 @@ class Deciding(Protocol):
 
 @runtime_checkable
 class Drawing(Protocol):
-    """A task whose targets are drawn anew for every step. `Task.collate` gives its rows as they are measured."""
+    """A task whose batches to learn from are drawn anew for every step, its targets or what a row is compared with.
+    `Task.collate` gives its rows as they are measured."""
+
+    def drawing(self, rows: Rows) -> int:
+        """How many rows are read for each of a batch that is drawn of ``rows``; 0 where nothing is: then `Task.collate`
+        serves learning, too."""
+        ...
 
     def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
         """One batch to learn from: the same of the same state of ``rng``."""
         ...
+
+
+def draws(task: object, rows: Rows) -> int:
+    """`Drawing.drawing`; 0 of a task that never draws."""
+    return task.drawing(rows) if isinstance(task, Drawing) else 0
 
 
 @runtime_checkable

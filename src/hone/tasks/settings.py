@@ -187,7 +187,9 @@ class SentenceEmbeddingSettings(TextSettings):
         long_text: What becomes of a text that is longer than a row: cut at its end, or refused with an error.
         pooling: What of the tokens' states stands for a text: their ``mean``, or the first one, ``cls``.
         loss: ``contrastive`` tells each ``text_a`` its own ``text_b`` among those of the whole batch, and among its
-            ``negative`` ones where the rows have them (van den Oord et al. 2018; Henderson et al. 2017); ``triplet``
+            ``negative`` ones where the rows have them (van den Oord et al. 2018; Henderson et al. 2017), and where rows
+            are a ``text`` with a ``label`` draws texts of one label together, those of others apart (Khosla et al.
+            2020); ``triplet``
             keeps ``negative`` a margin farther away than ``text_b`` (Schroff et al. 2015); ``cosine`` brings the cosine
             of two texts to their ``score``; ``cosent`` brings the cosines of all pairs into the order of their scores
             (Su 2022).

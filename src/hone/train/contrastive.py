@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
+from hone.tasks.embedding_losses import supervised
 from hone.tasks.rows import Batch
 from hone.train.probe import probed
 from hone.train.technique import Course, Pass, Technique
@@ -37,25 +36,6 @@ class Contrastive(Technique):
         self._hook.remove()
         states, labels = self._read[0].float(), seen.batch["label"]  # of the first pass, where others were made
         self._read.clear()
-        apart = contrast(states, labels, temperature=self._settings.temperature)
+        apart = supervised(states, labels, temperature=self._settings.temperature)
         weight = self._settings.weight
         return (1 - weight) * loss + weight * apart * seen.loss.weight / len(labels)
-
-
-def contrast(states: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
-    """Summed over the rows that share their label with others, each row's mean over these others ``j`` of
-    ``-log(exp(s_ij) / sum over k != i of exp(s_ik))``, where ``s`` is the cosine by the temperature.
-
-    Args:
-        states: float32 [rows, width].
-        labels: int64 [rows].
-    """
-    if len(labels) == 1:  # a softmax over no others
-        return states.new_zeros(())
-    directions = functional.normalize(states, dim=1)
-    likeness = directions @ directions.T / temperature
-    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    chances = functional.log_softmax(likeness.masked_fill(itself, -torch.inf), dim=1).masked_fill(itself, 0.0)
-    alike = ((labels[:, None] == labels) & ~itself).to(chances.dtype)
-    counts = alike.sum(1)
-    return -((chances * alike).sum(1) / counts.clamp(min=1.0)).sum()

@@ -20,6 +20,7 @@ from hone.models.encoder import FAMILIES
 from hone.models.files import own_file, shapes_in
 from hone.models.model import position_limit, stack_of
 from hone.models.nets import NetConfig, read_config
+from hone.tasks.fields import shape_of
 from hone.tasks.table import SETTINGS, TASKS
 from hone.train.depth import depths
 from hone.train.settings import FinetuneSettings
@@ -267,7 +268,8 @@ def _loss(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:
     if not isinstance(settings.class_weights, dict):
         return []
     train = inputs.data["train"]
-    labels = kind.labels_in({name: train.distinct(name) for name in train.having(kind.targets)})
+    targets = shape_of(kind, train.columns).targets
+    labels = kind.labels_in({name: train.distinct(name) for name in train.having(targets)})
     return [
         Fault(
             "recipe.unknown-label",

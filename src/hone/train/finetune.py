@@ -19,7 +19,7 @@ from hone.core.choice import opened
 from hone.core.errors import BundleError, DeviceError, RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure
-from hone.data.checks import require_known, require_teachable
+from hone.data.checks import require_known, require_teachable, single_labels
 from hone.data.dataset import Dataset
 from hone.models.adapters.table import METHODS
 from hone.models.base import Base
@@ -31,10 +31,12 @@ from hone.predict.engine import TorchEngine
 from hone.predict.formats import ADAPTERS, SAFETENSORS, SHAPED
 from hone.predict.predictor import weights_format
 from hone.predict.write import write_model
+from hone.report.catalog import word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded, encoding_key
+from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Drawing, Task, Writing
+from hone.tasks.protocol import Task, Writing, draws
 from hone.tasks.rows import Rows
 from hone.tasks.table import TASKS
 from hone.train.checkpoint import latest_checkpoint
@@ -96,7 +98,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         task = with_decision(task, TorchEngine(model, device), validation, cache=run.cache)
     bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, base, settings=recipe), base=base)
     kept = {} if model.tuning is None else place_of(base, bundle=bundle.digest)
-    return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs), bundle, kept)
+    return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs, run=run), bundle, kept)
 
 
 def tune(model: Model, settings: FinetuneSettings) -> None:
@@ -132,7 +134,7 @@ def _frozen(
     if not layers:
         return None
     model.freeze(layers)
-    if device.type != "cpu" or settings.mixed_precision != "no" or isinstance(task, Drawing):
+    if device.type != "cpu" or settings.mixed_precision != "no" or draws(task, rows):
         return None
     key = digest_value({"base": base.digest, "rows": encoding_key(task, inputs.data["train"]), "layers": layers})
     return frozen_states(model, task, rows, cache=run.cache, key=key, progress=run.progress)
@@ -150,9 +152,10 @@ def frozen_layers(settings: FinetuneSettings, model: Model) -> int:
 
 def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     kind = TASKS[inputs.task.name]
-    for target in kind.targets:
+    targets = shape_of(kind, train.columns).targets
+    for target in targets:
         require_teachable(train, target)
-    labels = kind.labels_in({name: train.distinct(name) for name in train.having(kind.targets)})
+    labels = kind.labels_in({name: train.distinct(name) for name in train.having(targets)})
     settings = kind.settled(inputs.task.settings, train)
     for name, other in inputs.data.items():
         if name != "train":
@@ -293,7 +296,7 @@ def _lineage(inputs: Inputs, run: Run, base: Base, *, settings: Mapping[str, Any
     )
 
 
-def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, inputs: Inputs) -> Report:
+def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, inputs: Inputs, run: Run) -> Report:
     position, spec = trained.position, task.measure_specs[setup.watched]
     measures = []
     if position.best is not None:
@@ -307,11 +310,13 @@ def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, input
     if position.history:
         points: list[list[Cell]] = [[record["epoch"], record[setup.watched]] for record in position.history]
         tables["validation_curve"] = Grid(columns=["epoch", setup.watched], rows=points, show="line")
+    alone = single_labels(inputs.data["train"]) if task.says == "direction" else 0
     return Report(
         stage="finetune",
         bundle=bundle.digest,
         measures=measures,
         tables=tables,
+        warnings=[word("warn.single_labels", run.language, count=f"{alone:,}")] if alone else [],
         facts={
             "rows": len(inputs.data["train"]),
             "method": setup.settings.method["name"],

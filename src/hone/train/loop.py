@@ -22,7 +22,7 @@ from hone.core.errors import HoneError
 from hone.core.progress import Progress
 from hone.models.heads import Outputs
 from hone.models.model import Model
-from hone.tasks.protocol import Comparing, Drawing, Loss, LossOptions, Task
+from hone.tasks.protocol import Comparing, Drawing, Loss, LossOptions, Task, draws
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.train.batches import distinct, epoch_batches, step_batches
 from hone.train.checkpoint import (
@@ -219,7 +219,8 @@ class Loop:
         """The batches of a step on the CPU, and how many tokens they have. What is drawn goes by seed, step and batch,
         so that a resumed run draws the same."""
         step, batches = coming
-        if isinstance(self.task, Drawing):
+        more = draws(self.task, self.rows)
+        if isinstance(self.task, Drawing) and more:
             seeds = [[self.setup.seed, DRAWS, step, i] for i in range(len(batches))]
             draw = partial(self.task.draw, self.rows)
             collated = [draw(i, rng=np.random.default_rng(s)) for i, s in zip(batches, seeds, strict=True)]
@@ -228,7 +229,7 @@ class Loop:
         if self.setup.frozen is not None:
             for index, batch in zip(batches, collated, strict=True):
                 batch["lower_states"] = self.setup.frozen.of(index)
-        return collated, sum(int(self.rows.lengths[index].sum()) for index in batches)
+        return collated, max(1, more) * sum(int(self.rows.lengths[index].sum()) for index in batches)
 
     def _step(self, batches: list[Batch]) -> float:
         """One optimizer step over the union of ``batches``; returns the mean loss."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
 
-from hone.metrics.retrieval import graded_ndcg_at, mean_reciprocal_rank, ndcg_at, ranks, recall_at
+from hone.metrics.retrieval import graded_ndcg_at, label_ranks, mean_reciprocal_rank, ndcg_at, ranks, recall_at
 
 
 def test_a_rank_counts_what_is_at_least_as_near() -> None:
@@ -45,3 +45,23 @@ def test_ndcg_of_many_right_passages_is_that_of_scikit_learn() -> None:
     falling = np.broadcast_to(-np.arange(30.0), relevant.shape)
     expected = [ndcg_score(row[None], order[None], k=10) for row, order in zip(relevant, falling, strict=True)]
     assert graded_ndcg_at(relevant, relevant.sum(1), 10) == pytest.approx(expected)
+
+
+def test_the_nearest_text_of_a_label_is_ranked_among_those_of_others() -> None:
+    rng = np.random.default_rng(1)
+    vectors, labels = rng.normal(size=(300, 6)), rng.integers(0, 40, 300)
+    labels[7] = 99
+    found, nearest = label_ranks(vectors, labels)
+    near = vectors @ vectors.T
+    for row in range(300):
+        same = [i for i in range(300) if labels[i] == labels[row] and i != row]
+        others = [i for i in range(300) if labels[i] != labels[row]]
+        assert nearest[row] == max(others, key=lambda i: near[row, i])
+        expected = 1 + sum(near[row, i] >= near[row, same].max() for i in others) if same else np.nan
+        assert found[row] == pytest.approx(expected, nan_ok=True)
+
+
+def test_where_all_have_one_label_each_comes_first() -> None:
+    found, nearest = label_ranks(np.eye(3), np.zeros(3, dtype=np.int64))
+    assert found.tolist() == [1, 1, 1]
+    assert nearest.tolist() == [0, 1, 2]

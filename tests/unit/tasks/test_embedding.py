@@ -11,7 +11,7 @@ import torch
 from hone.tasks.embedding import SentenceEmbedding
 from hone.tasks.embedding_losses import contrastive, cosent, embedding_loss, triplet
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Prediction
+from hone.tasks.protocol import LossOptions, Prediction
 from hone.tasks.rows import Rows
 from hone.tasks.settings import SentenceEmbeddingSettings
 
@@ -82,3 +82,43 @@ def test_texts_of_a_row_are_read_apart(task: SentenceEmbedding) -> None:
     together = task.collate(rows, np.array([0]))
     assert torch.equal(together["input_ids"], task.collate(alone, np.arange(2))["input_ids"])
     assert together["texts"].tolist() == [2]
+
+
+def labeled(task: SentenceEmbedding, *labels: str) -> Rows:
+    return Rows(task.encode({"text": [f"text {i}" for i in range(len(labels))], "label": labels}, purpose="learn"))
+
+
+def test_a_batch_of_labeled_texts_has_two_of_each_label_that_two_have(task: SentenceEmbedding) -> None:
+    rows = labeled(task, *"abcdabcdz")
+    assert task.drawing(rows) == 2
+    for seed in range(20):
+        batch = task.draw(rows, np.array([0, 1, 8]), rng=np.random.default_rng(seed))
+        _, counts = np.unique(batch["names"].numpy(), return_counts=True)
+        assert sorted(counts.tolist()) == [1, 2, 2]
+        assert batch["texts"].tolist() == [1] * 5
+
+
+def test_of_pairs_nothing_is_drawn(task: SentenceEmbedding) -> None:
+    assert task.drawing(Rows(task.encode({"text_a": ["a"], "text_b": ["b"]}, purpose="learn"))) == 0
+
+
+def test_texts_of_one_label_are_no_negatives_of_one_another(task: SentenceEmbedding) -> None:
+    rows = labeled(task, "a", "a")
+    batch = task.collate(rows, np.arange(2))
+    assert float(task.loss({"logits": torch.randn(2, 8)}, batch, options=LossOptions()).total) == pytest.approx(0.0)
+
+
+def alone(*vector: float) -> Prediction:
+    return {"embedding": list(vector), "truncated": False}
+
+
+def test_labeled_texts_are_measured_by_the_nearest_of_their_label(task: SentenceEmbedding) -> None:
+    predictions = [alone(1.0, 0.0), alone(0.8, 0.6), alone(0.6, 0.8), alone(0.0, 1.0), alone(-1.0, 0.0)]
+    columns = {"text": ["e", "ene", "nne", "n", "w"], "label": ["east", "east", "north", "north", "west"]}
+    measures = task.measures(task.tally(predictions, columns))
+    assert measures["recall_at_1"] == 0.5  # ene is nearer to nne than to e, and nne to ene than to n
+    assert measures["recall_at_10"] == 1.0
+    assert measures["mrr"] == 0.75
+    scored = task.scored(predictions, columns)
+    assert scored.said == ["east", "north", "east", "north", "west"]  # west alone has nothing to find
+    assert scored.badness.tolist() == [0.0, 0.5, 0.5, 0.0, 0.0]

@@ -11,7 +11,8 @@ import pytest
 import torch
 from training_bench import Bench
 
-from hone.train.contrastive import Contrastive, contrast
+from hone.tasks.embedding_losses import supervised
+from hone.train.contrastive import Contrastive
 from hone.train.technique import Pass
 from hone.train.techniques import ContrastiveSettings
 
@@ -33,17 +34,17 @@ def by_hand(states: Any, labels: list[int], temperature: float) -> float:
 def test_it_is_that_of_the_definition(temperature: float) -> None:
     states = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     labels = [0, 1, 0, 2, 0, 1, 3]  # of two labels one row each, which has nothing to be drawn to
-    found = contrast(states, torch.tensor(labels), temperature=temperature)
+    found = supervised(states, torch.tensor(labels), temperature=temperature)
     assert float(found) == pytest.approx(by_hand(states.numpy(), labels, temperature), rel=1e-5)
 
 
 def test_a_batch_without_pairs_has_none() -> None:
     states = torch.randn(3, 5, requires_grad=True)
-    found = contrast(states, torch.arange(3), temperature=0.3)
+    found = supervised(states, torch.arange(3), temperature=0.3)
     found.backward()  # type: ignore[no-untyped-call]
     assert float(found.detach()) == 0.0
     assert torch.isfinite(states.grad).all()  # type: ignore[arg-type]
-    assert float(contrast(states[:1].detach(), torch.zeros(1), temperature=0.3)) == 0.0
+    assert float(supervised(states[:1].detach(), torch.zeros(1), temperature=0.3)) == 0.0
 
 
 def test_it_is_of_what_the_last_layer_reads(bench: Bench) -> None:
