@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from hone.compress.settings import METHODS, Count, Method, Positive
-from hone.core.choice import decided
+from hone.core.choice import all_decided, each
 from hone.core.settings import Settings
 
 
@@ -40,7 +40,7 @@ class SearchSettings(Settings):
         named = [method.get("name") if isinstance(method, dict) else method for step in value for method in step]
         if "search" in named:
             raise ValueError("other methods than search")
-        return [[decided(method, METHODS) for method in step] for step in value]
+        return each(value, lambda step: all_decided(step, METHODS))
 
     @model_validator(mode="after")
     def _budget(self) -> SearchSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +21,14 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
+class FaultyValue(ValueError):
+    """What a validator raises that found several faults within one value; their fields are places in that value."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = tuple(faults)
+
+
 def check_settings(kind: type[S], values: Mapping[str, Any], *, at: str = "") -> tuple[S | None, list[Fault]]:
     """Validate ``values`` against ``kind``; returns the model, or None with every fault.
 
@@ -31,7 +40,16 @@ def check_settings(kind: type[S], values: Mapping[str, Any], *, at: str = "") ->
     try:
         return kind.model_validate(values), []
     except ValidationError as error:
-        return None, [_fault(kind, details, at) for details in error.errors(include_url=False)]
+        return None, [fault for details in error.errors(include_url=False) for fault in _faults(kind, details, at)]
+
+
+def _faults(kind: type[Settings], details: ErrorDetails, at: str) -> list[Fault]:
+    """One, or those within a value that a validator looked into."""
+    within = details.get("ctx", {}).get("error")
+    if not isinstance(within, FaultyValue):
+        return [_fault(kind, details, at)]
+    place = [at, *map(str, details["loc"])]
+    return [replace(one, field=".".join(filter(None, [*place, one.field]))) for one in within.faults]
 
 
 def _fault(kind: type[Settings], details: ErrorDetails, at: str) -> Fault:

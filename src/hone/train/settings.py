@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from hone.bundle.stage import Stage
-from hone.core.choice import decided
+from hone.core.choice import all_decided, decided
 from hone.core.settings import Settings
 from hone.models.adapters.table import METHODS
 from hone.train.batches import batches_of
@@ -107,7 +107,7 @@ class FinetuneSettings(Settings):
     def _chosen(cls, value: Any) -> list[dict[str, Any]]:
         if not isinstance(value, list):
             raise ValueError("a list of techniques")
-        return [decided(one, TECHNIQUES) for one in value]
+        return all_decided(value, TECHNIQUES)
 
     @property
     def load(self) -> Load:

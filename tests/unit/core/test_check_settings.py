@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field, ValidationError, field_validator
 
-from hone.core.settings import Settings, check_settings
+from hone.core.choice import each
+from hone.core.settings import FaultyValue, Settings, check_settings
 
 
 class Inner(Settings):
@@ -93,3 +94,33 @@ def test_defaults_are_checked_too() -> None:
     model, faults = check_settings(Wrong, {})
     assert model is None
     assert [fault.field for fault in faults] == ["count"]
+
+
+class Part(Settings):
+    size: Annotated[int, Field(ge=1)] = 1
+    deep: dict[str, int] = {}
+
+
+class Whole(Settings):
+    parts: list[Any] = []
+
+    @field_validator("parts", mode="before")
+    @classmethod
+    def _each(cls, value: list[Any]) -> list[Any]:
+        return each(value, checked)
+
+
+def checked(value: Any) -> Any:
+    made, faults = check_settings(Part, value)
+    if faults:
+        raise FaultyValue(faults)
+    return made
+
+
+def test_faults_within_a_value_name_their_place_in_it_all_together() -> None:
+    _, faults = check_settings(Whole, {"parts": [{"size": 0, "deep": {"a": "x"}}, {}, {"sise": 1}]}, at="top")
+    assert [(fault.code, fault.field) for fault in faults] == [
+        ("recipe.greater-than-equal", "top.parts.0.size"),
+        ("recipe.int-type", "top.parts.0.deep.a"),
+        ("recipe.unknown-key", "top.parts.2.sise"),
+    ]
