@@ -49,5 +49,5 @@ def _texts(dataset: Dataset, names: Sequence[str]) -> Iterator[str]:
     for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
         columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
         for name in names:
-            for value in columns.get(name, ()):  # those of another shape are not there
+            for value in columns[name]:
                 yield from [value] if isinstance(value, str) else value
