@@ -26,6 +26,7 @@ ENTRIES: Mapping[str, tuple[tuple[str | int, ...], torch.dtype]] = {
     "input_ids": (("batch", "tokens"), torch.int64),
     "attention_mask": (("batch", "tokens"), torch.int64),
     "token_type_ids": (("batch", "tokens"), torch.int64),
+    "second_text": (("batch", "tokens"), torch.int64),
     "marker_positions": (("batch", 2), torch.int64),
     "word_positions": (("batch", "words"), torch.int64),
     "answer_positions": (("batch", "words"), torch.int64),

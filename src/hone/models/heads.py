@@ -26,6 +26,7 @@ HEADS = Table(
     {
         "sequence-cls": "hone.models.heads:SequenceLogits",
         "sequence-mean": "hone.models.heads:MeanPooled",
+        "sequence-pair": "hone.models.heads:PairStates",
         "sequence-markers": "hone.models.heads:MarkerStates",
         "span": "hone.models.heads:SpanScores",
         "embedding-cls": "hone.models.heads:FirstState",
@@ -125,6 +126,32 @@ class MeanPooled(Head):
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         return {"logits": self.linear(self.dropout(mean_state(states, batch["attention_mask"])))}
+
+
+class PairStates(Head):
+    """Of two texts that are read together the mean state of each, of length one, put beside each other: their mean, how
+    far apart they are in each direction, and their product, whose sum is their cosine (after Conneau et al. 2017).
+    ``second_text``, int64 [batch, tokens], is 1 where the second one stands."""
+
+    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = linear_layer(3 * width, len(labels))
+
+    def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
+        real, second = batch["attention_mask"], batch["second_text"]
+        scale = states.shape[2] ** 0.5  # so that each number is about as large as a state's
+        one, other = (
+            scale * functional.normalize(mean_state(states, mask), dim=1) for mask in (real * (1 - second), second)
+        )
+        compared = torch.cat([(one + other) / 2, (one - other).abs(), one * other], dim=1)  # [batch, 3 * width]
+        return {"logits": self.linear(self.dropout(compared))}
+
+    def entries(self) -> tuple[str, ...]:
+        return ("second_text",)
+
+    def first(self) -> dict[str, int]:
+        return {"linear.weight": 3}
 
 
 class MeanState(Head):

@@ -42,7 +42,7 @@ unknown_label: null          # or the label that texts get which none of the oth
     ),
     "text-pair-classification": Sample(
         task="""\
-pooling: mean                # or cls, transformers' own head
+pooling: mean                # or pair, which compares the two texts; or cls, transformers' own head
 max_length: 256              # tokens of both texts together
 long_text: truncate          # the longer text first; or refuse
 """,
@@ -97,7 +97,7 @@ long_text: truncate          # or window (read whole, in overlapping windows), o
     ),
     "text-pair-regression": Sample(
         task="""\
-pooling: mean                # or cls, transformers' own head
+pooling: mean                # or pair, which compares the two texts; or cls, transformers' own head
 loss: mse                    # or huber or mae, which far misses dominate less
 max_length: 256              # tokens of both texts together
 long_text: truncate          # the longer text first; or refuse

@@ -61,7 +61,7 @@ class QuestionReading(Reading):
     def _row(self, question: list[int], window: list[int], out: dict[str, list[Any]]) -> None:
         ids = [*self.tokenizer.prefix, *question, *self._middle]
         out["places"].append([0, *range(len(ids), len(ids) + len(window))])
-        if self._typed:
+        if SECOND in self._begins:
             out[SECOND].append(len(ids))
         out["input_ids"].append([*ids, *window, *self.tokenizer.suffix])
 

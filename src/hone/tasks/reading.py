@@ -13,7 +13,7 @@ from hone.core.errors import BundleError
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.long_text import encode_beginning, refuse_long, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Purpose
-from hone.tasks.rows import ROWS_SCHEMA, SECOND, Batch, IntArray, Rows, text_inputs
+from hone.tasks.rows import PARTED, ROWS_SCHEMA, SECOND, Batch, IntArray, Rows, text_inputs
 from hone.tasks.settings import TextSettings
 
 FAR = 50_000  # characters of a text that is first read in part where its end would be cut anyway
@@ -28,13 +28,20 @@ class Reading:
         tokenizer: The base's.
         model_limit: Most tokens the backbone reads.
         fields: Names of the columns.
+        apart: Whether the head reads two texts apart.
 
     Raises:
         BundleError: There are two, and the tokenizer has no form for pairs.
     """
 
     def __init__(
-        self, settings: TextSettings, *, tokenizer: Tokenizer, model_limit: int, fields: Sequence[str]
+        self,
+        settings: TextSettings,
+        *,
+        tokenizer: Tokenizer,
+        model_limit: int,
+        fields: Sequence[str],
+        apart: bool = False,
     ) -> None:
         self.settings, self.tokenizer, self.fields = settings, tokenizer, tuple(fields)
         self.max_tokens = row_limit(settings, tokenizer, model_limit=model_limit)
@@ -47,14 +54,14 @@ class Reading:
                 code="base.no-pairs",
             )
         self._middle: list[int] = (tokenizer.middle or []) if self._pair else []
-        self._typed = self._pair and tokenizer.types
+        self._begins = [name for name, wanted in ((SECOND, tokenizer.types), (PARTED, apart)) if self._pair and wanted]
         self._special = len(tokenizer.prefix) + len(self._middle) + len(tokenizer.suffix)
         self._room = self.max_tokens - self._special
 
     @property
     def schema(self) -> dict[str, pa.DataType]:
         """Columns of the rows."""
-        return {**ROWS_SCHEMA, SECOND: pa.int64()} if self._typed else dict(ROWS_SCHEMA)
+        return {**ROWS_SCHEMA, **dict.fromkeys(self._begins, pa.int64())}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int) -> dict[str, list[Any]]:
         """Columns of `schema` of the examples' rows, at least one each; ``start`` is the index of the first example.
@@ -86,8 +93,8 @@ class Reading:
         ids = [*self.tokenizer.prefix, *texts[0]]
         if self._pair:
             ids += self._middle
-            if self._typed:
-                out[SECOND].append(len(ids))
+            for name in self._begins:
+                out[name].append(len(ids))
             ids += texts[1]
         out["input_ids"].append(ids + self.tokenizer.suffix)
 

@@ -15,6 +15,7 @@ Batch = dict[str, Tensor]
 IntArray = NDArray[np.int64]
 
 SECOND = "second"  # the column that says where a row's second text begins
+PARTED = "parted"  # the same, for a head that reads both apart, whether or not token types tell them apart
 TARGET = "target_ids"  # the column of the tokens that a row learns to write
 
 ROWS_SCHEMA = {
@@ -33,6 +34,7 @@ class Rows:
     predicting possibly only those that were looked at), ``input_ids`` (special tokens included); a task adds its own.
     One that reads a row several times adds ``copies``, int64: how often, which `work` counts.
     One over pairs of texts adds `SECOND`, int64: the index of the first token of type 1, 0 where a row has none.
+    One whose head reads both texts apart adds `PARTED`, int64: the index of the first token of the second text.
     One that writes adds `TARGET`: the tokens to write, special tokens included.
 
     Attributes:
@@ -189,11 +191,12 @@ def several_texts(rows: Rows, index: IntArray, *, pad_id: int) -> Batch:
 
 def text_inputs(rows: Rows, index: IntArray, *, pad_id: int) -> Batch:
     """``input_ids`` and ``attention_mask``, int64 [batch, tokens], of the rows ``index``; where the rows say where a
-    second text begins, ``token_type_ids`` too: 1 from there to the row's end, 0 before it and where padded."""
+    second text begins, ``token_type_ids`` or ``second_text`` too: 1 from there to the row's end, 0 before it and where
+    padded."""
     ids, mask = padded(rows, "input_ids", index, fill=pad_id)
     batch = {"input_ids": ids, "attention_mask": mask.long()}
-    if SECOND in rows.table.column_names:
-        begins = torch.from_numpy(rows.scalar(SECOND)[index])[:, None]  # [batch, 1]
-        second = (torch.arange(ids.shape[1]) >= begins) & (begins > 0) & mask
-        batch["token_type_ids"] = second.long()
+    for column, entry in ((SECOND, "token_type_ids"), (PARTED, "second_text")):
+        if column in rows.table.column_names:
+            begins = torch.from_numpy(rows.scalar(column)[index])[:, None]  # [batch, 1]
+            batch[entry] = ((torch.arange(ids.shape[1]) >= begins) & (begins > 0) & mask).long()
     return batch

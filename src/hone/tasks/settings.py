@@ -97,10 +97,12 @@ class TextPairClassificationSettings(TextClassificationSettings):
     """Settings of ``text-pair-classification``.
 
     Attributes:
+        pooling: As of ``text-classification``; or ``pair``: the mean state of each text, and how the two compare.
         long_text: What becomes of a pair that is longer than a row: the longer text cut at its end, then both; or
             refused with an error.
     """
 
+    pooling: Literal["mean", "cls", "pair"] = "mean"  # type: ignore[assignment]
     long_text: Literal["truncate", "refuse"] = "truncate"
 
 
@@ -173,9 +175,11 @@ class TextPairRegressionSettings(TextRegressionSettings):
     """Settings of ``text-pair-regression``.
 
     Attributes:
+        pooling: As of ``text-pair-classification``.
         long_text: As of ``text-pair-classification``.
     """
 
+    pooling: Literal["mean", "cls", "pair"] = "mean"  # type: ignore[assignment]
     long_text: Literal["truncate", "refuse"] = "truncate"
 
 

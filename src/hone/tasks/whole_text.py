@@ -44,7 +44,8 @@ class WholeText(Form):
     def reading(self, model_limit: int) -> Reading:
         """How its examples become rows."""
         names = [field.name for field in self.inputs]
-        return Reading(self.settings, tokenizer=self.tokenizer, model_limit=model_limit, fields=names)
+        apart = self.head_kind() == "sequence-pair"
+        return Reading(self.settings, tokenizer=self.tokenizer, model_limit=model_limit, fields=names, apart=apart)
 
     def head_kind(self) -> str:
         """Name of its head."""

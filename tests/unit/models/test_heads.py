@@ -11,6 +11,7 @@ from hone.models.heads import (
     Head,
     MarkerStates,
     MeanPooled,
+    PairStates,
     SentenceAndWords,
     SequenceLogits,
     SpanScores,
@@ -159,6 +160,7 @@ def test_every_head_says_what_transformers_alone_gets() -> None:
     assert gives == {
         "causal-language-model": ("AutoModelForCausalLM", "logits"),
         "sequence-to-sequence": ("AutoModelForSeq2SeqLM", "logits"),
+        "sequence-pair": ("AutoModel", "hidden"),
         "embedding-cls": ("AutoModel", "hidden"),
         "embedding-mean": ("AutoModel", "hidden"),
         "global-pointer": ("AutoModel", "hidden"),
@@ -203,3 +205,17 @@ def test_the_text_and_its_words_are_scored_side_by_side(labels: int) -> None:
     assert torch.equal(logits[:, 1:, :3], head.words(states, batch)["logits"])
     assert torch.softmax(logits, dim=2)[:, 0, labels:].sum() == 0
     assert torch.softmax(logits, dim=2)[:, 1:, 3:].sum() == 0
+
+
+def test_a_pair_is_compared_by_the_mean_states_of_its_texts() -> None:
+    head = PairStates(("a", "b"), width=WIDTH, dropout=0.0)
+    states = torch.randn(1, 7, WIDTH)
+    batch = {
+        "attention_mask": torch.tensor([[1, 1, 1, 1, 1, 1, 0]]),
+        "second_text": torch.tensor([[0, 0, 0, 1, 1, 1, 0]]),
+    }
+    one, other = (WIDTH**0.5 * torch.nn.functional.normalize(states[:, cut].mean(1)) for cut in (slice(3), slice(3, 6)))
+    expected = head.linear(torch.cat([(one + other) / 2, (one - other).abs(), one * other], dim=1))
+    assert torch.allclose(head(states, batch)["logits"], expected, atol=1e-6)
+    turned = {**batch, "second_text": batch["attention_mask"] - batch["second_text"]}
+    assert torch.allclose(head(states, turned)["logits"], expected, atol=1e-6)
