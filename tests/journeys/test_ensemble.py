@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 import hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.members import members_of
 from hone.cli.main import main
 from hone.core.errors import BundleError
+from hone.serve.app import make_app
 
 TEXTS = {"refund": ["i want my money back", "please refund my order"], "broken": ["it is broken", "broken again"]}
 ENDS = ["", " now", " please", " thanks", " today"]
@@ -100,6 +102,13 @@ def test_it_is_judged_verified_and_timed_as_any_bundle(both: Made, capsys: pytes
     assert {row[0] for row in speed["rows"]} == {"hone"}
     run("verify", str(both.ensemble))
     assert capsys.readouterr().out.count("member ") == 2
+
+
+def test_a_service_answers_by_it(both: Made) -> None:
+    with TestClient(make_app(hone.load(both.ensemble))) as client:
+        got = client.post("/predict", json={"inputs": ASKED}).json()
+    assert got["bundle"] == Bundle.open(both.ensemble).digest
+    assert [one["label"] for one in got["predictions"]] == [one["label"] for one in answers(both.ensemble, ASKED)]
 
 
 def test_members_are_found_beside_it_after_a_move(both: Made, tmp_path: Path) -> None:

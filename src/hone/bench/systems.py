@@ -24,7 +24,7 @@ from hone.predict.batching import budgeted
 from hone.predict.formats import ADAPTERS, MEMBERS, ONNX
 from hone.predict.onnx import open_session
 from hone.predict.predictor import Predictor, open_model, weights_format
-from hone.tasks.rows import SECOND, IntArray
+from hone.tasks.rows import IntArray, has_types
 
 AUTO_CLASSES = {
     "text-classification": transformers.AutoModelForSequenceClassification,
@@ -176,7 +176,7 @@ def _graph(predictor: Predictor, progress: Progress) -> OnnxModel:
         return load_onnx(bundle.path)
     progress.say("exporting the model for ONNX Runtime, which takes a while")
     if head.kind != "token-tagging":
-        return export_onnx(open_model(bundle)[0], types=SECOND in predictor.task.row_schema)
+        return export_onnx(open_model(bundle)[0], types=has_types(predictor.task.row_schema))
     with torch.random.fork_rng(devices=[]):
         return export_onnx(build_model(bundle.path, HeadSpec("token-linear", head.labels)))
 

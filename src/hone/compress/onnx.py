@@ -24,7 +24,7 @@ from hone.compress.start import Made, Start
 from hone.models.export import export_onnx, require_standard
 from hone.models.onnx import OnnxModel
 from hone.predict.batching import budgeted
-from hone.tasks.rows import SECOND, Batch, Rows
+from hone.tasks.rows import Batch, Rows, has_types
 
 
 def to_onnx(settings: OnnxSettings, start: Start) -> Made:
@@ -37,7 +37,7 @@ def to_onnx(settings: OnnxSettings, start: Start) -> Made:
     require_float(start)
     rows = calibration_rows(start, most=settings.calibration_rows) if settings.activations == "static" else None
     start.run.progress.say("exporting the model to ONNX, which takes a while")
-    exported = export_onnx(start.model, tables=settings.precision, types=SECOND in start.task.row_schema)
+    exported = export_onnx(start.model, tables=settings.precision, types=has_types(start.task.row_schema))
     facts: dict[str, int | float | str] = {"numbers": settings.precision}
     if settings.precision == "int8":
         batches = [] if rows is None else _batches(start, rows)

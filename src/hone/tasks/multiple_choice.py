@@ -27,7 +27,7 @@ from hone.tasks.calibration_tables import calibration_tables
 from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
-from hone.tasks.rows import ROWS_SCHEMA, SECOND, Batch, IntArray, Rows, rows_of, several_texts
+from hone.tasks.rows import ROWS_SCHEMA, SECOND, SECONDS, Batch, IntArray, Rows, rows_of, several_texts
 from hone.tasks.settings import MultipleChoiceSettings
 
 
@@ -70,7 +70,7 @@ class MultipleChoice(Form):
     def _input_schema(self) -> dict[str, pa.DataType]:
         numbers = pa.list_(pa.int32())
         schema = {**ROWS_SCHEMA, "lengths": numbers}
-        return {**schema, "seconds": numbers} if SECOND in self._reading.schema else schema
+        return {**schema, SECONDS: numbers} if SECOND in self._reading.schema else schema
 
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
@@ -96,8 +96,8 @@ class MultipleChoice(Form):
             out["text_tokens"].append(max(read["text_tokens"][first:end]))
             out["input_ids"].append([token for text in texts for token in text])
             out["lengths"].append([len(text) for text in texts])
-            if "seconds" in out:
-                out["seconds"].append(read[SECOND][first:end])
+            if SECONDS in out:
+                out[SECONDS].append(read[SECOND][first:end])
             if purpose == "learn":
                 out["label"].append(columns["label"][i])
         return rows_of(out, schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ Batch = dict[str, Tensor]
 IntArray = NDArray[np.int64]
 
 SECOND = "second"  # the column that says where a row's second text begins
-PARTED = "parted"  # the same, for a head that reads both apart, whether or not token types tell them apart
+SECONDS = "seconds"  # the same of each text of a row that has several
+PARTED = "parted"  # as `SECOND`, for a head that reads both apart, whether or not token types tell them apart
 TARGET = "target_ids"  # the column of the tokens that a row learns to write
 
 ROWS_SCHEMA = {
@@ -183,10 +184,15 @@ def several_texts(rows: Rows, index: IntArray, *, pad_id: int) -> Batch:
         "attention_mask": torch.from_numpy(mask).long(),
         "texts": torch.from_numpy(lengths.offsets[index + 1] - lengths.offsets[index]),
     }
-    if "seconds" in rows.table.column_names:
-        begins = rows.lists("seconds").of(index)
+    if SECONDS in rows.table.column_names:
+        begins = rows.lists(SECONDS).of(index)
         batch["token_type_ids"] = torch.from_numpy(mask & (places >= begins[:, None])).long()
     return batch
+
+
+def has_types(schema: Container[str]) -> bool:
+    """Whether batches of rows with these columns have ``token_type_ids``."""
+    return SECOND in schema or SECONDS in schema
 
 
 def text_inputs(rows: Rows, index: IntArray, *, pad_id: int) -> Batch:

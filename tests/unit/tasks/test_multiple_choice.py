@@ -14,12 +14,14 @@ from torch.nn import functional
 from hone.core.errors import DataError
 from hone.data.fields import Field
 from hone.data.values import RowChecker
+from hone.models.export import export_onnx
 from hone.models.model import build_model
+from hone.predict.onnx import OnnxEngine
 from hone.predict.predictor import columns_of
 from hone.tasks.make import make_task
 from hone.tasks.multiple_choice import MultipleChoice
 from hone.tasks.protocol import LossOptions
-from hone.tasks.rows import Rows
+from hone.tasks.rows import Rows, has_types
 from hone.tasks.settings import MultipleChoiceSettings
 
 COLUMNS = {
@@ -99,3 +101,16 @@ def test_a_question_without_choices_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         columns_of({"question": "q", "choices": []}, (MultipleChoice.inputs,))
     assert caught.value.code == "data.input-kind"
+
+
+def test_exported_it_tells_question_and_choice_apart_as_before(task: Any, tiny_base: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(tiny_base, task.head, dropout=0.0).eval()
+    with torch.no_grad():
+        model.embeddings.token_type_embeddings.weight.normal_()  # so that the two kinds of tokens are far apart
+    rows = Rows(task.encode(COLUMNS, purpose="predict"))
+    batch = task.collate(rows, np.arange(2))
+    exported = OnnxEngine(export_onnx(model, types=has_types(task.row_schema)))
+    with torch.inference_mode():
+        expected = model(batch)["logits"]
+    assert torch.allclose(exported.forward(batch)["logits"], expected, atol=1e-5)
