@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from hone.predict.engine import Engine, WritingEngine
 from hone.predict.generation.generate import generate
 from hone.predict.generation.written import Vocabulary, Written
+from hone.predict.workers import by_workers
 from hone.tasks.protocol import Task, Writing
 from hone.tasks.rows import TARGET, Rows
 from hone.tasks.writing_settings import WritingSettings
 from hone.tasks.written import Draft, Drafts, reference_of
 
+FEWEST_EACH = 4  # prompts that are worth a worker of their own
 Score = Callable[[], Sequence[NDArray[np.float32]]]
 
 
@@ -34,21 +37,41 @@ def write_rows(
         references = [reference_of(found) for found in score()]
     texts: Sequence[tuple[Draft, ...]] = [()] * len(rows)
     if task.writes:
-        texts = _written(task, engine, rows)
-    if done is not None:
+        texts = _written(task, engine, rows, done=done)
+    elif done is not None:
         done(len(rows))
     return [Drafts(each, reference) for each, reference in zip(texts, references, strict=True)]
 
 
-def _written(task: Writing, engine: Engine, rows: Rows) -> list[tuple[Draft, ...]]:
+def _written(
+    task: Writing, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None
+) -> list[tuple[Draft, ...]]:
+    """The texts of each row, none of a whole text, which has nothing after it. Where the engine takes several batches
+    at a time, so many share the prompts, long and short ones alike."""
     assert isinstance(engine, WritingEngine)
-    settings = cast(WritingSettings, cast(Task, task).settings).decoding
+    settings, writer = cast(WritingSettings, cast(Task, task).settings).decoding, engine.writer
     prompts = task.prompts(rows)
-    asked = [i for i, prompt in enumerate(prompts) if prompt]  # a whole text has nothing after it
+    asked = sorted((i for i, prompt in enumerate(prompts) if prompt), key=lambda i: -len(prompts[i]))
+    one_at_a_time = threading.Lock()
+
+    def tell(count: int) -> None:
+        with one_at_a_time:
+            if done is not None:
+                done(count)
+
+    def write(part: Sequence[int]) -> list[list[Written]]:
+        chosen = [prompts[i] for i in part]
+        return generate(writer, chosen, settings, vocabulary=vocabulary_of(task), done=tell)
+
+    tell(len(prompts) - len(asked))
+
+    workers = engine.workers if len(asked) >= FEWEST_EACH * engine.workers else 1
+    parts = [asked[k::workers] for k in range(workers)]
+    each = by_workers(write, parts, workers=workers) if workers > 1 else map(write, parts)
     texts: list[tuple[Draft, ...]] = [()] * len(prompts)
-    found = generate(engine.writer, [prompts[i] for i in asked], settings, vocabulary=vocabulary_of(task))
-    for i, each in zip(asked, found, strict=True):
-        texts[i] = tuple(_draft(one) for one in each)
+    for part, found in zip(parts, each, strict=True):
+        for i, one in zip(part, found, strict=True):
+            texts[i] = tuple(_draft(text) for text in one)
     return texts
 
 
