@@ -89,17 +89,15 @@ class Own(threading.Thread):
 
 
 def one(bundle: Path, count: int, hnsw: bool, folder: Path) -> dict[str, float]:
-    """Time and memory of one index."""
+    """Memory and size of one index."""
     import hone
     from hone.retrieval.settings import IndexSettings
 
     write_texts(folder / "texts.txt", count)
     own = Own()
     own.start()
-    began = time.perf_counter()
     made = hone.index(bundle, folder / "texts.txt", out=folder / "index", settings=IndexSettings(hnsw=hnsw))
     return {
-        "ms_a_text": round(1e3 * (time.perf_counter() - began) / count, 4),
         "peak_mb": round(memory("VmHWM") / 1e6, 1),
         "own_mb": round(own.most / 1e6, 1),
         "index_mb": round(sum(file.bytes for file in made.manifest.files.values()) / 1e6, 1),

@@ -14,6 +14,7 @@ from hone.bundle.members import members_of
 from hone.core.ahead import ahead
 from hone.core.choice import opened
 from hone.core.errors import BundleError, DataError
+from hone.core.memory import give_back
 from hone.core.settings import check_settings
 from hone.data.fields import Field
 from hone.data.values import EXPECTED, misplaced, overlapping, span_of
@@ -71,7 +72,9 @@ class Predictor:
         """
         counted = _with_starts(parts)
         encoded = ahead(self._encoded, counted) if eager else map(self._encoded, counted)
-        for columns, rows in encoded:
+        for at, (columns, rows) in enumerate(encoded):
+            if at:  # one alone is a request, which should not wait for that
+                give_back()
             yield self._joined(columns, rows)
 
     def predict_columns(self, columns: Columns, *, start: int = 0) -> list[Prediction]:
