@@ -351,7 +351,7 @@ class Loop:
         settings, position = self.settings, self.position
         value = values[self.setup.watched]
         record = {f"validation_{name}": number for name, number in values.items() if number is not None}
-        log.write(position.step, record)
+        log.write(position.step, {**record, "seconds": round(position.seconds, 3)})
         position.history.append({"step": position.step, "epoch": position.step / self.steps_per_epoch, **values})
         if value is None:
             return

@@ -14,6 +14,7 @@ from hone.core.choice import all_decided, decided
 from hone.core.settings import Settings
 from hone.models.adapters.table import METHODS
 from hone.train.batches import batches_of
+from hone.train.schedule import Shape
 from hone.train.techniques import TECHNIQUES, Load, load_of
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
@@ -78,7 +79,7 @@ class FinetuneSettings(Settings):
     adam_beta2: Share = 0.999
     adam_epsilon: Positive = 1e-8
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
-    lr_scheduler_type: Literal["linear", "cosine", "constant"] = "linear"
+    lr_scheduler_type: Shape = "linear"
     warmup_ratio: Share = 0.1
     max_grad_norm: Positive | None = 1.0
     label_smoothing_factor: Share = 0.0

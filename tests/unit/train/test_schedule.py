@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import pytest
 import torch
-from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
+from transformers import (
+    get_cosine_schedule_with_warmup,
+    get_inverse_sqrt_schedule,
+    get_linear_schedule_with_warmup,
+)
 
-from hone.train.schedule import rate_factor
+from hone.train.schedule import Shape, rate_factor
 
-Shape = Literal["linear", "cosine", "constant"]
-SHAPES: list[Shape] = ["linear", "cosine", "constant"]
+SHAPES: list[Shape] = ["linear", "cosine", "constant", "inverse_sqrt"]
 
 
 def curve(shape: Shape, *, total: int = 20, warmup: int = 0) -> list[float]:
@@ -44,7 +46,12 @@ def test_no_step_is_wasted_at_rate_zero(shape: Shape) -> None:
 
 @pytest.mark.parametrize("warmup", [0, 1, 6])
 @pytest.mark.parametrize(
-    ("shape", "theirs"), [("linear", get_linear_schedule_with_warmup), ("cosine", get_cosine_schedule_with_warmup)]
+    ("shape", "theirs"),
+    [
+        ("linear", get_linear_schedule_with_warmup),
+        ("cosine", get_cosine_schedule_with_warmup),
+        ("inverse_sqrt", lambda optimizer, warmup, total: get_inverse_sqrt_schedule(optimizer, warmup)),
+    ],
 )
 def test_curves_equal_those_of_transformers_from_the_peak_on(shape: Shape, theirs: object, warmup: int) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
