@@ -23,7 +23,7 @@ from hone.compress.settings import Int8Settings, OnnxSettings
 from hone.compress.start import Start
 from hone.compress.vocabulary import _used
 from hone.data.dataset import Dataset
-from hone.data.fields import Field
+from hone.data.fields import Field, Shape
 from hone.models.export import export_onnx
 from hone.models.heads import HeadSpec
 from hone.models.model import HEAD_FILE, Model, build_model
@@ -83,6 +83,10 @@ class Pairs:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.row_schema = {**ROWS_SCHEMA, **({SECOND: pa.int64()} if tokenizer.types else {})}
+
+    @classmethod
+    def shapes(cls) -> tuple[Shape, ...]:
+        return (Shape(cls.inputs, ()),)
 
     def encode(self, columns: Any, *, purpose: str = "predict", start: int = 0) -> pa.RecordBatch:
         given, out = self.tokenizer, {name: [] for name in self.row_schema}  # type: dict[str, list[Any]]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hone.core.errors import RecipeError
+from hone.core.settings import check_settings
 from hone.predict.engine import Engine, WritingEngine
-from hone.predict.generation.generate import generate
+from hone.predict.generation.generate import generate, stream
 from hone.predict.generation.written import Vocabulary, Written
 from hone.predict.workers import by_workers
+from hone.tasks.decoding import DecodingSettings
 from hone.tasks.protocol import Task, Writing
 from hone.tasks.rows import TARGET, Rows
 from hone.tasks.writing_settings import WritingSettings
@@ -78,6 +82,49 @@ def _written(
 def vocabulary_of(task: Writing) -> Vocabulary:
     """What the tokens of the task's tokenizer mean."""
     return Vocabulary(task.endings, encode=cast(Task, task).tokenizer.encode, decode=task.decoded)
+
+
+def require_writing(task: Task) -> Task:
+    """``task``, which writes.
+
+    Raises:
+        RecipeError: It does not.
+    """
+    if not isinstance(task, Writing):
+        raise RecipeError(
+            f"{task.name} writes no text",
+            expected="a bundle of translation, summarization or text-generation",
+            fix="Ask it with predict.",
+            code="decoding.task",
+        )
+    return task
+
+
+def with_decoding(task: Task, values: Mapping[str, Any]) -> Task:
+    """``task`` with some of its decoding settings replaced by ``values``.
+
+    Raises:
+        RecipeError: It does not write, or the settings cannot be used.
+    """
+    settings = cast(WritingSettings, require_writing(task).settings)
+    chosen, faults = check_settings(DecodingSettings, {**settings.decoding.model_dump(), **values}, at="decoding")
+    if chosen is None:
+        raise RecipeError.of(faults, what="decoding")
+    other = copy.copy(task)
+    other.settings = settings.model_copy(update={"decoding": chosen})
+    return other
+
+
+def pieces_of(task: Task, engine: Engine, rows: Rows) -> Iterator[str]:
+    """What is written for the first of ``rows``, in pieces; see `hone.predict.generation.generate.stream`.
+
+    Raises:
+        RecipeError: The task does not write, or looks for several texts at a time.
+    """
+    writing = cast(Writing, require_writing(task))
+    assert isinstance(engine, WritingEngine)
+    settings = cast(WritingSettings, task.settings).decoding
+    return stream(engine.writer, writing.prompts(rows)[0], settings, vocabulary=vocabulary_of(writing))
 
 
 def _draft(one: Written) -> Draft:

@@ -111,14 +111,26 @@ def test_it_is_served(made: dict[str, Any]) -> None:
 
 def test_several_texts_of_a_prompt_come_best_first(made: dict[str, Any]) -> None:
     predictor = load(made["translation"].bundle.path)
-    settings = predictor.task.settings
-    beams = settings.decoding.model_copy(update={"num_beams": 3, "num_return_sequences": 3})
-    predictor.task.settings = settings.model_copy(update={"decoding": beams})
-    answer = predictor.predict([{"source": "dog runs"}])[0]
+    answer = predictor.decoding(num_beams=3, num_return_sequences=3).predict([{"source": "dog runs"}])[0]
     scores = [one["score"] for one in answer["texts"]]
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
     assert answer["text"] == answer["texts"][0]["text"] == "Hund rennt"
+    assert "texts" not in predictor.predict([{"source": "dog runs"}])[0]  # the bundle's own stay
+
+
+def test_a_text_comes_in_pieces(made: dict[str, Any]) -> None:
+    pieces = list(load(made["translation"].bundle.path).write("dog runs"))
+    assert len(pieces) > 1
+    assert "".join(pieces) == "Hund rennt"
+
+
+def test_settings_of_decoding_that_cannot_be_used_are_named(made: dict[str, Any]) -> None:
+    predictor = load(made["translation"].bundle.path)
+    with pytest.raises(hone.RecipeError, match="num_beam'"):
+        predictor.decoding(num_beam=3)
+    with pytest.raises(hone.RecipeError, match="top_p"):
+        predictor.decoding(top_p=0.5)
 
 
 @pytest.mark.parametrize(
