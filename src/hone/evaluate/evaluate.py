@@ -89,13 +89,14 @@ def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]
 
 
 def _facts(predictor: Predictor, *, data_name: str, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
+    labels = {"labels": len(predictor.task.labels)} if predictor.task.labels else {}
     return {
         "task": predictor.task.name,
         "data": data_name,
         "rows": rows,
         "wrong": wrong,
         "truncated": cut,
-        "labels": len(predictor.task.labels),
+        **labels,
     }
 
 

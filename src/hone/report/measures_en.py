@@ -34,7 +34,7 @@ MEASURES: dict[str, str] = {
     "recall_at_10": "Recall at 10",
     "pseudo_perplexity": "Pseudo-perplexity",
     "bleu": "BLEU",
-    "chrf": "chrF",
+    "chrf": "Character F (chrF)",
     "length_ratio": "Length ratio",
     "perplexity": "Perplexity",
     "word_perplexity": "Perplexity a word",

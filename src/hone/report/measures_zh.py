@@ -34,7 +34,7 @@ MEASURES: dict[str, str] = {
     "recall_at_10": "召回率@10",
     "pseudo_perplexity": "伪困惑度",
     "bleu": "BLEU",
-    "chrf": "chrF",
+    "chrf": "字符 F（chrF）",
     "length_ratio": "长度比",
     "perplexity": "困惑度",
     "word_perplexity": "每词困惑度",

@@ -262,14 +262,14 @@ def _endings(predictions: Sequence[Prediction]) -> Grid:
     """Why the texts ended."""
     counts = Counter(prediction["ended"] for prediction in predictions if "ended" in prediction)
     rows: list[list[Cell]] = [[why, count, count / len(predictions)] for why, count in counts.most_common()]
-    return Grid(columns=["ended", "count", "share"], rows=rows)
+    return Grid(columns=["ended", "count", "share"], rows=rows, names="words")
 
 
 def _variety(said: Sequence[str]) -> Grid:
     """How many of the n-grams of all texts together are distinct, and how alike the texts are."""
     units = [words_and_characters(text) for text in said]
     found = {**distinct(distinct_tally(units)), **self_bleu(self_bleu_tally(units))}
-    return Grid(columns=["measure", "value"], rows=[[name, value] for name, value in found.items()], names="words")
+    return Grid(columns=list(found), rows=[list(found.values())])
 
 
 def mostly_han(train: Dataset, field: str) -> bool:
