@@ -139,6 +139,7 @@ def test_settings_of_decoding_that_cannot_be_used_are_named(made: dict[str, Any]
         ({"source": "one", "target": "  "}, "translation", "target"),
         ({"source": "one", "target": "eins " * 60}, "translation", "target"),
         ({"text": ""}, "text-generation", "text"),
+        ({"prompt": "one", "text": " eins" * 60}, "text-generation", "text: found"),
     ],
 )
 def test_what_cannot_be_learned_names_file_line_and_field(

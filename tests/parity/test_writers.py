@@ -99,6 +99,7 @@ def test_rows_go_different_ways_after_they_were_taken_twice(writer: Writer, mode
     state.take(torch.tensor([1, 1, 0]))
     writer.step(state, torch.tensor([9, 10, 11]))
     state.take(torch.tensor([0, 2, 1]))
+    assert len(state) == 3
     logits = writer.step(state, torch.tensor([12, 13, 14]))
     for row, (prompt, ids) in enumerate([(1, [8, 9, 12]), (0, [7, 11, 13]), (1, [8, 10, 14])]):
         near(logits[row], whole(model, PROMPTS[prompt], ids)[0])

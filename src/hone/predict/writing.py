@@ -50,12 +50,12 @@ def write_rows(
 def _written(
     task: Writing, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None
 ) -> list[tuple[Draft, ...]]:
-    """The texts of each row, none of a whole text, which has nothing after it. Where the engine takes several batches
-    at a time, so many share the prompts, long and short ones alike."""
+    """The texts of each row, none where it has no prompt. Where the engine takes several batches at a time, so many
+    share the prompts, long and short ones alike."""
     assert isinstance(engine, WritingEngine)
     settings, writer = cast(WritingSettings, cast(Task, task).settings).decoding, engine.writer
-    prompts = task.prompts(rows)
-    asked = sorted((i for i, prompt in enumerate(prompts) if prompt), key=lambda i: -len(prompts[i]))
+    prompts = {i: prompt for i, prompt in enumerate(task.prompts(rows)) if prompt is not None}
+    asked = sorted(prompts, key=lambda i: -len(prompts[i]))
     one_at_a_time = threading.Lock()
 
     def tell(count: int) -> None:
@@ -67,12 +67,11 @@ def _written(
         chosen = [prompts[i] for i in part]
         return generate(writer, chosen, settings, vocabulary=vocabulary_of(task), done=tell)
 
-    tell(len(prompts) - len(asked))
-
+    tell(len(rows) - len(asked))
     workers = engine.workers if len(asked) >= FEWEST_EACH * engine.workers else 1
     parts = [asked[k::workers] for k in range(workers)]
     each = by_workers(write, parts, workers=workers) if workers > 1 else map(write, parts)
-    texts: list[tuple[Draft, ...]] = [()] * len(prompts)
+    texts: list[tuple[Draft, ...]] = [()] * len(rows)
     for part, found in zip(parts, each, strict=True):
         for i, one in zip(part, found, strict=True):
             texts[i] = tuple(_draft(text) for text in one)
@@ -81,7 +80,8 @@ def _written(
 
 def vocabulary_of(task: Writing) -> Vocabulary:
     """What the tokens of the task's tokenizer mean."""
-    return Vocabulary(task.endings, encode=cast(Task, task).tokenizer.encode, decode=task.decoded)
+    tokenizer = cast(Task, task).tokenizer
+    return Vocabulary(task.endings, encode=tokenizer.encode, decode=lambda ids: tokenizer.decode([ids])[0])
 
 
 def require_writing(task: Task) -> Task:
@@ -116,7 +116,7 @@ def with_decoding(task: Task, values: Mapping[str, Any]) -> Task:
 
 
 def pieces_of(task: Task, engine: Engine, rows: Rows) -> Iterator[str]:
-    """What is written for the first of ``rows``, in pieces; see `hone.predict.generation.generate.stream`.
+    """What is written for the one of ``rows``, in pieces; see `hone.predict.generation.generate.stream`.
 
     Raises:
         RecipeError: The task does not write, or looks for several texts at a time.
@@ -124,7 +124,9 @@ def pieces_of(task: Task, engine: Engine, rows: Rows) -> Iterator[str]:
     writing = cast(Writing, require_writing(task))
     assert isinstance(engine, WritingEngine)
     settings = cast(WritingSettings, task.settings).decoding
-    return stream(engine.writer, writing.prompts(rows)[0], settings, vocabulary=vocabulary_of(writing))
+    (prompt,) = writing.prompts(rows)
+    assert prompt is not None  # rows to predict have one
+    return stream(engine.writer, prompt, settings, vocabulary=vocabulary_of(writing))
 
 
 def _draft(one: Written) -> Draft:

@@ -231,16 +231,12 @@ class Writing(Protocol):
     writes: bool
     reference_measures: tuple[str, ...]
 
-    def prompts(self, rows: Rows) -> list[list[int]]:
-        """What a text is to be written from, a row each: token ids."""
+    def prompts(self, rows: Rows) -> list[list[int] | None]:
+        """What a text is to be written from, a row each: token ids; None where nothing is to be written."""
         ...
 
     def silent(self) -> Task:
         """The same task, which writes nothing."""
-        ...
-
-    def decoded(self, ids: Sequence[int]) -> str:
-        """Tokens as a text, without special ones."""
         ...
 
     @property

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from hone.core.measures import MeasureSpec
-from hone.data.dataset import Dataset
 from hone.tasks.protocol import FloatArray
-from hone.tasks.writing_settings import SummarizationSettings
-from hone.tasks.written import WrittenText, mostly_han
+from hone.tasks.written import WrittenText
 from hone.tasks.written_scores import Likelihood, Part, Summarized
 from hone.text.units import english_words, words_and_characters
 
@@ -19,14 +17,8 @@ class Summarization(WrittenText):
 
     name = "summarization"
     main_measure = "rougeL"
+    by_script = ("units", "characters", "words")
     measure_specs: Mapping[str, MeasureSpec] = {**Summarized.specs, **Likelihood.specs}
-
-    @classmethod
-    def settled(cls, settings: SummarizationSettings, train: Dataset) -> SummarizationSettings:
-        """``units`` decided where they are not."""
-        if settings.units is not None:
-            return settings
-        return settings.model_copy(update={"units": "characters" if mostly_han(train, "target") else "words"})
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

@@ -29,6 +29,12 @@ from hone.tasks.written import Drafts, TargetTooLong, WrittenText
 from hone.tasks.written_scores import Continued, Likelihood, Part
 
 
+class ContinuationTooLong(TargetTooLong):
+    """The same of texts that come after a prompt."""
+
+    field = "text"
+
+
 class TextGeneration(WrittenText):
     """The text that comes after a prompt.
 
@@ -52,8 +58,7 @@ class TextGeneration(WrittenText):
         super().__init__(settings, labels=labels, tokenizer=tokenizer, model_limit=model_limit)
         self.max_tokens = row_limit(settings, tokenizer, model_limit=model_limit)
         self.head = HeadSpec("causal-language-model", labels)
-        begin = tokenizer.pretrained.bos_token_id
-        self._begin: list[int] = tokenizer.prefix or ([] if begin is None else [int(begin)])
+        self._begin: list[int] = tokenizer.prefix or ([] if tokenizer.bos_id is None else [tokenizer.bos_id])
         self._most = min(self._most, self.max_tokens - len(self._begin) - 1)
 
     @property
@@ -83,7 +88,7 @@ class TextGeneration(WrittenText):
             return rows_of(out, self.row_schema)
         long = {start + i: len(ids) for i, ids in enumerate(texts) if len(ids) > self._most}
         if long and self.settings.long_target == "refuse":
-            raise TargetTooLong(long, room=self._most)
+            raise ContinuationTooLong(long, room=self._most)
         texts = [ids[: self._most] for ids in texts]
         self._require_room(prompts, [self.max_tokens - len(ids) for ids in texts], start=start)
         for i, (prompt, ids) in enumerate(zip(prompts, texts, strict=True)):
@@ -142,10 +147,10 @@ class TextGeneration(WrittenText):
             "counts": torch.from_numpy(asked.sum(1)),
         }
 
-    def prompts(self, rows: Rows) -> list[list[int]]:
-        """See `Writing.prompts`; none of a whole text."""
+    def prompts(self, rows: Rows) -> list[list[int] | None]:
+        """See `Writing.prompts`: none of a whole text, which has nothing after it."""
         asked = rows.scalar("prompted").astype(bool).tolist()
-        return [rows.row("input_ids", i).tolist() if yes else [] for i, yes in enumerate(asked)]
+        return [rows.row("input_ids", i).tolist() if yes else None for i, yes in enumerate(asked)]
 
     def join(
         self, columns: Columns, rows: Rows, partials: Sequence[Drafts], *, constants: Mapping[str, Tensor]

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from hone.core.measures import MeasureSpec
-from hone.data.dataset import Dataset
 from hone.metrics.bleu import Bleu, Chrf
 from hone.tasks.protocol import FloatArray
-from hone.tasks.writing_settings import TranslationSettings
-from hone.tasks.written import WrittenText, mostly_han
+from hone.tasks.written import WrittenText
 from hone.tasks.written_scores import Likelihood, Part, Translated
 
 
@@ -19,14 +17,8 @@ class Translation(WrittenText):
 
     name = "translation"
     main_measure = "bleu"
+    by_script = ("bleu_tokenizer", "zh", "13a")
     measure_specs: Mapping[str, MeasureSpec] = {**Translated.specs, **Likelihood.specs}
-
-    @classmethod
-    def settled(cls, settings: TranslationSettings, train: Dataset) -> TranslationSettings:
-        """``bleu_tokenizer`` decided where it is not."""
-        if settings.bleu_tokenizer is not None:
-            return settings
-        return settings.model_copy(update={"bleu_tokenizer": "zh" if mostly_han(train, "target") else "13a"})
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

@@ -10,6 +10,7 @@ one that ends it among them.
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -96,6 +97,9 @@ class WrittenText(Form):
     additive = True
     measure_specs: Mapping[str, MeasureSpec]
     reference_measures = tuple(Likelihood.specs)
+    by_script: tuple[str, str, str] | None = (
+        None  # a setting, its value where targets are Han characters, and elsewhere
+    )
     writes = True  # else it only tells how likely the given texts are
 
     def __init__(self, settings: Any, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int) -> None:
@@ -112,14 +116,22 @@ class WrittenText(Form):
         return ()
 
     @classmethod
+    def settled(cls, settings: Any, train: Dataset) -> Any:
+        """The setting that goes `by_script`, where it is not decided."""
+        if cls.by_script is None or getattr(settings, cls.by_script[0]) is not None:
+            return settings
+        name, han, other = cls.by_script
+        return settings.model_copy(update={name: han if mostly_han(train, cls.targets[0].name) else other})
+
+    @classmethod
     def smooths(cls, settings: Any) -> bool:
         """Yes, over the vocabulary."""
         return True
 
     def silent(self) -> WrittenText:
         """The same task, which writes nothing and measures how likely the given texts are."""
-        other = self.__class__.__new__(self.__class__)
-        other.__dict__.update(self.__dict__, writes=False)
+        other = copy.copy(self)
+        other.writes = False
         return other
 
     @property
@@ -170,8 +182,8 @@ class WrittenText(Form):
         found = torch.stack([own, (logits.argmax(1) == gold).float()], dim=1).cpu().numpy()
         return np.split(found, np.cumsum(batch["counts"].cpu().numpy())[:-1])
 
-    def prompts(self, rows: Rows) -> list[list[int]]:
-        """What a text is to be written from, a row each: token ids."""
+    def prompts(self, rows: Rows) -> list[list[int] | None]:
+        """See `Writing.prompts`: a source each."""
         return [rows.row("input_ids", i).tolist() for i in range(len(rows))]
 
     def join(
@@ -191,13 +203,6 @@ class WrittenText(Form):
             found |= {"reference_log_probability": summed, "reference_tokens": count, "reference_right": right}
         return found
 
-    def decoded(self, ids: Sequence[int]) -> str:
-        """Tokens as a text, without special ones."""
-        text: str = self.tokenizer.pretrained.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return text
-
     @property
     def endings(self) -> tuple[int, ...]:
         """Tokens that end a text.
@@ -205,7 +210,7 @@ class WrittenText(Form):
         Raises:
             BundleError: The tokenizer has none.
         """
-        found = self.tokenizer.pretrained.eos_token_id
+        found = self.tokenizer.eos_id
         if found is None:
             raise BundleError(
                 "the base's tokenizer has no token that ends a text",
@@ -213,7 +218,7 @@ class WrittenText(Form):
                 fix="Take another base for this task.",
                 code="base.no-eos",
             )
-        return (int(found),)
+        return (found,)
 
     @property
     def parts(self) -> tuple[Part, ...]:
