@@ -1,0 +1,115 @@
+"""The commands that ask a bundle, or an index, rather than make one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hone.cli.columns import parse_columns
+from hone.cli.options import BaseName, ColumnNames, DeviceName, Json, Out, Overrides, PrecisionName
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    bundle: Path,
+    file: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")] = "-",
+    out: Annotated[Path | None, typer.Option("--out", help="File for the answers; stdout when left out.")] = None,
+    entities: Annotated[
+        Path | None, typer.Option("--entities", help="A bundle whose entities in texts BUNDLE tells the relations of.")
+    ] = None,
+    most_pairs: Annotated[
+        int | None, typer.Option("--most-pairs", min=1, help="Of entities in a text, the nearest; else 100.")
+    ] = None,
+    without: Annotated[
+        str | None, typer.Option("--without", help="Label whose relations are only counted, such as Other.")
+    ] = None,
+    base: BaseName = "",
+    device: DeviceName = "auto",
+    precision: PrecisionName = "float32",
+    column: ColumnNames = None,
+) -> None:
+    """Answer every row: one JSON line a row, in input order."""
+    from hone.cli.answers import predict_file
+
+    predict_file(
+        bundle, file, out=out, columns=parse_columns(column or []),
+        opening={"base": base, "device": device, "precision": precision},
+        entities=entities, asking={"most_pairs": most_pairs, "without": without},
+    )  # fmt: skip
+
+
+@app.command()
+def index(
+    bundle: Annotated[Path, typer.Argument(help="A bundle of sentence-embedding.")],
+    file: Annotated[str, typer.Argument(help="Rows with text, and id where they have one.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the index.")],
+    overrides: Overrides = None,
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+    as_json: Json = False,
+) -> None:
+    """Make texts searchable: hnsw=true for a graph, precision=float16, dimensions=N, bm25=false."""
+    from hone.cli.searching import index_file
+
+    columns = parse_columns(column or [])
+    index_file(bundle, file, out=out, overrides=overrides or [], device=device, columns=columns, as_json=as_json)
+
+
+@app.command()
+def search(
+    index: Annotated[Path, typer.Argument(help="Folder that hone index wrote.")],
+    query: Annotated[str, typer.Argument(help="A query, or a file of them; - for standard input.")] = "-",
+    k: Annotated[int, typer.Option("-k", help="How many texts a query.")] = 10,
+    by: Annotated[str, typer.Option("--by", help="exact, hnsw, bm25, or fused: dense and bm25 as one.")] = "exact",
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="The bundle it was made with, if it moved.")] = None,
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+) -> None:
+    """Search an index: one JSON line a query."""
+    from hone.cli.searching import search_index
+
+    search_index(index, query, bundle=bundle, k=k, by=by, device=device, columns=parse_columns(column or []))
+
+
+@app.command()
+def serve(
+    bundles: Annotated[
+        list[str], typer.Argument(help="A bundle; or several, each a folder or NAME=FOLDER.", metavar="BUNDLE...")
+    ],
+    host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port")] = 8000,
+    base: BaseName = "",
+    device: DeviceName = "auto",
+    precision: PrecisionName = "float32",
+) -> None:
+    """Serve a bundle over HTTP: POST /predict; or several, POST /predict/NAME."""
+    from hone.serve.server import serve_bundles
+
+    serve_bundles(bundles, host=host, port=port, base=base, device=device, precision=precision)
+
+
+@app.command()
+def bench(
+    bundle: Path,
+    file: Annotated[Path, typer.Argument(help="Texts to answer, labeled or not.")],
+    texts: Annotated[int, typer.Option("--texts", min=1, help="Most texts that are read from it.")] = 1000,
+    repeats: Annotated[int, typer.Option("--repeats", min=2, help="Timings of each figure.")] = 6,
+    base: BaseName = "",
+    device: DeviceName = "auto",
+    precision: PrecisionName = "float32",
+    column: ColumnNames = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Time a bundle on this machine and these texts, beside the transformers pipeline."""
+    from hone.cli.timing import bench_file
+
+    columns = parse_columns(column or [])
+    bench_file(
+        bundle, file, texts=texts, repeats=repeats, opening={"base": base, "device": device, "precision": precision},
+        columns=columns, out=out, as_json=as_json,
+    )  # fmt: skip
