@@ -100,7 +100,7 @@ def run_stages(
         until: Stop after the stage of this kind.
     """
     stages = _with_inspect(recipe.stages)
-    recipe, data = _read_data(recipe, progress)
+    recipe, data = read_data(recipe, progress)
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
@@ -219,7 +219,7 @@ def _inputs(
     )
 
 
-def _read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dataset]]:
+def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dataset]]:
     """Every source, read and checked, and the recipe with the labels that count; a missing validation split is carved
     from train, and said."""
     kind = TASKS[recipe.task.name]
@@ -250,7 +250,7 @@ def _read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Da
             share=recipe.options.validation_share,
             seed=recipe.seed,
             fields=shape.telling,
-            targets=[field.name for field in shape.targets],
+            targets=[field.name for field in shape.targets if field.kind != "written"],  # a text teaches no label
         )
         how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
         progress.say(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from hone.core.measures import MeasureSpec
 from hone.metrics.bleu import Bleu, Chrf
-from hone.tasks.protocol import FloatArray
+from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored
 from hone.tasks.written import WrittenText
-from hone.tasks.written_scores import Likelihood, Part, Translated
+from hone.tasks.written_scores import Likelihood, Part, Translated, texts_of
 
 
 class Translation(WrittenText):
@@ -22,7 +23,17 @@ class Translation(WrittenText):
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        return (Translated(Bleu(self.settings.bleu_tokenizer or "13a"), Chrf()),)
+        return (self._translated,)
+
+    @cached_property
+    def _translated(self) -> Translated:
+        return Translated(Bleu(self.settings.bleu_tokenizer or "13a"), Chrf())
+
+    def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
+        scored = super().scored(predictions, columns)
+        if not predictions or not texts_of(predictions):
+            return scored
+        return replace(scored, tables={**scored.tables, "signatures": self._translated.signatures(columns)})
 
     def quality(self, tally: FloatArray) -> float | None:
         """chrF, as a share."""

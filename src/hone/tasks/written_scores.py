@@ -14,6 +14,7 @@ from hone.metrics.diversity import REPETITION_COLUMNS, repetition, repetition_ta
 from hone.metrics.perplexity import PERPLEXITY_COLUMNS, perplexities, perplexity_tally
 from hone.metrics.references import REFERENCE_COLUMNS, against_references, reference_tally
 from hone.metrics.rouge import ROUGE_COLUMNS, rouge, rouge_tally
+from hone.report.report import Cell, Grid
 from hone.tasks.protocol import Columns, FloatArray, Prediction
 from hone.text.units import Splitter, split_sentences, words_and_characters
 
@@ -96,6 +97,12 @@ class Translated:
         gold = given(columns)
         whole = reference_tally(_split(gold, words_and_characters), [words_and_characters(text) for text in said])
         return np.hstack([self._bleu.tally(gold, said), self._chrf.tally(gold, said), whole])
+
+    def signatures(self, columns: Columns) -> Grid:
+        """How sacrebleu says that it counted."""
+        gold = given(columns)
+        told: list[list[Cell]] = [["BLEU", self._bleu.signature(gold)], ["chrF", self._chrf.signature(gold)]]
+        return Grid(columns=["measure", "signature"], rows=told)
 
     def values(self, tally: FloatArray) -> dict[str, float | None]:
         if not tally[:, -1].any():

@@ -198,6 +198,14 @@ def test_the_share_that_is_carved_is_the_recipes(texts: dict[str, Path], tmp_pat
     assert len(SEEN[0].data["validation"]) == 18
 
 
+def test_rows_of_texts_to_write_are_carved_though_every_text_is_another(tmp_path: Path) -> None:
+    file = tmp_path / "train.jsonl"
+    file.write_text("".join(f'{{"source": "text {i}", "target": "Text {i}"}}\n' for i in range(20)))
+    recipe = {"version": 1, "task": "translation", "data": {"train": str(file)}, "stages": ["inspect"]}
+    run_peek(recipe, tmp_path / "out", peek("train", "validation"))
+    assert {name: len(data) for name, data in SEEN[0].data.items()} == {"train": 18, "validation": 2}
+
+
 DIRTY = [("one", "a"), ("one", "a"), ("two", "b"), ("three", "a"), ("four", "b"), ("five", "a"), ("six", "b")]
 
 

@@ -10,7 +10,7 @@ import torch
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_writer
 from hone.tasks.make import make_task
-from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.protocol import LossOptions, Task, Writing
 from hone.tasks.rows import Rows
 from hone.tasks.text_generation import TextGeneration
 from hone.tasks.writing_settings import TextGenerationSettings, TranslationSettings
@@ -118,3 +118,13 @@ def test_han_targets_are_measured_by_characters() -> None:
     assert Translation.settled(TranslationSettings(), german).bleu_tokenizer == "13a"
     assert Summarization.settled(SummarizationSettings(), chinese).units == "characters"
     assert Summarization.settled(SummarizationSettings(units="words"), chinese).units == "words"
+
+
+def test_a_report_of_bleu_says_how_sacrebleu_counted(bases: dict[str, Path]) -> None:
+    task = translation(bases["bart"], bleu_tokenizer="zh")
+    assert isinstance(task, Writing)
+    columns = {"source": ["a"], "target": ["我爱你"]}
+    signatures = task.scored([{"text": "我爱你", "ended": "stop", "truncated": False}], columns).tables["signatures"]
+    assert [row[0] for row in signatures.rows] == ["BLEU", "chrF"]
+    assert str(signatures.rows[0][1]).startswith("nrefs:1|case:mixed|eff:no|tok:zh|")
+    assert "signatures" not in task.silent().scored([{"truncated": False}], columns).tables
