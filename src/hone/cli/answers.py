@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from hone.cli.decoding import parse_decoding
 from hone.core.errors import RecipeError
 from hone.data.read import read_stream
 from hone.predict.predictor import Predictor, load
@@ -30,6 +31,7 @@ def predict_file(
     opening: Mapping[str, Any],
     entities: Path | None = None,
     asking: Mapping[str, Any] | None = None,
+    decoding: Sequence[str] = (),
 ) -> None:
     """Answer every row of ``file`` (``-``: standard input), whose fields stand in ``columns``.
 
@@ -37,12 +39,16 @@ def predict_file(
         opening: Options of `hone.load`.
         entities: A bundle whose entities ``bundle`` tells the relations of.
         asking: Options of `hone.load_relations` about them, None where they are left out.
+        decoding: Settings of decoding that replace the bundle's, each ``KEY=VALUE``.
     """
     if out is not None and out.is_dir():
         raise RecipeError(f"found a folder at {out}", expected="a file for the answers", code="predict.out")
     asked = {name: value for name, value in (asking or {}).items() if value is not None}
     predictor: Predictor | RelationPredictor
     if entities is not None:
+        if decoding:
+            raise RecipeError("found --decoding beside --entities", expected="one of them",
+                              fix="Relations are told and not written.", code="predict.entities")  # fmt: skip
         predictor = load_relations(bundle, entities=entities, **asked, **opening)
     elif asked:
         options = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
@@ -50,6 +56,7 @@ def predict_file(
                           fix="They are about relations between entities.", code="predict.entities")  # fmt: skip
     else:
         predictor = load(bundle, **opening)
+        predictor = predictor.decoding(**parse_decoding(decoding)) if decoding else predictor
     source = sys.stdin if file in ("-", "/dev/stdin") else Path(file)
     places = _Places()
     parts = read_stream(source, *predictor.input_choices, columns=columns, placed=places.add)

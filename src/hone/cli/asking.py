@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hone.cli.columns import parse_columns
-from hone.cli.options import BaseName, ColumnNames, DeviceName, Json, Out, Overrides, PrecisionName
+from hone.cli.options import BaseName, ColumnNames, DecodingSetting, DeviceName, Json, Out, Overrides, PrecisionName
 
 app = typer.Typer()
 
@@ -27,6 +27,7 @@ def predict(
     without: Annotated[
         str | None, typer.Option("--without", help="Label whose relations are only counted, such as Other.")
     ] = None,
+    decoding: DecodingSetting = None,
     base: BaseName = "",
     device: DeviceName = "auto",
     precision: PrecisionName = "float32",
@@ -38,7 +39,7 @@ def predict(
     predict_file(
         bundle, file, out=out, columns=parse_columns(column or []),
         opening={"base": base, "device": device, "precision": precision},
-        entities=entities, asking={"most_pairs": most_pairs, "without": without},
+        entities=entities, decoding=decoding or [], asking={"most_pairs": most_pairs, "without": without},
     )  # fmt: skip
 
 

@@ -17,6 +17,10 @@ ColumnNames = Annotated[
     list[str] | None,
     typer.Option("--column", metavar="FIELD=NAME", help="What a field's column is called in the files; repeatable."),
 ]
+DecodingSetting = Annotated[
+    list[str] | None,
+    typer.Option("--decoding", metavar="KEY=VALUE", help="A setting of decoding, such as num_beams=4; repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 PrecisionName = Annotated[  # parsed as it stands: what the device has is told where the model is opened

@@ -29,7 +29,8 @@ from hone.predict.batching import score_rows
 from hone.predict.engine import Engine, engine_of
 from hone.predict.ensemble import EnsembleEngine
 from hone.predict.formats import ADAPTERS, FORMATS, MEMBERS, ONNX, Precision
-from hone.predict.writing import pieces_of, require_writing, with_decoding
+from hone.predict.text_stream import TextStream
+from hone.predict.writing import require_writing, stream_of, with_decoding
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Deciding, Prediction, Task
 from hone.tasks.rows import Rows
@@ -65,7 +66,7 @@ class Predictor:
         eager = len(next(iter(columns.values()))) > EXAMPLES_AT_ONCE
         return [answer for answers in self.stream(parts_of(columns), eager=eager) for answer in answers]
 
-    def decoding(self, **settings: Any) -> Predictor:
+    def decoding(self, /, **settings: Any) -> Predictor:
         """The same bundle, writing by other settings of `hone.tasks.decoding.DecodingSettings`; those not named stay as
         the bundle has them.
 
@@ -74,14 +75,20 @@ class Predictor:
         """
         return Predictor(self.bundle, with_decoding(self.task, settings), self.engine)
 
-    def write(self, text: str) -> Iterator[str]:
-        """The text that is written for one, in pieces, each as soon as nothing that follows can change it.
+    def write(self, given: Any) -> TextStream:
+        """What is written for one input, in pieces, each as soon as nothing that follows can change it; when the text
+        has ended, the stream's ``prediction`` is what `predict` answers.
 
         Raises:
+            DataError: It is no input of the task, or several.
             RecipeError: The task does not write, or looks for several texts at a time.
         """
-        columns = columns_of(text, self.input_choices)
-        return pieces_of(self.task, self.engine, Rows(require_writing(self.task).encode(columns, purpose="predict")))
+        require_writing(self.task)
+        columns = columns_of(given, self.input_choices)
+        count = len(next(iter(columns.values())))
+        if count != 1:
+            raise DataError(f"found {count} inputs to write for", expected="one", code="data.one-input")
+        return stream_of(self.task, self.engine, columns)
 
     def stream(self, parts: Iterable[Columns], *, eager: bool = False) -> Iterator[list[Prediction]]:
         """Predictions of each part in turn; memory holds one part.

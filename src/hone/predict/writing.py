@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -15,9 +15,10 @@ from hone.core.settings import check_settings
 from hone.predict.engine import Engine, WritingEngine
 from hone.predict.generation.generate import generate, stream
 from hone.predict.generation.written import Vocabulary, Written
+from hone.predict.text_stream import TextStream
 from hone.predict.workers import by_workers
 from hone.tasks.decoding import DecodingSettings
-from hone.tasks.protocol import Task, Writing
+from hone.tasks.protocol import Columns, Prediction, Task, Writing
 from hone.tasks.rows import TARGET, Rows
 from hone.tasks.writing_settings import WritingSettings
 from hone.tasks.written import Draft, Drafts, reference_of
@@ -115,18 +116,26 @@ def with_decoding(task: Task, values: Mapping[str, Any]) -> Task:
     return other
 
 
-def pieces_of(task: Task, engine: Engine, rows: Rows) -> Iterator[str]:
-    """What is written for the one of ``rows``, in pieces; see `hone.predict.generation.generate.stream`.
+def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
+    """What is written for the one example of ``columns``, in pieces.
 
     Raises:
+        DataError: Its prompt is too long.
         RecipeError: The task does not write, or looks for several texts at a time.
     """
     writing = cast(Writing, require_writing(task))
     assert isinstance(engine, WritingEngine)
+    rows = Rows(task.encode(columns, purpose="predict"))
     settings = cast(WritingSettings, task.settings).decoding
     (prompt,) = writing.prompts(rows)
     assert prompt is not None  # rows to predict have one
-    return stream(engine.writer, prompt, settings, vocabulary=vocabulary_of(writing))
+    chosen, writer, vocabulary = prompt, engine.writer, vocabulary_of(writing)
+
+    def whole(written: Written) -> Prediction:
+        (one,) = task.join(columns, rows, [Drafts((_draft(written),))], constants=engine.constants)
+        return one
+
+    return TextStream(lambda stopped: stream(writer, chosen, settings, vocabulary=vocabulary, stopped=stopped), whole)
 
 
 def _draft(one: Written) -> Draft:

@@ -6,24 +6,26 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel
 
 import hone
-from hone.core.errors import DataError, HoneError
-from hone.data.fields import Field as InputField
+from hone.core.errors import DataError, HoneError, MissingExtra, RecipeError
 from hone.predict.predictor import Predictor
 from hone.predict.shelf import Shelf
 from hone.serve.docs_page import docs_page
-from hone.serve.limits import BodyLimit
+from hone.serve.limits import MAX_INPUTS, BodyLimit, require_bounded
 from hone.serve.meters import Meters
+from hone.serve.requests import expected_of, request_of, warm_up
+from hone.serve.streams import Streams, TooManyStreams
+from hone.tasks.protocol import Writing
+from hone.tasks.writing_settings import WritingSettings
 
-MAX_INPUTS = 1024  # inputs of one request; more belong into several, or into `hone predict`
 MAX_BODY_BYTES = 32 << 20
 
 
@@ -46,17 +48,6 @@ class Failure(BaseModel):
     message: str
 
 
-class Span(BaseModel):
-    """A stretch of an input's ``text``, in characters, end exclusive."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-    start: int
-    end: int
-
-
-KINDS: dict[str, Any] = {"text": str, "tokens": list[str], "texts": list[str], "span": Span}
-
-
 def make_app(served: Predictor | Shelf) -> FastAPI:
     """The application over opened bundles; it is ready once each has answered a first text of its own.
 
@@ -76,19 +67,25 @@ def make_app(served: Predictor | Shelf) -> FastAPI:
 
     app = FastAPI(title="hone", version=hone.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(BodyLimit, limit_bytes=MAX_BODY_BYTES)
-    expected = {path: expected_of(predictor.input_choices) for path, predictor in routes.items()}
+    expected = {
+        path: expected_of(predictor.input_choices, writes=isinstance(predictor.task, Writing))
+        for path, predictor in routes.items()
+    }
     _add_errors(app, meters, expected=expected)
+    streams = Streams(meters)
     for path, predictor in routes.items():
-        _add_predict(app, path, predictor, meters)
+        _add_predict(app, path, predictor, meters=meters, streams=streams)
     if isinstance(served, Shelf):
         _add_choice(app, meters, list(routes))
     _add_pages(app, routes, ready=ready, meters=meters, expected=expected)
     return app
 
 
-def _add_predict(app: FastAPI, path: str, predictor: Predictor, meters: Meters) -> None:
+def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meters, streams: Streams) -> None:
+    writes = isinstance(predictor.task, Writing)
+
     async def predict(body: Any) -> Any:
-        """Answer one input or a list of them."""
+        """Answer one input or a list of them; of a task that writes also one text in pieces."""
         inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
         inputs = [one.model_dump() if isinstance(one, BaseModel) else one for one in inputs]
         if len(inputs) > MAX_INPUTS:
@@ -98,16 +95,35 @@ def _add_predict(app: FastAPI, path: str, predictor: Predictor, meters: Meters) 
                 fix="Send them in several requests.",
                 code="request.too-many-inputs",
             )
+        asked = predictor
+        if writes and body.decoding is not None:
+            asked = await asyncio.to_thread(_decoding, predictor, body.decoding, inputs=len(inputs))
+        if writes and body.stream:
+            return await streams.answer(asked, inputs)
         began = time.perf_counter()
         with meters.in_flight.track_inprogress():
-            predictions = await asyncio.to_thread(predictor.predict, inputs) if inputs else []
+            predictions = await asyncio.to_thread(asked.predict, inputs) if inputs else []
         meters.answered(predictions, seconds=time.perf_counter() - began)
         return {"predictions": predictions, "bundle": predictor.bundle.digest}
 
     # The request's schema is known only now, from the task's fields.
-    predict.__annotations__["body"] = request_of(predictor.input_choices)
-    failures: dict[int | str, dict[str, Any]] = {413: {"model": Failure}, 422: {"model": Failure}}
+    predict.__annotations__["body"] = request_of(predictor.input_choices, writes=writes)
+    failures: dict[int | str, dict[str, Any]] = {code: {"model": Failure} for code in (413, 422)}
+    if writes:
+        failures |= {429: {"model": Failure}, 501: {"model": Failure}}
     app.post(path, response_model=Answer, responses=failures)(predict)
+
+
+def _decoding(predictor: Predictor, values: Mapping[str, Any], *, inputs: int) -> Predictor:
+    """The same one, writing as a request asks for.
+
+    Raises:
+        DataError, RecipeError: It asks for too much, or for what cannot be.
+    """
+    asked = predictor.decoding(**values)
+    own = cast(WritingSettings, predictor.task.settings).decoding
+    require_bounded(cast(WritingSettings, asked.task.settings).decoding, own, inputs=inputs)
+    return asked
 
 
 def _add_choice(app: FastAPI, meters: Meters, paths: Sequence[str]) -> None:
@@ -151,51 +167,10 @@ def _add_pages(
         return docs_page(routes, expected=expected)
 
 
-def request_of(choices: Sequence[Sequence[InputField]]) -> type[BaseModel]:
-    """The request's schema, from the task's input fields: texts, token lists where the task reads tokens, or objects
-    where it reads several texts."""
-    kinds: Any = str | list[str]
-    if any(field.kind == "tokens" for fields in choices for field in fields):
-        kinds = kinds | list[list[str]]
-    if all(len(fields) > 1 for fields in choices):
-        parts: dict[str, Any] = {field.name: (KINDS[field.kind], ...) for field in choices[0]}
-        one = create_model("Input", __config__=ConfigDict(extra="forbid", strict=True), **parts)
-        kinds = one | list[one]  # type: ignore[valid-type]
-    fields: dict[str, Any] = {"inputs": (kinds, Field(description="one input, or a list"))}
-    request: type[BaseModel] = create_model("Request", __config__=ConfigDict(extra="forbid", strict=True), **fields)
-    return request
-
-
-def expected_of(choices: Sequence[Sequence[InputField]]) -> str:
-    """What a request looks like, for who sent another one."""
-    if all(len(fields) > 1 for fields in choices):
-        shapes = {
-            "text": '"text"',
-            "tokens": '["word", ...]',
-            "texts": '["text", ...]',
-            "span": '{"start": 0, "end": 4}',
-        }
-        one = ", ".join(f'"{field.name}": {shapes[field.kind]}' for field in choices[0])
-        return f'{{"inputs": {{{one}}}}}, or a list of such objects'
-    return '{"inputs": "text" or ["text", ...]}'
-
-
-def warm_up(choices: Sequence[Sequence[InputField]]) -> Any:
-    """An input that every bundle of the task can answer."""
-    texts = next((fields for fields in choices if all(field.kind == "text" for field in fields)), choices[0])
-    if len(texts) == 1:
-        return "warm-up"
-    made: dict[str, Any] = {"texts": ["warm-up"]}
-    return {
-        field.name: {"start": i, "end": i + 1} if field.kind == "span" else made.get(field.kind, "warm-up")
-        for i, field in enumerate(texts)
-    }
-
-
 def _add_errors(app: FastAPI, meters: Meters, *, expected: Mapping[str, str]) -> None:
     @app.exception_handler(HoneError)
     async def hone_error(request: Request, error: HoneError) -> JSONResponse:
-        return _failure(meters, error.code, str(error), status=422 if isinstance(error, DataError) else 500)
+        return _failure(meters, error.code, str(error), status=_status(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -206,6 +181,12 @@ def _add_errors(app: FastAPI, meters: Meters, *, expected: Mapping[str, str]) ->
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         return _failure(meters, "hone.failed", "The request failed unexpectedly; see the server's log.", status=500)
+
+
+def _status(error: HoneError) -> int:
+    """By whose doing it is: the request's, the load's, or the server's."""
+    kinds = {DataError: 422, RecipeError: 422, TooManyStreams: 429, MissingExtra: 501}
+    return next((status for kind, status in kinds.items() if isinstance(error, kind)), 500)
 
 
 def _failure(meters: Meters, code: str, message: str, *, status: int) -> JSONResponse:

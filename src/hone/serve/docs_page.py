@@ -6,6 +6,9 @@ import html
 from collections.abc import Mapping
 
 from hone.predict.predictor import Predictor
+from hone.serve.limits import MAX_DECODING
+from hone.serve.streams import MAX_STREAMS
+from hone.tasks.protocol import Writing
 
 STYLE = """
 :root{color-scheme:light dark;--line:#8884}
@@ -22,22 +25,65 @@ td{padding:.2rem .8rem .2rem 0;vertical-align:top}p{margin:.4rem 0}
 SCRIPT = """
 const path = document.getElementById('path');
 const chosen = () => path.options[path.selectedIndex];
-path.onchange = () => { document.getElementById('how').textContent = chosen().dataset.how; };
-document.getElementById('send').onclick = async () => {
+const show = () => {
+  document.getElementById('how').textContent = chosen().dataset.how;
+  for (const one of document.querySelectorAll('.writes')) one.hidden = !chosen().dataset.writes;
+};
+path.onchange = show;
+show();
+const pieces = async (response, answer) => {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  answer.textContent = '';
+  for (;;) {
+    const {value, done} = await reader.read();
+    if (done) return;
+    const events = (rest + value).split('\n\n');
+    rest = events.pop();
+    for (const one of events) {
+      const told = JSON.parse(one.slice(one.indexOf('data: ') + 6));
+      answer.textContent += one.startsWith('event: piece') ? told.text : '\n\n' + JSON.stringify(told, null, 1);
+    }
+  }
+};
+const send = async stream => {
   const given = document.getElementById('inputs');
   const answer = document.getElementById('answer');
+  let asked = {};
   let lines = given.value.split('\\n').filter(line => line.trim());
   try {
     if (chosen().dataset.objects) lines = lines.map(line => JSON.parse(line));
+    const decoding = document.getElementById('decoding').value.trim();
+    if (chosen().dataset.writes && decoding) asked.decoding = JSON.parse(decoding);
   } catch (error) {
     answer.textContent = error.message;
     return;
   }
   answer.textContent = '...';
+  if (stream) { asked.stream = true; lines = lines.slice(0, 1); }
   const response = await fetch(path.value, {method: 'POST', headers: {'content-type': 'application/json'},
-    body: JSON.stringify({inputs: lines})});
-  answer.textContent = JSON.stringify(await response.json(), null, 1);
+    body: JSON.stringify({inputs: lines, ...asked})});
+  if (stream && response.ok) await pieces(response, answer);
+  else answer.textContent = JSON.stringify(await response.json(), null, 1);
 };
+document.getElementById('send').onclick = () => send(false);
+document.getElementById('stream').onclick = () => send(true);
+"""
+
+WRITING = f"""<h2>How texts are written</h2>
+<p><code>"decoding": {{"max_new_tokens": 40, "do_sample": true, "temperature": 0.7}}</code> beside <code>inputs</code>
+replaces settings of the bundle for one request. A request may have {
+    ", ".join(f"{name} up to {most:,}" for name, most in MAX_DECODING.items())
+}, or what the bundle itself has.
+Settings that cannot be used are answered by 422, with all that is wrong with them.</p>
+<p><code>"stream": true</code> answers one input by server-sent events while the text is written: <code>event: piece</code>
+with <code>{{"text"}}</code>, together the text; then <code>event: prediction</code> with
+<code>{{"prediction", "bundle"}}</code>, the same as without a stream; or <code>event: error</code> with
+<code>{{"code", "message"}}</code>. Nothing is written any more once the client has gone. There are {
+    MAX_STREAMS
+} streams at
+most; another one is answered by 429.</p>
+<pre>curl -N -H 'content-type: application/json' -d '{{"inputs": "...", "stream": true}}' http://.../predict</pre>
 """
 
 
@@ -54,21 +100,25 @@ def docs_page(routes: Mapping[str, Predictor], *, expected: Mapping[str, str]) -
     served = "".join(_about(path, predictor, alone=len(routes) == 1) for path, predictor in routes.items())
     lines = {path: _line(predictor) for path, predictor in routes.items()}
     options = "".join(
-        f'<option value="{path[1:]}" data-objects="{1 if objects else ""}" data-how="{how}">{path}</option>'
+        f'<option value="{path[1:]}" data-objects="{1 if objects else ""}" data-how="{how}"'
+        f' data-writes="{1 if isinstance(routes[path].task, Writing) else ""}">{path}</option>'
         for path, (how, objects) in lines.items()
     )
     how = next(iter(lines.values()))[0]
+    writing = WRITING if any(isinstance(predictor.task, Writing) for predictor in routes.values()) else ""
     hidden = " hidden" if len(routes) == 1 else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>hone service</title><style>{STYLE}</style></head><body>
 <h1>hone service</h1>
 {served}<h2>What it answers</h2><table>{table}</table>
-<h2>Try it</h2>
+{writing}<h2>Try it</h2>
 <p{hidden}><select id="path" aria-label="which bundle">{options}</select></p>
 <p id="how">{how}</p>
 <textarea id="inputs" aria-labelledby="how"></textarea>
-<p><button id="send">Predict</button></p>
+<p class="writes" hidden><label for="decoding">Settings of decoding, a JSON object; those left out are the bundle's.</label>
+<textarea id="decoding" placeholder='{{"max_new_tokens": 40}}'></textarea></p>
+<p><button id="send">Predict</button> <button id="stream" class="writes" hidden>Write the first in pieces</button></p>
 <pre id="answer" aria-live="polite">The answer appears here.</pre>
 <script>{SCRIPT}</script></body></html>
 """

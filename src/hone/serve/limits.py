@@ -1,4 +1,5 @@
-"""A bound on request bodies, counted as they come in: nothing larger is ever held."""
+"""Bounds of a request: its body, counted as it comes in, so that nothing larger is ever held; and what it may ask for
+where a text is written."""
 
 from __future__ import annotations
 
@@ -7,6 +8,45 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hone.core.errors import DataError, Fault
+from hone.tasks.decoding import DecodingSettings
+
+MAX_INPUTS = 1024  # of one request; more belong into several, or into `hone predict`
+MAX_DECODING = {"max_new_tokens": 4096, "num_beams": 16, "num_return_sequences": 16, "top_k": 1024}
+MAX_WORK = 1 << 20  # tokens that a request may have a model read while it writes, all its texts and beams together
+MAX_CHARACTERS = 10_000  # of all texts in a request's decoding settings together
+
+
+def require_bounded(asked: DecodingSettings, own: DecodingSettings, *, inputs: int) -> None:
+    """Check what a request asks for; what the bundle does by its own settings is always allowed.
+
+    Raises:
+        DataError: It is more than a request may have.
+    """
+    faults = []
+    for name, most in MAX_DECODING.items():
+        value, bound = getattr(asked, name) or 0, max(most, getattr(own, name) or 0)
+        if value > bound:
+            faults.append(_fault(f"decoding.{name}", value, bound))
+    work, bound = inputs * _work(asked), max(MAX_WORK, MAX_INPUTS * _work(own))
+    if work > bound and not faults:
+        faults.append(_fault("decoding", f"{work:,} tokens to write, inputs, beams and texts together", f"{bound:,}"))
+    told = len(json.dumps(asked.model_dump(exclude_defaults=True), ensure_ascii=False))
+    if told > MAX_CHARACTERS and asked != own:
+        faults.append(_fault("decoding", f"settings of {told:,} characters", f"{MAX_CHARACTERS:,}"))
+    if faults:
+        raise DataError.of(faults, what="the request's decoding")
+
+
+def _fault(field: str, found: object, most: object) -> Fault:
+    return Fault("request.decoding-bound", found=str(found), expected=f"at most {most}", field=field)
+
+
+def _work(settings: DecodingSettings) -> int:
+    """Tokens that are read for one input at most."""
+    compared = settings.top_k or 1 if settings.search == "contrastive" else 1
+    return settings.max_new_tokens * max(settings.num_beams, settings.num_return_sequences, compared)
 
 
 class BodyLimit:

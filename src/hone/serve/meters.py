@@ -23,12 +23,16 @@ class Meters:
             "hone_predict_seconds", "Seconds of a /predict request", buckets=SECONDS, registry=self.registry
         )
         self.in_flight = Gauge("hone_requests_in_flight", "Requests being answered", registry=self.registry)
+        self.streams = Gauge("hone_streams_in_flight", "Texts being written in pieces", registry=self.registry)
+        self.tokens = Counter("hone_written_tokens", "Tokens of the texts that were answered", registry=self.registry)
 
     def answered(self, predictions: Sequence[Prediction], *, seconds: float) -> None:
         """Count a request that was answered."""
         self.requests.labels("answered").inc()
         self.inputs.inc(len(predictions))
         self.truncated.inc(sum(bool(prediction.get("truncated")) for prediction in predictions))
+        texts = [text for one in predictions if "ended" in one for text in one.get("texts", [one])]
+        self.tokens.inc(sum(text["tokens"] for text in texts))
         self.seconds.observe(seconds)
 
     def failed(self, code: str) -> None:

@@ -9,8 +9,8 @@ from prometheus_client import generate_latest
 from pydantic import ValidationError
 
 from hone.data.fields import Field
-from hone.serve.app import request_of
 from hone.serve.meters import Meters
+from hone.serve.requests import request_of
 
 
 def test_answers_failures_and_cut_inputs_are_counted() -> None:

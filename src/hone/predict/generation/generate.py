@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from hone.core.errors import RecipeError
 from hone.models.writers.writer import Writer
@@ -63,15 +63,24 @@ def search_of(writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary
 
 
 def stream(
-    writer: Writer, prompt: Sequence[int], settings: DecodingSettings, *, vocabulary: Vocabulary
-) -> Iterator[str]:
-    """The text that `generate` finds for one prompt, in pieces, each as soon as nothing that follows can change it.
+    writer: Writer,
+    prompt: Sequence[int],
+    settings: DecodingSettings,
+    *,
+    vocabulary: Vocabulary,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Generator[str, None, Written | None]:
+    """The text that `generate` finds for one prompt, in pieces, each as soon as nothing that follows can change it; it
+    returns what was found, None where it was stopped.
 
     A piece ends with a word, or with a character of a script that writes no spaces: never within a character, a word
     or what may become a stop string. Together the pieces are the text.
 
+    Args:
+        stopped: Asked before each token, whether to write no further.
+
     Raises:
-        DataError, RecipeError: As `generate`; or the search has more than one text at a time.
+        DataError, RecipeError: As `generate`, at once; or the search has more than one text at a time.
     """
     if settings.search == "beam" or settings.num_return_sequences > 1:
         raise RecipeError(
@@ -83,8 +92,18 @@ def stream(
     pieces = Pieces(vocabulary, stop_strings=settings.stop_strings)
     search = SingleSearch if settings.search != "contrastive" else ContrastiveSearch
     writing = search(writer, settings, vocabulary)
-    for finished in Loop(writer, writing, [prompt], tokens_at_once=TOKENS_AT_ONCE).steps():
+    loop = Loop(writer, writing, [prompt], tokens_at_once=TOKENS_AT_ONCE)
+    return _pieces(loop, writing, pieces, stopped)
+
+
+def _pieces(
+    loop: Loop, writing: SingleSearch, pieces: Pieces, stopped: Callable[[], bool]
+) -> Generator[str, None, Written | None]:
+    steps = loop.steps()
+    while not stopped():
+        finished = next(steps)
         if finished:
             yield from pieces.rest(finished[0][0])
-        else:
-            yield from pieces.so_far(writing.rows[0].ids)
+            return finished[0][0]
+        yield from pieces.so_far(writing.rows[0].ids)
+    return None

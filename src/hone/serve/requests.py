@@ -1,0 +1,74 @@
+"""What a request to a bundle looks like, from its task: the schema, an example for people, one to warm up with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
+
+from hone.data.fields import Field as InputField
+from hone.tasks.decoding import DecodingSettings
+
+Decoding = Annotated[dict[str, Any], WithJsonSchema(DecodingSettings.model_json_schema())]  # checked with the bundle's
+
+
+class Span(BaseModel):
+    """A stretch of an input's ``text``, in characters, end exclusive."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    start: int
+    end: int
+
+
+KINDS: dict[str, Any] = {"text": str, "tokens": list[str], "texts": list[str], "span": Span}
+
+
+def request_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False) -> type[BaseModel]:
+    """The request's schema, from the task's input fields: texts, token lists where the task reads tokens, or objects
+    where it reads several texts; of a task that writes also how."""
+    kinds: Any = str | list[str]
+    if any(field.kind == "tokens" for fields in choices for field in fields):
+        kinds = kinds | list[list[str]]
+    if all(len(fields) > 1 for fields in choices):
+        parts: dict[str, Any] = {field.name: (KINDS[field.kind], ...) for field in choices[0]}
+        one = create_model("Input", __config__=ConfigDict(extra="forbid", strict=True), **parts)
+        kinds = one | list[one]  # type: ignore[valid-type]
+    fields: dict[str, Any] = {"inputs": (kinds, Field(description="one input, or a list"))}
+    if writes:
+        words = "settings of decoding that this request has otherwise than the bundle"
+        fields["decoding"] = (Decoding | None, Field(default=None, description=words))
+        fields["stream"] = (bool, Field(default=False, description="one text, in pieces, as server-sent events"))
+    request: type[BaseModel] = create_model("Request", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+    return request
+
+
+def expected_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False) -> str:
+    """What a request looks like, for who sent another one."""
+    more = ', and "decoding": {...} and "stream": true where wanted' if writes else ""
+    return _inputs_of(choices) + more
+
+
+def _inputs_of(choices: Sequence[Sequence[InputField]]) -> str:
+    if all(len(fields) > 1 for fields in choices):
+        shapes = {
+            "text": '"text"',
+            "tokens": '["word", ...]',
+            "texts": '["text", ...]',
+            "span": '{"start": 0, "end": 4}',
+        }
+        one = ", ".join(f'"{field.name}": {shapes[field.kind]}' for field in choices[0])
+        return f'{{"inputs": {{{one}}}}}, or a list of such objects'
+    return '{"inputs": "text" or ["text", ...]}'
+
+
+def warm_up(choices: Sequence[Sequence[InputField]]) -> Any:
+    """An input that every bundle of the task can answer."""
+    texts = next((fields for fields in choices if all(field.kind == "text" for field in fields)), choices[0])
+    if len(texts) == 1:
+        return "warm-up"
+    made: dict[str, Any] = {"texts": ["warm-up"]}
+    return {
+        field.name: {"start": i, "end": i + 1} if field.kind == "span" else made.get(field.kind, "warm-up")
+        for i, field in enumerate(texts)
+    }
