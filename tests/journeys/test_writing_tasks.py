@@ -119,10 +119,35 @@ def test_several_texts_of_a_prompt_come_best_first(made: dict[str, Any]) -> None
     assert "texts" not in predictor.predict([{"source": "dog runs"}])[0]  # the bundle's own stay
 
 
-def test_a_text_comes_in_pieces(made: dict[str, Any]) -> None:
-    pieces = list(load(made["translation"].bundle.path).write("dog runs"))
+def test_a_text_comes_in_pieces_and_then_as_predict_answers_it(made: dict[str, Any]) -> None:
+    predictor = load(made["translation"].bundle.path)
+    stream = predictor.write("dog runs")
+    pieces = list(stream)
     assert len(pieces) > 1
     assert "".join(pieces) == "Hund rennt"
+    assert [stream.prediction] == predictor.predict("dog runs")
+
+
+def test_a_stream_that_is_closed_ends_without_an_answer(made: dict[str, Any]) -> None:
+    stream = load(made["translation"].bundle.path).write("dog runs")
+    assert next(stream) == "Hund"
+    stream.close()
+    assert list(stream) == []
+    assert stream.prediction is None
+
+
+def test_the_command_takes_settings_of_decoding(
+    made: dict[str, Any], tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    bundle, data = made["translation"].bundle.path, write(tmp_path / "rows.jsonl", [{"source": "dog runs"}])
+    code, out, err = command(
+        "predict", bundle, data, "--decoding", "max_new_tokens=2", "--decoding", "min_new_tokens=2"
+    )
+    assert code == 0, err
+    assert [json.loads(out)] == load(bundle).decoding(max_new_tokens=2, min_new_tokens=2).predict("dog runs")
+    code, _, err = command("predict", bundle, data, "--decoding", "num_beam=2")
+    assert code == 2
+    assert "Did you mean 'num_beams'?" in err
 
 
 def test_settings_of_decoding_that_cannot_be_used_are_named(made: dict[str, Any]) -> None:

@@ -132,7 +132,8 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
     chosen, writer, vocabulary = prompt, engine.writer, vocabulary_of(writing)
 
     def whole(written: Written) -> Prediction:
-        (one,) = task.join(columns, rows, [Drafts((_draft(written),))], constants=engine.constants)
+        drafts: list[Any] = [Drafts((_draft(written),))]
+        (one,) = task.join(columns, rows, drafts, constants=engine.constants)
         return one
 
     return TextStream(lambda stopped: stream(writer, chosen, settings, vocabulary=vocabulary, stopped=stopped), whole)
