@@ -109,7 +109,8 @@ class Stage:
             any stage of the recipe runs. Empty where there is nothing to check.
         needs_bundle: Whether it can do nothing without a bundle, given or made before it.
         bundles: The setting that lists folders of bundles which it is given; empty where there is none. Paths are no
-            part of what a recipe decides: the bundles' digests are.
+            no part of what a recipe decides: the bundles' digests are.
+        writes: Whether it is for tasks that write alone.
     """
 
     kind: str
@@ -120,6 +121,7 @@ class Stage:
     check: str = ""
     needs_bundle: bool = False
     bundles: str = ""
+    writes: bool = False
 
     def __post_init__(self) -> None:
         if self.changes != "nothing" and "test" in self.reads:

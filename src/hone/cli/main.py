@@ -107,6 +107,27 @@ def finetune(
 
 
 @app.command()
+def prefer(
+    bundle: Annotated[Path, typer.Argument(help="A bundle that writes.")],
+    pairs: Annotated[Path, typer.Argument(help="Rows with its input, chosen and rejected.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    overrides: Overrides = None,
+    validation: Annotated[str | None, typer.Option("--validation", help="Pairs, or none; else carved.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 13,
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+    as_json: Json = False,
+) -> None:
+    """Teach a bundle that writes which of two texts is better: loss=dpo, ipo or unlikelihood."""
+    from hone.cli.single import prefer_bundle
+
+    prefer_bundle(
+        bundle, pairs, out=out, validation=validation, seed=seed, device=device, columns=parse_columns(column or []),
+        overrides=overrides or [], as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command()
 def evaluate(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Labeled rows that the bundle did not learn from.")],

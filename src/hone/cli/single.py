@@ -21,8 +21,10 @@ from hone.pipeline.run import Result, run_stages
 from hone.pipeline.yaml_file import parse_value
 from hone.report.html import to_html
 from hone.report.report import Report
+from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
 
 STAGE = re.compile(r"^stages\.\d+\.")
+SECTIONS = ("method", "loss")  # settings of stages that have settings of their own
 
 
 def inspect_files(
@@ -130,6 +132,35 @@ def compress_bundle(
     _make(values, "compress", bundle=opened, out=out, as_json=as_json)
 
 
+def prefer_bundle(
+    bundle: Path,
+    pairs: Path,
+    *,
+    out: Path,
+    validation: str | None,
+    seed: int,
+    device: str,
+    columns: Mapping[str, str],
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """``hone prefer``: the new bundle goes to ``out``, its report and log beside it."""
+    require_free(out.resolve())
+    opened = Bundle.open(bundle)
+    data: dict[str, Any] = {PAIRS: _source(pairs, columns)}
+    if validation:
+        data[VALIDATION_PAIRS] = validation if validation == "none" else _source(validation, columns)
+    values = {
+        "version": 1,
+        "task": _task_of(opened),
+        "seed": seed,
+        "device": device,
+        "data": data,
+        "stages": [{"kind": "prefer", **_nested(settings_of(overrides, "prefer"))}],
+    }
+    _make(values, "prefer", bundle=opened, out=out, as_json=as_json)
+
+
 def merge_bundle(
     bundle: Path,
     validation: Path | None,
@@ -226,12 +257,14 @@ def settings_of(overrides: Sequence[str], stage: str) -> dict[str, Any]:
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``method`` and ``method.KEY`` as one section."""
-    own = {key.removeprefix("method."): value for key, value in settings.items() if key.startswith("method.")}
-    rest = {key: value for key, value in settings.items() if not key.startswith("method.")}
-    if own:
-        named = rest.get("method", {})
-        rest["method"] = {**({"name": named} if isinstance(named, str) else named), **own}
+    """``method`` and ``method.KEY`` as one section, and so ``loss``."""
+    rest = dict(settings)
+    for section in SECTIONS:
+        start = f"{section}."
+        own = {key.removeprefix(start): rest.pop(key) for key in settings if key.startswith(start)}
+        if own:
+            named = rest.get(section, {})
+            rest[section] = {**({"name": named} if isinstance(named, str) else named), **own}
     return rest
 
 

@@ -16,7 +16,13 @@ CODE_BITS = 32  # of a group and a label in one number
 
 
 def carve_validation(
-    dataset: Dataset, *, share: float, seed: int, fields: Sequence[str], targets: Sequence[str]
+    dataset: Dataset,
+    *,
+    share: float,
+    seed: int,
+    fields: Sequence[str],
+    targets: Sequence[str],
+    name: str = "validation",
 ) -> tuple[Dataset, Dataset]:
     """Training and validation rows of ``dataset``, each in the order of the file.
 
@@ -25,6 +31,7 @@ def carve_validation(
         fields: The inputs; rows with equal inputs go to one side together.
         targets: Columns of labels, tags or numbers, those that it has of them. Single labels, where they come first,
             keep their proportions; every label and every tag keeps at least one training row.
+        name: What the validation rows are called.
 
     Raises:
         DataError: There are too few rows to take any.
@@ -45,13 +52,13 @@ def carve_validation(
         raise DataError(
             f"{dataset.origin} has too few rows to take validation rows from: {len(dataset)}",
             expected="a label with two different rows",
-            fix="Name a validation file, or train without: validation: none",
+            fix=f"Name a file of them, or train without: {name}: none",
             code="data.too-few-rows",
         )
     validation = chosen[group]
     return (
-        dataset.take(np.flatnonzero(~validation), name="train"),
-        dataset.take(np.flatnonzero(validation), name="validation"),
+        dataset.take(np.flatnonzero(~validation), name=dataset.name),
+        dataset.take(np.flatnonzero(validation), name=name),
     )
 
 

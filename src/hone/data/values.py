@@ -104,6 +104,9 @@ class RowChecker:
         faults += self._answers(values, file=file, line=line)
         faults += self._entities(raw, values, file=file, line=line)
         faults += self._choice(values, file=file, line=line)
+        if "chosen" in values and values["chosen"] == values.get("rejected"):
+            expected, column = "another text than the chosen one", self.names["rejected"]
+            faults.append(Fault("data.pair-equal", "the same text", expected, file=file, line=line, field=column))
         return values, faults
 
     def _spans(self, raw: Mapping[str, Any], values: Mapping[str, Any], *, file: str, line: int) -> list[Fault]:

@@ -17,10 +17,11 @@ from hone.data.dataset import Dataset
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
 from hone.predict.batching import score_rows
-from hone.predict.predictor import Predictor, open_bundle
+from hone.predict.predictor import open_bundle
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
+from hone.tasks.pairs import over
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
 from hone.tasks.rows import IntArray
 
@@ -39,7 +40,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     """
     bundle, data = _given(settings, inputs)
     predictor = open_bundle(bundle, device=run.device)
-    task = predictor.task
+    task = over(predictor.task, data.columns)
     require_known(task.known(task.settings, task.labels), data)
     rows = encoded(task, data, cache=run.cache)
     run.progress.begin("evaluating", total=len(rows), unit="row")
@@ -68,7 +69,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             "worst_mistakes": _worst(scored, settings.worst),
         },
         warnings=_warnings(data, cut, run.language),
-        facts=_facts(predictor, data_name=settings.on, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
+        facts=_facts(task, data_name=settings.on, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
     )
     return Outcome(report)
 
@@ -88,10 +89,10 @@ def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]
     return inputs.bundle, inputs.split(settings.on, stage="evaluate")
 
 
-def _facts(predictor: Predictor, *, data_name: str, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
-    labels = {"labels": len(predictor.task.labels)} if predictor.task.labels else {}
+def _facts(task: Task, *, data_name: str, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
+    labels = {"labels": len(task.labels)} if task.labels else {}
     return {
-        "task": predictor.task.name,
+        "task": task.name,
         "data": data_name,
         "rows": rows,
         "wrong": wrong,

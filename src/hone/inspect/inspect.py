@@ -31,6 +31,7 @@ from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
+from hone.tasks.pairs import over
 from hone.tasks.protocol import Task, draws
 from hone.tasks.reading import BETWEEN
 from hone.tasks.rows import IntArray, Rows
@@ -75,7 +76,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     measures: list[Measure] = []
     if inputs.base is not None:
         task = make_task(inputs.task.name, settled, labels=labels, folder=inputs.base.folder)
-        rows = {name: encoded(task, dataset, cache=run.cache) for name, dataset in inputs.data.items()}
+        rows = {name: encoded(over(task, each.columns), each, cache=run.cache) for name, each in inputs.data.items()}
         measures += _tokens(task, rows, inputs, tables, warn, settings)
         if "finetune" in inputs.plan and "train" in rows:
             measures += _cost(inputs, rows["train"], tables, texts=max(1, draws(task, rows["train"])))

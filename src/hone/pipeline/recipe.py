@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +18,13 @@ from hone.core.tables import Table
 from hone.data.source import HUB, Source
 from hone.models.architectures import ARCHITECTURES, NewBase
 from hone.models.base import MINILM
+from hone.pipeline.needs import CARVED, DATA_OPTIONS, mistyped, needs, unwritten
 from hone.pipeline.stages import STAGES
 from hone.pipeline.yaml_file import parse_value, parse_yaml, to_yaml
 from hone.report.catalog import Language
 from hone.tasks.table import SETTINGS
 
-DATA_OPTIONS = ("drop", "validation_share")
 Lines = Mapping[tuple[str, ...], int]  # path of a key -> its line
-SPLITS = ("train", "validation", "test")
 
 
 def _whole(value: Any) -> Any:
@@ -63,7 +61,8 @@ class DataOptions(Settings):
     Attributes:
         drop: ``duplicates`` drops training rows that stand there twice; ``leaked`` drops training rows that stand in
             another split as well.
-        validation_share: Part of the training rows that a missing validation split is carved from.
+        validation_share: Part of the training rows that a missing validation split is carved from, and of ``pairs``
+            that missing ``validation_pairs`` are.
     """
 
     drop: list[Literal["duplicates", "leaked"]] = []
@@ -203,8 +202,9 @@ def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", line
     faults += more
     stages, more = _stages(values.get("stages"))
     faults += more
+    faults += [] if task is None else unwritten(stages, task.name)
     if isinstance(data, dict) and not more:
-        faults += _needs(stages, data) + _mistyped(stages, data)
+        faults += needs(stages, data) + mistyped(stages, data)
     if faults or top is None or task is None or base is None or options is None:
         raise _refusal(faults, file=file, lines=lines or {})
     return Recipe(
@@ -277,7 +277,7 @@ def _data(raw: Mapping[str, Any]) -> tuple[dict[str, Source | None], DataOptions
     for name, value in raw.items():
         if name in DATA_OPTIONS:
             continue
-        if name == "validation" and value in ("none", None):
+        if name in CARVED and value in ("none", None):
             sources[name] = None
             continue
         if not isinstance(value, str | dict):
@@ -303,34 +303,6 @@ def _stages(raw: Any) -> tuple[list[StageChoice], list[Fault]]:
     return stages, faults
 
 
-def _needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
-    """Faults where a stage reads data that the section ``data`` does not name."""
-    faults = []
-    none = "validation" in data and data["validation"] in ("none", None)
-    known = {str(name) for name in data} - set(DATA_OPTIONS) - ({"validation"} if none else set())
-    if "train" in known and not none:
-        known.add("validation")  # carved where it is not named
-    for i, choice in enumerate(stages):
-        wanted = ["train"] if choice.stage.trains else []
-        on = getattr(choice.settings, "on", None)
-        wanted += [on] if on else []
-        if not wanted and not known and not choice.stage.needs_bundle:
-            wanted = ["train"]  # a stage that looks at whatever there is
-        for name in wanted:
-            if name not in known:
-                near = f"{did_you_mean(name, known)} " if on and known else ""
-                faults.append(
-                    Fault(
-                        "recipe.no-split",
-                        f"no data named {name!r}",
-                        f"a source, for stage {choice.stage.kind} reads it",
-                        field=f"data.{name}" if name in data else f"stages.{i}",
-                        fix=f"{near}Name a source under data: {name}: FILE",
-                    )
-                )
-    return faults
-
-
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
     """Set ``key=value`` with dotted keys in raw recipe values, in place.
 
@@ -339,18 +311,6 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
     """
     for text in overrides:
         _override(values, text)
-
-
-def _mistyped(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
-    """Faults where a name of ``data`` is all but that of a usual split, and no stage reads it."""
-    read = {getattr(choice.settings, "on", None) for choice in stages} | set(DATA_OPTIONS) | set(SPLITS)
-    faults = []
-    for name in sorted({str(name) for name in data} - read):
-        near = difflib.get_close_matches(name, [*SPLITS, *DATA_OPTIONS], n=1, cutoff=0.8)
-        if near:
-            found = f"data named {name!r}, which no stage reads"
-            faults.append(Fault("recipe.unknown-key", found, field=f"data.{name}", fix=f"Did you mean {near[0]!r}?"))
-    return faults
 
 
 def _override(values: dict[str, Any], text: str) -> None:

@@ -26,12 +26,13 @@ from hone.data.splits import carve_validation
 from hone.models.base import Base
 from hone.pipeline.base import UNLABELED, find_base
 from hone.pipeline.labels import with_labels
+from hone.pipeline.needs import CARVED
 from hone.pipeline.recipe import Recipe, StageChoice, apply_overrides, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
 from hone.report.catalog import Language
 from hone.report.html import to_html
 from hone.report.report import Report
-from hone.tasks.fields import shape_of
+from hone.tasks.fields import shape_of, shapes_of_data
 from hone.tasks.table import TASKS
 
 logger = logging.getLogger("hone.pipeline")
@@ -223,43 +224,49 @@ def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dat
     """Every source, read and checked, and the recipe with the labels that count; a missing validation split is carved
     from train, and said."""
     kind = TASKS[recipe.task.name]
-    shapes = kind.shapes()
     data: dict[str, Dataset] = {}
     errors: list[DataError] = []
     for name, source in recipe.sources.items():
         if source is not None:
             try:
+                shapes = shapes_of_data(kind, name)
                 choices = [shape.inputs if name == UNLABELED else shape.fields for shape in shapes]
                 data[name] = read(source, *choices, name=name, base=recipe.folder, cache=default_cache())
             except DataError as error:
                 errors.append(error)
     if errors:
         raise _together(errors)
-    for shape in shapes:
+    for shape in kind.shapes():
         for target in shape.targets[:1]:
             having = (one for one in data.values() if target.name in one.columns)
             require_one_writing(having, target.name)
     if "train" in data:
         data["train"] = _dropped(recipe, data, progress)
     recipe, data = with_labels(recipe, data, progress)
-    if "train" in data and "validation" not in recipe.sources:
-        shape = shape_of(kind, data["train"].columns)
-        stratify = next((target.name for target in shape.targets[:1] if target.kind == "label"), None)
-        data["train"], data["validation"] = carve_validation(
-            data["train"],
-            share=recipe.options.validation_share,
-            seed=recipe.seed,
-            fields=shape.telling,
-            targets=[field.name for field in shape.targets if field.kind != "written"],  # a text teaches no label
-        )
-        how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
-        progress.say(
-            f"no validation split is named: {len(data['validation'])} rows of train were taken for it "
-            f"({how}); {len(data['train'])} remain"
-        )
+    for held, whole in CARVED.items():
+        if whole in data and held not in recipe.sources:
+            data[whole], data[held] = _carved(recipe, data[whole], progress, held=held)
     order = ["train", "validation", "test"]
     names = sorted(data, key=lambda name: (order.index(name) if name in order else 9, name))
     return recipe, {name: data[name] for name in names}
+
+
+def _carved(recipe: Recipe, dataset: Dataset, progress: Progress, *, held: str) -> tuple[Dataset, Dataset]:
+    """Rows to learn from and rows to choose by, which are called ``held``."""
+    shape = shape_of(TASKS[recipe.task.name], dataset.columns)
+    stratify = next((target.name for target in shape.targets[:1] if target.kind == "label"), None)
+    kept, taken = carve_validation(
+        dataset,
+        share=recipe.options.validation_share,
+        seed=recipe.seed,
+        fields=shape.telling,
+        targets=[field.name for field in shape.targets if field.kind != "written"],  # a text teaches no label
+        name=held,
+    )
+    what = "no validation split is named" if held == "validation" else f"no {held} are named"
+    how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
+    progress.say(f"{what}: {len(taken)} rows of {dataset.name} were taken for it ({how}); {len(kept)} remain")
+    return kept, taken
 
 
 def _together(errors: Sequence[DataError]) -> DataError:

@@ -12,6 +12,7 @@ STAGES = Table(
         "ensemble": "hone.compress.ensemble_settings:ENSEMBLE",
         "finetune": "hone.train.settings:FINETUNE",
         "merge": "hone.compress.merging:MERGE",
+        "prefer": "hone.train.prefer_settings:PREFER",
         "evaluate": "hone.evaluate.settings:EVALUATE",
     },
 )

@@ -182,8 +182,11 @@ def weights_format(bundle: Bundle) -> str:
     return found
 
 
-def open_model(bundle: Bundle) -> tuple[Model, Task]:
+def open_model(bundle: Bundle, *, dropout: float | None = None) -> tuple[Model, Task]:
     """The model of a bundle that is verified already, and its task.
+
+    Args:
+        dropout: Of a model that is to learn; None: as its configuration has it. An adapter's has that of its base.
 
     Raises:
         BundleError: It has no task, a file is damaged, or it is no model of torch: an ONNX graph, an ensemble.
@@ -206,7 +209,7 @@ def open_model(bundle: Bundle) -> tuple[Model, Task]:
             fix="Teach one model what it says: hone compress --method distill.",
             code="bundle.weights-format",
         )
-    return build_model(bundle.path, task.head, head_from=bundle.path / HEAD_FILE), task
+    return build_model(bundle.path, task.head, dropout=dropout, head_from=bundle.path / HEAD_FILE), task
 
 
 def tuned_model(bundle: Bundle, base: Base, *, tokenizer: Tokenizer | None = None) -> tuple[Model, Task]:

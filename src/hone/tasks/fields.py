@@ -5,14 +5,41 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from hone.data.fields import Shape, required
+from hone.data.fields import Field, Shape, required
+
+CHOSEN, REJECTED = Field("chosen", "written"), Field("rejected", "written")
+PAIRS, VALIDATION_PAIRS = "pairs", "validation_pairs"  # names of data with two texts a row, of which one is better
 
 
 def shape_of(task: Any, columns: Container[str]) -> Shape:
-    """The first shape of a task, or of its class, whose required inputs are among ``columns``, else the usual one."""
-    shapes = task.shapes()
+    """The first shape of a task, or of its class, whose required inputs are among ``columns``, else the usual one; of
+    rows with two texts of which one is better, theirs."""
+    shapes = pair_shapes(task) if holds_pairs(task, columns) else task.shapes()
     found: Shape = next((one for one in shapes if all(name in columns for name in required(one.inputs))), shapes[0])
     return found
+
+
+def pair_shapes(task: Any) -> tuple[Shape, ...]:
+    """The fields of rows with two texts, of which one is better: the task's own inputs, or ``prompt`` for what is read.
+    None where the task does not write."""
+    if task.says != "text":
+        return ()
+    own: tuple[Field, ...] = getattr(task, "input_choices", (task.inputs,))[0]
+    prompt = (Field("prompt", "text"),)
+    both = (CHOSEN, REJECTED)
+    return (Shape(own, both), *([Shape(prompt, both)] if len(own) == 1 and own != prompt else []))
+
+
+def holds_pairs(task: Any, columns: Container[str]) -> bool:
+    """Whether rows with ``columns`` have two texts each, of which one is better, to a task, or its class."""
+    return task.says == "text" and CHOSEN.name in columns and REJECTED.name in columns
+
+
+def shapes_of_data(task: Any, name: str) -> tuple[Shape, ...]:
+    """The shapes that data called ``name`` may have: what is learned from and what is chosen by are of one kind."""
+    if name in (PAIRS, VALIDATION_PAIRS):
+        return pair_shapes(task) or tuple(task.shapes())
+    return tuple(task.shapes()) + (() if name in ("train", "validation") else pair_shapes(task))
 
 
 def input_names(task: Any, columns: Container[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ SECOND = "second"  # the column that says where a row's second text begins
 SECONDS = "seconds"  # the same of each text of a row that has several
 PARTED = "parted"  # as `SECOND`, for a head that reads both apart, whether or not token types tell them apart
 TARGET = "target_ids"  # the column of the tokens that a row learns to write
+OTHER = "other."  # begins the columns of the second of two texts that a row has
 
 ROWS_SCHEMA = {
     "example": pa.int64(),
@@ -37,6 +39,7 @@ class Rows:
     One over pairs of texts adds `SECOND`, int64: the index of the first token of type 1, 0 where a row has none.
     One whose head reads both texts apart adds `PARTED`, int64: the index of the first token of the second text.
     One that writes adds `TARGET`: the tokens to write, special tokens included.
+    Where each row has two texts to write, it has every column twice, those of the second under `OTHER` and the name.
 
     Attributes:
         lengths: Tokens of each row, those to write among them, int64 [rows].
@@ -48,11 +51,23 @@ class Rows:
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._lists: dict[str, Lists] = {}
         self.example: IntArray = self.scalar("example")
-        names = [name for name in ("input_ids", TARGET) if name in self.table.column_names]
-        self.lengths: IntArray = np.sum([np.diff(self.lists(name).offsets) for name in names], axis=0)
+        self.lengths: IntArray = np.sum([np.diff(self.lists(name).offsets) for name in self._tokens], axis=0)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    @property
+    def _tokens(self) -> list[str]:
+        """Names of the columns of tokens."""
+        names = ("input_ids", TARGET, OTHER + "input_ids", OTHER + TARGET)
+        return [name for name in names if name in self.table.column_names]
+
+    @cached_property
+    def sides(self) -> Rows:
+        """Of rows that have two texts each: a row for the first one of each, then one for the second of each."""
+        both = [name for name in self.table.column_names if not name.startswith(OTHER)]
+        second = self.table.select([OTHER + name for name in both]).rename_columns(both)
+        return Rows(pa.concat_tables([self.table.select(both), second]))
 
     @property
     def work(self) -> IntArray:
@@ -91,6 +106,13 @@ class Rows:
             more[: len(found)] += found
             found = more
         return found
+
+    def token_counts(self, *, size: int) -> IntArray:
+        """How often each token occurs, read or to be written, int64 [at least ``size``]."""
+        found = [self.counts(name, size=size) for name in self._tokens]
+        longest = max(map(len, found))
+        total: IntArray = np.sum([np.pad(each, (0, longest - len(each))) for each in found], axis=0)
+        return total
 
     def flat(self, name: str, index: IntArray) -> IntArray:
         """Where the values of the rows ``index`` stand among all values of a list column, row after row."""

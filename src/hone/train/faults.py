@@ -41,10 +41,14 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_sizes(inputs),
         *_vocabulary(inputs, kind),
         *_stack(inputs),
-        *_method(settings, inputs),
         *_probe(settings, kind),
-        *_techniques(settings, inputs),
+        *tuning_faults(settings, inputs),
     ]
+
+
+def tuning_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
+    """Methods and techniques that go neither with one another nor with the base or the task."""
+    return [*_method(settings, inputs), *_techniques(settings, inputs)]
 
 
 def _validation(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:

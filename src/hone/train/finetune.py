@@ -58,10 +58,10 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     if faults:
         raise RecipeError.of(faults, what="finetune")
     keep_few_primitives()
-    base, before = _start(inputs)
+    base, before = start_of(inputs)
     require_trackers(settings.report_to)
     device = pick_device(run.device)
-    _require_precision(settings.mixed_precision, device)
+    require_precision(settings.mixed_precision, device)
     task = _task(inputs, base, train)
     torch.manual_seed(run.seed)
     model = build_model(base.folder, task.head, dropout=settings.dropout, head_from=_head_of(before, task))
@@ -163,7 +163,7 @@ def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     return make_task(inputs.task.name, settings, labels=labels, folder=base.folder)
 
 
-def _start(inputs: Inputs) -> tuple[Base, Bundle | None]:
+def start_of(inputs: Inputs) -> tuple[Base, Bundle | None]:
     """What training starts from: the bundle of the stage before, else the base; verified where it is a bundle."""
     before = inputs.bundle
     if before is None and inputs.base is None:
@@ -214,7 +214,8 @@ def _renew_own_head(model: Model) -> None:
                     module.reset_parameters()
 
 
-def _require_precision(precision: str, device: torch.device) -> None:
+def require_precision(precision: str, device: torch.device) -> None:
+    """Raise `DeviceError` unless ``device`` computes in ``precision``."""
     if precision == "no":
         return
     if device.type == "cpu":
@@ -317,15 +318,20 @@ def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, input
         measures=measures,
         tables=tables,
         warnings=[word("warn.single_labels", run.language, count=f"{alone:,}")] if alone else [],
-        facts={
-            "rows": len(inputs.data["train"]),
-            "method": setup.settings.method["name"],
-            "trained_parameters": trained.learned,
-            "steps": position.step,
-            "best_step": position.best_step or position.step,
-            "stopped_early": trained.stopped_early,
-            "resumed_at_step": trained.resumed_at,
-            "seconds": round(trained.seconds, 1),
-            "tokens_per_s": round(position.tokens / max(trained.seconds, 1e-9)),
-        },
+        facts={"rows": len(inputs.data["train"]), **training_facts(trained, setup.settings)},
     )
+
+
+def training_facts(trained: Trained, settings: FinetuneSettings) -> dict[str, Cell]:
+    """What a report says of how training went."""
+    position = trained.position
+    return {
+        "method": settings.method["name"],
+        "trained_parameters": trained.learned,
+        "steps": position.step,
+        "best_step": position.best_step or position.step,
+        "stopped_early": trained.stopped_early,
+        "resumed_at_step": trained.resumed_at,
+        "seconds": round(trained.seconds, 1),
+        "tokens_per_s": round(position.tokens / max(trained.seconds, 1e-9)),
+    }

@@ -129,7 +129,7 @@ class Loop:
         if table is None:
             return None
         assert isinstance(optimizer, torch.optim.AdamW)
-        counts = self.rows.counts("input_ids", size=table.num_embeddings)
+        counts = self.rows.token_counts(size=table.num_embeddings)
         counts[self.task.tokenizer.pad_id] += 1
         return LazyRows(optimizer, table, rows=torch.from_numpy(np.flatnonzero(counts)), factor=self._factor)
 

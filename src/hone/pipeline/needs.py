@@ -1,0 +1,70 @@
+"""What the stages of a recipe need of its task and of the names of its data; found before data is read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hone.core.errors import Fault, did_you_mean
+from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
+from hone.tasks.table import SETTINGS
+
+if TYPE_CHECKING:
+    from hone.pipeline.recipe import StageChoice
+
+DATA_OPTIONS = ("drop", "validation_share")
+USUAL = ("train", "validation", "test", PAIRS, VALIDATION_PAIRS)
+CARVED = {"validation": "train", VALIDATION_PAIRS: PAIRS}  # splits that are made where they are not named, and of what
+
+
+def unwritten(stages: Sequence[StageChoice], task: str) -> list[Fault]:
+    """Faults where a stage is for tasks that write, and this one reads."""
+    if SETTINGS[task].stack != "encoder":
+        return []
+    wanted = ", ".join(name for name in SETTINGS if SETTINGS[name].stack != "encoder")
+    return [
+        Fault("recipe.stage-task", f"{choice.stage.kind}, and {task} writes no text", f"one of {wanted}",
+              field=f"stages.{i}")
+        for i, choice in enumerate(stages)
+        if choice.stage.writes
+    ]  # fmt: skip
+
+
+def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
+    """Faults where a stage reads data that the section ``data`` does not name."""
+    faults = []
+    none = {name for name in CARVED if name in data and data[name] in ("none", None)}
+    known = {str(name) for name in data} - set(DATA_OPTIONS) - none
+    known |= {name for name, whole in CARVED.items() if whole in known and name not in none}
+    for i, choice in enumerate(stages):
+        wanted = ["train"] if choice.stage.trains else []
+        on = getattr(choice.settings, "on", None)
+        wanted += [on] if on else []
+        if not wanted and not known and not choice.stage.needs_bundle:
+            wanted = ["train"]  # a stage that looks at whatever there is
+        for name in wanted:
+            if name not in known:
+                near = f"{did_you_mean(name, known)} " if on and known else ""
+                faults.append(
+                    Fault(
+                        "recipe.no-split",
+                        f"no data named {name!r}",
+                        f"a source, for stage {choice.stage.kind} reads it",
+                        field=f"data.{name}" if name in data else f"stages.{i}",
+                        fix=f"{near}Name a source under data: {name}: FILE",
+                    )
+                )
+    return faults
+
+
+def mistyped(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
+    """Faults where a name of ``data`` is all but that of a usual split, and no stage reads it."""
+    read = {getattr(choice.settings, "on", None) for choice in stages} | set(DATA_OPTIONS) | set(USUAL)
+    faults = []
+    for name in sorted({str(name) for name in data} - read):
+        near = difflib.get_close_matches(name, [*USUAL, *DATA_OPTIONS], n=1, cutoff=0.8)
+        if near:
+            found = f"data named {name!r}, which no stage reads"
+            faults.append(Fault("recipe.unknown-key", found, field=f"data.{name}", fix=f"Did you mean {near[0]!r}?"))
+    return faults

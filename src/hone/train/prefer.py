@@ -1,0 +1,193 @@
+"""The stage ``prefer``: a bundle that writes learns from pairs of texts which of two is better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+import hone
+from hone.bundle.bundle import Bundle
+from hone.bundle.manifest import DataRecord, Lineage
+from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.errors import RecipeError
+from hone.core.lineage import digest_value
+from hone.core.measures import Measure
+from hone.data.cache import stored
+from hone.data.dataset import Dataset
+from hone.metrics.intervals import with_intervals
+from hone.models.model import Model
+from hone.predict.bases import place_of
+from hone.predict.batching import score_rows
+from hone.predict.device import pick_device
+from hone.predict.engine import Engine, TorchEngine
+from hone.predict.predictor import open_model
+from hone.predict.write import write_model
+from hone.report.report import Cell, Grid, Report
+from hone.tasks.encoded import encoded, encoding_key
+from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
+from hone.tasks.pairs import Pairs
+from hone.tasks.protocol import FloatArray, LossOptions, Task
+from hone.tasks.rows import Rows
+from hone.tasks.written import WrittenText
+from hone.train.finetune import require_precision, run_loop, start_of, training_facts, tune
+from hone.train.loop import Setup, Trained
+from hone.train.prefer_faults import base_of, find_faults
+from hone.train.prefer_settings import PreferSettings
+from hone.train.preferred import Preferred
+from hone.train.primitives import keep_few_primitives
+from hone.train.trackers import require_trackers
+
+SCHEMA = pa.schema([("chosen", pa.float64()), ("rejected", pa.float64())])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A data set of pairs, and what the parent says of it.
+
+    Attributes:
+        reference: Its log-probabilities of both texts of each row, float64 [rows, 2].
+    """
+
+    data: Dataset
+    rows: Rows
+    reference: FloatArray
+
+
+def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
+    """Train on ``pairs``, choose by ``validation_pairs``, write a bundle of the same task to ``run.target``.
+
+    The reference is the bundle that training starts from. What it says of every pair is asked once, before anything of
+    the model changes, and kept in the cache: no second model is in memory.
+
+    Raises:
+        RecipeError, DataError, BundleError: What is asked for cannot be had.
+    """
+    faults = find_faults(settings, inputs)
+    if faults:
+        raise RecipeError.of(faults, what="prefer")
+    keep_few_primitives()
+    require_trackers(settings.report_to)
+    device = pick_device(run.device)
+    require_precision(settings.mixed_precision, device)
+    _, parent = start_of(inputs)
+    assert parent is not None  # the stage needs one
+    torch.manual_seed(run.seed)
+    model, task = open_model(parent, dropout=settings.dropout)
+    assert isinstance(task, WrittenText)  # `Stage.writes`
+    pairs = Pairs(task)
+    engine = TorchEngine(model, device)
+    parts = {
+        name: asked(pairs, engine, data, parent=parent, run=run, device=device) for name, data in inputs.data.items()
+    }
+    tune(model, settings)
+    recipe = {"stage": "prefer", "settings": settings.model_dump(mode="json"), "seed": run.seed,
+              "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")}}  # fmt: skip
+    setup = _setup(settings, pairs, parts, recipe=recipe, parent=parent, run=run, device=device)
+    train = parts[PAIRS]
+    learning = cast(Task, Preferred(pairs, settings, train.reference))
+    trained = run_loop(model, learning, train.rows, setup=setup, run=run, device=device)
+    measures = _measured(pairs, TorchEngine(model, device), parts)
+    lineage = _lineage(inputs, run, parent, settings=recipe)
+    bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))
+    kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
+    return Outcome(_report(bundle, trained, setup=setup, parts=parts, measures=measures), bundle, kept)
+
+
+def asked(pairs: Pairs, engine: Engine, data: Dataset, *, parent: Bundle, run: Run, device: torch.device) -> Part:
+    """What ``engine``, which runs ``parent``, says of ``data``: from the cache, or asked now."""
+    rows = encoded(cast(Task, pairs), data, cache=run.cache)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        run.progress.begin("asking the parent", total=len(rows), unit="pair")
+        found = np.stack(score_rows(cast(Task, pairs), engine, rows, done=run.progress.advance))[:, :, 0]
+        run.progress.finish()
+        yield pa.RecordBatch.from_arrays([pa.array(side) for side in found.T], schema=SCHEMA)
+
+    key = digest_value({"parent": parent.digest, "rows": encoding_key(cast(Task, pairs), data), "device": device.type})
+    table = stored(run.cache / "references", key, SCHEMA, batches)
+    sides = [np.asarray(table.column(name).to_numpy(), dtype=np.float64) for name in SCHEMA.names]
+    return Part(data, rows, np.stack(sides, axis=1))
+
+
+def tallied(pairs: Pairs, engine: Engine, part: Part) -> tuple[Pairs, FloatArray]:
+    """The task over ``part`` beside what the parent said of it, and the tally of what ``engine`` says."""
+    beside = pairs.against(part.reference)
+    scores = score_rows(cast(Task, beside), engine, part.rows)
+    predictions = beside.join({}, part.rows, scores, constants=engine.constants)
+    return beside, beside.tally(predictions, {})
+
+
+def _setup(
+    settings: PreferSettings,
+    pairs: Pairs,
+    parts: Mapping[str, Part],
+    *,
+    recipe: Mapping[str, Any],
+    parent: Bundle,
+    run: Run,
+    device: torch.device,
+) -> Setup:
+    watched = settings.metric_for_best_model or "preference_accuracy"
+    data = {name: part.data.digest for name, part in parts.items()}
+    held = parts.get(VALIDATION_PAIRS)
+
+    def validate(model: Model) -> dict[str, float | None]:
+        assert held is not None
+        beside, tally = tallied(pairs, TorchEngine(model, device), held)
+        return beside.measures(tally)
+
+    return Setup(
+        settings=settings,
+        seed=run.seed,
+        identity=digest_value({"recipe": dict(recipe), "data": data, "parent": parent.digest, "device": device.type}),
+        checkpoints=run.folder / "checkpoints",
+        options=LossOptions(),
+        validate=None if held is None else validate,
+        watched=watched,
+        higher_is_better=Pairs.measure_specs[watched].better != "lower",
+    )
+
+
+def _measured(pairs: Pairs, engine: Engine, parts: Mapping[str, Part]) -> list[Measure]:
+    """What became of the pairs to choose by, with intervals; nothing where there are none."""
+    held = parts.get(VALIDATION_PAIRS)
+    if held is None:
+        return []
+    beside, tally = tallied(pairs, engine, held)
+    return with_intervals(
+        tally, beside.measures, specs=beside.measure_specs, additive=beside.additive, slice=VALIDATION_PAIRS
+    )
+
+
+def _lineage(inputs: Inputs, run: Run, parent: Bundle, *, settings: Mapping[str, Any]) -> Lineage:
+    return Lineage(
+        parents=(parent.digest,),
+        stage="prefer",
+        recipe=dict(settings),
+        recipe_digest=inputs.recipe_digest,
+        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
+        seed=run.seed,
+        hone=hone.__version__,
+    )
+
+
+def _report(
+    bundle: Bundle, trained: Trained, *, setup: Setup, parts: Mapping[str, Part], measures: list[Measure]
+) -> Report:
+    position, settings = trained.position, cast(PreferSettings, setup.settings)
+    tables = {}
+    if position.history:
+        points: list[list[Cell]] = [[record["epoch"], record[setup.watched]] for record in position.history]
+        tables["validation_curve"] = Grid(columns=["epoch", setup.watched], rows=points, show="line")
+    return Report(
+        stage="prefer",
+        bundle=bundle.digest,
+        measures=measures,
+        tables=tables,
+        facts={"rows": len(parts[PAIRS].data), "loss": settings.loss["name"], **training_facts(trained, settings)},
+    )
