@@ -109,7 +109,7 @@ class Stage:
             any stage of the recipe runs. Empty where there is nothing to check.
         needs_bundle: Whether it can do nothing without a bundle, given or made before it.
         bundles: The setting that lists folders of bundles which it is given; empty where there is none. Paths are no
-            no part of what a recipe decides: the bundles' digests are.
+            part of what a recipe decides: the bundles' digests are.
         writes: Whether it is for tasks that write alone.
     """
 
