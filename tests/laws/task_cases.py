@@ -112,6 +112,7 @@ def columns_for(shape: Shape) -> Columns:
             "source": " ".join(words),
             "prompt": " ".join(words),
             "target": " ".join(words[::-1][:5]),
+            "targets": [" ".join(words[::-1][: 5 + more]) for more in range(1 + i % 2)],
             "negative": " ".join(rng.permutation(FILLERS)[:4]),
             "score": 10.0 + sorted(SIGNALS).index(label),
         }

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hone.core.errors import DataError, Fault
 from hone.data.dataset import Dataset
-from hone.data.fields import Field
+from hone.data.fields import TO_WRITE, Field
 from hone.text.bio import may_follow
 
 ROWS_AT_ONCE = 4096
@@ -156,6 +156,8 @@ def require_teachable(train: Dataset, target: Field) -> None:
     """
     if target.name not in train.columns:
         _require_rows(train, "examples")
+    elif target.kind in TO_WRITE:
+        _require_rows(train, "texts to write")
     elif target.kind == "score":
         _require_two_numbers(train, target.name)
     elif target.kind == "choice":

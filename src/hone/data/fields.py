@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span", "answers", "entities", "texts", "choice",
-               "written"]  # fmt: skip
+               "written", "references"]  # fmt: skip
+
+TO_WRITE: tuple[Kind, ...] = ("written", "references")  # kinds of targets that are texts, any of which may be right
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Field:
             stretches of its ``context``, each as ``{text, start}``, none where there is no answer; ``entities`` are
             labeled stretches of its ``text``, each as ``{start, end, label}``, which may overlap;
             ``texts`` are at least one text, and a ``choice`` is the place of one of the row's ``choices``, from 0;
-            ``written`` is a text to write, which is not empty.
+            ``written`` is a text to write, which is not empty, and ``references`` are at least one such text.
         required: Whether every row must have it; one that is not is in all rows of a data set or in none.
     """
 

@@ -44,14 +44,14 @@ def carve_validation(
         count = min(round(len(members) * share), len(members) - 1)
         chosen[rng.permutation(members)[:count]] = True
     taught.give_back(chosen)
-    if not chosen.any():  # so few rows of each label that every count was rounded to none
+    if not chosen.any() and len(first) > 1:  # so few rows of each label that every count was rounded to none
         spare = taught.spare(len(first))
         chosen[rng.permutation(spare)[: max(1, round(len(first) * share))]] = True
         taught.give_back(chosen)
     if not chosen.any():
         raise DataError(
             f"{dataset.origin} has too few rows to take validation rows from: {len(dataset)}",
-            expected="a label with two different rows",
+            expected="a label with two different rows" if taught.labels else "two rows with different inputs",
             fix=f"Name a file of them, or train without: {name}: none",
             code="data.too-few-rows",
         )

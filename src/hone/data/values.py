@@ -16,6 +16,7 @@ from hone.data.fields import Field, Kind
 ARROW: dict[Kind, pa.DataType] = {
     "text": pa.large_string(),
     "written": pa.large_string(),
+    "references": pa.list_(pa.large_string()),
     "label": pa.string(),
     "tokens": pa.list_(pa.string()),
     "labels": pa.list_(pa.string()),
@@ -30,6 +31,7 @@ ARROW: dict[Kind, pa.DataType] = {
 EXPECTED: dict[Kind, str] = {
     "text": "text",
     "written": "a text to write, which is not empty",
+    "references": "a list of at least one text, none of them empty",
     "label": "a label: text or a whole number",
     "tokens": "a list of at least one word",
     "labels": "a list of labels",
@@ -188,7 +190,7 @@ class RowChecker:
             good = isinstance(raw, int | str) and not isinstance(raw, bool)
             return (raw, "") if good else (None, _described(raw))
         if self.all_text and isinstance(raw, str):
-            barred = kind in ("labels", "texts") and raw.strip()
+            barred = kind in ("labels", "texts", "references") and raw.strip()
             raw = [part.strip() for part in raw.split("|")] if barred else raw.split()
         return _label_set(raw) if kind == "labels" else _words(raw, kind)
 
@@ -318,6 +320,8 @@ def _words(raw: Any, kind: Kind) -> tuple[Any, str]:
             return None, f"{_described(word)} at place {i + 1} of the list"
         if broken := _broken(word):
             return None, f"{broken} at place {i + 1} of the list"
+        if kind == "references" and not word.strip():
+            return None, f"an empty text at place {i + 1} of the list"
         if kind == "tags" and not _BIO.fullmatch(word):
             scheme = ", which looks like BMES or BIOES" if _OTHER_SCHEME.fullmatch(word) else ""
             return None, f"the tag {word!r} at place {i + 1}{scheme}"

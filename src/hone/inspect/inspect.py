@@ -14,7 +14,7 @@ from hone.core.choice import opened
 from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
-from hone.data.fields import Field
+from hone.data.fields import TO_WRITE, Field
 from hone.inspect.settings import InspectSettings
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
@@ -39,7 +39,7 @@ from hone.tasks.table import TASKS
 
 HISTOGRAM_BINS = 24
 PLACES = 5  # rows that a finding names
-TEXTS = ("text", "tokens", "texts", "written")  # kinds of fields
+TEXTS = ("text", "tokens", "texts", *TO_WRITE)  # kinds of fields
 SHOWN = 160  # characters of a text that a finding shows
 
 
@@ -65,7 +65,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     for target in targets:
         tables.update(_spread_of(inputs.data, target))
     _left_out(inputs.data, tables, warn)
-    judged = next((target.name for target in targets if target.kind != "written"), "")  # texts may all be right
+    judged = next((target.name for target in targets if target.kind not in TO_WRITE), "")  # texts may all be right
     _repeats(inputs.data, fields, judged, tables, warn, settings)
     _oddities(kind, inputs.data, tables, warn)
     if kind.says == "direction" and (count := checks.single_labels(train)):
@@ -105,7 +105,7 @@ class Warnings:
 def _spread_of(data: Mapping[str, Dataset], target: Field) -> dict[str, Grid]:
     """How a target's values spread in the splits that have it, by the name of the table."""
     data = {name: dataset for name, dataset in data.items() if dataset.having([target])}
-    if not data:
+    if not data or target.kind in TO_WRITE:
         return {}
     if target.kind == "score":
         return {"score_spread": _spread(data, target.name)}

@@ -9,6 +9,7 @@ from hone.core.lineage import digest_value
 from hone.core.progress import Progress
 from hone.data.cache import default_cache
 from hone.data.dataset import Dataset
+from hone.data.fields import TO_WRITE
 from hone.models.base import Base, resolve_base
 from hone.pipeline.recipe import Recipe
 from hone.tasks.table import TASKS
@@ -29,7 +30,8 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
     from hone.models.new_base import make_base
 
     every = itertools.chain.from_iterable(shape.fields for shape in TASKS[recipe.task.name].shapes())
-    fields = [field for field in every if field.kind in ("text", "tokens", "texts", "written")]
+    named = {field.name: field for field in every}  # some are in several shapes
+    fields = [field for field in named.values() if field.kind in ("text", "tokens", "texts", *TO_WRITE)]
     read = {name: dataset for name, dataset in data.items() if name in READ}
     source = digest_value(
         {"fields": [field.name for field in fields], **{name: dataset.digest for name, dataset in read.items()}}

@@ -21,6 +21,7 @@ from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked, require_one_writing
 from hone.data.dataset import Dataset
+from hone.data.fields import TO_WRITE
 from hone.data.read import read
 from hone.data.splits import carve_validation
 from hone.models.base import Base
@@ -260,7 +261,7 @@ def _carved(recipe: Recipe, dataset: Dataset, progress: Progress, *, held: str) 
         share=recipe.options.validation_share,
         seed=recipe.seed,
         fields=shape.telling,
-        targets=[field.name for field in shape.targets if field.kind != "written"],  # a text teaches no label
+        targets=[field.name for field in shape.targets if field.kind not in TO_WRITE],  # a text teaches no label
         name=held,
     )
     what = "no validation split is named" if held == "validation" else f"no {held} are named"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -12,11 +13,12 @@ PAIRS, VALIDATION_PAIRS = "pairs", "validation_pairs"  # names of data with two 
 
 
 def shape_of(task: Any, columns: Container[str]) -> Shape:
-    """The first shape of a task, or of its class, whose required inputs are among ``columns``, else the usual one; of
-    rows with two texts of which one is better, theirs."""
-    shapes = pair_shapes(task) if holds_pairs(task, columns) else task.shapes()
-    found: Shape = next((one for one in shapes if all(name in columns for name in required(one.inputs))), shapes[0])
-    return found
+    """The first shape of a task, or of its class, whose required fields are among ``columns``; else the first whose
+    required inputs are, else the usual one. Of rows with two texts of which one is better it is one of theirs."""
+    shapes: Sequence[Shape] = pair_shapes(task) if holds_pairs(task, columns) else task.shapes()
+    whole = (one for one in shapes if all(name in columns for name in required(one.fields)))
+    told = (one for one in shapes if all(name in columns for name in required(one.inputs)))
+    return next(itertools.chain(whole, told), shapes[0])
 
 
 def pair_shapes(task: Any) -> tuple[Shape, ...]:

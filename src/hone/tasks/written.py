@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from torch.nn import functional
 from hone.core.errors import BundleError
 from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
-from hone.data.fields import Field
+from hone.data.fields import Field, Shape
 from hone.metrics.diversity import distinct, distinct_tally, self_bleu, self_bleu_tally
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
@@ -36,7 +36,7 @@ from hone.tasks.long_text import TextTooLong
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
 from hone.tasks.rows import TARGET, Batch, IntArray, Rows, padded, rows_of
-from hone.tasks.written_scores import Likelihood, Part, given, texts_of
+from hone.tasks.written_scores import Likelihood, Part, given, texts_of, to_learn
 from hone.text.units import words_and_characters
 
 LOOKED_AT = 1000  # rows by which a language is told
@@ -92,7 +92,7 @@ class WrittenText(Form):
     """
 
     inputs: tuple[Field, ...] = (Field("source", "text"),)
-    targets: tuple[Field, ...] = (Field("target", "written"),)
+    targets: tuple[Field, ...] = (Field("target", "written"), Field("targets", "references", required=False))
     says: Says = "text"
     additive = True
     measure_specs: Mapping[str, MeasureSpec]
@@ -110,6 +110,12 @@ class WrittenText(Form):
         self._likelihood = Likelihood()
         self.head = HeadSpec("sequence-to-sequence", labels)
 
+    @classmethod
+    def shapes(cls) -> tuple[Shape, ...]:
+        """The usual one; where there may be several references, these alone, too."""
+        alone = tuple(replace(field, required=True) for field in cls.targets if field.kind == "references")
+        return (*super().shapes(), *([Shape(cls.inputs, alone)] if alone else []))
+
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """None."""
@@ -121,7 +127,7 @@ class WrittenText(Form):
         if cls.by_script is None or getattr(settings, cls.by_script[0]) is not None:
             return settings
         name, han, other = cls.by_script
-        return settings.model_copy(update={name: han if mostly_han(train, cls.targets[0].name) else other})
+        return settings.model_copy(update={name: han if mostly_han(to_learn(train.slice(0, LOOKED_AT))) else other})
 
     @classmethod
     def smooths(cls, settings: Any) -> bool:
@@ -149,7 +155,7 @@ class WrittenText(Form):
         if purpose == "predict":
             return rows_of(out, self._reading.schema)
         edges = self.tokenizer.prefix, self.tokenizer.suffix
-        targets = [[*edges[0], *ids, *edges[1]] for ids in self.tokenizer.encode(columns["target"])]
+        targets = [[*edges[0], *ids, *edges[1]] for ids in self.tokenizer.encode(to_learn(columns))]
         long = {start + i: len(ids) for i, ids in enumerate(targets) if len(ids) > self._most}
         if long and self.settings.long_target == "refuse":
             raise TargetTooLong(long, room=self._most)
@@ -277,9 +283,9 @@ def _variety(said: Sequence[str]) -> Grid:
     return Grid(columns=list(found), rows=[list(found.values())])
 
 
-def mostly_han(train: Dataset, field: str) -> bool:
-    """Whether most letters of a text field are Han characters, by its first `LOOKED_AT` rows."""
-    letters = [c for text in train.slice(0, LOOKED_AT)[field] for c in text if c.isalpha()]
+def mostly_han(texts: Sequence[str]) -> bool:
+    """Whether most letters of some texts are Han characters."""
+    letters = [c for text in texts for c in text if c.isalpha()]
     return bool(2 * sum("\u4e00" <= c <= "\u9fff" for c in letters) > len(letters))
 
 

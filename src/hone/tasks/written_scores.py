@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -182,8 +183,17 @@ class Continued:
 
 
 def given(columns: Columns) -> list[list[str]]:
-    """The texts that each example was given, any of which is right."""
-    return [[text] for text in columns["target" if "target" in columns else "text"]]
+    """The texts that each example was given, each once, any of which is right: its target, which is what was to be
+    learned, and its other references."""
+    told = next((columns[name] for name in ("target", "text") if name in columns), None)
+    parts: list[Sequence[list[str]]] = [] if told is None else [[[text] for text in told]]
+    parts += [columns["targets"]] if "targets" in columns else []
+    return [list(dict.fromkeys(itertools.chain(*each))) for each in zip(*parts, strict=True)]
+
+
+def to_learn(columns: Columns) -> Sequence[str]:
+    """The one text of each example that is learned: its target; of references alone the first."""
+    return columns["target"] if "target" in columns else [first for first, *_ in columns["targets"]]
 
 
 def texts_of(predictions: Sequence[Prediction]) -> list[str] | None:

@@ -128,3 +128,15 @@ def test_every_tag_beside_the_labels_stays_in_training() -> None:
     )
     assert {tag for tags in train.column("tags") for tag in tags} == {"O", *(f"B-{i}" for i in range(12))}
     assert len(validation) > 0
+
+
+@pytest.mark.parametrize(("labels", "expected"), [(["a", "b"], "a label"), (None, "two rows with different inputs")])
+def test_too_few_rows_say_of_what(labels: list[str] | None, expected: str) -> None:
+    columns = {"text": ["one", "one"]} if labels is None else {"text": ["one", "two"], "label": labels}
+    with pytest.raises(DataError) as raised:
+        carve_validation(
+            Dataset.from_columns("train", columns), share=0.25, seed=13, fields=["text"],
+            targets=[] if labels is None else ["label"],
+        )  # fmt: skip
+    assert raised.value.code == "data.too-few-rows"
+    assert expected in str(raised.value)
