@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
-import glob
 import itertools
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
@@ -24,13 +21,14 @@ from hone.data.encodings import detect
 from hone.data.fields import Field
 from hone.data.formats import TEXT_FORMATS, Raw, RawRow, parquet
 from hone.data.hub import hub_rows
+from hone.data.lines import side_by_side
+from hone.data.paths import FAULTS_NAMED, error_of, is_pipe, one_each, paths_of, refuse, unrepeatable
 from hone.data.source import HUB, SUFFIXES, Format, Source
 from hone.data.values import ARROW, NUMBERED, RowChecker
 
 READING_VERSION = 2  # raised whenever reading changes what rows hold
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 24  # of the texts of a batch: what bounds memory where they are megabytes long
-FAULTS_NAMED = 50
 STDIN = "standard input"
 ARRAY = re.compile(r"""\s*\[\s*($|[{"])""")  # how a JSON array of objects or strings begins
 
@@ -48,23 +46,13 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
     Raises:
         DataError: Anything at all is wrong with it; the first 50 faults are named, all are counted.
     """
-    _refuse_unknown(source.columns, itertools.chain(*choices), shown=source.path)
-    if source.path.startswith(HUB):
-        rows, digest = hub_rows(source.path.removeprefix(HUB), split=name)
-        openers: list[tuple[str, Callable[[], Raw]]] = [(source.path, rows)]
-        digests: list[str] = [digest]
-        formats: Sequence[str] = ["hub"]
-    else:
-        paths = _paths(source, base)
-        _refuse([fault for fault in map(_unrepeatable, paths) if fault is not None])
-        formats = _formats(paths, source.format)
-        openers = _openers(paths, formats, choices, source.columns)
-        digests = [digest_file(path) for path in paths]
+    _refuse_unknown(source.lines or source.columns, itertools.chain(*choices), shown=source.name)
+    openers, formats, content = _opened(source, choices, name=name, base=base)
     fields = _there(openers[0][1], choices, source.columns)
     key = digest_value(
         {
             "version": READING_VERSION,
-            "files": digests,
+            **content,
             "formats": formats,
             "columns": source.columns,
             "fields": [[field.name, field.kind, field.required] for field in fields],
@@ -76,7 +64,30 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
     table = stored(
         cache / "data", key, schema, lambda: _batches(openers, formats, fields=fields, source=source, schema=schema)
     )
-    return Dataset(name, table, digest=key, origin=source.path, files=names)
+    return Dataset(name, table, digest=key, origin=source.name, files=names)
+
+
+Openers = list[tuple[str, Callable[[], Raw]]]
+
+
+def _opened(
+    source: Source, choices: Sequence[Sequence[Field]], *, name: str, base: Path
+) -> tuple[Openers, Sequence[str], dict[str, Any]]:
+    """Of each file its name and what streams its rows; their formats; and digests of what is in them."""
+    if source.lines:
+        files = one_each(source.files, base)
+        several = {field: isinstance(names, list) for field, names in source.lines.items()}
+        rows = side_by_side(files, several=several, shown=source.name)
+        digests = {field: [several[field], *map(digest_file, paths)] for field, paths in files.items()}
+        return [(source.name, rows)], ["lines"], {"lines": digests}
+    if source.path.startswith(HUB):
+        rows, digest = hub_rows(source.path.removeprefix(HUB), split=name)
+        return [(source.path, rows)], ["hub"], {"files": [digest]}
+    paths = paths_of(source.path, base)
+    refuse(unrepeatable(paths))
+    formats = _formats(paths, source.format)
+    openers = _openers(paths, formats, choices, source.columns)
+    return openers, formats, {"files": [digest_file(path) for path in paths]}
 
 
 def _there(rows: Callable[[], Raw], choices: Sequence[Sequence[Field]], columns: Mapping[str, str]) -> list[Field]:
@@ -117,9 +128,9 @@ def read_stream(
     shown = str(file) if isinstance(file, Path) else STDIN
     _refuse_unknown(columns, itertools.chain(*choices), shown=shown)
     with contextlib.ExitStack() as stack:
-        if isinstance(file, Path) and not _is_pipe(file):
+        if isinstance(file, Path) and not is_pipe(file):
             source = Source(path=str(file), format=format)
-            paths = _paths(source, Path())
+            paths = paths_of(source.path, Path())
             formats: Sequence[str] = _formats(paths, format)
             openers = _openers(paths, formats, choices, columns)
         else:
@@ -132,7 +143,7 @@ def read_stream(
             fields, raw = _chosen(_named(kind, opened(), _bare(choices, columns)), choices, columns)
             checker = RowChecker(fields, columns=columns, all_text=kind in ("csv", "tsv"))
             for values, faults, lines in _checked(raw, checker, name):
-                _refuse(faults)
+                refuse(faults)
                 if placed is not None:
                     placed(name, lines)
                 yield {field.name: [row[field.name] for row in values] for field in fields}
@@ -196,11 +207,11 @@ def _lines(stream: IO[Any], shown: str) -> Iterator[str]:
         except UnicodeDecodeError as error:
             fault = Fault("data.encoding", f"bytes that are not UTF-8 ({error.reason})", "UTF-8", file=shown,
                           line=number, fix="Convert it to UTF-8.")  # fmt: skip
-            raise _error([fault], 1) from error
+            raise error_of([fault], 1) from error
 
 
 def _batches(
-    openers: list[tuple[str, Callable[[], Raw]]],
+    openers: Openers,
     formats: Sequence[str],
     *,
     fields: Sequence[Field],
@@ -211,7 +222,7 @@ def _batches(
     faults: list[Fault] = []
     count = total = 0
     for number, (shown, rows) in enumerate(openers):
-        checker = RowChecker(fields, columns=source.columns, all_text=formats[number] in ("csv", "tsv"))
+        checker = RowChecker(fields, columns=source.columns, all_text=formats[number] in ("csv", "tsv", "lines"))
         before = count + total
         for values, wrong, lines in _checked(rows(), checker, shown):
             count += len(wrong)
@@ -226,7 +237,7 @@ def _batches(
             count += 1
             faults.append(Fault("data.empty", "no rows", "at least one", file=shown))
     if count:
-        raise _error(faults[:FAULTS_NAMED], count)
+        raise error_of(faults[:FAULTS_NAMED], count)
 
 
 def _checked(
@@ -261,65 +272,10 @@ def _checked(
         yield values, faults, lines
 
 
-def _error(faults: list[Fault], count: int) -> DataError:
-    files = sorted({fault.file for fault in faults})
-    more = f"\n  ... and {count - len(faults)} more" if count > len(faults) else ""
-    what = f"{count} faults" if count > 1 else "a fault"
-    error = DataError(f"the data cannot be used: {what} in {', '.join(files)}", faults=faults, code=faults[0].code)
-    error.fix = more.lstrip("\n")
-    return error
-
-
-def _refuse(faults: list[Fault]) -> None:
-    if faults:
-        raise _error(faults[:FAULTS_NAMED], len(faults))
-
-
-def _paths(source: Source, base: Path) -> list[Path]:
-    """The files of a source.
-
-    Raises:
-        DataError: There is none, or one is a folder, is empty or may not be read.
-    """
-    pattern = Path(source.path).expanduser()
-    globbed = glob.glob(str(pattern), root_dir=base, recursive=True) if any(c in source.path for c in "*?[") else []
-    paths = sorted(base / match for match in globbed) or [base / pattern]
-    if not globbed and not paths[0].exists():
-        parent = paths[0].parent
-        near = difflib.get_close_matches(paths[0].name, os.listdir(parent) if parent.is_dir() else [], n=3)
-        start = "" if pattern.is_absolute() else f"Relative paths start at {base.absolute()}."
-        fix = f"Did you mean {', '.join(near)}?" if near else start
-        raise _error([Fault("data.missing", "no such file", "a data file", file=source.path, fix=fix)], 1)
-    _refuse([fault for fault in map(_unusable, paths) if fault is not None])
-    return paths
-
-
-def _unusable(path: Path) -> Fault | None:
-    if path.is_dir():
-        return Fault("data.folder", "a folder", "a file", file=str(path), fix="Name its files: FOLDER/*.jsonl")
-    if not os.access(path, os.R_OK):
-        return Fault("data.unreadable", "a file that may not be read", "read permission", file=str(path))
-    if path.is_file() and path.stat().st_size == 0:
-        return Fault("data.empty", "an empty file", "at least one row", file=str(path))
-    return None
-
-
-def _is_pipe(path: Path) -> bool:
-    """Whether it is there and can be read only once: a pipe, a terminal, a socket."""
-    return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _unrepeatable(path: Path) -> Fault | None:
-    if not _is_pipe(path):
-        return None
-    return Fault("data.pipe", "a pipe or a device", "a regular file, for it is read more than once", file=str(path),
-                 fix="Write it to a file first.")  # fmt: skip
-
-
 def _refuse_unknown(columns: Mapping[str, str], fields: Iterable[Field], *, shown: str) -> None:
     """Refuse columns that are named for fields which nobody reads."""
     known = {field.name for field in fields}
-    _refuse(
+    refuse(
         [
             Fault("data.unknown-field", f"a column for the unknown field {name!r}", "a field of the task", file=shown,
                   field=name, fix=did_you_mean(name, known))
@@ -336,7 +292,7 @@ def _formats(paths: Sequence[Path], stated: Format) -> list[Format]:
         DataError: A suffix says none.
     """
     formats = [SUFFIXES.get(path.suffix.lower()) if stated == "auto" else stated for path in paths]
-    _refuse(
+    refuse(
         [
             Fault(
                 "data.format",
@@ -354,13 +310,13 @@ def _formats(paths: Sequence[Path], stated: Format) -> list[Format]:
 
 def _openers(
     paths: Sequence[Path], formats: Sequence[str], choices: Sequence[Sequence[Field]], columns: Mapping[str, str]
-) -> list[tuple[str, Callable[[], Raw]]]:
+) -> Openers:
     """For each file its name and a function that streams its raw rows.
 
     Raises:
         DataError: A file is binary or in no one encoding.
     """
-    openers: list[tuple[str, Callable[[], Raw]]] = []
+    openers: Openers = []
     faults: list[Fault] = []
     every = itertools.chain(*choices)
     optional = sorted({columns.get(field.name, field.name) for field in every if not field.required})
@@ -373,7 +329,7 @@ def _openers(
         codec, wrong = detect(path, shown=shown)
         faults += wrong
         openers.append((shown, partial(_text_rows, path, kind, codec=codec, shown=shown)))
-    _refuse(faults)
+    refuse(faults)
     return openers
 
 
