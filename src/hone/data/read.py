@@ -272,7 +272,7 @@ def _checked(
         yield values, faults, lines
 
 
-def _refuse_unknown(columns: Mapping[str, str], fields: Iterable[Field], *, shown: str) -> None:
+def _refuse_unknown(columns: Iterable[str], fields: Iterable[Field], *, shown: str) -> None:
     """Refuse columns that are named for fields which nobody reads."""
     known = {field.name for field in fields}
     refuse(

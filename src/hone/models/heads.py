@@ -88,6 +88,9 @@ class Head(nn.Module):
         """``states``: the backbone's hidden states [batch, tokens, width], or its logits. Returns named scores."""
         raise TypeError(f"{type(self).__name__} defines no forward")
 
+    def adjust(self, backbone: Any) -> None:
+        """Tell the class what it has to know of the task."""
+
     def constants(self) -> dict[str, Tensor]:
         """What decoding needs besides the outputs, such as transition scores."""
         return {}

@@ -16,15 +16,37 @@ ASKED: ContextVar[list[Tensor] | None] = ContextVar("places whose next tokens ar
 
 class LanguageModel(Head):
     """Base of both. ``target_places``, int64 [n, 2], are the places asked for: which text of the batch, and which token
-    of what the decoder reads there. The scores are float [n, vocabulary], of the token that comes after each."""
+    of what the decoder reads there. The scores are float [n, vocabulary], of the token that comes after each.
+
+    Args:
+        start: Token that a decoder reads first; None: that of the base's configuration.
+        forced: Token that every text begins with, where there is one.
+    """
 
     gives: ClassVar[Gives] = "logits"
     axes: ClassVar[tuple[str, ...]] = ("places",)
     sparse: ClassVar[bool] = True
     writes: ClassVar[bool] = True
 
-    def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        *,
+        width: int,
+        dropout: float,
+        start: int | None = None,
+        forced: int | None = None,
+    ) -> None:
         super().__init__()
+        self._start, self._forced = start, forced
+
+    def adjust(self, backbone: Any) -> None:
+        """Where the task has a start and a forced token of its own, the class alone writes by them, too."""
+        if self._start is not None:
+            backbone.config.decoder_start_token_id = self._start
+            backbone.generation_config.decoder_start_token_id = self._start
+        if self._forced is not None:
+            backbone.generation_config.forced_bos_token_id = self._forced
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
         return {"logits": states}  # [n, vocabulary]

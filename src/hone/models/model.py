@@ -230,6 +230,7 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
         backbone.pooler = None  # ours reads token states; an unused pooler would be trained weights that do nothing
     head_dropout = float(getattr(config, "hidden_dropout_prob", 0.1)) if dropout is None else dropout
     head = kind(spec.labels, width=int(config.hidden_size), dropout=head_dropout, **spec.settings)
+    head.adjust(backbone)
     if head_from is not None and any(True for _ in head.parameters()):
         _load_head(head, head_from)
     return Model(backbone, head)

@@ -82,7 +82,12 @@ def _written(
 def vocabulary_of(task: Writing) -> Vocabulary:
     """What the tokens of the task's tokenizer mean."""
     tokenizer = cast(Task, task).tokenizer
-    return Vocabulary(task.endings, encode=tokenizer.encode, decode=lambda ids: tokenizer.decode([ids])[0])
+    return Vocabulary(
+        task.endings,
+        encode=tokenizer.encode,
+        decode=lambda ids: tokenizer.decode([ids])[0],
+        forced_bos_token_id=task.forced_bos_token_id,
+    )
 
 
 def require_writing(task: Task) -> Task:

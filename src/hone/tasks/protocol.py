@@ -244,6 +244,11 @@ class Writing(Protocol):
         """Tokens that end a text."""
         ...
 
+    @property
+    def forced_bos_token_id(self) -> int | None:
+        """Token that every text begins with, where there is one: that of its language."""
+        ...
+
 
 @runtime_checkable
 class Comparing(Protocol):

@@ -31,16 +31,32 @@ class WritingSettings(TextSettings):
     decoding: DecodingSettings = DecodingSettings()
 
 
-class TranslationSettings(WritingSettings):
+Code = Annotated[str, Field(min_length=1)]
+
+
+class SourceSettings(WritingSettings):
+    """What a task that writes from a source may be told.
+
+    Attributes:
+        instruction: What is put before every source, as T5 wants it: ``translate English to German: ``.
+        source_language: Language of the sources, as the base's tokenizer calls it (``en_XX`` of mBART, ``eng_Latn`` of
+            NLLB); bases that tell languages apart need both, others have neither.
+        target_language: Language of what is written.
+    """
+
+    instruction: str = ""
+    source_language: Code | None = None
+    target_language: Code | None = None
+
+
+class TranslationSettings(SourceSettings):
     """Settings of ``translation``.
 
     Attributes:
-        instruction: What is put before every source, as T5's ``translate English to German: ``.
         bleu_tokenizer: How texts are made of words for BLEU, by sacrebleu's names; None: ``zh`` where the training
             targets are mostly Han characters, else ``13a``.
     """
 
-    instruction: str = ""
     bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] | None = None
 
 
@@ -57,14 +73,12 @@ class TextGenerationSettings(WritingSettings):
     stack: ClassVar[Stack] = "decoder"
 
 
-class SummarizationSettings(WritingSettings):
+class SummarizationSettings(SourceSettings):
     """Settings of ``summarization``.
 
     Attributes:
-        instruction: What is put before every source, as T5's ``summarize: ``.
         units: What ROUGE compares: ``words``, or ``characters``, of which every Han character is one; None: characters
             where the training targets are mostly Han characters.
     """
 
-    instruction: str = ""
     units: Literal["words", "characters"] | None = None

@@ -32,6 +32,7 @@ from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.form import Form
+from hone.tasks.languages import spoken
 from hone.tasks.long_text import TextTooLong
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
@@ -103,12 +104,14 @@ class WrittenText(Form):
     writes = True  # else it only tells how likely the given texts are
 
     def __init__(self, settings: Any, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int) -> None:
+        tokenizer, self._form = spoken(settings, tokenizer)
         super().__init__(settings, labels=labels, tokenizer=tokenizer)
         self._reading = Reading(settings, tokenizer=tokenizer, model_limit=model_limit, fields=["source"])
         self.max_tokens = self._reading.max_tokens
         self._most = min(settings.max_target_length or model_limit, model_limit)
         self._likelihood = Likelihood()
-        self.head = HeadSpec("sequence-to-sequence", labels)
+        first = {"start": self._form.start, "forced": self._form.forced}
+        self.head = HeadSpec("sequence-to-sequence", labels, {k: v for k, v in first.items() if v is not None})
 
     @classmethod
     def shapes(cls) -> tuple[Shape, ...]:
@@ -154,8 +157,8 @@ class WrittenText(Form):
         out = self._reading.encode(told, purpose=purpose, start=start)
         if purpose == "predict":
             return rows_of(out, self._reading.schema)
-        edges = self.tokenizer.prefix, self.tokenizer.suffix
-        targets = [[*edges[0], *ids, *edges[1]] for ids in self.tokenizer.encode(to_learn(columns))]
+        form = self._form
+        targets = [[*form.prefix, *ids, *form.suffix] for ids in self.tokenizer.encode(to_learn(columns))]
         long = {start + i: len(ids) for i, ids in enumerate(targets) if len(ids) > self._most}
         if long and self.settings.long_target == "refuse":
             raise TargetTooLong(long, room=self._most)
@@ -225,6 +228,11 @@ class WrittenText(Form):
                 code="base.no-eos",
             )
         return (found,)
+
+    @property
+    def forced_bos_token_id(self) -> int | None:
+        """See `Writing.forced_bos_token_id`."""
+        return self._form.forced
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -20,7 +20,9 @@ from hone.models.encoder import FAMILIES
 from hone.models.files import own_file, shapes_in
 from hone.models.model import position_limit, stack_of
 from hone.models.nets import NetConfig, read_config
+from hone.models.tokenizer import load_tokenizer
 from hone.tasks.fields import shape_of
+from hone.tasks.languages import language_faults
 from hone.tasks.table import SETTINGS, TASKS
 from hone.train.depth import depths
 from hone.train.settings import FinetuneSettings
@@ -41,6 +43,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_sizes(inputs),
         *_vocabulary(inputs, kind),
         *_stack(inputs),
+        *_languages(inputs),
         *_probe(settings, kind),
         *tuning_faults(settings, inputs),
     ]
@@ -65,6 +68,13 @@ def _validation(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         for key in ("metric_for_best_model", "early_stopping_patience")
         if getattr(settings, key) is not None
     ]
+
+
+def _languages(inputs: Inputs) -> list[Fault]:
+    """Languages that the base does not have; of other tasks, or of a base made from nothing, there are none to tell."""
+    if inputs.base is None or not hasattr(inputs.task.settings, "target_language"):
+        return []
+    return language_faults(inputs.task.settings, load_tokenizer(inputs.base.folder))
 
 
 def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
