@@ -52,7 +52,7 @@ def test_defaults_are_filled_in() -> None:
         "name": "text-classification", "max_length": None, "long_text": "truncate", "stride": 64, "pooling": "mean",
         "unknown_label": None, "max_in_scope_drop": 0.01, "labels": None, "other_labels": "refuse",
     }  # fmt: skip
-    assert decided["data"]["train"] == {"path": "train.jsonl", "columns": {}, "format": "auto"}
+    assert decided["data"]["train"] == {"path": "train.jsonl", "columns": {}, "format": "auto", "lines": {}}
     assert (decided["data"]["drop"], decided["data"]["validation_share"]) == ([], 0.1)
     assert [stage["kind"] for stage in decided["stages"]] == ["finetune", "evaluate"]
     assert decided["stages"][0]["learning_rate"] == 2e-4
