@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -29,10 +29,16 @@ class Source(Settings):
             of a field that is a list, such as ``targets``, a list of files.
     """
 
-    path: str = ""
+    path: str
     columns: dict[str, str] = Field(default_factory=dict)
     format: Format = "auto"
     lines: dict[str, Files] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_path(cls, values: Any) -> Any:
+        """Beside ``lines`` there is none to ask for."""
+        return {"path": "", **values} if isinstance(values, dict) and "lines" in values else values
 
     @model_validator(mode="after")
     def _one_way(self) -> Source:

@@ -30,7 +30,7 @@ def rows_of(folder: Path, lines: dict[str, Any], *fields: Field) -> Dataset:
         encoding = "gb18030" if name == "zh.txt" else "utf-8"
         (folder / name).write_bytes(text.encode(encoding))
     choices = [fields] if fields else [shape.fields for shape in Translation.shapes()]
-    return read(Source(lines=lines), *choices, name="train", base=folder, cache=folder / "cache")
+    return read(Source.model_validate({"lines": lines}), *choices, name="train", base=folder, cache=folder / "cache")
 
 
 def refused(folder: Path, lines: dict[str, Any]) -> DataError:

@@ -321,7 +321,7 @@ def test_overrides_set_keys_at_any_depth() -> None:
     assert decided["stages"][0]["num_train_epochs"] == 2.5
     assert decided["stages"][0]["method"] == LORA
     assert decided["stages"][1]["on"] == "validation"
-    assert decided["data"]["train"] == {"path": "train.jsonl", "columns": {}, "format": "csv"}
+    assert decided["data"]["train"] == {"path": "train.jsonl", "columns": {}, "format": "csv", "lines": {}}
     assert decided["data"]["validation"]["path"] == "dev.jsonl"
     assert decided["data"]["drop"] == ["leaked"]
 
