@@ -150,6 +150,28 @@ def test_the_command_takes_settings_of_decoding(
     assert "Did you mean 'num_beams'?" in err
 
 
+def test_what_is_written_keeps_to_a_constraint(made: dict[str, Any]) -> None:
+    predictor = load(made["translation"].bundle.path).decoding(regex="(Katze|Hund)( [a-z]+)?", num_beams=2)
+    answers = predictor.predict(["one dog", "dog runs"])
+    assert [answer["satisfied"] for answer in answers] == [True, True]
+    assert answers[1]["text"] == "Hund rennt"
+    assert answers[0]["text"].startswith(("Katze", "Hund"))
+
+
+def test_a_constraint_that_cannot_be_read_is_a_fault_of_the_recipe(
+    tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    values = recipe(tmp_path, "translation", rows("translation"))
+    values["task"]["decoding"] = {"json_schema": {"type": "integr"}, "regex": "(a"}
+    file = tmp_path / "recipe.yaml"
+    file.write_text(json.dumps(values), encoding="utf-8")
+    code, _, said = command("run", file, "--out", tmp_path / "out")
+    assert code == 2
+    assert "task.decoding.json_schema" in said
+    assert "task.decoding.regex" in said
+    assert "unclosed group" in said
+
+
 def test_settings_of_decoding_that_cannot_be_used_are_named(made: dict[str, Any]) -> None:
     predictor = load(made["translation"].bundle.path)
     with pytest.raises(hone.RecipeError, match="num_beam'"):

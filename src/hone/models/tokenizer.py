@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hone.core.errors import BundleError
 from hone.core.lineage import digest_bytes
 from hone.models.quiet import quiet_loading
+from hone.models.spellings import Spellings, spellings_of
 
 
 class Pieces(NamedTuple):
@@ -85,6 +87,15 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """Number of token ids, added tokens included."""
         return int(self._backend.get_vocab_size(with_added_tokens=True))
+
+    @cached_property
+    def spellings(self) -> Spellings:
+        """The bytes that each token adds to a text.
+
+        Raises:
+            BundleError: The decoder is of a kind that hone does not know so well.
+        """
+        return spellings_of(self._backend)
 
     def vocabulary(self) -> list[str]:
         """The vocabulary's entries as they are written there, added tokens left out; in no order."""

@@ -87,6 +87,7 @@ def vocabulary_of(task: Writing) -> Vocabulary:
         encode=tokenizer.encode,
         decode=lambda ids: tokenizer.decode([ids])[0],
         forced_bos_token_id=task.forced_bos_token_id,
+        spellings=lambda: tokenizer.spellings,
     )
 
 
@@ -145,4 +146,4 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
 
 
 def _draft(one: Written) -> Draft:
-    return Draft(one.text or "", len(one.ids), one.score, one.ended)
+    return Draft(one.text or "", len(one.ids), one.score, one.ended, one.satisfied)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hone.core.settings import Settings
+from hone.text.constraints import Constraint, constraint_of
 
 Text = Annotated[str, Field(min_length=1)]
+V = TypeVar("V")
 
 
 class DecodingSettings(Settings):
@@ -38,6 +40,8 @@ class DecodingSettings(Settings):
         no_repeat_ngram_size: No sequence of so many tokens stands twice; 0: any may.
         penalty_alpha: Contrastive search (Su et al. 2022): what being like a token before counts, beside a token's
             probability, which counts the rest to 1.
+        regex: What the whole text has to be (`hone.text.constraints`); needs the extra ``constraints``.
+        json_schema: Schema of the JSON text that is written; needs the same.
         stop_strings: The text ends before the first of these that it would have.
         bad_words: What may not be written, in the tokens that the tokenizer makes of it, with or without a space before
             it.
@@ -58,13 +62,25 @@ class DecodingSettings(Settings):
     repetition_penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     no_repeat_ngram_size: Annotated[int, Field(ge=0)] = 0
     penalty_alpha: Annotated[float, Field(ge=0, le=1)] | None = None
+    regex: Text | None = None
+    json_schema: dict[str, Any] | None = None
     stop_strings: list[Text] = []
     bad_words: list[Text] = []
     seed: Annotated[int, Field(ge=0)] = 0
 
+    @field_validator("regex")
+    @classmethod
+    def _regex(cls, value: str | None) -> str | None:
+        return _allowing(value, constraint_of(regex=value, json_schema=None), what="a regular expression")
+
+    @field_validator("json_schema")
+    @classmethod
+    def _schema(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        return _allowing(value, constraint_of(regex=None, json_schema=value), what="a JSON schema")
+
     @model_validator(mode="after")
     def _consistent(self) -> DecodingSettings:
-        wrong = [*self._searches(), *self._unused()]
+        wrong = [*self._searches(), *self._unused(), *self._beside_a_constraint()]
         if self.min_new_tokens > self.max_new_tokens:
             wrong.append(f"min_new_tokens ({self.min_new_tokens}) no more than max_new_tokens ({self.max_new_tokens})")
         if wrong:
@@ -77,6 +93,22 @@ class DecodingSettings(Settings):
         if self.penalty_alpha is not None:
             return "contrastive"
         return "sample" if self.do_sample else "beam" if self.num_beams > 1 else "greedy"
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """What a whole text has to be, where it has to be something."""
+        return constraint_of(regex=self.regex, json_schema=self.json_schema)
+
+    def _beside_a_constraint(self) -> list[str]:
+        """Settings that a constraint leaves no room for: it alone says where a text ends and what stands in it."""
+        if self.constraint is None:
+            return []
+        names = ("min_new_tokens", "no_repeat_ngram_size", "stop_strings", "bad_words")
+        given = [name for name in names if getattr(self, name)]
+        wrong = [f"no {', '.join(given)} beside a regex or a json_schema, which says all that"] if given else []
+        if self.regex is not None and self.json_schema is not None:
+            wrong.append("a regex or a json_schema, not both")
+        return wrong
 
     def _searches(self) -> list[str]:
         """What is wrong with how the searches are asked for."""
@@ -105,3 +137,16 @@ class DecodingSettings(Settings):
             "num_beams above 1": changed & {"early_stopping"} if self.search != "beam" else set(),
         }
         return [f"{reader}, which alone reads {', '.join(sorted(names))}" for reader, names in readers.items() if names]
+
+
+def _allowing(value: V, constraint: Constraint | None, *, what: str) -> V:
+    """``value``, which allows some text.
+
+    Raises:
+        ValueError: It cannot be read, or allows none.
+        MissingExtra: What reads it is not installed.
+    """
+    fault = "" if constraint is None else constraint.fault()
+    if fault:
+        raise ValueError(f"{what} that can be kept to: {fault}")
+    return value

@@ -8,7 +8,7 @@ from functools import cached_property
 from hone.core.measures import MeasureSpec
 from hone.tasks.protocol import FloatArray
 from hone.tasks.written import WrittenText
-from hone.tasks.written_scores import Likelihood, Part, Summarized
+from hone.tasks.written_scores import Kept, Likelihood, Part, Summarized
 from hone.text.units import english_words, words_and_characters
 
 
@@ -18,7 +18,7 @@ class Summarization(WrittenText):
     name = "summarization"
     main_measure = "rougeL"
     by_script = ("units", "characters", "words")
-    measure_specs: Mapping[str, MeasureSpec] = {**Summarized.specs, **Likelihood.specs}
+    measure_specs: Mapping[str, MeasureSpec] = {**Summarized.specs, **Likelihood.specs, **Kept.specs}
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

@@ -26,7 +26,7 @@ from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
 from hone.tasks.rows import ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of
 from hone.tasks.writing_settings import TextGenerationSettings
 from hone.tasks.written import Drafts, TargetTooLong, WrittenText
-from hone.tasks.written_scores import Continued, Likelihood, Part
+from hone.tasks.written_scores import Continued, Kept, Likelihood, Part
 
 
 class ContinuationTooLong(TargetTooLong):
@@ -50,7 +50,7 @@ class TextGeneration(WrittenText):
     input_choices = ((Field("prompt", "text"),),)
     targets = (Field("text", "written"),)
     main_measure = "perplexity"
-    measure_specs: Mapping[str, MeasureSpec] = {**Likelihood.specs, **Continued.specs}
+    measure_specs: Mapping[str, MeasureSpec] = {**Likelihood.specs, **Continued.specs, **Kept.specs}
 
     def __init__(
         self, settings: TextGenerationSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int

@@ -10,7 +10,7 @@ from hone.core.measures import MeasureSpec
 from hone.metrics.bleu import Bleu, Chrf
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored
 from hone.tasks.written import WrittenText
-from hone.tasks.written_scores import Likelihood, Part, Translated, texts_of
+from hone.tasks.written_scores import Kept, Likelihood, Part, Translated, texts_of
 
 
 class Translation(WrittenText):
@@ -19,7 +19,7 @@ class Translation(WrittenText):
     name = "translation"
     main_measure = "bleu"
     by_script = ("bleu_tokenizer", "zh", "13a")
-    measure_specs: Mapping[str, MeasureSpec] = {**Translated.specs, **Likelihood.specs}
+    measure_specs: Mapping[str, MeasureSpec] = {**Translated.specs, **Likelihood.specs, **Kept.specs}
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

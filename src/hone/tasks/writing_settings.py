@@ -30,6 +30,11 @@ class WritingSettings(TextSettings):
     long_target: Literal["refuse", "truncate"] = "refuse"
     decoding: DecodingSettings = DecodingSettings()
 
+    @property
+    def constraints(self) -> list[str]:
+        """What every text that is written has to keep to, by the names of its settings."""
+        return [name for name in ("regex", "json_schema") if getattr(self.decoding, name)]
+
 
 Code = Annotated[str, Field(min_length=1)]
 

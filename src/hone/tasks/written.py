@@ -3,7 +3,8 @@
 A prediction is ``{"text", "texts", "score", "tokens", "ended", "truncated"}``: what was written; where several were
 asked for, each as ``{"text", "score", "tokens", "ended"}``, the best first (else left out); the score by which they are
 ordered; how many tokens it took; why it ended (``stop``: the model said so, ``length``: it may be no longer,
-``stop-string``); and whether part of the source was left out. Where the text to be written is known,
+``stop-string``); and whether part of the source was left out. Where there is a constraint (a regex, a JSON schema),
+``satisfied`` says whether the text keeps to it. Where the text to be written is known,
 ``reference_log_probability`` and ``reference_tokens`` say how likely the model finds it: the sum over its tokens, the
 one that ends it among them.
 """
@@ -37,7 +38,7 @@ from hone.tasks.long_text import TextTooLong
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
 from hone.tasks.rows import TARGET, Batch, IntArray, Rows, padded, rows_of
-from hone.tasks.written_scores import Likelihood, Part, given, texts_of, to_learn
+from hone.tasks.written_scores import Kept, Likelihood, Part, given, texts_of, to_learn
 from hone.text.units import words_and_characters
 
 LOOKED_AT = 1000  # rows by which a language is told
@@ -52,12 +53,14 @@ class Draft:
         tokens: How many it took, without the one that ended it.
         score: What texts of one row are ordered by.
         ended: Why it ended: ``stop``, ``length`` or ``stop-string``.
+        satisfied: Whether it is what the settings' constraint wants; None where there is none.
     """
 
     text: str
     tokens: int
     score: float
     ended: str
+    satisfied: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,9 @@ class WrittenText(Form):
         self.max_tokens = self._reading.max_tokens
         self._most = min(settings.max_target_length or model_limit, model_limit)
         self._likelihood = Likelihood()
+        self._kept: tuple[Part, ...] = (Kept(),) if settings.constraints else ()
+        if not settings.constraints:
+            self.measure_specs = {name: spec for name, spec in self.measure_specs.items() if not spec.needs}
         first = {"start": self._form.start, "forced": self._form.forced}
         self.head = HeadSpec("sequence-to-sequence", labels, {k: v for k, v in first.items() if v is not None})
 
@@ -202,7 +208,7 @@ class WrittenText(Form):
         return [self._prediction(one, truncated=was) for one, was in zip(partials, cut, strict=True)]
 
     def _prediction(self, drafts: Drafts, *, truncated: bool) -> Prediction:
-        each = [asdict(draft) for draft in drafts.texts]
+        each = [{k: v for k, v in asdict(draft).items() if v is not None} for draft in drafts.texts]
         found: Prediction = dict(each[0]) if each else {}
         if len(each) > 1:
             found["texts"] = each
@@ -244,14 +250,14 @@ class WrittenText(Form):
         raise TypeError(f"{type(self).__name__} has no measure of one text")
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
-        """The columns of `Likelihood` and of each of `parts`, float64 [examples, columns]."""
-        each = (self._likelihood, *self.parts)
+        """The columns of `Likelihood`, each of `parts` and, with a constraint, `Kept`: float64 [examples, columns]."""
+        each = (self._likelihood, *self.parts, *self._kept)
         if not predictions:
             return np.zeros((0, sum(part.columns for part in each)))
         return np.hstack([part.tally(columns, predictions) for part in each])
 
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
-        each = (self._likelihood, *self.parts)
+        each = (self._likelihood, *self.parts, *self._kept)
         cuts = np.cumsum([part.columns for part in each])[:-1]
         found = {k: v for part, own in zip(each, np.split(tally, cuts, axis=1), strict=True)
                  for k, v in part.values(own).items()}  # fmt: skip

@@ -182,6 +182,21 @@ class Continued:
         return {name: found[name] for name in self.specs}
 
 
+class Kept:
+    """How many texts keep to the constraint of their decoding settings."""
+
+    columns = 2
+    specs: Mapping[str, MeasureSpec] = {"satisfied": MeasureSpec(interval="wilson", needs="constraints")}
+
+    def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
+        asked = [prediction.get("satisfied") for prediction in predictions]
+        return np.array([[kept is True, kept is not None] for kept in asked], dtype=np.float64)
+
+    def values(self, tally: FloatArray) -> dict[str, float | None]:
+        kept, count = tally.sum(axis=0)
+        return {"satisfied": float(kept / count) if count else None}
+
+
 def given(columns: Columns) -> list[list[str]]:
     """The texts that each example was given, each once, any of which is right: its target, which is what was to be
     learned, and its other references."""

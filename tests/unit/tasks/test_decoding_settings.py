@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from hone.core.errors import MissingExtra
 from hone.tasks.decoding import DecodingSettings
 
 
@@ -47,3 +49,28 @@ def test_what_does_not_go_together_is_named(values: dict[str, Any], named: str) 
 def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(ValidationError, match=r"one search.*min_new_tokens"):
         DecodingSettings(num_beams=2, do_sample=True, min_new_tokens=9, max_new_tokens=3)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"regex": "(a"}, "unclosed group"),
+        ({"regex": "(?=a)b"}, "look-around"),
+        ({"regex": r"[^\x00-\U0010FFFF]"}, "no text is allowed"),
+        ({"json_schema": {"type": "integr"}}, "Invalid type: integr"),
+        ({"json_schema": {"type": "integer", "minimum": 5, "maximum": 3}}, "Unsatisfiable schema"),
+        ({"json_schema": {"type": "array", "uniqueItems": True}}, "uniqueItems"),
+        ({"regex": "a", "json_schema": {}}, "not both"),
+        ({"regex": "a", "stop_strings": ["b"], "min_new_tokens": 2}, "no min_new_tokens, stop_strings"),
+    ],
+)
+def test_a_constraint_that_cannot_be_kept_to_is_named(values: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValidationError, match=named):
+        DecodingSettings(**values)
+
+
+def test_what_reads_constraints_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    with pytest.raises(MissingExtra, match=r"hone\[constraints\]"):
+        DecodingSettings(regex="a")
+    assert DecodingSettings(regex=None).constraint is None

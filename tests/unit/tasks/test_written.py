@@ -128,3 +128,12 @@ def test_a_report_of_bleu_says_how_sacrebleu_counted(bases: dict[str, Path]) -> 
     assert [row[0] for row in signatures.rows] == ["BLEU", "chrF"]
     assert str(signatures.rows[0][1]).startswith("nrefs:1|case:mixed|eff:no|tok:zh|")
     assert "signatures" not in task.silent().scored([{"truncated": False}], columns).tables
+
+
+def test_texts_that_keep_to_the_constraint_are_counted_where_there_is_one(bases: dict[str, Path]) -> None:
+    asked = translation(bases["bart"], decoding={"regex": "[a-z ]+"})
+    said = [{"text": "a", "satisfied": True}, {"text": "B", "satisfied": False}, {"text": "c", "satisfied": True}]
+    found = asked.measures(asked.tally(said, {"source": SOURCES, "target": TARGETS}))
+    assert found["satisfied"] == pytest.approx(2 / 3)
+    assert asked.measure_specs["satisfied"].interval == "wilson"
+    assert "satisfied" not in translation(bases["bart"]).measure_specs

@@ -87,11 +87,12 @@ class BeamSearch:
         return self._ends.limit(prompt)
 
     def add(self, keys: Sequence[int], prompts: Sequence[Sequence[int]], state: State) -> None:
-        self._controls.add(prompts, each=self.each)
-        for key, prompt in zip(keys, prompts, strict=True):
+        limits = [self._ends.limit(prompt) for prompt in prompts]
+        self._controls.add(prompts, each=self.each, limits=limits)
+        for key, limit in zip(keys, limits, strict=True):
             # all rows are alike at first: what one of them goes on with counts once
             beams = [Beam(0.0, 0.0, None, -1), *(Beam(NEVER, 0.0, None, -1) for _ in range(self.each - 1))]
-            self.rows.append(Hunt(key, self._ends.limit(prompt), beams))
+            self.rows.append(Hunt(key, limit, beams))
 
     @torch.inference_mode()
     def advance(self, state: Any, logits: Tensor) -> tuple[Tensor, dict[int, list[Written]]]:

@@ -65,7 +65,8 @@ class ContrastiveSearch(SingleSearch):
         alpha = self._settings.penalty_alpha or 0.0
         cosines = states @ self._context.transpose(1, 2)  # [rows, tokens, places]
         alike = cosines.masked_fill(~self._filled[:, None], -1.0).amax(dim=-1)
-        return ((1 - alpha) * chances - alpha * alike).argmax(dim=-1)
+        scores = (1 - alpha) * chances - alpha * alike
+        return scores.masked_fill(chances == 0, float("-inf")).argmax(dim=-1)  # what may not be written stays so
 
 
 def _lengthened(part: Tensor, places: int) -> Tensor:

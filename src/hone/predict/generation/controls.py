@@ -1,5 +1,5 @@
 """What may not be written, or less gladly: repetition, bad words, an end too soon; the order and the formulas are
-those of transformers' logits processors."""
+those of transformers' logits processors. Last comes what a constraint leaves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from hone.core.errors import RecipeError
+from hone.predict.generation.guided import Guided
 from hone.predict.generation.written import Vocabulary
 from hone.tasks.decoding import DecodingSettings
 
 NEVER = float("-inf")
+TRIES = 4  # tokens that are looked at where the end of a text is planned and not the likeliest one alone is taken
 GROWN = 64  # places by which the tables of tokens grow at least
 
 
@@ -28,7 +30,9 @@ class Controls:
         active: Whether there is anything to change.
 
     Raises:
-        RecipeError: There are bad words and the vocabulary cannot encode them, or makes no tokens of one.
+        RecipeError: There are bad words and the vocabulary cannot encode them, or makes no tokens of one; or a
+            constraint cannot be kept to.
+        BundleError, MissingExtra: See `hone.predict.generation.guide.Guide`.
     """
 
     def __init__(self, settings: DecodingSettings, vocabulary: Vocabulary, *, start: int | None, size: int) -> None:
@@ -38,16 +42,20 @@ class Controls:
         self._bad = _by_length(bad_tokens(settings.bad_words, vocabulary))
         penalized = settings.repetition_penalty != 1.0
         self._remembers = penalized or bool(settings.no_repeat_ngram_size) or any(length > 1 for length in self._bad)
-        self.active = self._remembers or bool(self._bad) or settings.min_new_tokens > 0 or self._first is not None
+        self._guided = _guided(settings, vocabulary, size=size)
+        counts = settings.min_new_tokens > 0 or self._first is not None or self._guided is not None
+        self.active = self._remembers or bool(self._bad) or counts
         self._written = torch.zeros(0, dtype=torch.long)  # [rows]
         self._counts = torch.zeros(0, dtype=torch.long)  # [rows], of tokens that stand before, prompt or start included
         self._tokens = torch.zeros((0, 0), dtype=torch.long)  # [rows, places], ``size`` where there is none
         self._seen = torch.zeros((0, size + 1 if penalized else 0), dtype=torch.bool)  # [rows, vocabulary and none]
 
-    def add(self, prompts: Sequence[Sequence[int]], *, each: int) -> None:
-        """New rows after those there are, ``each`` for each prompt."""
+    def add(self, prompts: Sequence[Sequence[int]], *, each: int, limits: Sequence[int]) -> None:
+        """New rows after those there are, ``each`` for each prompt, whose texts have at most ``limits`` tokens."""
         if not self.active:
             return
+        if self._guided is not None:
+            self._guided.add([limit for limit in limits for _ in range(each)])
         before = [list(prompt) if self._start is None else [self._start] for prompt in prompts for _ in range(each)]
         self._written = torch.cat([self._written, torch.zeros(len(before), dtype=torch.long)])
         if not self._remembers:
@@ -66,6 +74,8 @@ class Controls:
         if not self.active:
             return
         self._written = (self._written if index is None else self._written[index]) + 1
+        if self._guided is not None:
+            self._guided.move(index, tokens, written=self._written)
         if not self._remembers:
             return
         if index is not None:
@@ -92,6 +102,8 @@ class Controls:
         if settings.min_new_tokens:
             early = (self._written < settings.min_new_tokens)[:, None]
             scores[:, self._ends] = scores[:, self._ends].masked_fill(early, NEVER)
+        if self._guided is not None:
+            self._guided.apply(scores)
         if self._first is not None:
             beginning = self._written == 0
             scores[beginning] = NEVER
@@ -121,6 +133,15 @@ class Controls:
         stands = (self._last(before)[:, None] == words[:, :-1]).all(dim=-1) & (self._counts >= before)[:, None]
         rows, which = stands.nonzero(as_tuple=True)
         scores[rows, words[which, -1]] = NEVER
+
+
+def _guided(settings: DecodingSettings, vocabulary: Vocabulary, *, size: int) -> Guided | None:
+    """What keeps rows to the settings' constraint, where they have one."""
+    if settings.constraint is None:
+        return None
+    tries = 1 if settings.search == "greedy" else TRIES
+    first = vocabulary.forced_bos_token_id
+    return Guided(settings.constraint, vocabulary, size=size, tries=tries, first=first)
 
 
 def bad_tokens(words: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:

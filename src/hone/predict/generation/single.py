@@ -58,10 +58,10 @@ class SingleSearch:
         return self._ends.limit(prompt)
 
     def add(self, keys: Sequence[int], prompts: Sequence[Sequence[int]], state: State) -> None:
-        self._controls.add(prompts, each=self.each)
+        limits = [self._ends.limit(prompt) for prompt in prompts]
+        self._controls.add(prompts, each=self.each, limits=limits)
         seed = self._settings.seed if self._settings.do_sample else None
-        for key, prompt in zip(keys, prompts, strict=True):
-            limit = self._ends.limit(prompt)
+        for key, prompt, limit in zip(keys, prompts, limits, strict=True):
             for draw in range(self.each):
                 numbers = None if seed is None else numbers_of(prompt, seed=seed, draw=draw)
                 self.rows.append(Row(key, limit, numbers))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hone.models.spellings import Spellings
+
 Ended = Literal["stop", "length", "stop-string"]
 
 
@@ -21,6 +23,7 @@ class Written:
         ended: Why it ended: by a token that ends texts (``stop``), by ``max_new_tokens`` or the model's last position
             (``length``), or where one of ``stop_strings`` would follow (``stop-string``).
         text: What the tokens say, cut before the stop string; None where the vocabulary decodes nothing.
+        satisfied: Whether the text is what a constraint wants; None where there is no constraint.
     """
 
     ids: tuple[int, ...]
@@ -28,6 +31,7 @@ class Written:
     score: float
     ended: Ended
     text: str | None = None
+    satisfied: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,12 @@ class Vocabulary:
         eos_token_ids: Tokens that end a text.
         encode: Tokens of each of some texts, without special ones; needed for ``bad_words``.
         decode: The text that tokens say, special ones left out; needed for ``stop_strings`` and `Written.text`.
+        spellings: The bytes that each token adds to a text; needed for ``regex`` and ``json_schema``.
         forced_bos_token_id: Token that every text begins with, where there is one: that of the language for mBART.
     """
 
     eos_token_ids: tuple[int, ...]
     encode: Callable[[Sequence[str]], list[list[int]]] | None = None
     decode: Callable[[Sequence[int]], str] | None = None
+    spellings: Callable[[], Spellings] | None = None
     forced_bos_token_id: int | None = None

@@ -25,6 +25,7 @@ class TableState:
 
     def take(self, index: Tensor) -> None:
         self.last, self.count = self.last[index], self.count[index]
+        self.hidden = None if self.hidden is None else self.hidden[index]
 
     def join(self, other: TableState) -> None:
         self.last, self.count = torch.cat([self.last, other.last]), torch.cat([self.count, other.count])
@@ -54,10 +55,12 @@ class TableWriter:
         self.begun.append(len(input_ids))
         last = input_ids.gather(1, attention_mask.sum(dim=1, keepdim=True) - 1)[:, 0]
         state = TableState(last, torch.zeros_like(last))
+        state.hidden = torch.eye(self.vocabulary)[input_ids] if hidden else None
         return state, self.table[state.count, last]
 
     def step(self, state: TableState, tokens: Tensor) -> Tensor:
         self.stepped.append(len(tokens))
+        state.hidden = None if state.hidden is None else torch.eye(self.vocabulary)[tokens][:, None]
         state.last, state.count = tokens, (state.count + 1).clamp(max=len(self.table) - 1)
         return self.table[state.count, tokens]
 
