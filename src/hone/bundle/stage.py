@@ -12,6 +12,7 @@ from hone.bundle.bundle import Bundle
 from hone.core.errors import Fault, RecipeError, did_you_mean
 from hone.core.progress import Progress, Silent
 from hone.core.settings import Settings
+from hone.data.corpus.corpus import Corpus
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.report.catalog import Language
@@ -40,6 +41,7 @@ class Inputs:
         plan: Settings of the stages to come, by kind (inspect estimates what the training will cost).
         recipe_digest: Digest of the decided recipe without paths: what lineage keeps.
         others: The bundles that the stage's own setting names; see `Stage.bundles`.
+        corpus: The documents of ``data.corpus``, or None.
     """
 
     task: TaskChoice
@@ -50,6 +52,7 @@ class Inputs:
     plan: Mapping[str, Settings] = field(default_factory=dict)
     recipe_digest: str = ""
     others: tuple[Bundle, ...] = ()
+    corpus: Corpus | None = None
 
     def split(self, name: str, *, stage: str) -> Dataset:
         """The data called ``name``.

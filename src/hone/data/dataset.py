@@ -121,6 +121,10 @@ class Dataset:
         """One row."""
         return {name: values[0] for name, values in self.slice(index, index + 1).items()}
 
+    def value(self, name: str, index: int) -> Any:
+        """One field of one row as it stands in the table; of lists of labels, those too that do not count."""
+        return self._table.column(name)[index if self._chosen is None else int(self._chosen[index])].as_py()
+
     def values(self, name: str, rows: IntArray) -> list[Any]:
         """One field of the rows ``rows``, as Python values."""
         chosen = rows if self._chosen is None else self._chosen[rows]

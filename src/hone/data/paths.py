@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from hone.core.errors import DataError, Fault
 
@@ -33,8 +34,11 @@ def refuse(faults: Sequence[Fault]) -> None:
         raise error_of(faults[:FAULTS_NAMED], len(faults))
 
 
-def paths_of(pattern: str, base: Path) -> list[Path]:
+def paths_of(pattern: str, base: Path, *, empty: Literal["refuse", "keep"] = "refuse") -> list[Path]:
     """The files that a path or a glob names; relative ones lie in ``base``.
+
+    Args:
+        empty: What becomes of files that hold nothing.
 
     Raises:
         DataError: There is none, or one is a folder, is empty or may not be read.
@@ -48,7 +52,8 @@ def paths_of(pattern: str, base: Path) -> list[Path]:
         start = "" if path.is_absolute() else f"Relative paths start at {base.absolute()}."
         fix = f"Did you mean {', '.join(near)}?" if near else start
         raise error_of([Fault("data.missing", "no such file", "a data file", file=pattern, fix=fix)], 1)
-    refuse([fault for fault in map(_unusable, paths) if fault is not None])
+    faults = [fault for fault in map(_unusable, paths) if fault is not None]
+    refuse([fault for fault in faults if empty == "refuse" or fault.code != "data.empty"])
     return paths
 
 

@@ -15,6 +15,7 @@ from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
+from hone.inspect.corpus import corpus_tables
 from hone.inspect.settings import InspectSettings
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
@@ -80,6 +81,10 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
         measures += _tokens(task, rows, inputs, tables, warn, settings)
         if "finetune" in inputs.plan and "train" in rows:
             measures += _cost(inputs, rows["train"], tables, texts=max(1, draws(task, rows["train"])))
+    if inputs.corpus is not None:
+        tables.update(corpus_tables(inputs.corpus))
+        if left_out := sum(inputs.corpus.card.unreadable.values()):
+            warn("unreadable", count=f"{left_out:,}", first=inputs.corpus.card.named[0])
     facts: dict[str, Cell] = {"task": inputs.task.name, "labels": len(labels), "rows": len(train)}
     if inputs.base is not None:
         facts["base"] = inputs.base.name

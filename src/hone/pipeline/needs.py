@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hone.pipeline.recipe import StageChoice
 
 DATA_OPTIONS = ("drop", "validation_share")
+CORPUS = "corpus"  # the key of `data` that names documents, where others name rows
 USUAL = ("train", "validation", "test", PAIRS, VALIDATION_PAIRS)
 CARVED = {"validation": "train", VALIDATION_PAIRS: PAIRS}  # splits that are made where they are not named, and of what
 
@@ -35,7 +36,7 @@ def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]
     """Faults where a stage reads data that the section ``data`` does not name."""
     faults = []
     none = {name for name in CARVED if name in data and data[name] in ("none", None)}
-    known = {str(name) for name in data} - set(DATA_OPTIONS) - none
+    known = {str(name) for name in data} - {*DATA_OPTIONS, CORPUS} - none
     known |= {name for name, whole in CARVED.items() if whole in known and name not in none}
     for i, choice in enumerate(stages):
         wanted = ["train"] if choice.stage.trains else []
@@ -60,10 +61,10 @@ def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]
 
 def mistyped(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
     """Faults where a name of ``data`` is all but that of a usual split, and no stage reads it."""
-    read = {getattr(choice.settings, "on", None) for choice in stages} | set(DATA_OPTIONS) | set(USUAL)
+    read = {getattr(choice.settings, "on", None) for choice in stages} | {*DATA_OPTIONS, CORPUS, *USUAL}
     faults = []
     for name in sorted({str(name) for name in data} - read):
-        near = difflib.get_close_matches(name, [*USUAL, *DATA_OPTIONS], n=1, cutoff=0.8)
+        near = difflib.get_close_matches(name, [*USUAL, *DATA_OPTIONS, CORPUS], n=1, cutoff=0.8)
         if near:
             found = f"data named {name!r}, which no stage reads"
             faults.append(Fault("recipe.unknown-key", found, field=f"data.{name}", fix=f"Did you mean {near[0]!r}?"))

@@ -15,12 +15,14 @@ from hone.core.errors import Fault, RecipeError, did_you_mean
 from hone.core.lineage import digest_value
 from hone.core.settings import Settings, check_settings
 from hone.core.tables import Table
+from hone.data.corpus.settings import CorpusSettings
 from hone.data.source import HUB, Source
 from hone.models.architectures import ARCHITECTURES, NewBase
 from hone.models.base import MINILM
-from hone.pipeline.needs import CARVED, DATA_OPTIONS, mistyped, needs, unwritten
+from hone.pipeline.needs import CARVED, CORPUS, DATA_OPTIONS, mistyped, needs, unwritten
+from hone.pipeline.overrides import apply_overrides
 from hone.pipeline.stages import STAGES
-from hone.pipeline.yaml_file import parse_value, parse_yaml, to_yaml
+from hone.pipeline.yaml_file import parse_yaml, to_yaml
 from hone.report.catalog import Language
 from hone.tasks.table import SETTINGS
 
@@ -79,8 +81,8 @@ class StageChoice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing. ``file`` and
-    ``lines`` are where it was read, for messages."""
+    """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing. ``corpus`` is
+    what ``data.corpus`` says. ``file`` and ``lines`` are where it was read, for messages."""
 
     name: str
     base: str | NewBase
@@ -92,6 +94,7 @@ class Recipe:
     options: DataOptions
     stages: tuple[StageChoice, ...]
     folder: Path
+    corpus: CorpusSettings | None = None
     file: str = ""
     lines: Lines = dataclasses.field(default_factory=dict)
 
@@ -104,6 +107,7 @@ class Recipe:
         sources = {
             name: "none" if source is None else source.model_dump(mode="json") for name, source in self.sources.items()
         }
+        corpus = {} if self.corpus is None else {CORPUS: self.corpus.model_dump(mode="json")}
         return {
             "version": 1,
             "name": self.name,
@@ -112,7 +116,7 @@ class Recipe:
             "seed": self.seed,
             "device": self.device,
             "language": self.language,
-            "data": {**sources, **self.options.model_dump(mode="json")},
+            "data": {**sources, **corpus, **self.options.model_dump(mode="json")},
             "stages": [
                 {"kind": choice.stage.kind, **choice.settings.model_dump(mode="json")} for choice in self.stages
             ],
@@ -122,8 +126,10 @@ class Recipe:
         """`decided` as YAML, relative paths made absolute: it runs again from wherever it lies."""
         values = self.decided()
         root = self.folder.absolute()
-        for source in values["data"].values():
-            if isinstance(source, dict) and not source["path"].startswith(HUB):
+        for name, source in values["data"].items():
+            if name == CORPUS and self.corpus is not None:
+                values["data"][name] = self.corpus.under(root).model_dump(mode="json")
+            elif isinstance(source, dict) and not source["path"].startswith(HUB):
                 source["path"] = str(root / Path(source["path"]).expanduser())
         if isinstance(self.base, str) and self.base != MINILM:
             base = root / Path(self.base).expanduser()
@@ -200,6 +206,8 @@ def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", line
     data = values.get("data")
     sources, options, more = _data(data if isinstance(data, dict) else {})
     faults += more
+    corpus, more = _corpus(data if isinstance(data, dict) else {})
+    faults += more
     stages, more = _stages(values.get("stages"))
     faults += more
     faults += [] if task is None else unwritten(stages, task.name)
@@ -218,6 +226,7 @@ def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", line
         options=options,
         stages=tuple(stages),
         folder=folder,
+        corpus=corpus,
         file=file,
         lines=lines or {},
     )
@@ -275,7 +284,7 @@ def _data(raw: Mapping[str, Any]) -> tuple[dict[str, Source | None], DataOptions
     options, faults = check_settings(DataOptions, {k: raw[k] for k in DATA_OPTIONS if k in raw}, at="data")
     sources: dict[str, Source | None] = {}
     for name, value in raw.items():
-        if name in DATA_OPTIONS:
+        if name in (*DATA_OPTIONS, CORPUS):
             continue
         if name in CARVED and value in ("none", None):
             sources[name] = None
@@ -290,6 +299,16 @@ def _data(raw: Mapping[str, Any]) -> tuple[dict[str, Source | None], DataOptions
     return sources, options, faults
 
 
+def _corpus(data: Mapping[str, Any]) -> tuple[CorpusSettings | None, list[Fault]]:
+    """The documents that ``data`` names; a path alone, or several, is short for them."""
+    if CORPUS not in data:
+        return None, []
+    value = data[CORPUS]
+    if not isinstance(value, str | list | dict):
+        return None, [Fault("recipe.wrong-type", repr(value), "a path, or {path: ...}", field=f"data.{CORPUS}")]
+    return check_settings(CorpusSettings, value if isinstance(value, dict) else {"path": value}, at=f"data.{CORPUS}")
+
+
 def _stages(raw: Any) -> tuple[list[StageChoice], list[Fault]]:
     stages: list[StageChoice] = []
     faults: list[Fault] = []
@@ -301,53 +320,3 @@ def _stages(raw: Any) -> tuple[list[StageChoice], list[Fault]]:
                 stages.append(StageChoice(STAGES[kind], settings))
         faults += wrong
     return stages, faults
-
-
-def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Set ``key=value`` with dotted keys in raw recipe values, in place.
-
-    Raises:
-        RecipeError: One is not of that form, or its key leads nowhere.
-    """
-    for text in overrides:
-        _override(values, text)
-
-
-def _override(values: dict[str, Any], text: str) -> None:
-    """Set ``a.0.b=value`` in nested values."""
-    key, sign, raw = text.partition("=")
-    if not sign or not key:
-        raise RecipeError(f"found the argument {text!r}", expected="key=value", code="recipe.override")
-    place: Any = values
-    parts = key.split(".")
-    for i, part in enumerate(parts):
-        last = i == len(parts) - 1
-        if isinstance(place, list):
-            if not part.isdecimal() or int(part) >= len(place):
-                raise RecipeError(
-                    f"found {key!r}, but {'.'.join(parts[:i])} has the places 0 to {len(place) - 1}",
-                    code="recipe.override",
-                )
-            if last:
-                place[int(part)] = parse_value(raw)
-            else:
-                place[int(part)] = _long_form(place[int(part)], parts[: i + 1])
-                place = place[int(part)]
-        elif isinstance(place, dict):
-            if last:
-                place[part] = parse_value(raw)
-            else:
-                place[part] = _long_form(place.get(part, {}), parts[: i + 1])
-                place = place[part]
-        else:
-            raise RecipeError(
-                f"found {key!r}, but {'.'.join(parts[:i])} is the single value {place!r}", code="recipe.override"
-            )
-
-
-def _long_form(value: Any, place: Sequence[str]) -> Any:
-    """``value``; a bare name as ``{name: ...}``, where the recipe takes one for the other."""
-    short = {("task", 1): "name", ("data", 2): "path", ("stages", 2): "kind"}.get((place[0], len(place)))
-    if place[0] == "stages" and list(place[2:]) == ["method"]:
-        short = "name"
-    return {short: value} if short and isinstance(value, str) else value

@@ -20,6 +20,7 @@ from hone.core.errors import DataError, Fault, HoneError
 from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked, require_one_writing
+from hone.data.corpus.corpus import Corpus, open_corpus
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE
 from hone.data.read import read
@@ -28,7 +29,8 @@ from hone.models.base import Base
 from hone.pipeline.base import UNLABELED, find_base
 from hone.pipeline.labels import with_labels
 from hone.pipeline.needs import CARVED
-from hone.pipeline.recipe import Recipe, StageChoice, apply_overrides, load_recipe, make_recipe
+from hone.pipeline.overrides import apply_overrides
+from hone.pipeline.recipe import Recipe, StageChoice, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
 from hone.report.catalog import Language
 from hone.report.html import to_html
@@ -103,6 +105,7 @@ def run_stages(
     """
     stages = _with_inspect(recipe.stages)
     recipe, data = read_data(recipe, progress)
+    corpus = read_corpus(recipe, progress)
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
@@ -119,6 +122,7 @@ def run_stages(
         final = not makers or i >= makers[-1]
         target = (bundle_to or out / "bundle") if final else out / "stages" / f"{i:02d}-{choice.stage.kind}" / "bundle"
         inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports=reports)
+        inputs = dataclasses.replace(inputs, corpus=corpus)
         progress.say(f"{choice.stage.kind} ...")
         run = Run(
             seed=recipe.seed,
@@ -268,6 +272,16 @@ def _carved(recipe: Recipe, dataset: Dataset, progress: Progress, *, held: str) 
     how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
     progress.say(f"{what}: {len(taken)} rows of {dataset.name} were taken for it ({how}); {len(kept)} remain")
     return kept, taken
+
+
+def read_corpus(recipe: Recipe, progress: Progress) -> Corpus | None:
+    """The documents that ``data.corpus`` names, where it names any; what was left out is said."""
+    if recipe.corpus is None:
+        return None
+    corpus = open_corpus(recipe.corpus, base=recipe.folder, cache=default_cache())
+    came = sum(part.documents for part in corpus.card.read)
+    progress.say(f"the corpus: {len(corpus):,} of {came:,} documents are kept, {corpus.characters:,} characters")
+    return corpus
 
 
 def _together(errors: Sequence[DataError]) -> DataError:

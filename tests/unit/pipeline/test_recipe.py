@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hone.core.errors import Fault, RecipeError
-from hone.pipeline.recipe import Recipe, apply_overrides, load_recipe, make_recipe
+from hone.pipeline.overrides import apply_overrides
+from hone.pipeline.recipe import Recipe, load_recipe, make_recipe
 
 GOOD: dict[str, Any] = {
     "version": 1,

@@ -1,0 +1,224 @@
+"""`open_corpus`: many files become one corpus of documents, read once, kept in the cache, memory-mapped ever after."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import ValidationError
+
+from hone.core.errors import DataError
+from hone.core.lineage import digest_value
+from hone.data.cache import stored
+from hone.data.corpus.card import Card, Taken
+from hone.data.corpus.documents import Document
+from hone.data.corpus.mixture import Shares, Sizes
+from hone.data.corpus.repeats import without_repeats
+from hone.data.corpus.scan import CHARACTERS, DIGEST, HASH_BYTES, SCHEMA, SOURCE, list_files, notes_of, scan
+from hone.data.corpus.settings import CorpusSettings
+from hone.data.corpus.stream import Stream
+from hone.data.dataset import Dataset, IntArray
+
+VERSION = 1  # raised whenever other documents come of the same files and settings
+READ_BY = ("filters", "unreadable", "max_line_bytes", "max_characters")
+
+
+class Corpus:
+    """Documents of one or several sources, in the order of their files.
+
+    Attributes:
+        rows: The documents as a dataset with the columns ``text`` and ``document`` (the name, or nothing).
+        card: What was read, what was taken, what is left.
+        digest: sha256 of what decides the documents: no path, no clock.
+        sizes: Documents and characters of each source.
+        settings: It was opened with.
+    """
+
+    def __init__(self, rows: Dataset, settings: CorpusSettings, card: Card) -> None:
+        self.rows, self.settings = rows, settings
+        self._names = list(settings.named())
+        self.sizes = _sizes(rows, self._names)
+        kept = [part.model_copy(update={"documents": size.documents, "characters": size.characters})
+                for part, size in zip(card.read, self.sizes, strict=True)]  # fmt: skip
+        self.card = card.model_copy(update={"kept": kept})
+        self.digest = rows.digest
+        self._begins = list(itertools.accumulate((size.documents for size in self.sizes), initial=0))
+
+    def __len__(self) -> int:
+        """How many documents there are."""
+        return len(self.rows)
+
+    @property
+    def characters(self) -> int:
+        """How many characters they have together."""
+        return sum(size.characters for size in self.sizes)
+
+    @property
+    def shares(self) -> Shares:
+        """How much of each source an epoch holds."""
+        named = self.settings.named().values()
+        return Shares.of(self.sizes, [source.share for source in named], temperature=self.settings.temperature)
+
+    def document(self, row: int) -> Document:
+        """The document of a row."""
+        values = {name: self.rows.value(name, row) for name in ("text", "document")}
+        file, line = self.rows.place(row)
+        source = bisect.bisect_right(self._begins, row) - 1
+        return Document(values["text"], values["document"], file, line or 0, source=self._names[source])
+
+    def __iter__(self) -> Iterator[Document]:
+        """Every document, in the order of the files."""
+        return map(self.document, range(len(self)))
+
+    def stream(
+        self,
+        *,
+        seed: int,
+        epoch: int = 0,
+        epochs: int | None = 1,
+        position: Mapping[str, Any] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Stream:
+        """Documents in a shuffled order; see `Stream`.
+
+        Args:
+            seed: Of the order, and of the draws of a mixture.
+            epoch: The first that is read; each has an order of its own.
+            epochs: How many are read; None: without end.
+            position: Where another stream stood, over the same corpus with the same seed, rank and world size: goes on
+                with the document after the last that it gave. Its epoch counts instead of ``epoch``.
+            rank, world_size: Of ``world_size`` streams each gives other documents, all of them together every one.
+
+        Raises:
+            DataError: The position is of another corpus, seed, rank or world size.
+        """
+        return Stream(self, self._begins, seed=seed, epochs=(epoch, epochs), position=position, part=(rank, world_size))
+
+    def take(self, rows: IntArray, *, name: str = "") -> Corpus:
+        """The documents ``rows``, ascending."""
+        return Corpus(self.rows.take(rows, name=name), self.settings, self.card)
+
+    def carve(self, share: float, *, seed: int) -> tuple[Corpus, Corpus]:
+        """Two corpora, the second with about ``share`` of the documents, at least one: drawn by the texts themselves,
+        so that equal ones stay together and more files change nothing for those that were there.
+
+        Raises:
+            DataError: There are fewer than two different documents.
+        """
+        drawn = _drawn(self.rows, seed)
+        chosen = drawn < share
+        if not chosen.any():
+            chosen = drawn == drawn.min()
+        if chosen.all():
+            raise DataError(
+                f"{self.rows.origin} has too few documents to take some from for validation: {len(self)}",
+                expected="at least two different ones", fix="Name a file of its own: validation: FILE",
+                code="data.too-few-rows",
+            )  # fmt: skip
+        rest = self.take(np.flatnonzero(~chosen), name="corpus")
+        return rest, self.take(np.flatnonzero(chosen), name="validation")
+
+
+def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path) -> Corpus:
+    """Read the files, unless the cache has what comes of them, and find what is there twice. Memory holds one batch of
+    documents and 24 bytes for each, while near-duplicates are looked for 40.
+
+    Args:
+        base: Folder that relative paths start from.
+        cache: Folder that documents are kept in, by the digest of their files and settings.
+
+    Raises:
+        DataError: There is no file, or one cannot be read, changes while it is, or no document is left.
+    """
+    files = list_files(settings.named(), base)
+    decided = settings.model_dump(mode="json")
+    key = digest_value(
+        {
+            "version": VERSION,
+            "files": [[file.source, file.digest] for file in files],
+            "sources": {name: source.model_dump(mode="json", exclude={"path", "share"})
+                        for name, source in settings.named().items()},
+            **{name: decided[name] for name in READ_BY},
+        }
+    )  # fmt: skip
+    folder = cache / "corpus"
+    notes_at = folder / f"{key}.card.json"
+    card = _read_card(notes_at)
+    if card is None:
+        (folder / f"{key}.arrow").unlink(missing_ok=True)  # without its card nobody knows what was taken
+
+    def read() -> Iterator[pa.RecordBatch]:
+        notes = notes_of(files, settings)
+        yield from scan(files, settings, notes)
+        _write_card(notes_at, notes.card())
+
+    table = stored(folder, key, SCHEMA, read)
+    card = _read_card(notes_at) if card is None else card
+    assert card is not None, notes_at
+    origin = ", ".join(pattern for source in settings.named().values() for pattern in source.patterns)
+    rows = Dataset("corpus", table, digest=key, origin=origin, files=tuple(str(file.path) for file in files))
+    chosen, taken = without_repeats(rows, settings, folder=folder)
+    corpus = Corpus(rows if chosen is None else rows.take(chosen), settings, _with(card, taken))
+    if not len(corpus):
+        raise _empty(corpus.card, origin)
+    return corpus
+
+
+def _sizes(rows: Dataset, names: Sequence[str]) -> list[Sizes]:
+    documents, characters = np.zeros(len(names), dtype=np.int64), np.zeros(len(names), dtype=np.int64)
+    for source, count in zip(rows.parts(SOURCE), rows.parts(CHARACTERS), strict=True):
+        of = source.to_numpy()
+        documents += np.bincount(of, minlength=len(names))
+        characters += np.bincount(of, weights=count.to_numpy(), minlength=len(names)).astype(np.int64)
+    return [Sizes(name, int(d), int(c)) for name, d, c in zip(names, documents, characters, strict=True)]
+
+
+def _drawn(rows: Dataset, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A number from 0 to 1 for each document, which its text and the seed decide, float64 [documents]."""
+    word = np.uint64(np.random.default_rng([seed, 0xCA47]).integers(1 << 63)) | np.uint64(1)
+    out = np.empty(len(rows))
+    at = 0
+    for part in rows.parts(DIGEST):
+        head = np.frombuffer(b"".join(part.to_pylist()), dtype=np.uint64).reshape(-1, HASH_BYTES // 8)[:, 0]
+        out[at : at + len(head)] = ((head * word) >> np.uint64(11)) / 2.0**53
+        at += len(head)
+    return out
+
+
+def _with(card: Card, taken: Sequence[Taken]) -> Card:
+    return card.model_copy(update={"taken": [*card.taken, *taken]})
+
+
+def _empty(card: Card, origin: str) -> DataError:
+    came = sum(part.documents for part in card.read)
+    gone = ", ".join(f"{one.name} took {one.documents:,}" for one in card.taken if one.documents)
+    out = ", ".join(f"{code}: {count:,}" for code, count in card.unreadable.items())
+    found = f"no document is left of {came:,} in {origin}" if came else f"there is no document in {origin}"
+    return DataError(
+        found + "".join(f"; {part}" for part in (gone, out) if part),
+        expected="at least one",
+        fix="Name files that hold text, or ask less of it: filters, duplicates.",
+        code="data.empty",
+    )
+
+
+def _read_card(path: Path) -> Card | None:
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _write_card(path: Path, card: Card) -> None:
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name[:16]}.", dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(card.model_dump_json().encode())
+    os.replace(partial, path)

@@ -1,0 +1,231 @@
+"""`documents`: the documents of one file, in bounded memory; what cannot be read comes as a fault."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from hone.core.errors import Fault, did_you_mean
+from hone.data.corpus.settings import CorpusFormat, Reading
+from hone.data.encodings import MAGIC
+from hone.data.formats import Raw, jsonl, parquet
+from hone.data.source import SUFFIXES
+
+PARAGRAPHS = "\n\n"  # between rows that are joined
+GZIP = ".gz"
+LONE = re.compile("[\ud800-\udfff]")  # JSON can write what no encoding can
+HEAD_BYTES = 8192  # that a NUL byte among tells a binary file by
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text of its own.
+
+    Attributes:
+        text: Not blank.
+        name: What its file calls it; empty where it has no name.
+        file: Where it stands, as the user named it.
+        line: 1-based line that it begins on, or its row's number in a parquet file.
+        source: Name of its source.
+        divided: Which part of a document that was divided for its length, from 0.
+    """
+
+    text: str
+    name: str
+    file: str
+    line: int
+    source: str = ""
+    divided: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most bytes of a line, and most characters of a document."""
+
+    line_bytes: int
+    characters: int
+
+
+Paragraph = tuple[int, str, str, bool]  # line, name of its document, text, whether a new document begins
+
+
+def documents(path: Path, reading: Reading, limits: Limits) -> Iterator[Document | Fault]:
+    """The documents of a file, blank ones left out. What stands before a line that is a fault and what stands after it
+    are documents of their own.
+
+    Raises:
+        OSError: The file is not there any more, say.
+    """
+    shown = str(path)
+    kind = format_of(path, reading.format)
+    if kind == "parquet":
+        columns = [reading.text, *([reading.document] if reading.document else [])]
+        yield from _joined(_rows(parquet(path, shown, columns), reading, shown, limits), PARAGRAPHS, shown, limits)
+        return
+    with path.open("rb") as raw:
+        wrong = _binary(raw.read(HEAD_BYTES), packed=path.suffix.lower() == GZIP)
+        if wrong:
+            yield Fault("data.binary", wrong, f"text in {reading.encoding}", file=shown)
+            return
+        raw.seek(0)
+        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix.lower() == GZIP else raw  # type: ignore[assignment]
+        lines = _lines(stream, shown, encoding=reading.encoding, most=limits.line_bytes)
+        if kind == "jsonl":
+            yield from _joined(_rows(_objects(lines, shown), reading, shown, limits), PARAGRAPHS, shown, limits)
+        else:
+            yield from _joined(_paragraphs(lines, reading.parted), "\n", shown, limits)
+
+
+def format_of(path: Path, stated: CorpusFormat) -> Literal["jsonl", "parquet", "text"] | None:
+    """The format of a file; None where its suffix says none that a corpus can be in."""
+    if stated != "auto":
+        return stated
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    last = suffixes[-2:-1] if suffixes[-1:] == [GZIP] else suffixes[-1:]
+    kind = SUFFIXES.get(last[0]) if last else None
+    return kind if kind in ("jsonl", "parquet", "text") else None
+
+
+def _binary(head: bytes, *, packed: bool) -> str:
+    """What a file is that begins so, where it is no text; empty where it may be."""
+    for magic, what in MAGIC.items():
+        if head.startswith(magic) and not (packed and "gzip" in what):
+            return what
+    if packed:
+        return "" if head.startswith(b"\x1f\x8b") else "no gzip archive, whatever its suffix says"
+    return "a NUL byte: a binary file" if b"\0" in head else ""
+
+
+def _lines(stream: IO[bytes], shown: str, *, encoding: str, most: int) -> Iterator[str | Fault]:
+    """The lines of a file without their ends, none of them ever whole in memory that is longer than ``most`` bytes."""
+    offset, number = 0, 0
+    try:
+        while line := stream.readline(most + 1):
+            number += 1
+            begin, offset = offset, offset + len(line)
+            if len(line) > most and not line.endswith(b"\n"):
+                while (rest := stream.readline(most)) and not rest.endswith(b"\n"):
+                    offset += len(rest)
+                offset += len(rest)
+                yield Fault("data.long-line", f"a line of {offset - begin:,} bytes", f"at most {most:,}", file=shown,
+                            line=number, fix="Divide it, or allow more: max_line_bytes.")  # fmt: skip
+            else:
+                yield _decoded(line, shown, number, offset=begin, encoding=encoding)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield Fault(
+            "data.binary", f"a damaged gzip archive ({error})", "one that is whole", file=shown, line=number + 1
+        )
+
+
+def _decoded(line: bytes, shown: str, number: int, *, offset: int, encoding: str) -> str | Fault:
+    if number == 1:
+        line = line.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in line:
+        return Fault("data.binary", "a NUL byte", f"text in {encoding}", file=shown, line=number)
+    try:
+        return line.decode(encoding).rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        at = offset + error.start
+        found = f"the byte 0x{line[error.start]:02x} at byte offset {at:,}, which is not {encoding}"
+        return Fault("data.encoding", found, encoding, file=shown, line=number,
+                     fix="Convert the file to UTF-8, or leave such lines out: unreadable: skip.")  # fmt: skip
+
+
+def _objects(lines: Iterator[str | Fault], shown: str) -> Raw:
+    """The rows of JSON lines; a line that is a fault stays one."""
+    faults: list[Fault] = []
+
+    def fine() -> Iterator[str]:
+        for line in lines:
+            if isinstance(line, Fault):
+                faults.append(line)
+            yield "" if isinstance(line, Fault) else line  # a blank line is passed over, and counts
+
+    for row in jsonl(fine(), shown):
+        yield from faults
+        faults.clear()
+        yield row
+    yield from faults
+
+
+def _rows(rows: Raw, reading: Reading, shown: str, limits: Limits) -> Iterator[Paragraph | Fault]:
+    """Paragraphs of rows with columns."""
+    last: str | None = None
+    for row in rows:
+        if isinstance(row, Fault):
+            yield row
+            continue
+        number, values = row
+        wrong = next((fault for name in (reading.text, reading.document) if name is not None
+                      for fault in _missing(name, values, shown, number)), None)  # fmt: skip
+        if wrong is not None:
+            yield wrong
+            continue
+        text = values[reading.text]
+        if LONE.search(text):
+            yield Fault("data.encoding", "half of a surrogate pair", "characters", file=shown, line=number,
+                        field=reading.text)  # fmt: skip
+            continue
+        if len(text) > limits.line_bytes:
+            yield Fault("data.long-line", f"a text of {len(text):,} characters", f"at most {limits.line_bytes:,}",
+                        file=shown, line=number, fix="Divide it, or allow more: max_line_bytes.")  # fmt: skip
+            continue
+        name = str(values[reading.document]) if reading.document else ""
+        yield number, name, text, not name or name != last
+        last = name
+
+
+def _missing(name: str, values: dict[str, Any], shown: str, line: int) -> Iterator[Fault]:
+    if name not in values:
+        yield Fault("data.column-missing", f"the columns {', '.join(values)}", f"a column {name!r}", file=shown,
+                    line=line, field=name, fix=did_you_mean(name, values))  # fmt: skip
+    elif not isinstance(values[name], str):
+        yield Fault("data.wrong-type", repr(values[name])[:80], "a text", file=shown, line=line, field=name)
+
+
+def _paragraphs(lines: Iterator[str | Fault], parted: str) -> Iterator[Paragraph | Fault]:
+    """Lines of a text file; one that is blank parts documents, or belongs to the one document there is."""
+    begins = True
+    for number, line in enumerate(lines, start=1):
+        if isinstance(line, Fault):
+            yield line
+        elif parted == "file" or line.strip():
+            yield number, "", line, begins
+            begins = parted == "lines"
+        else:
+            begins = True
+
+
+def _joined(
+    paragraphs: Iterable[Paragraph | Fault], between: str, shown: str, limits: Limits
+) -> Iterator[Document | Fault]:
+    """Documents of the paragraphs that follow one another."""
+    texts: list[str] = []
+    first, named, size, divided = 1, "", 0, 0
+
+    def whole() -> Iterator[Document]:
+        text = between.join(texts).strip()
+        texts.clear()
+        if text:
+            yield Document(text, named, shown, first, divided=divided)
+
+    for one in paragraphs:
+        if isinstance(one, Fault):
+            yield from whole()
+            yield one
+            continue
+        line, name, text, begins = one
+        if begins or (texts and size + len(text) > limits.characters):
+            yield from whole()
+            divided = 0 if begins else divided + 1
+        if not texts:
+            first, named, size = line, name, 0
+        texts.append(text)
+        size += len(text) + len(between)
+    yield from whole()

@@ -1,0 +1,196 @@
+"""`scan`: every document of every file, once, through the filters; record batches of those that are kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+
+from hone.core.choice import opened
+from hone.core.errors import DataError, Fault
+from hone.core.lineage import digest_file
+from hone.data.corpus.card import Notes, Part, Tally
+from hone.data.corpus.documents import Document, Limits, documents, format_of
+from hone.data.corpus.filters.filter import Bounds
+from hone.data.corpus.filters.table import FILTERS
+from hone.data.corpus.settings import CorpusSettings, CorpusSource
+from hone.data.dataset import FILE, LINE
+from hone.data.paths import error_of, paths_of, refuse
+
+ROWS_AT_ONCE = 4096
+CHARACTERS_AT_ONCE = 1 << 22  # of the texts of a batch: what bounds memory where they are long
+FAULTS_NAMED = 50
+HASH_BYTES = 16
+SOURCE, DIGEST, CHARACTERS = "_source", "_digest", "_characters"
+SCHEMA = pa.schema(
+    [("text", pa.string()), ("document", pa.string()), (SOURCE, pa.int32()), (CHARACTERS, pa.int64()),
+     (DIGEST, pa.binary(HASH_BYTES)), (LINE, pa.int64()), (FILE, pa.int32())]
+)  # fmt: skip
+SKIPPED = {"data.binary", "data.encoding", "data.long-line", "data.broken-json", "data.not-an-object",
+           "data.duplicate-column"}  # what `unreadable: skip` leaves out; other faults are the settings'  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """A file of a corpus, as it was when it was listed."""
+
+    path: Path
+    source: str
+    bytes: int
+    modified_ns: int
+    digest: str
+
+    def unchanged(self) -> Fault | None:
+        """The fault of a file that is no longer what it was."""
+        try:
+            now = self.path.stat()
+        except OSError:
+            return _vanished(self.path)
+        if (now.st_size, now.st_mtime_ns) == (self.bytes, self.modified_ns):
+            return None
+        found = f"{now.st_size:,} bytes" if now.st_size != self.bytes else "other content"
+        return Fault(
+            "data.changed",
+            f"{found} where {self.bytes:,} were read first: it changed while it was read",
+            "a file that nobody writes to",
+            file=str(self.path),
+            fix="Read a copy, or wait until it is whole.",
+        )
+
+
+def list_files(sources: Mapping[str, CorpusSource], base: Path) -> list[CorpusFile]:
+    """The files of all sources with their digests; a file that two patterns of a source name counts once.
+
+    Raises:
+        DataError: There is none, or one cannot be read or is in no format that a corpus can be in.
+    """
+    files: list[CorpusFile] = []
+    faults: list[Fault] = []
+    for name, source in sources.items():
+        paths: list[Path] = []
+        for pattern in source.patterns:
+            try:
+                paths += paths_of(pattern, base, empty="keep")
+            except DataError as error:
+                faults += error.faults
+        for path in dict.fromkeys(paths):
+            if format_of(path, source.format) is None:
+                found, expected = f"the suffix {path.suffix!r}", ".txt, .jsonl or .parquet, or .gz after it"
+                fix = "State the format: format: text"
+                faults.append(Fault("data.format", found, expected, file=str(path), fix=fix))
+                continue
+            try:
+                state = path.stat()
+                files.append(CorpusFile(path, name, state.st_size, state.st_mtime_ns, digest_file(path)))
+            except FileNotFoundError:
+                faults.append(_vanished(path))
+    refuse(faults)
+    return files
+
+
+def _vanished(path: Path) -> Fault:
+    return Fault("data.vanished", "no such file any more", "a file that stays", file=str(path))
+
+
+def scan(files: Sequence[CorpusFile], settings: CorpusSettings, notes: Notes) -> Iterator[pa.RecordBatch]:
+    """Record batches of `SCHEMA`; memory holds one.
+
+    Raises:
+        DataError: A file has changed or cannot be read; the first 50 faults are named, all are counted.
+    """
+    sources = settings.named()
+    limits = Limits(settings.max_line_bytes, settings.max_characters)
+    keep = _keeping(settings, notes.tallies)
+    faults: list[Fault] = []
+    count = 0
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    for number, file in enumerate(files):
+        notes.empty_files += not file.bytes
+        for one in _documents(file, sources[file.source], limits):
+            if isinstance(one, Fault):
+                if settings.unreadable == "skip" and one.code in SKIPPED:
+                    notes.leave_out(one)
+                    continue
+                count += 1
+                faults += [one] if len(faults) < FAULTS_NAMED else []
+                if one.code in ("data.changed", "data.vanished"):
+                    raise error_of(faults, count)
+                continue
+            _note(notes, file.source, one)
+            if not keep(one) or faults:
+                continue
+            rows.append(_row(one, source=list(sources).index(file.source), file=number))
+            size += len(one.text)
+            if len(rows) >= ROWS_AT_ONCE or size >= CHARACTERS_AT_ONCE:
+                yield _batch(rows)
+                rows, size = [], 0
+    if faults:
+        raise error_of(faults, count)
+    if rows:
+        yield _batch(rows)
+
+
+def _documents(file: CorpusFile, source: CorpusSource, limits: Limits) -> Iterator[Document | Fault]:
+    """The documents of a file, and at the end a fault where it is no longer the file that was listed."""
+    try:
+        if file.bytes:
+            yield from documents(file.path, source, limits)
+    except FileNotFoundError:
+        yield _vanished(file.path)
+        return
+    changed = file.unchanged()
+    if changed is not None:
+        yield changed
+
+
+def _keeping(settings: CorpusSettings, tallies: Sequence[Tally]) -> Callable[[Document], bool]:
+    """Whether a document passes every filter, each of which counts what it takes."""
+    chain = []
+    for value, tally in zip(settings.filters, tallies, strict=True):
+        entry, settings_of = opened(value, FILTERS)
+        bounds = cast(Bounds, settings_of)
+        chain.append((entry.measure(bounds), bounds, tally))
+
+    def keep(document: Document) -> bool:
+        for measure, bounds, tally in chain:
+            value = measure(document.text)
+            tally.see(value)
+            if not bounds.hold(value):
+                tally.take(len(document.text), place=f"{document.file}:{document.line}")
+                return False
+        return True
+
+    return keep
+
+
+def _note(notes: Notes, source: str, document: Document) -> None:
+    notes.divided += document.divided > 0
+    part = notes.read[source]
+    notes.read[source] = part.model_copy(
+        update={"documents": part.documents + 1, "characters": part.characters + len(document.text)}
+    )
+
+
+def _row(document: Document, *, source: int, file: int) -> tuple[Any, ...]:
+    digest = hashlib.blake2b(document.text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
+    return document.text, document.name, source, len(document.text), digest, document.line, file
+
+
+def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+    columns = [pa.array(column, kind.type) for column, kind in zip(zip(*rows, strict=True), SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+def notes_of(files: Sequence[CorpusFile], settings: CorpusSettings) -> Notes:
+    """Empty notes for reading ``files``."""
+    read = {
+        name: Part(name=name, files=len(own), bytes=sum(file.bytes for file in own))
+        for name in settings.named()
+        for own in [[file for file in files if file.source == name]]
+    }
+    return Notes(read, [Tally(one["name"], low=one["min"], high=one["max"]) for one in settings.filters])

@@ -1,0 +1,125 @@
+"""Settings of a corpus: which files, what a document is there, what is kept, how sources are mixed; no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from hone.core.choice import all_decided
+from hone.core.settings import Settings
+from hone.data.corpus.filters.table import FILTERS
+
+CorpusFormat = Literal["auto", "jsonl", "parquet", "text"]
+NEARLY = 1e-6  # of 1: shares are written with few digits
+Name = Annotated[str, Field(pattern=r"^[\w.-]+$")]
+
+
+class Reading(Settings):
+    """What a document is in the files of a source.
+
+    Attributes:
+        format: The files' format; ``auto`` goes by the suffix, that before ``.gz`` where a file ends so.
+        text: The column of jsonl and parquet that holds the text.
+        document: The column that names the document a row is a paragraph of: rows that follow one another under one
+            name are one document. None: each row is one.
+        parted: What a document is in a text file: what stands between ``blank-lines``, each of its ``lines``, or
+            the whole ``file``.
+        encoding: Of text and jsonl.
+    """
+
+    format: CorpusFormat = "auto"
+    text: str = "text"
+    document: str | None = None
+    parted: Literal["blank-lines", "lines", "file"] = "blank-lines"
+    encoding: Literal["utf-8", "gb18030"] = "utf-8"
+
+
+class CorpusSource(Reading):
+    """One of several sources of a corpus.
+
+    Attributes:
+        path: A file or a glob, or several of them. Relative to the recipe's folder.
+        share: Its part of the characters of an epoch. None: what the other shares leave, divided by `temperature`.
+    """
+
+    path: str | Annotated[list[str], Field(min_length=1)]
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @property
+    def patterns(self) -> list[str]:
+        """``path`` as a list."""
+        return [self.path] if isinstance(self.path, str) else list(self.path)
+
+
+class CorpusSettings(Reading):
+    """Settings of ``data.corpus``.
+
+    Attributes:
+        path: A file or a glob, or several of them; or else
+        sources: name -> files of their own (see `CorpusSource`), to be mixed.
+        temperature: Sources without a share come in by their size to the power of 1 / temperature: 1 as they are, more
+            brings the small ones up, as inverse frequency does (Conneau et al. 2020).
+        filters: What a document must be like to be kept, in this order: names, or ``{name: ..., min: ..., max: ...}``.
+        duplicates: ``drop-exact`` keeps the first of equal documents, ``keep`` all.
+        unreadable: What happens to binary files, lines that are in no such encoding or too long, and broken JSON:
+            ``refuse`` ends the reading and names them, ``skip`` leaves them out and counts them.
+        max_line_bytes: Longest line that is read.
+        max_characters: A longer document is divided where a paragraph ends.
+        shuffle_buffer: How many documents are shuffled together.
+    """
+
+    path: str | Annotated[list[str], Field(min_length=1)] | None = None
+    sources: dict[Name, CorpusSource] = {}
+    temperature: Annotated[float, Field(ge=1)] = 1.0
+    filters: list[Any] = []
+    duplicates: Literal["drop-exact", "keep"] = "drop-exact"
+    unreadable: Literal["refuse", "skip"] = "refuse"
+    max_line_bytes: Annotated[int, Field(ge=1024)] = 1 << 24
+    max_characters: Annotated[int, Field(ge=100)] = 1_000_000
+    shuffle_buffer: Annotated[int, Field(ge=1)] = 1 << 16
+
+    @field_validator("filters", mode="after")
+    @classmethod
+    def _decided(cls, value: list[Any]) -> list[Any]:
+        return all_decided(value, FILTERS)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.path is None) == (not self.sources):
+            raise ValueError("either a path or sources")
+        own = [name for name, field in Reading.model_fields.items() if getattr(self, name) != field.default]
+        if self.sources and own:
+            raise ValueError(f"{', '.join(own)} within each of the sources, not beside them")
+        self._check_shares()
+        return self
+
+    def _check_shares(self) -> None:
+        shares = [source.share for source in self.sources.values()]
+        total = sum(share for share in shares if share is not None)
+        if None in shares and total > 1 - NEARLY:
+            raise ValueError(f"shares that leave something for the sources without one, not {total:g} together")
+        if shares and None not in shares and abs(total - 1) > NEARLY:
+            raise ValueError(f"shares that make 1 together, where every source has one, not {total:g}")
+
+    def under(self, root: Path) -> CorpusSettings:
+        """The same, relative paths made absolute."""
+
+        def placed(path: str | list[str]) -> str | list[str]:
+            one = [str(root / Path(each).expanduser()) for each in ([path] if isinstance(path, str) else path)]
+            return one[0] if isinstance(path, str) else one
+
+        if self.path is not None:
+            return self.model_copy(update={"path": placed(self.path)})
+        sources = {
+            name: source.model_copy(update={"path": placed(source.path)}) for name, source in self.sources.items()
+        }
+        return self.model_copy(update={"sources": sources})
+
+    def named(self) -> dict[str, CorpusSource]:
+        """Every source under its name; one alone has the name ``corpus``."""
+        if self.sources:
+            return dict(self.sources)
+        reading = {name: getattr(self, name) for name in Reading.model_fields}
+        return {"corpus": CorpusSource(path=self.path or [], **reading)}

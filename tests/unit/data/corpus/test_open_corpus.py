@@ -1,0 +1,233 @@
+"""Files become documents, with a card of what was taken; what cannot be read is told with file, line and offset."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hone.core.errors import DataError
+from hone.core.settings import check_settings
+from hone.data.corpus import scan as scanning
+from hone.data.corpus.corpus import Corpus, open_corpus
+from hone.data.corpus.settings import CorpusSettings
+
+
+def opened(folder: Path, path: Any = None, **more: Any) -> Corpus:
+    values = more if path is None else {"path": path, **more}
+    settings, faults = check_settings(CorpusSettings, values)
+    assert settings is not None, faults
+    return open_corpus(settings, base=folder, cache=folder / "cache")
+
+
+def refused(folder: Path, path: Any, **more: Any) -> DataError:
+    with pytest.raises(DataError) as caught:
+        opened(folder, path, **more)
+    left = [] if caught.value.code == "data.empty" else list((folder / "cache").rglob("*.arrow"))
+    assert [*left, *(folder / "cache").rglob(".*")] == []
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+def write(folder: Path, name: str, content: str | bytes) -> str:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return name
+
+
+def jsonl(*rows: Any) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def texts(corpus: Corpus) -> list[str]:
+    return [document.text for document in corpus]
+
+
+@pytest.mark.parametrize(
+    ("parted", "expected"),
+    [("blank-lines", ["one\ntwo", "three"]), ("lines", ["one", "two", "three"]), ("file", ["one\ntwo\n\n\nthree"])],
+)
+def test_a_text_file_is_parted_as_asked(tmp_path: Path, parted: str, expected: list[str]) -> None:
+    write(tmp_path, "a.txt", "\n\none\ntwo\n\n\nthree\n")
+    assert texts(opened(tmp_path, "a.txt", parted=parted)) == expected
+
+
+def test_rows_under_one_name_are_one_document(tmp_path: Path) -> None:
+    rows = [{"doc": "x", "text": "one"}, {"doc": "x", "text": "two"}, {"doc": "y", "text": "three"}]
+    write(tmp_path, "a.jsonl", jsonl(*rows))
+    corpus = opened(tmp_path, "a.jsonl", document="doc")
+    assert texts(corpus) == ["one\n\ntwo", "three"]
+    second = corpus.document(1)
+    assert (second.name, second.line, second.file) == ("y", 3, str(tmp_path / "a.jsonl"))
+
+
+def test_every_format_gives_the_same_documents(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", jsonl({"body": "one"}, {"body": "two"}))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
+    pq.write_table(pa.table({"body": ["one", "two"]}), tmp_path / "c.parquet")
+    found = [texts(opened(tmp_path, name, text="body")) for name in ("a.jsonl", "b.jsonl.gz", "c.parquet")]
+    assert found == [["one", "two"]] * 3
+
+
+def test_a_long_document_is_divided_where_a_paragraph_ends(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "".join(f"{i:02d} {'x' * 40}\n" for i in range(10)))
+    corpus = opened(tmp_path, "a.txt", parted="file", max_characters=100)
+    assert len(corpus) == 5
+    assert all(len(text) <= 100 for text in texts(corpus))
+    assert "\n".join(texts(corpus)) == (tmp_path / "a.txt").read_text().strip()
+    assert corpus.card.divided == 4
+
+
+def test_the_card_counts_what_each_filter_took(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "short\nlong enough text\n***************\nlong enough text\n")
+    filters = [{"name": "characters", "min": 10}, "letters"]
+    corpus = opened(tmp_path, "a.txt", parted="lines", filters=filters)
+    assert [(one.name, one.seen, one.documents, one.characters) for one in corpus.card.taken] == [
+        ("characters", 4, 1, 5),
+        ("letters", 3, 1, 15),
+        ("exact_duplicates", 2, 1, 16),
+    ]
+    assert corpus.card.taken[1].example == f"{tmp_path / 'a.txt'}:3"
+    assert (corpus.card.read[0].documents, corpus.card.documents, corpus.card.characters) == (4, 1, 16)
+
+
+def test_a_corpus_that_was_read_before_keeps_its_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a.txt", "one\n\ntwo\n\none\n")
+    first = opened(tmp_path, "a.txt")
+    monkeypatch.setattr(scanning, "documents", None)
+    again = opened(tmp_path, "a.txt")
+    assert (again.card, again.digest, texts(again)) == (first.card, first.digest, ["one", "two"])
+
+
+def test_a_lost_card_has_the_files_read_again(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "one\n\ntwo\n")
+    first = opened(tmp_path, "a.txt")
+    for card in (tmp_path / "cache").rglob("*.card.json"):
+        card.unlink()
+    assert opened(tmp_path, "a.txt").card == first.card
+
+
+def test_the_digest_knows_content_and_settings_and_no_place(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        write(tmp_path, name, "one\n\ntwo\n")
+    write(tmp_path, "c.txt", "one\n\nthree\n")
+    a, b, c = (opened(tmp_path, name).digest for name in ("a.txt", "b.txt", "c.txt"))
+    assert a == b != c
+    assert opened(tmp_path, "a.txt", parted="file").digest != a
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "line"),
+    [
+        ("a.txt", b"", "data.empty", None),
+        ("a.txt", b"\n \n", "data.empty", None),
+        ("a.txt", b"fine\nbin\0ary\n" + b"x" * 9000, "data.binary", None),
+        ("a.txt", b"x\n" * 9000 + b"\0\n", "data.binary", 9001),
+        ("a.txt", b"\x89PNG\r\n\x1a\n", "data.binary", None),
+        ("a.txt.gz", gzip.compress(b"one\n" * 1000)[:-9], "data.binary", None),
+        ("a.txt", b"one\n" + b"x" * 2000 + b"\nlast\n", "data.long-line", 2),
+        ("a.txt", b"one\ntwo \xff\n", "data.encoding", 2),
+        ("a.jsonl", b'{"text": "a"}\n{"text": \n', "data.broken-json", 2),
+        ("a.jsonl", b'{"text": "a"}\n{"body": "b"}\n', "data.column-missing", 2),
+        ("a.jsonl", b'{"text": "a"}\n{"text": 7}\n', "data.wrong-type", 2),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', "data.encoding", 1),
+        ("a.doc", b"one\n", "data.format", None),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, code: str, line: int | None) -> None:
+    write(tmp_path, name, content)
+    error = refused(tmp_path, name, max_line_bytes=1024)
+    assert error.code == code
+    if error.faults and line is not None:
+        assert [(fault.file, fault.line) for fault in error.faults] == [(str(tmp_path / name), line)]
+    assert name in str(error)
+
+
+def test_an_undecodable_byte_is_told_with_its_offset_in_the_file(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", b"one\ntwo \xff\n")
+    assert "0xff at byte offset 8" in str(refused(tmp_path, "a.txt"))
+
+
+def test_lines_after_a_long_one_keep_their_numbers(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", b"x" * 5000 + b"\n" + b"\xfe\n" + b"y" * 1025)
+    faults = refused(tmp_path, "a.txt", max_line_bytes=1024).faults
+    assert [(fault.code, fault.line) for fault in faults] == [
+        ("data.long-line", 1),
+        ("data.encoding", 2),
+        ("data.long-line", 3),
+    ]
+    assert "5,001 bytes" in faults[0].found
+    assert "byte offset 5,001" in faults[1].found
+
+
+def test_what_cannot_be_read_is_left_out_and_counted_where_asked(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", b"one\ntwo \xff\nthree\n")
+    write(tmp_path, "b.txt", b"PK\x03\x04 more")
+    write(tmp_path, "c.jsonl", b'{"text": "four"}\nnone\n')
+    write(tmp_path, "d.txt", b"")
+    corpus = opened(tmp_path, ["*.txt", "c.jsonl"], unreadable="skip")
+    assert texts(corpus) == ["one", "three", "four"]
+    assert corpus.card.unreadable == {"data.encoding": 1, "data.binary": 1, "data.broken-json": 1}
+    assert "b.txt" in corpus.card.named[1]
+    assert corpus.card.empty_files == 1
+
+
+@pytest.mark.parametrize(("change", "code"), [("grow", "data.changed"), ("vanish", "data.vanished")])
+def test_a_file_that_changes_while_it_is_read_ends_the_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, code: str
+) -> None:
+    path = tmp_path / write(tmp_path, "a.txt", "one\n\ntwo\n")
+    write(tmp_path, "b.txt", "three")
+    real = scanning.documents
+
+    def meanwhile(*args: Any) -> Any:
+        yield from real(*args)
+        if change == "grow":
+            with path.open("a") as file:
+                file.write("more\n")
+        elif path.exists():
+            os.unlink(path)
+
+    monkeypatch.setattr(scanning, "documents", meanwhile)
+    error = refused(tmp_path, "*.txt", unreadable="skip")
+    assert error.code == code
+    assert "a.txt" in str(error)
+
+
+def test_a_corpus_of_which_filters_leave_nothing_says_which_took_what(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "one\n\ntwo\n")
+    with pytest.raises(DataError, match="characters took 2") as caught:
+        opened(tmp_path, "a.txt", filters=["characters"])
+    assert caught.value.code == "data.empty"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "either a path or sources"),
+        ({"path": "a", "sources": {"x": {"path": "b"}}}, "either a path or sources"),
+        ({"sources": {"x": {"path": "b"}}, "text": "body"}, "text within each"),
+        ({"sources": {"x": {"path": "b", "share": 0.5}, "y": {"path": "c", "share": 0.4}}}, "not 0.9"),
+        ({"path": "a", "filters": ["leters"]}, "unknown filter 'leters'"),
+        ({"path": "a", "filters": [{"name": "letters", "min": 2, "max": 1}]}, "min that is not above max"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values: dict[str, Any], said: str) -> None:
+    _, faults = check_settings(CorpusSettings, values)
+    assert said in " ".join(map(str, faults))
+
+
+def test_carved_documents_stay_carved_when_others_come(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "\n\n".join(f"text {i}" for i in range(200)))
+    write(tmp_path, "b.txt", "\n\n".join(f"other {i}" for i in range(200)))
+    rest, validation = opened(tmp_path, "a.txt").carve(0.2, seed=3)
+    assert sorted([*texts(rest), *texts(validation)]) == sorted(f"text {i}" for i in range(200))
+    assert 20 <= len(validation) <= 60
+    _, more = opened(tmp_path, "*.txt").carve(0.2, seed=3)
+    assert set(texts(validation)) == {text for text in texts(more) if text.startswith("text")}
+    assert rest.card.documents == len(rest)
