@@ -9,10 +9,20 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
-from hone.models.adapters.linear import PREFIX, TunedLinear, target_faults, targets, targets_in, tune, tuned_modules
+from hone.models.adapters.linear import (
+    PREFIX,
+    TunedLinear,
+    target_faults,
+    targets,
+    targets_in,
+    tune,
+    tuned_modules,
+    turned,
+)
 from hone.models.adapters.lora import Alpha, Rank, rank_faults
 from hone.models.adapters.method import Method, Shapes, freeze_body
 from hone.models.adapters.usual import LORA_TARGETS
@@ -59,16 +69,16 @@ class AdaLoraSettings(Settings):
 class AdaLoraLinear(TunedLinear):
     """``W + scale B (E A)``; a rank whose ``E`` is zero is taken away."""
 
-    def __init__(self, base: nn.Linear, settings: AdaLoraSettings, *, rank: int) -> None:
+    def __init__(self, base: nn.Linear | Conv1D, settings: AdaLoraSettings, *, rank: int) -> None:
         super().__init__(base)
-        self.lora_A = nn.Parameter(torch.randn(rank, base.in_features) * 0.02)
+        self.lora_A = nn.Parameter(torch.randn(rank, self.in_features) * 0.02)
         self.lora_E = nn.Parameter(torch.zeros(rank, 1))
-        self.lora_B = nn.Parameter(torch.randn(base.out_features, rank) * 0.02)
+        self.lora_B = nn.Parameter(torch.randn(self.out_features, rank) * 0.02)
         self._scale = settings.lora_alpha / (settings.init_r + SMALL)
 
     @property
     def weight(self) -> Tensor:
-        return torch.addmm(self.base.weight, self.lora_B, self.lora_A * self.lora_E, alpha=self._scale)
+        return torch.addmm(self.base_weight, self.lora_B, self.lora_A * self.lora_E, alpha=self._scale)
 
     def forward(self, input: Tensor) -> Tensor:
         added = input @ (self.lora_A * self.lora_E).t() @ self.lora_B.t()
@@ -113,7 +123,7 @@ class AdaLora(Method):
         freeze_body(model)
         assert isinstance(settings.target_modules, list)
 
-        def made(name: str, layer: nn.Linear) -> AdaLoraLinear:
+        def made(name: str, layer: nn.Linear | Conv1D) -> AdaLoraLinear:
             rank = settings.init_r if state is None else len(state[f"{PREFIX}{name}.lora_E"])
             return AdaLoraLinear(layer, settings, rank=rank)
 
@@ -123,7 +133,13 @@ class AdaLora(Method):
         layers = tuned_modules(model.backbone).items()
         left = {f"{name}.lora_E": layer.left().tolist() for name, layer in layers if isinstance(layer, AdaLoraLinear)}
         over = {"tinit": 0, "tfinal": 0, "total_step": 1}  # peft asks for a schedule; this one's is over
-        return {"peft_type": "ADALORA", **settings.model_dump(), **over, "rank_pattern": left}
+        return {
+            "peft_type": "ADALORA",
+            **settings.model_dump(),
+            **over,
+            "rank_pattern": left,
+            "fan_in_fan_out": turned(model),
+        }
 
 
 ADALORA = AdaLora()

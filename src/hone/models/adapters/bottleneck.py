@@ -3,21 +3,59 @@ of a layer (Houlsby et al. 2019), or after the feed-forward block alone (Pfeiffe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
 from hone.models.adapters.linear import Tuned, TunedLinear
-from hone.models.adapters.method import Method, Shapes, freeze_body
+from hone.models.adapters.method import Method, Shapes, freeze_body, linear_layers, replace
+from hone.models.adapters.usual import LLAMAS
 from hone.models.encoder import FAMILIES
 from hone.models.model import Model
 
 STD = 0.02
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Where the halves of a base's layers end, by patterns of the last parts of module names.
+
+    Attributes:
+        attention, feed_forward: The last linear layers of each.
+        norm: What normalizes the sum with the feed-forward half, where that ends a layer; None where layers begin so.
+    """
+
+    attention: tuple[str, ...]
+    feed_forward: tuple[str, ...]
+    norm: str | None = None
+
+
+_BERT = Halves((r"attention\.output\.dense",), (r"layer\.\d+\.output\.dense",), r"layer\.\d+\.output\.LayerNorm")
+_BART = Halves((r"self_attn\.out_proj", r"encoder_attn\.out_proj"), ("fc2",), "final_layer_norm")
+_MBART = Halves(_BART.attention, _BART.feed_forward)
+_T5 = Halves((r"SelfAttention\.o", r"EncDecAttention\.o"), ("wo",))
+_LLAMA = Halves((r"self_attn\.o_proj",), (r"mlp\.down_proj",))
+HALVES = {
+    **dict.fromkeys(FAMILIES, _BERT),
+    "gpt2": Halves((r"attn\.c_proj",), (r"mlp\.c_proj",)),
+    **dict.fromkeys(("bart", "marian"), _BART),
+    **dict.fromkeys(("mbart", "pegasus", "m2m_100"), _MBART),
+    **dict.fromkeys(("t5", "mt5"), _T5),
+    **dict.fromkeys(LLAMAS, _LLAMA),
+}
+
+
+def _ending(names: Iterable[str], pattern: str) -> list[str]:
+    """Those of ``names`` whose last parts are as ``pattern`` says."""
+    return [name for name in names if re.search(rf"(^|\.){pattern}$", name)]
 
 
 class BottleneckSettings(Settings):
@@ -52,9 +90,14 @@ class Bottleneck(nn.Module):
 class AfterLinear(TunedLinear):
     """A linear layer and a bottleneck over what it gives, before the sum with what passed it by."""
 
-    def __init__(self, base: nn.Linear, settings: BottleneckSettings) -> None:
+    def __init__(self, base: nn.Linear | Conv1D, settings: BottleneckSettings) -> None:
         super().__init__(base)
-        self.adapter = Bottleneck(base.out_features, settings)
+        self.adapter = Bottleneck(self.out_features, settings)
+
+    @property
+    def weight(self) -> Tensor:
+        """Of the layer alone, which models look at before they call it; no weight is both."""
+        return self.base.weight
 
     def forward(self, input: Tensor) -> Tensor:
         states: Tensor = self.base(input)
@@ -79,13 +122,13 @@ class _InLayers(Method):
     settings: ClassVar[type[Settings]] = BottleneckSettings
     adapter: ClassVar[bool] = True
     not_merged: ClassVar[str] = "what it learned is a network of its own in each layer, which no weight of the base is"
-    places: ClassVar[int]
+    around_norm: ClassVar[bool] = False
 
     def faults(self, settings: BottleneckSettings, shapes: Shapes) -> list[Fault]:
         width = int(shapes.config.hidden_size)
-        if shapes.config.model_type not in FAMILIES:
+        if shapes.config.model_type not in HALVES:
             found = f"{self.name}, and a base of type {shapes.config.model_type!r}"
-            return [Fault("recipe.method-base", found, f"one of {', '.join(sorted(FAMILIES))}", field="name")]
+            return [Fault("recipe.method-base", found, f"one of {', '.join(sorted(HALVES))}", field="name")]
         if settings.bottleneck_size > width:
             found = f"{settings.bottleneck_size}, and states of width {width}"
             return [Fault("recipe.rank", found, f"at most {width}", field="bottleneck_size")]
@@ -93,41 +136,41 @@ class _InLayers(Method):
 
     def learning(self, settings: BottleneckSettings, shapes: Shapes) -> int:
         width, narrow = int(shapes.config.hidden_size), settings.bottleneck_size
-        return shapes.layers * self.places * (2 * width * narrow + narrow + width)
+        places = len(self._lasts(shapes.linear, shapes.config.model_type))
+        return places * (2 * width * narrow + narrow + width)
 
     def attach(self, model: Model, settings: BottleneckSettings, state: Mapping[str, Tensor] | None = None) -> None:
         freeze_body(model)
         backbone: Any = model.backbone
-        body = getattr(backbone, backbone.base_model_prefix, backbone)
-        for layer in body.encoder.layer:
-            self.put(layer, settings)
+        halves = HALVES[backbone.config.model_type]
+        if self.around_norm and halves.norm is not None:
+            for name in _ending(norms := dict(backbone.named_modules()), halves.norm):
+                replace(backbone, name, AroundNorm(norms[name], settings))
+        else:
+            layers = linear_layers(backbone)
+            for name in self._lasts(layers, backbone.config.model_type):
+                replace(backbone, name, AfterLinear(layers[name], settings))
         if model.encoder is not None:
             model.encoder.modular = True
 
-    def put(self, layer: Any, settings: BottleneckSettings) -> None:
-        """Put the bottlenecks into a layer."""
-        raise TypeError(f"{type(self).__name__} puts nothing")
+    def _lasts(self, names: Mapping[str, Any], kind: str) -> list[str]:
+        """The linear layers that end the halves which a bottleneck comes after."""
+        halves = HALVES[kind]
+        ends = halves.feed_forward if self.around_norm else (*halves.attention, *halves.feed_forward)
+        return [name for end in ends for name in _ending(names, end)]
 
 
 class Houlsby(_InLayers):
-    """After both halves of each layer."""
+    """After both halves of each layer; of a decoder that reads a source after all three parts."""
 
     name: ClassVar[str] = "houlsby"
-    places: ClassVar[int] = 2
-
-    def put(self, layer: Any, settings: BottleneckSettings) -> None:
-        for half in (layer.attention.output, layer.output):
-            half.dense = AfterLinear(half.dense, settings)
 
 
 class Pfeiffer(_InLayers):
-    """After the feed-forward block, between its norm and the same norm again."""
+    """After the feed-forward block, between its norm and the same norm again where one ends the layer."""
 
     name: ClassVar[str] = "pfeiffer"
-    places: ClassVar[int] = 1
-
-    def put(self, layer: Any, settings: BottleneckSettings) -> None:
-        layer.output.LayerNorm = AroundNorm(layer.output.LayerNorm, settings)
+    around_norm: ClassVar[bool] = True
 
 
 HOULSBY, PFEIFFER = Houlsby(), Pfeiffer()

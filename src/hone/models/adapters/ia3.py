@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
-from hone.models.adapters.linear import TunedLinear, target_faults, targets, targets_in, tune
+from hone.models.adapters.linear import TunedLinear, target_faults, targets, targets_in, tune, turned
 from hone.models.adapters.method import Method, Shapes, freeze_body
 from hone.models.adapters.usual import IA3_INNER, IA3_TARGETS
 from hone.models.model import Model
@@ -31,14 +32,14 @@ class Ia3Settings(Settings):
 class Ia3Linear(TunedLinear):
     """A layer whose outputs are scaled, or, of a feed-forward block, its inputs."""
 
-    def __init__(self, base: nn.Linear, *, inner: bool) -> None:
+    def __init__(self, base: nn.Linear | Conv1D, *, inner: bool) -> None:
         super().__init__(base)
         self._inner = inner
-        self.ia3_l = nn.Parameter(torch.ones((1, base.in_features) if inner else (base.out_features, 1)))
+        self.ia3_l = nn.Parameter(torch.ones((1, self.in_features) if inner else (self.out_features, 1)))
 
     @property
     def weight(self) -> Tensor:
-        return self.base.weight * self.ia3_l
+        return self.base_weight * self.ia3_l
 
     @property
     def bias(self) -> Any:
@@ -86,7 +87,7 @@ class Ia3(Method):
         tune(model, settings.target_modules, lambda name, layer: Ia3Linear(layer, inner=name in inner))
 
     def peft_config(self, settings: Ia3Settings, model: Model) -> dict[str, Any]:
-        return {"peft_type": "IA3", **settings.model_dump()}
+        return {"peft_type": "IA3", **settings.model_dump(), "fan_in_fan_out": turned(model)}
 
 
 IA3 = Ia3()

@@ -12,9 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault, did_you_mean
-from hone.models.adapters.method import Shapes, linear_layers, matched, replace
+from hone.models.adapters.method import Shapes, linear_layers, matched, replace, sizes_of
 from hone.models.model import Model
 from hone.models.shapes import linear
 
@@ -41,9 +42,15 @@ class TunedLinear(Tuned):
         base: Left as it is; it may stand in other models too.
     """
 
-    def __init__(self, base: nn.Linear) -> None:
+    def __init__(self, base: nn.Linear | Conv1D) -> None:
         super().__init__()
         self.base = base
+        self.out_features, self.in_features = sizes_of(base)
+
+    @property
+    def base_weight(self) -> Tensor:
+        """Of the layer alone, float32 [outputs, inputs]."""
+        return self.base.weight.t() if isinstance(self.base, Conv1D) else self.base.weight
 
     @property
     def weight(self) -> Tensor:
@@ -55,15 +62,15 @@ class TunedLinear(Tuned):
         """Of the outputs, [outputs] or None."""
         return self.base.bias
 
-    @property
-    def in_features(self) -> int:
-        """Inputs."""
-        return self.base.in_features
-
-    @property
-    def out_features(self) -> int:
-        """Outputs."""
-        return self.base.out_features
+    def whole(self) -> nn.Linear | Conv1D:
+        """Both as one layer, of the kind that the base's is."""
+        made = linear(self.weight, self.bias)
+        if not isinstance(self.base, Conv1D):
+            return made
+        turned = Conv1D(self.out_features, self.in_features)
+        turned.weight = nn.Parameter(made.weight.detach().t().contiguous())
+        turned.bias = made.bias
+        return turned
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.linear(input, self.weight, self.bias)
@@ -127,6 +134,12 @@ def tune(model: Model, names: Iterable[str], make: Any) -> None:
         model.encoder.renewed()
 
 
+def turned(model: Model) -> bool:
+    """Whether the layers that are tuned keep their weights [inputs, outputs], which peft calls ``fan_in_fan_out``."""
+    layers = tuned_modules(model.backbone).values()
+    return any(isinstance(layer.base, Conv1D) for layer in layers)
+
+
 def tuned_modules(backbone: nn.Module) -> dict[str, Tuned]:
     """Those of a backbone, by name."""
     return {name: module for name, module in backbone.named_modules() if isinstance(module, Tuned)}
@@ -136,7 +149,7 @@ def merged(model: Model) -> Model:
     """Work the adapter into the weights of its layers, in place: plain linear layers as before it."""
     for name, layer in tuned_modules(model.backbone).items():
         assert isinstance(layer, TunedLinear)
-        replace(model.backbone, name, linear(layer.weight, layer.bias))
+        replace(model.backbone, name, layer.whole())
     model.tuning = None
     if model.encoder is not None:
         model.encoder.modular = False

@@ -11,10 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
-from hone.models.adapters.linear import TunedLinear, target_faults, targets, targets_in, tune
+from hone.models.adapters.linear import TunedLinear, target_faults, targets, targets_in, tune, turned
 from hone.models.adapters.method import Method, Shapes, freeze_body
 from hone.models.adapters.usual import LORA_TARGETS
 from hone.models.model import Model
@@ -51,19 +52,19 @@ class LoraSettings(Settings):
 class LoraLinear(TunedLinear):
     """``W + scale B A``; with DoRA each row of it brought to a norm that is learned."""
 
-    def __init__(self, base: nn.Linear, settings: LoraSettings) -> None:
+    def __init__(self, base: nn.Linear | Conv1D, settings: LoraSettings) -> None:
         super().__init__(base)
-        self.lora_A = nn.Linear(base.in_features, settings.r, bias=False)
-        self.lora_B = nn.Linear(settings.r, base.out_features, bias=False)
+        self.lora_A = nn.Linear(self.in_features, settings.r, bias=False)
+        self.lora_B = nn.Linear(settings.r, self.out_features, bias=False)
         nn.init.kaiming_uniform_(self.lora_A.weight, a=math.sqrt(5))
         nn.init.zeros_(self.lora_B.weight)
         self._scale, self._drop = settings.scale, settings.lora_dropout
-        norms = torch.linalg.norm(base.weight.detach(), dim=1) if settings.use_dora else None
+        norms = torch.linalg.norm(self.base_weight.detach(), dim=1) if settings.use_dora else None
         self.lora_magnitude_vector = None if norms is None else nn.Parameter(norms)
 
     @property
     def weight(self) -> Tensor:
-        summed = torch.addmm(self.base.weight, self.lora_B.weight, self.lora_A.weight, alpha=self._scale)
+        summed = torch.addmm(self.base_weight, self.lora_B.weight, self.lora_A.weight, alpha=self._scale)
         share = self._share(summed)
         return summed if share is None else summed * share.unsqueeze(1)
 
@@ -85,9 +86,9 @@ class LoraLinear(TunedLinear):
         whole: Tensor = self.base(input) + added
         if self.lora_magnitude_vector is None:
             return whole
-        share = self._share(self.base.weight + self._scale * self.lora_B.weight @ self.lora_A.weight)
+        share = self._share(self.base_weight + self._scale * self.lora_B.weight @ self.lora_A.weight)
         assert share is not None
-        more: Tensor = (share - 1) * functional.linear(dropped, self.base.weight) + share * added
+        more: Tensor = (share - 1) * functional.linear(dropped, self.base_weight) + share * added
         return torch.add(self.base(input), more)
 
 
@@ -124,7 +125,7 @@ class Lora(Method):
             model.encoder.modular = True
 
     def peft_config(self, settings: LoraSettings, model: Model) -> dict[str, Any]:
-        return {"peft_type": "LORA", **settings.model_dump()}
+        return {"peft_type": "LORA", **settings.model_dump(), "fan_in_fan_out": turned(model)}
 
 
 def rank_faults(rank: int, shapes: Shapes, names: list[str], *, field: str) -> list[Fault]:

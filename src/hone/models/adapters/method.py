@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
@@ -24,10 +25,12 @@ class Shapes:
     Attributes:
         config: Of transformers.
         linear: Name of each linear layer below the pooler -> [outputs, inputs].
+        biases: How many numbers all biases below the pooler are.
     """
 
     config: Any
     linear: Mapping[str, tuple[int, int]]
+    biases: int = 0
 
     @property
     def layers(self) -> int:
@@ -40,8 +43,11 @@ def shapes_of(folder: Path) -> Shapes:
     with quiet_loading(), torch.device("meta"):
         config = read_config(folder)
         backbone = class_for(config, "AutoModel").from_config(config)
+    named = [(name, value) for name, value in backbone.named_parameters() if not name.startswith("pooler.")]
     return Shapes(
-        config, {name: (layer.out_features, layer.in_features) for name, layer in linear_layers(backbone).items()}
+        config,
+        {name: sizes_of(layer) for name, layer in linear_layers(backbone).items()},
+        sum(value.numel() for name, value in named if name.endswith("bias")),
     )
 
 
@@ -50,15 +56,24 @@ def body_of(backbone: Any) -> Any:
     return getattr(backbone, backbone.base_model_prefix, backbone)
 
 
-def linear_layers(backbone: Any) -> dict[str, nn.Linear]:
-    """The linear layers of the pretrained part by their names in ``backbone``, its pooler left out."""
-    body = body_of(backbone)
+def linear_layers(backbone: Any) -> dict[str, nn.Linear | Conv1D]:
+    """The linear layers of the pretrained part by their names in ``backbone``, its pooler and what scores a vocabulary
+    left out. Those of GPT-2 are `Conv1D`, whose weight is [inputs, outputs]."""
+    body, scores = body_of(backbone), backbone.get_output_embeddings()
     prefix = "" if body is backbone else f"{backbone.base_model_prefix}."
     return {
         f"{prefix}{name}": layer
         for name, layer in body.named_modules()
-        if isinstance(layer, nn.Linear) and not name.startswith("pooler.")
+        if isinstance(layer, nn.Linear | Conv1D) and layer is not scores and not name.startswith("pooler.")
     }
+
+
+def sizes_of(layer: nn.Linear | Conv1D) -> tuple[int, int]:
+    """How many outputs and inputs it has."""
+    if isinstance(layer, nn.Linear):
+        return layer.out_features, layer.in_features
+    inputs, outputs = layer.weight.shape
+    return outputs, inputs
 
 
 class Method:

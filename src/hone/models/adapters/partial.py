@@ -78,9 +78,14 @@ class Bitfit(Method):
     name: ClassVar[str] = "bitfit"
     settings: ClassVar[type[Settings]] = NoSettings
 
+    def faults(self, settings: NoSettings, shapes: Shapes) -> list[Fault]:
+        if shapes.biases:
+            return []
+        found = f"bitfit, and a base of type {shapes.config.model_type!r}, which has no biases"
+        return [Fault("recipe.method-base", found, "a base that has some", field="name", fix="Take lora or ia3.")]
+
     def learning(self, settings: NoSettings, shapes: Shapes) -> int:
-        norms = 2 * shapes.layers + 1
-        return sum(outputs for outputs, _ in shapes.linear.values()) + norms * int(shapes.config.hidden_size)
+        return shapes.biases
 
     def attach(self, model: Model, settings: NoSettings, state: Mapping[str, Tensor] | None = None) -> None:
         freeze_body(model)
