@@ -38,7 +38,7 @@ class RelationExtraction(TextClassification):
         return
 
     def head_kind(self) -> str:
-        return "sequence-markers"
+        return f"sequence-{self.settings.pooling}"
 
     @property
     def directed(self) -> bool:

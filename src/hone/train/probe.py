@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from hone.core.errors import RecipeError
 from hone.core.progress import Progress
-from hone.models.heads import MarkerStates, MeanPooled, SequenceLogits
+from hone.models.heads import MeanPooled, SequenceLogits
 from hone.models.model import Model
+from hone.models.places import MarkerStates
 from hone.predict.batching import budgeted
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.rows import IntArray, Rows
