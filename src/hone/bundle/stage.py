@@ -20,13 +20,18 @@ from hone.report.report import Report
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
+CORPUS, HELD_OUT = "corpus", "held_out"  # names of data that is text alone, to pretrain on and to measure that by
+
 
 @dataclass(frozen=True)
 class TaskChoice:
-    """The task that a recipe asks for: its name in the table and its settings."""
+    """The task that a recipe asks for: its name in the table and its settings; see `NO_TASK`."""
 
     name: str
     settings: Settings
+
+
+NO_TASK = TaskChoice("", Settings())  # of a recipe whose stages do none: it makes a base
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ class Stage:
         bundles: The setting that lists folders of bundles which it is given; empty where there is none. Paths are no
             part of what a recipe decides: the bundles' digests are.
         writes: Whether it is for tasks that write alone.
+        does_task: Whether it is about the recipe's task, which it then must have; else about a base.
     """
 
     kind: str
@@ -125,6 +131,7 @@ class Stage:
     needs_bundle: bool = False
     bundles: str = ""
     writes: bool = False
+    does_task: bool = True
 
     def __post_init__(self) -> None:
         if self.changes != "nothing" and "test" in self.reads:
@@ -132,7 +139,8 @@ class Stage:
 
     @property
     def trains(self) -> bool:
-        """Whether it makes a model out of a base and labeled rows, rather than out of a bundle."""
+        """Whether it makes a model out of a base and the first of the data that it reads, rather than out of a
+        bundle."""
         return self.changes == "model" and not self.needs_bundle and not self.bundles
 
     def run(self, settings: Settings, inputs: Inputs, run: Run) -> Outcome:

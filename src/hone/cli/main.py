@@ -107,6 +107,28 @@ def finetune(
 
 
 @app.command()
+def pretrain(
+    corpus: Annotated[list[Path], typer.Argument(help="Files of text, JSON lines or parquet.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new base, a bundle without a task.")],
+    overrides: Overrides = None,
+    objective: Annotated[str, typer.Option("--objective", help="mlm, clm and others, or a list of them.")] = "mlm",
+    base: Annotated[str, typer.Option("--base", help="What goes on learning; or {architecture: NAME}.")] = "minilm",
+    held_out: Annotated[str | None, typer.Option("--held-out", help="A file, or none; else carved.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 13,
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+    as_json: Json = False,
+) -> None:
+    """Train a base on text that nobody labeled; writes a new base."""
+    from hone.cli.single import pretrain_files
+
+    pretrain_files(
+        corpus, out=out, objective=objective, base=base, held_out=held_out, seed=seed, device=device,
+        columns=parse_columns(column or []), overrides=overrides or [], as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command()
 def prefer(
     bundle: Annotated[Path, typer.Argument(help="A bundle that writes.")],
     pairs: Annotated[Path, typer.Argument(help="Rows with its input, chosen and rejected.")],

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from hone.bundle.bundle import Bundle, require_free, write_atomically
+from hone.bundle.stage import CORPUS, HELD_OUT
 from hone.cli.console import make_progress
 from hone.cli.show import show_report
 from hone.core.errors import BundleError, RecipeError
@@ -130,6 +131,35 @@ def compress_bundle(
         "stages": [{"kind": "compress", **settings}],
     }
     _make(values, "compress", bundle=opened, out=out, as_json=as_json)
+
+
+def pretrain_files(
+    corpus: Sequence[Path],
+    *,
+    out: Path,
+    objective: str,
+    base: str,
+    held_out: str | None,
+    seed: int,
+    device: str,
+    columns: Mapping[str, str],
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """``hone pretrain``: the new base goes to ``out``, its report and log beside it."""
+    require_free(out.resolve())
+    data: dict[str, Any] = {CORPUS: {"path": [str(file) for file in corpus], **columns}}
+    if held_out:
+        data[HELD_OUT] = held_out if held_out == "none" else {"path": held_out, **columns}
+    values = {
+        "version": 1,
+        "base": _base(base),
+        "seed": seed,
+        "device": device,
+        "data": data,
+        "stages": [{"kind": "pretrain", "objective": parse_value(objective), **settings_of(overrides, "pretrain")}],
+    }
+    _make(values, "pretrain", bundle=None, out=out, as_json=as_json)
 
 
 def prefer_bundle(
@@ -269,9 +299,12 @@ def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _head(task: str, base: str) -> dict[str, Any]:
-    """``base``: a name, or as in a recipe what is to be made, such as ``{architecture: dan}``."""
-    made = parse_value(base) if base.lstrip().startswith("{") else base
-    return {"version": 1, "task": task, "base": made}
+    return {"version": 1, "task": task, "base": _base(base)}
+
+
+def _base(text: str) -> Any:
+    """A name, or as in a recipe what is to be made, such as ``{architecture: dan}``."""
+    return parse_value(text) if text.lstrip().startswith("{") else text
 
 
 def _source(file: Path | str, columns: Mapping[str, str]) -> dict[str, Any]:

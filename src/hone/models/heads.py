@@ -80,7 +80,7 @@ class Head(nn.Module):
     sparse: ClassVar[bool] = False
     writes: ClassVar[bool] = False
 
-    def scores(self, backbone: Any, given: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    def scores(self, backbone: Any, given: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Any:
         """What the class says at the places that ``batch`` asks for, [n, k], where the head is ``sparse``; ``given`` is
         what the class reads of any batch."""
         raise TypeError(f"{type(self).__name__} is asked at every place")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +21,9 @@ from transformers.models.auto.modeling_auto import (
 
 from hone.core.errors import BundleError, RecipeError
 from hone.core.settings import Settings
+from hone.models.addressed import addressed, by_head
 from hone.models.architectures import ARCHITECTURES, Architecture, Stack
-from hone.models.encoder import FAMILIES, Encoder, quicken, slacken
+from hone.models.encoder import FAMILIES, Encoder, Reads, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
 from hone.models.nets import NetConfig, class_for, read_config
@@ -37,29 +39,42 @@ DROPOUT_KEYS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifi
 
 
 class Model(nn.Module):
-    """A backbone and one head.
+    """A backbone and a head, or several.
 
     ``forward(batch)`` takes ``input_ids`` and ``attention_mask``, int64 [batch, tokens], and whatever the head reads;
     it returns the head's named scores. ``noise`` draws the masks of the backbone's dropout. A batch may hold
     ``lower_states`` (see `lower_states`) in place of what the frozen layers would give, and ``token_type_ids``, int64
-    [batch, tokens], which a backbone that does not tell types apart is not handed.
+    [batch, tokens], which a backbone that does not tell types apart is not handed. A batch for several heads holds a
+    batch for each (see `hone.models.addressed`), and so do the scores.
 
     Attributes:
+        others: Heads beside the first one, by name.
+        begun: Names of the weights of the backbone that its folder does not have: they are drawn, or tied to others.
         types: Whether the backbone tells token types apart.
         tuning: By which adapter method it is tuned, and that method's decided settings; None: no adapter is in it.
     """
 
     token_scores: Tensor | None
 
-    def __init__(self, backbone: nn.Module, head: Head) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        *,
+        others: Mapping[str, Head] | None = None,
+        begun: Collection[str] = (),
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.others = nn.ModuleDict(others)
+        self.begun = frozenset(begun)
         self.types = tells_types(backbone)
         self.noise = Noise()
         self.tuning: tuple[str, Settings] | None = None
         self.before: Any = None  # see `hone.models.adapters.prompts`
-        self._encoder = (quicken(backbone, reads=head.reads, noise=self.noise),)  # registered in the backbone already
+        reads: Reads = "first" if all(one.reads == "first" for one in self._heads().values()) else "tokens"
+        self._encoder = (quicken(backbone, reads=reads, noise=self.noise),)  # registered in the backbone already
         self.register_buffer("token_scores", None, persistent=False)
 
     @property
@@ -67,28 +82,39 @@ class Model(nn.Module):
         """The backbone's encoder where it is ours."""
         return self._encoder[0]
 
+    def _heads(self) -> dict[str, Any]:
+        return {"": self.head, **dict(self.others.items())}
+
     def forward(self, batch: Mapping[str, Tensor]) -> Outputs:
+        if not self.others:
+            return self._scores(self.head, batch)
+        heads, found = self._heads(), Outputs()
+        for name, own in by_head(batch).items():
+            found |= addressed(self._scores(heads[name], own), name)
+        return found
+
+    def _scores(self, head: Any, batch: Mapping[str, Tensor]) -> Outputs:
         typed = self._typed(batch)
         if self.token_scores is not None and not typed:  # the table has what tokens of type 0 add to the scores
-            return {"logits": mean_scores(self.token_scores, self.head, batch)}
+            return {"logits": mean_scores(self.token_scores, head, batch)}
         if self.before is not None:
-            answered: Outputs = self.head(self.before.states(self, batch), batch)
+            answered: Outputs = head(self.before.states(self, batch), batch)
             return answered
         if self.encoder is not None:
             self.encoder.given = batch.get("lower_states")
-            if self.head.gives == "hidden" and self.encoder.takes(self.embeddings.LayerNorm.weight):
+            if head.gives == "hidden" and not head.sparse and self.encoder.takes(self.embeddings.LayerNorm.weight):
                 embedded = self.embeddings(input_ids=batch["input_ids"], **typed)
-                found: Outputs = self.head(self.encoder.states(embedded, batch["attention_mask"]), batch)
+                found: Outputs = head(self.encoder.states(embedded, batch["attention_mask"]), batch)
                 return found
         given = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], **typed}
-        if self.head.stacked:
+        if head.stacked:
             given = {name: value.unsqueeze(0) for name, value in given.items()}
-        if self.head.sparse:
-            asked: Outputs = self.head(self.head.scores(self.backbone, given, batch), batch)
+        if head.sparse:
+            asked: Outputs = head(head.scores(self.backbone, given, batch), batch)
             return asked
-        out = self.backbone(**given)
-        states = out.logits if self.head.gives == "logits" else out.last_hidden_state
-        scores: Outputs = self.head(states, batch)
+        out = (self.backbone if head.gives == "logits" else self.body)(**given)
+        states = out.logits if head.gives == "logits" else out.last_hidden_state
+        scores: Outputs = head(states, batch)
         return scores
 
     def _typed(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -155,10 +181,15 @@ class Model(nn.Module):
         return self.encoder.lower(embedded, batch["attention_mask"])
 
     @property
+    def body(self) -> Any:
+        """What of the backbone gives states: all of it, or what is under a head of transformers' own."""
+        backbone: Any = self.backbone
+        return getattr(backbone, backbone.base_model_prefix, backbone)
+
+    @property
     def embeddings(self) -> Any:
         """The backbone's embeddings module: words, positions, token types, their norm."""
-        backbone: Any = self.backbone
-        return getattr(backbone, backbone.base_model_prefix, backbone).embeddings
+        return self.body.embeddings
 
 
 def own_parts(model: Model) -> dict[str, nn.Module]:
@@ -200,12 +231,20 @@ def tells_types(backbone: Any) -> bool:
     return takes and (getattr(backbone.config, "type_vocab_size", None) or 0) > 1
 
 
-def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, head_from: Path | None = None) -> Model:
-    """Compose a model from the backbone in ``folder`` and a head.
+def build_model(
+    folder: Path,
+    spec: HeadSpec,
+    *,
+    dropout: float | None = None,
+    head_from: Path | None = None,
+    others: Mapping[str, HeadSpec] | None = None,
+) -> Model:
+    """Compose a model from the backbone in ``folder`` and a head, or several.
 
     Args:
         folder: A base model or a bundle, Hugging Face layout, safetensors, or with a weights file of hone's own.
-        spec: The head.
+        spec: The head. If any head is of transformers' own, it is.
+        others: More heads by name, newly initialized.
         dropout: Dropout everywhere in place of the configuration's own; None leaves that.
         head_from: File the head's weights are read from; None: newly initialized, from torch's global generator.
 
@@ -229,11 +268,17 @@ def build_model(folder: Path, spec: HeadSpec, *, dropout: float | None = None, h
     if not own and getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # ours reads token states; an unused pooler would be trained weights that do nothing
     head_dropout = float(getattr(config, "hidden_dropout_prob", 0.1)) if dropout is None else dropout
-    head = kind(spec.labels, width=int(config.hidden_size), dropout=head_dropout, **spec.settings)
+    make = partial(_new_head, width=int(config.hidden_size), dropout=head_dropout)
+    head = make(spec)
     head.adjust(backbone)
     if head_from is not None and any(True for _ in head.parameters()):
         _load_head(head, head_from)
-    return Model(backbone, head)
+    return Model(backbone, head, others={name: make(one) for name, one in (others or {}).items()}, begun=wanting)
+
+
+def _new_head(spec: HeadSpec, *, width: int, dropout: float) -> Head:
+    kind: type[Head] = HEADS[spec.kind]
+    return kind(spec.labels, width=width, dropout=dropout, **spec.settings)
 
 
 def _read_plain(folder: Path, config: Any, auto_class: Any, *, new_head: bool) -> tuple[Any, set[str]]:
@@ -292,13 +337,18 @@ def _load_head(head: Head, file: Path) -> None:
 
 
 def save_model(model: Model, folder: Path) -> list[str]:
-    """Write the model into ``folder``, in the Hugging Face layout unless its layers are of hone's own (see
+    """Write the model into ``folder``: backbone and head; returns the names of the files written."""
+    written = [*save_backbone(model, folder), *save_head(model, folder)]
+    return sorted(written)
+
+
+def save_backbone(model: Model, folder: Path) -> list[str]:
+    """Write the backbone into ``folder``, in the Hugging Face layout unless its layers are of hone's own (see
     `hone.models.files`); returns the names of the files written."""
     backbone: Any = model.backbone
     with quiet_loading():
         if not write_own(backbone, folder):
             backbone.save_pretrained(folder, max_shard_size="2GB")
-    save_head(model, folder)
     return sorted(path.name for path in folder.iterdir())
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
+from hone.bundle.stage import CORPUS, NO_TASK
 from hone.core.lineage import digest_value
 from hone.core.progress import Progress
 from hone.data.cache import default_cache
 from hone.data.dataset import Dataset
-from hone.data.fields import TO_WRITE
+from hone.data.fields import TO_WRITE, Field
 from hone.models.base import Base, resolve_base
 from hone.pipeline.recipe import Recipe
 from hone.tasks.table import TASKS
 
+TEXT = Field("text", "text")  # of documents
 UNLABELED = "unlabeled"  # the one name of data without targets
-READ = ("train", UNLABELED)  # what a tokenizer may be learned from
+READ = (CORPUS, "train", UNLABELED)  # what a tokenizer may be learned from
 EXAMPLES_AT_ONCE = 4096
 
 
@@ -29,9 +31,10 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
         return resolve_base(recipe.base, relative_to=recipe.folder)
     from hone.models.new_base import make_base
 
-    every = itertools.chain.from_iterable(shape.fields for shape in TASKS[recipe.task.name].shapes())
+    shapes = () if recipe.task is NO_TASK else TASKS[recipe.task.name].shapes()
+    every = itertools.chain.from_iterable(shape.fields for shape in shapes)
     named = {field.name: field for field in every}  # some are in several shapes
-    fields = [field for field in named.values() if field.kind in ("text", "tokens", "texts", *TO_WRITE)]
+    fields = [field for field in named.values() if field.kind in ("text", "tokens", "texts", *TO_WRITE)] or [TEXT]
     read = {name: dataset for name, dataset in data.items() if name in READ}
     source = digest_value(
         {"fields": [field.name for field in fields], **{name: dataset.digest for name, dataset in read.items()}}
@@ -39,7 +42,9 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
     progress.say(f"the base is a new {recipe.base.architecture}; its tokenizer is learned from {' and '.join(read)}")
     return make_base(
         recipe.base,
-        lambda: itertools.chain.from_iterable(_texts(dataset, dataset.having(fields)) for dataset in read.values()),
+        lambda: itertools.chain.from_iterable(
+            _texts(dataset, dataset.having([TEXT] if name == CORPUS else fields)) for name, dataset in read.items()
+        ),
         source=source,
         seed=recipe.seed,
         cache=default_cache() / "bases",

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hone.bundle.stage import CORPUS, HELD_OUT
 from hone.core.errors import Fault, did_you_mean
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
 from hone.tasks.table import SETTINGS
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from hone.pipeline.recipe import StageChoice
 
 DATA_OPTIONS = ("drop", "validation_share")
-CORPUS = "corpus"  # the key of `data` that names documents, where others name rows
+CORPORA = (CORPUS, HELD_OUT)  # keys of `data` that name documents, where others name rows
 USUAL = ("train", "validation", "test", PAIRS, VALIDATION_PAIRS)
 CARVED = {"validation": "train", VALIDATION_PAIRS: PAIRS}  # splits that are made where they are not named, and of what
 
@@ -32,20 +33,28 @@ def unwritten(stages: Sequence[StageChoice], task: str) -> list[Fault]:
     ]  # fmt: skip
 
 
+def tasked(stages: Sequence[StageChoice], task: Any) -> list[Fault]:
+    """A fault where a stage is about a task, and the recipe has none."""
+    doing = [choice.stage.kind for choice in stages if choice.stage.does_task]
+    if task is not None or not doing:
+        return []
+    return [Fault("recipe.missing", "nothing", f"a task, for stage {doing[0]} is about one", field="task")]
+
+
 def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
     """Faults where a stage reads data that the section ``data`` does not name."""
     faults = []
     none = {name for name in CARVED if name in data and data[name] in ("none", None)}
-    known = {str(name) for name in data} - {*DATA_OPTIONS, CORPUS} - none
+    known = {str(name) for name in data} - {*DATA_OPTIONS, *CORPORA} - none
     known |= {name for name, whole in CARVED.items() if whole in known and name not in none}
     for i, choice in enumerate(stages):
-        wanted = ["train"] if choice.stage.trains else []
+        wanted = list(choice.stage.reads[:1]) if choice.stage.trains else []
         on = getattr(choice.settings, "on", None)
         wanted += [on] if on else []
         if not wanted and not known and not choice.stage.needs_bundle:
             wanted = ["train"]  # a stage that looks at whatever there is
         for name in wanted:
-            if name not in known:
+            if name not in (data if name == CORPUS else known):
                 near = f"{did_you_mean(name, known)} " if on and known else ""
                 faults.append(
                     Fault(
@@ -61,10 +70,10 @@ def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]
 
 def mistyped(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
     """Faults where a name of ``data`` is all but that of a usual split, and no stage reads it."""
-    read = {getattr(choice.settings, "on", None) for choice in stages} | {*DATA_OPTIONS, CORPUS, *USUAL}
+    read = {getattr(choice.settings, "on", None) for choice in stages} | {*DATA_OPTIONS, *CORPORA, *USUAL}
     faults = []
     for name in sorted({str(name) for name in data} - read):
-        near = difflib.get_close_matches(name, [*USUAL, *DATA_OPTIONS, CORPUS], n=1, cutoff=0.8)
+        near = difflib.get_close_matches(name, [*USUAL, *DATA_OPTIONS, *CORPORA], n=1, cutoff=0.8)
         if near:
             found = f"data named {name!r}, which no stage reads"
             faults.append(Fault("recipe.unknown-key", found, field=f"data.{name}", fix=f"Did you mean {near[0]!r}?"))

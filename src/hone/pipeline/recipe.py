@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from hone.bundle.stage import Device, Stage, TaskChoice
+from hone.bundle.stage import HELD_OUT, NO_TASK, Device, Stage, TaskChoice
 from hone.core.errors import Fault, RecipeError, did_you_mean
 from hone.core.lineage import digest_value
 from hone.core.settings import Settings, check_settings
@@ -19,7 +19,7 @@ from hone.data.corpus.settings import CorpusSettings
 from hone.data.source import HUB, Source
 from hone.models.architectures import ARCHITECTURES, NewBase
 from hone.models.base import MINILM
-from hone.pipeline.needs import CARVED, CORPUS, DATA_OPTIONS, mistyped, needs, unwritten
+from hone.pipeline.needs import CARVED, CORPORA, DATA_OPTIONS, mistyped, needs, tasked, unwritten
 from hone.pipeline.overrides import apply_overrides
 from hone.pipeline.stages import STAGES
 from hone.pipeline.yaml_file import parse_yaml, to_yaml
@@ -52,7 +52,7 @@ class Top(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
     device: Device = "auto"
     language: Language = "en"
-    task: Any
+    task: Any = None
     data: dict[str, Any]
     stages: list[Any] = Field(min_length=1)
 
@@ -81,8 +81,8 @@ class StageChoice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing. ``corpus`` is
-    what ``data.corpus`` says. ``file`` and ``lines`` are where it was read, for messages."""
+    """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing. ``corpora`` is
+    what ``data.corpus`` and ``data.held_out`` say, of the latter None where nothing is to be. ``file`` and ``lines`` are where it was read, for messages."""
 
     name: str
     base: str | NewBase
@@ -94,7 +94,7 @@ class Recipe:
     options: DataOptions
     stages: tuple[StageChoice, ...]
     folder: Path
-    corpus: CorpusSettings | None = None
+    corpora: Mapping[str, CorpusSettings | None] = dataclasses.field(default_factory=dict)
     file: str = ""
     lines: Lines = dataclasses.field(default_factory=dict)
 
@@ -107,28 +107,33 @@ class Recipe:
         sources = {
             name: "none" if source is None else source.model_dump(mode="json") for name, source in self.sources.items()
         }
-        corpus = {} if self.corpus is None else {CORPUS: self.corpus.model_dump(mode="json")}
+        texts = {name: "none" if corpus is None else corpus.model_dump(mode="json")
+                 for name, corpus in self.corpora.items()}  # fmt: skip
         return {
             "version": 1,
             "name": self.name,
-            "task": {"name": self.task.name, **self.task.settings.model_dump(mode="json")},
+            "task": self._task(),
             "base": self.base if isinstance(self.base, str) else self.base.decided(),
             "seed": self.seed,
             "device": self.device,
             "language": self.language,
-            "data": {**sources, **corpus, **self.options.model_dump(mode="json")},
+            "data": {**sources, **texts, **self.options.model_dump(mode="json")},
             "stages": [
                 {"kind": choice.stage.kind, **choice.settings.model_dump(mode="json")} for choice in self.stages
             ],
         }
+
+    def _task(self) -> dict[str, Any] | None:
+        return None if self.task is NO_TASK else {"name": self.task.name, **self.task.settings.model_dump(mode="json")}
 
     def to_yaml(self) -> str:
         """`decided` as YAML, relative paths made absolute: it runs again from wherever it lies."""
         values = self.decided()
         root = self.folder.absolute()
         for name, source in values["data"].items():
-            if name == CORPUS and self.corpus is not None:
-                values["data"][name] = self.corpus.under(root).model_dump(mode="json")
+            corpus = self.corpora.get(name)
+            if corpus is not None:
+                values["data"][name] = corpus.under(root).model_dump(mode="json")
             elif isinstance(source, dict) and not source["path"].startswith(HUB):
                 source["path"] = str(root / Path(source["path"]).expanduser())
         if isinstance(self.base, str) and self.base != MINILM:
@@ -198,19 +203,20 @@ def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", line
     """
     top, faults = check_settings(Top, values)
     task, more = _task(values.get("task"))
-    faults += more if "task" in values else []
+    faults += more
     base, more = _base(values.get("base", MINILM))
     faults += more
-    if task is not None and isinstance(base, NewBase):
+    if task is not None and task is not NO_TASK and isinstance(base, NewBase):
         faults += base.faults(task.name, wanted=SETTINGS[task.name].stack)
     data = values.get("data")
     sources, options, more = _data(data if isinstance(data, dict) else {})
     faults += more
-    corpus, more = _corpus(data if isinstance(data, dict) else {})
+    corpora, more = _corpora(data if isinstance(data, dict) else {})
     faults += more
     stages, more = _stages(values.get("stages"))
     faults += more
-    faults += [] if task is None else unwritten(stages, task.name)
+    faults += [] if more else tasked(stages, values.get("task"))
+    faults += [] if task is None or task is NO_TASK else unwritten(stages, task.name)
     if isinstance(data, dict) and not more:
         faults += needs(stages, data) + mistyped(stages, data)
     if faults or top is None or task is None or base is None or options is None:
@@ -226,7 +232,7 @@ def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", line
         options=options,
         stages=tuple(stages),
         folder=folder,
-        corpus=corpus,
+        corpora=corpora,
         file=file,
         lines=lines or {},
     )
@@ -260,6 +266,9 @@ def _named(raw: Any, *, key: str, table: Table, at: str) -> tuple[str, dict[str,
 
 
 def _task(raw: Any) -> tuple[TaskChoice | None, list[Fault]]:
+    """`NO_TASK` where none is named."""
+    if raw is None:
+        return NO_TASK, []
     name, rest, faults = _named(raw, key="name", table=SETTINGS, at="task")
     if faults:
         return None, faults
@@ -284,7 +293,7 @@ def _data(raw: Mapping[str, Any]) -> tuple[dict[str, Source | None], DataOptions
     options, faults = check_settings(DataOptions, {k: raw[k] for k in DATA_OPTIONS if k in raw}, at="data")
     sources: dict[str, Source | None] = {}
     for name, value in raw.items():
-        if name in (*DATA_OPTIONS, CORPUS):
+        if name in (*DATA_OPTIONS, *CORPORA):
             continue
         if name in CARVED and value in ("none", None):
             sources[name] = None
@@ -299,14 +308,22 @@ def _data(raw: Mapping[str, Any]) -> tuple[dict[str, Source | None], DataOptions
     return sources, options, faults
 
 
-def _corpus(data: Mapping[str, Any]) -> tuple[CorpusSettings | None, list[Fault]]:
+def _corpora(data: Mapping[str, Any]) -> tuple[dict[str, CorpusSettings | None], list[Fault]]:
     """The documents that ``data`` names; a path alone, or several, is short for them."""
-    if CORPUS not in data:
-        return None, []
-    value = data[CORPUS]
-    if not isinstance(value, str | list | dict):
-        return None, [Fault("recipe.wrong-type", repr(value), "a path, or {path: ...}", field=f"data.{CORPUS}")]
-    return check_settings(CorpusSettings, value if isinstance(value, dict) else {"path": value}, at=f"data.{CORPUS}")
+    found: dict[str, CorpusSettings | None] = {}
+    faults: list[Fault] = []
+    for name in CORPORA:
+        value = data.get(name)
+        if name == HELD_OUT and name in data and value in ("none", None):
+            found[name] = None
+        elif name in data and not isinstance(value, str | list | dict):
+            faults.append(Fault("recipe.wrong-type", repr(value), "a path, or {path: ...}", field=f"data.{name}"))
+        elif name in data:
+            values = value if isinstance(value, dict) else {"path": value}
+            corpus, wrong = check_settings(CorpusSettings, values, at=f"data.{name}")
+            found |= {} if corpus is None else {name: corpus}
+            faults += wrong
+    return found, faults
 
 
 def _stages(raw: Any) -> tuple[list[StageChoice], list[Fault]]:

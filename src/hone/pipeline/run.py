@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 
 from hone.bundle.bundle import Bundle, require_free, write_atomically
-from hone.bundle.stage import Inputs, Outcome, Run
+from hone.bundle.stage import CORPUS, HELD_OUT, NO_TASK, Inputs, Outcome, Run
 from hone.core.errors import DataError, Fault, HoneError
 from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked, require_one_writing
-from hone.data.corpus.corpus import Corpus, open_corpus
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE
 from hone.data.read import read
 from hone.data.splits import carve_validation
 from hone.models.base import Base
 from hone.pipeline.base import UNLABELED, find_base
+from hone.pipeline.corpora import read_corpora
 from hone.pipeline.labels import with_labels
 from hone.pipeline.needs import CARVED
 from hone.pipeline.overrides import apply_overrides
@@ -105,7 +105,8 @@ def run_stages(
     """
     stages = _with_inspect(recipe.stages)
     recipe, data = read_data(recipe, progress)
-    corpus = read_corpus(recipe, progress)
+    corpus, texts = read_corpora(recipe, stages, progress)
+    data |= texts
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
@@ -171,7 +172,7 @@ def _require_doable(
         inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports={})
         wrong = choice.stage.faults(choice.settings, inputs)
         faults += [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong]
-        has_bundle |= choice.stage.changes != "nothing"
+        has_bundle |= choice.stage.changes != "nothing" and choice.stage.does_task
     if faults:
         raise recipe.refusal(faults)
 
@@ -183,8 +184,8 @@ def _free_name(kind: str, reports: Mapping[str, Report]) -> str:
 
 
 def _with_inspect(stages: Sequence[StageChoice]) -> tuple[StageChoice, ...]:
-    """``inspect`` stands first wherever something is trained."""
-    trains = any(choice.stage.trains for choice in stages)
+    """``inspect`` stands first wherever a task is learned."""
+    trains = any(choice.stage.trains and choice.stage.does_task for choice in stages)
     if not trains or stages[0].stage.kind == "inspect":
         return tuple(stages)
     inspect = STAGES["inspect"]
@@ -205,7 +206,7 @@ def _inputs(
     stage = stages[at].stage
     reads = set(stage.reads)
     if stage.changes == "nothing":  # a judge may be pointed at data of any other name
-        reads |= set(data) - {"train", "validation", "test", UNLABELED}
+        reads |= set(data) - {"train", "validation", "test", UNLABELED, CORPUS, HELD_OUT}
     readable = {name: dataset for name, dataset in data.items() if name in reads}
     others = tuple(Bundle.open(path) for path in recipe.bundles(stages[at]))
     return Inputs(
@@ -228,6 +229,8 @@ def _inputs(
 def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dataset]]:
     """Every source, read and checked, and the recipe with the labels that count; a missing validation split is carved
     from train, and said."""
+    if recipe.task is NO_TASK:
+        return recipe, {}
     kind = TASKS[recipe.task.name]
     data: dict[str, Dataset] = {}
     errors: list[DataError] = []
@@ -272,16 +275,6 @@ def _carved(recipe: Recipe, dataset: Dataset, progress: Progress, *, held: str) 
     how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
     progress.say(f"{what}: {len(taken)} rows of {dataset.name} were taken for it ({how}); {len(kept)} remain")
     return kept, taken
-
-
-def read_corpus(recipe: Recipe, progress: Progress) -> Corpus | None:
-    """The documents that ``data.corpus`` names, where it names any; what was left out is said."""
-    if recipe.corpus is None:
-        return None
-    corpus = open_corpus(recipe.corpus, base=recipe.folder, cache=default_cache())
-    came = sum(part.documents for part in corpus.card.read)
-    progress.say(f"the corpus: {len(corpus):,} of {came:,} documents are kept, {corpus.characters:,} characters")
-    return corpus
 
 
 def _together(errors: Sequence[DataError]) -> DataError:

@@ -13,6 +13,7 @@ STAGES = Table(
         "finetune": "hone.train.settings:FINETUNE",
         "merge": "hone.compress.merging:MERGE",
         "prefer": "hone.train.prefer_settings:PREFER",
+        "pretrain": "hone.train.pretrain_settings:PRETRAIN",
         "evaluate": "hone.evaluate.settings:EVALUATE",
     },
 )

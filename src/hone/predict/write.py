@@ -13,9 +13,10 @@ from hone.models.adapters.files import write_adapter
 from hone.models.adapters.table import METHODS
 from hone.models.base import Base
 from hone.models.heads import HEADS
-from hone.models.model import HEAD_FILE, Model, save_head, save_model
+from hone.models.model import HEAD_FILE, Model, save_backbone, save_head, save_model
 from hone.models.nets import Saved
 from hone.models.onnx import CONSTANTS_FILE, OnnxModel, save_onnx
+from hone.models.tokenizer import Tokenizer
 from hone.predict.bases import requirement_of
 from hone.predict.engine import format_of
 from hone.predict.formats import ADAPTER, PEFT, SAFETENSORS
@@ -37,6 +38,34 @@ def write_model(
         assert base is not None
         return write_bundle(target, build=partial(_fill_adapter, model=model, task=task, lineage=lineage, base=base))
     return write_bundle(target, build=lambda folder: _fill(folder, model, task, lineage))
+
+
+def write_base(target: Path, model: Model, tokenizer: Tokenizer, *, lineage: Lineage) -> Bundle:
+    """Write the backbone of ``model`` and its tokenizer as the bundle ``target``, which has no task: a base. A head of
+    transformers' own goes with it, others do not. The model is moved to the CPU.
+
+    Raises:
+        HoneError: It cannot be written; see `hone.bundle.bundle.write_bundle`.
+    """
+
+    def fill(folder: Path) -> Manifest:
+        weights = save_backbone(model.to("cpu"), folder)
+        tokenizer.save(folder)
+        processor = sorted(path.name for path in folder.iterdir() if path.name not in weights)
+        own = model.head.gives == "logits"
+        plain = Plain(auto_class=model.head.auto_class, gives="logits" if own else "hidden")
+        return Manifest(
+            task=None,
+            parts=(
+                Part(role="weights", name="backbone", format=format_of(model), files=tuple(weights)),
+                Part(role="processor", name="tokenizer", format="tokenizers", files=tuple(processor)),
+            ),
+            default=("backbone", "tokenizer"),
+            plain=plain if _is_plain(model) else plain.model_copy(update={"gives": "nothing"}),
+            lineage=lineage,
+        )
+
+    return write_bundle(target, build=fill)
 
 
 def _fill(folder: Path, model: Model | OnnxModel, task: Task, lineage: Lineage) -> Manifest:

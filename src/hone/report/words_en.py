@@ -12,6 +12,7 @@ WORDS: dict[str, str] = {
     "merge": "Merging",
     "ensemble": "Ensemble",
     "prefer": "Preferences",
+    "pretrain": "Pretraining",
     # tables
     "per_class": "By class",
     "by_choices": "By number of choices",
@@ -208,7 +209,10 @@ WORDS: dict[str, str] = {
     "test": "test",
     "pairs": "pairs",
     "validation_pairs": "validation pairs",
+    "held_out": "held out",
+    "before": "before training",
     "rows": "Rows",
+    "corpus_tokens": "Tokens of the corpus",
     "median": "Median",
     "longest": "Longest",
     "p95": "95th percentile",

@@ -12,6 +12,7 @@ WORDS: dict[str, str] = {
     "merge": "合并",
     "ensemble": "集成",
     "prefer": "偏好学习",
+    "pretrain": "预训练",
     # tables
     "per_class": "各类别表现",
     "by_choices": "按选项数量",
@@ -206,7 +207,10 @@ WORDS: dict[str, str] = {
     "test": "测试集",
     "pairs": "偏好对",
     "validation_pairs": "验证偏好对",
+    "held_out": "留出文本",
+    "before": "训练之前",
     "rows": "行数",
+    "corpus_tokens": "语料 token 数",
     "median": "中位数",
     "longest": "最长",
     "p95": "95 分位数",

@@ -11,14 +11,14 @@ from hone.core.lineage import digest_value
 from hone.data.cache import stored
 from hone.data.dataset import Dataset
 from hone.tasks.long_text import TextTooLong
-from hone.tasks.protocol import Task
+from hone.tasks.protocol import Objective
 from hone.tasks.rows import Rows
 
 ENCODING_VERSION = 3  # raised whenever a task's encoding changes
 EXAMPLES_AT_ONCE = 4096
 
 
-def encoding_key(task: Task, dataset: Dataset) -> str:
+def encoding_key(task: Objective, dataset: Dataset) -> str:
     """Digest of all that a dataset's encoded rows depend on."""
     return digest_value(
         {
@@ -33,7 +33,7 @@ def encoding_key(task: Task, dataset: Dataset) -> str:
     )
 
 
-def encoded(task: Task, dataset: Dataset, *, cache: Path) -> Rows:
+def encoded(task: Objective, dataset: Dataset, *, cache: Path) -> Rows:
     """Encoded rows, targets included, from the cache or made now."""
 
     def batches() -> Iterator[pa.RecordBatch]:

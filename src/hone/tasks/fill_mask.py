@@ -27,7 +27,7 @@ from hone.models.tokenizer import Pieces, Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.form import Form
 from hone.tasks.long_text import refuse_long, row_limit, spans
-from hone.tasks.masking import drawn, nearest_window, spread
+from hone.tasks.masking import drawn, nearest_window, spread, stand_ins
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, padded, rows_of
 from hone.tasks.settings import FillMaskSettings
@@ -159,18 +159,14 @@ class FillMask(Form):
         return 1
 
     def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
-        """The rows with some tokens hidden (Devlin et al. 2019): of those drawn, and at least one of a row, eight in
-        ten are masked, one is another token of the vocabulary, and one stays as it is. Entries as `collate`'s."""
+        """The rows with some tokens hidden (Devlin et al. 2019): those drawn, at least one of a row, by `stand_ins`.
+        Entries as `collate`'s."""
         ids, mask = padded(rows, "input_ids", index, fill=self.tokenizer.pad_id)
         words, _ = padded(rows, "words", index, fill=-1)
         hidden = drawn(words.numpy(), share=self.settings.mlm_probability, whole=self.settings.whole_word, rng=rng)
         at = torch.from_numpy(np.argwhere(hidden))
         batch = self._masked(ids, mask, at, counts=hidden.sum(1))
-        how = rng.random(len(at))
-        other = torch.from_numpy(rng.integers(0, self.tokenizer.vocab_size, len(at)))
-        kept = torch.from_numpy(how >= 0.9)
-        swapped = torch.from_numpy((how >= 0.8) & (how < 0.9))
-        found = torch.where(swapped, other, torch.where(kept, batch["gold"], self._mask))
+        found = stand_ins(batch["gold"], mask_id=self._mask, vocab_size=self.tokenizer.vocab_size, rng=rng)
         batch["input_ids"][at[:, 0], at[:, 1]] = found
         return batch
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hone.tasks.rows import IntArray
+
+SPAN_END = 0.2  # chance that a span ends after a word
+SPAN_WORDS = 10
 
 
 def drawn(words: IntArray, *, share: float, whole: bool, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -26,6 +31,36 @@ def drawn(words: IntArray, *, share: float, whole: bool, rng: np.random.Generato
     least = chances.min(axis=1, keepdims=True)
     found: NDArray[np.bool_] = may & ((chances < share) | (chances == least))
     return found
+
+
+def drawn_spans(words: IntArray, *, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Whole words drawn in spans of neighbors until ``share`` of a row's tokens, and at least one, are (SpanBERT, Joshi
+    et al. 2020): spans begin anywhere and have a geometric number of words, at most `SPAN_WORDS`.
+
+    Args:
+        words: As of `drawn`.
+    """
+    found = np.zeros(words.shape, dtype=np.bool_)
+    for row, taken in zip(words, found, strict=True):
+        known = np.unique(row[row >= 0])
+        budget = max(1, round(share * int((row >= 0).sum())))
+        while len(known) and taken.sum() < budget:
+            length = min(int(rng.geometric(SPAN_END)), SPAN_WORDS)
+            begin = int(rng.integers(len(known)))
+            span = known[begin : begin + length]
+            for word in span.tolist():
+                if taken.sum() < budget:
+                    taken |= row == word
+    return found
+
+
+def stand_ins(gold: Tensor, *, mask_id: int, vocab_size: int, rng: np.random.Generator) -> Tensor:
+    """What stands in place of the tokens ``gold``, int64 [n], that are to be told: of ten, eight are masked, one is
+    another token of the vocabulary, and one stays as it is (Devlin et al. 2019)."""
+    how = rng.random(len(gold))
+    other = torch.from_numpy(rng.integers(0, vocab_size, len(gold)))
+    kept, swapped = torch.from_numpy(how >= 0.9), torch.from_numpy((how >= 0.8) & (how < 0.9))
+    return torch.where(swapped, other, torch.where(kept, gold, mask_id))
 
 
 def spread(places: IntArray, most: int) -> IntArray:

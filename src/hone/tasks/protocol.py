@@ -66,7 +66,47 @@ class Scored:
     said: Sequence[str]
 
 
-class Task(Protocol):
+class Objective(Protocol):
+    """What is learned: rows become batches, and scores become a loss. A `Task` is one that also answers; what a
+    pretraining learns stops at the loss (see `hone.tasks.objectives.pretraining`).
+
+    Attributes:
+        settings: Its settings model.
+        labels: Names of the scores, in their order.
+        tokenizer: The base's.
+        head: What gives the scores.
+    """
+
+    name: str
+    settings: Any
+    labels: tuple[str, ...]
+    tokenizer: Tokenizer
+    head: HeadSpec
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of a row, special ones included."""
+        ...
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        """Columns of encoded rows, targets included."""
+        ...
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        """Encode examples to unpadded rows; ``start`` is the index of the first example."""
+        ...
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        """Pad the rows ``index`` into one batch, targets included where the rows have them."""
+        ...
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        """The training loss."""
+        ...
+
+
+class Task(Objective, Protocol):
     """See the module's docstring; ``labels`` are fixed when the task is made.
 
     Attributes:
@@ -78,14 +118,10 @@ class Task(Protocol):
             then has them in no row.
     """
 
-    name: str
     says: Says
     settings: TextSettings
-    labels: tuple[str, ...]
-    tokenizer: Tokenizer
     inputs: tuple[Field, ...]
     targets: tuple[Field, ...]
-    head: HeadSpec
     measure_specs: Mapping[str, MeasureSpec]
     main_measure: str
 
@@ -118,28 +154,6 @@ class Task(Protocol):
     @staticmethod
     def smooths(settings: Any) -> bool:
         """Whether the loss takes label smoothing at least."""
-        ...
-
-    @property
-    def max_tokens(self) -> int:
-        """Most tokens of a row, special ones included."""
-        ...
-
-    @property
-    def row_schema(self) -> dict[str, pa.DataType]:
-        """Columns of encoded rows, targets included."""
-        ...
-
-    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
-        """Encode examples to unpadded rows; ``start`` is the index of the first example."""
-        ...
-
-    def collate(self, rows: Rows, index: IntArray) -> Batch:
-        """Pad the rows ``index`` into one batch, targets included where the rows have them."""
-        ...
-
-    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
-        """The training loss."""
         ...
 
     def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:

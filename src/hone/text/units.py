@@ -53,3 +53,10 @@ def _parted(line: str) -> list[str]:
     cuts = [0, *(match.end() for match in _ENDS.finditer(line)), len(line)]
     parts = (line[begin:end].strip() for begin, end in itertools.pairwise(cuts))
     return [part for part in parts if part]
+
+
+def sentence_starts(text: str) -> list[int]:
+    """Where the sentences of ``text`` begin, in characters, ascending: at 0, after every line, and after what ends one
+    (see `split_sentences`)."""
+    ends = itertools.chain(_LINES.finditer(text), _ENDS.finditer(text))
+    return sorted({0, *(match.end() for match in ends if match.end() < len(text))})

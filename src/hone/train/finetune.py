@@ -36,7 +36,7 @@ from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Task, Writing, draws
+from hone.tasks.protocol import Objective, Task, Writing, draws
 from hone.tasks.rows import Rows
 from hone.tasks.table import TASKS
 from hone.train.checkpoint import latest_checkpoint
@@ -47,7 +47,7 @@ from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.mining import mines, with_negatives
 from hone.train.primitives import keep_few_primitives
 from hone.train.probe import fit_head
-from hone.train.settings import FinetuneSettings
+from hone.train.settings import FinetuneSettings, LoopSettings
 from hone.train.trackers import RunLog, require_trackers
 
 
@@ -255,7 +255,7 @@ def _validator(
     return validate
 
 
-def run_loop(model: Model, task: Task, rows: Rows, *, setup: Setup, run: Run, device: torch.device) -> Trained:
+def run_loop(model: Model, task: Objective, rows: Rows, *, setup: Setup, run: Run, device: torch.device) -> Trained:
     """Train ``model`` on ``rows``, from a checkpoint of this very work where there is one, with log and trackers."""
     AcceleratorState._reset_state(reset_partial_state=True)  # a process may train twice, with other settings
     settings = setup.settings
@@ -322,11 +322,11 @@ def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, input
     )
 
 
-def training_facts(trained: Trained, settings: FinetuneSettings) -> dict[str, Cell]:
+def training_facts(trained: Trained, settings: LoopSettings) -> dict[str, Cell]:
     """What a report says of how training went."""
     position = trained.position
     return {
-        "method": settings.method["name"],
+        **({"method": settings.method["name"]} if isinstance(settings, FinetuneSettings) else {}),
         "trained_parameters": trained.learned,
         "steps": position.step,
         "best_step": position.best_step or position.step,

@@ -22,7 +22,8 @@ from hone.core.errors import HoneError
 from hone.core.progress import Progress
 from hone.models.heads import Outputs
 from hone.models.model import Model
-from hone.tasks.protocol import Comparing, Drawing, Loss, LossOptions, Task, draws
+from hone.tasks.objectives.pretraining import Pretraining
+from hone.tasks.protocol import Comparing, Drawing, Loss, LossOptions, Objective, draws
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.train.batches import distinct, epoch_batches, step_batches
 from hone.train.checkpoint import (
@@ -38,7 +39,7 @@ from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
 from hone.train.schedule import rate_factor
-from hone.train.settings import FinetuneSettings
+from hone.train.settings import LoopSettings
 from hone.train.technique import Course, Pass, Techniques
 from hone.train.together import united
 from hone.train.trackers import RunLog
@@ -59,7 +60,7 @@ class Setup:
         watched: Name of the measure that decides which state is best, and whether more of it is better.
     """
 
-    settings: FinetuneSettings
+    settings: LoopSettings
     seed: int
     identity: str
     checkpoints: Path
@@ -94,7 +95,7 @@ class Loop:
         rows: Encoded training rows.
     """
 
-    def __init__(self, model: Model, task: Task, rows: Rows, *, setup: Setup, accelerator: Accelerator) -> None:
+    def __init__(self, model: Model, task: Objective, rows: Rows, *, setup: Setup, accelerator: Accelerator) -> None:
         self.setup, self.settings, self.task, self.rows = setup, setup.settings, task, rows
         self.accelerator = accelerator
         self.model = model
@@ -126,7 +127,7 @@ class Loop:
         """What updates the embedding table by the rows read, where that pays: on a CPU. A GPU moves the whole table
         sooner than it finds a batch's distinct rows."""
         table = lazy_table(self.model, self.settings) if self.accelerator.device.type == "cpu" else None
-        if table is None:
+        if table is None or isinstance(self.task, Pretraining):  # that reads tokens which stand in none of its rows
             return None
         assert isinstance(optimizer, torch.optim.AdamW)
         counts = self.rows.token_counts(size=table.num_embeddings)

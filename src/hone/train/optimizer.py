@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from hone.models.model import Model
-from hone.train.settings import FinetuneSettings
+from hone.train.settings import LoopSettings
 
 
 def parameter_groups(
-    model: Model, settings: FinetuneSettings, *, rates: Mapping[str, float] | None = None
+    model: Model, settings: LoopSettings, *, rates: Mapping[str, float] | None = None
 ) -> list[dict[str, object]]:
     """Groups by peak rate (backbone, new head) and decay: biases, norms and other vectors have none.
 
@@ -42,7 +42,11 @@ def parameter_groups(
 
 
 def new_parameters(model: Model) -> set[int]:
-    """Ids of the parameters that no pretraining has made: the head's."""
+    """Ids of the parameters that no pretraining has made: the heads'."""
+    return _new_in_first(model) | {id(parameter) for parameter in model.others.parameters()}
+
+
+def _new_in_first(model: Model) -> set[int]:
     if model.head.writes:  # trained with the base
         return set()
     if model.head.gives != "logits":
@@ -52,7 +56,7 @@ def new_parameters(model: Model) -> set[int]:
     return {id(parameter) for parameter in model.backbone.parameters()} - old
 
 
-def lazy_table(model: Model, settings: FinetuneSettings) -> nn.Embedding | None:
+def lazy_table(model: Model, settings: LoopSettings) -> nn.Embedding | None:
     """The word-embedding table, where AdamW can update its rows as they are read: a plain one that nothing shares."""
     backbone: Any = model.backbone
     table = backbone.get_input_embeddings()
@@ -64,7 +68,7 @@ def lazy_table(model: Model, settings: FinetuneSettings) -> nn.Embedding | None:
 
 
 def make_optimizer(
-    model: Model, settings: FinetuneSettings, *, rates: Mapping[str, float] | None = None
+    model: Model, settings: LoopSettings, *, rates: Mapping[str, float] | None = None
 ) -> torch.optim.Optimizer:
     """The optimizer that ``settings`` ask for, over `parameter_groups`; each keeps its peak rate under ``peak``."""
     groups = parameter_groups(model, settings, rates=rates)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor
 
 from hone.models.heads import Outputs
 from hone.tasks.divergence import answers, distance, mask_of
+from hone.tasks.protocol import Task
 from hone.tasks.rows import Batch
 from hone.train.technique import Course, Pass, Technique
 from hone.train.techniques import RDropSettings
@@ -22,7 +25,8 @@ class RDrop(Technique):
     """
 
     def __init__(self, settings: RDropSettings, course: Course) -> None:
-        self._alpha, self._task = settings.alpha, course.task
+        self._alpha = settings.alpha
+        self._task = cast(Task, course.task)  # it needs answers, and is refused where there are none
 
     def on_loss(self, loss: Tensor, seen: Pass) -> Tensor:
         outputs, second = seen.again()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,10 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class FinetuneSettings(Settings):
-    """Settings of the stage ``finetune``.
+class LoopSettings(Settings):
+    """Settings of every stage that trains by the one loop.
 
     Attributes:
-        method: A name of `METHODS`, or ``{name: ..., ...}`` with its settings: which weights learn, and what is put
-            beside them. ``full`` updates every weight.
-        freeze_layers: The embeddings and so many of the lowest layers learn nothing and run without dropout; on a CPU
-            their states are made once and kept on disk, so that an epoch pays for the upper layers alone.
         num_train_epochs: Passes over the training rows.
         max_steps: Stop after so many optimizer steps; None: by epochs alone.
         per_device_train_batch_size: Rows of one forward pass.
@@ -39,16 +35,11 @@ class FinetuneSettings(Settings):
         gradient_accumulation_steps: Forward passes of one optimizer step; the gradient is that of their union.
         learning_rate: Peak rate of the backbone.
         head_learning_rate: Peak rate of the new head; None: the backbone's.
-        head_init: ``probe`` fits a new head to the base's own features before anything else is trained (Kumar et al.
-            2022), ``random`` does not.
         optim: ``adamw`` (Loshchilov and Hutter 2019) or ``adafactor`` (Shazeer and Stern 2018).
         weight_decay: Decoupled decay; biases and norms have none.
         lr_scheduler_type: Shape of the rate after warmup.
         warmup_ratio: Share of the steps over which the rate rises from zero.
         max_grad_norm: Gradient norm above which gradients are scaled down; None: never.
-        label_smoothing_factor: Share of each target given to all labels evenly.
-        class_weights: ``balanced`` weighs labels by inverse frequency, ``effective`` by the inverse effective number of
-            examples, which rises less for rare ones (Cui et al. 2019); or a weight for each label by name.
         dropout: Dropout of backbone and head; None: the base's own.
         mixed_precision: ``bf16`` or ``fp16`` where the device has it, else an error.
         torch_compile: Whether the model is compiled before it trains; ``auto`` where an estimate, which is said, has
@@ -64,8 +55,6 @@ class FinetuneSettings(Settings):
         report_to: Trackers that get the log as well.
     """
 
-    method: dict[str, Any] = {"name": "full"}
-    freeze_layers: Annotated[int, Field(ge=0)] = 0
     num_train_epochs: Positive = 3.0
     max_steps: Count | None = None
     per_device_train_batch_size: Count = 32
@@ -73,7 +62,6 @@ class FinetuneSettings(Settings):
     gradient_accumulation_steps: Count = 1
     learning_rate: Positive = 2e-4
     head_learning_rate: Positive | None = None
-    head_init: Literal["random", "probe"] = "random"
     optim: Literal["adamw", "adafactor"] = "adamw"
     adam_beta1: Share = 0.9
     adam_beta2: Share = 0.999
@@ -82,8 +70,6 @@ class FinetuneSettings(Settings):
     lr_scheduler_type: Shape = "linear"
     warmup_ratio: Share = 0.1
     max_grad_norm: Positive | None = 1.0
-    label_smoothing_factor: Share = 0.0
-    class_weights: Literal["none", "balanced", "effective"] | dict[str, Positive] = "none"
     dropout: Share | None = None
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     torch_compile: bool | Literal["auto"] = "auto"
@@ -97,11 +83,6 @@ class FinetuneSettings(Settings):
     logging_steps: Count = 10
     techniques: list[dict[str, Any]] = []
     report_to: list[Tracker] = []
-
-    @field_validator("method", mode="before")
-    @classmethod
-    def _method(cls, value: Any) -> dict[str, Any]:
-        return decided(value, METHODS)
 
     @field_validator("techniques", mode="before")
     @classmethod
@@ -123,7 +104,7 @@ class FinetuneSettings(Settings):
         return per_epoch, min(total, self.max_steps or total)
 
     @model_validator(mode="after")
-    def _consistent(self) -> FinetuneSettings:
+    def _consistent(self) -> Self:
         if self.eval_strategy == "steps" and self.eval_steps is None:
             raise ValueError("eval_steps, since eval_strategy is 'steps'")
         if self.eval_strategy != "steps" and self.eval_steps is not None:
@@ -131,6 +112,33 @@ class FinetuneSettings(Settings):
         if self.early_stopping_patience is not None and self.eval_strategy == "no":
             raise ValueError("an eval_strategy other than 'no', since early_stopping_patience is set")
         return self
+
+
+class FinetuneSettings(LoopSettings):
+    """Settings of the stage ``finetune``.
+
+    Attributes:
+        method: A name of `METHODS`, or ``{name: ..., ...}`` with its settings: which weights learn, and what is put
+            beside them. ``full`` updates every weight.
+        freeze_layers: The embeddings and so many of the lowest layers learn nothing and run without dropout; on a CPU
+            their states are made once and kept on disk, so that an epoch pays for the upper layers alone.
+        head_init: ``probe`` fits a new head to the base's own features before anything else is trained (Kumar et al.
+            2022), ``random`` does not.
+        label_smoothing_factor: Share of each target given to all labels evenly.
+        class_weights: ``balanced`` weighs labels by inverse frequency, ``effective`` by the inverse effective number of
+            examples, which rises less for rare ones (Cui et al. 2019); or a weight for each label by name.
+    """
+
+    method: dict[str, Any] = {"name": "full"}
+    freeze_layers: Annotated[int, Field(ge=0)] = 0
+    head_init: Literal["random", "probe"] = "random"
+    label_smoothing_factor: Share = 0.0
+    class_weights: Literal["none", "balanced", "effective"] | dict[str, Positive] = "none"
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _method(cls, value: Any) -> dict[str, Any]:
+        return decided(value, METHODS)
 
 
 FINETUNE = Stage(

@@ -12,7 +12,7 @@ from torch import Tensor
 from hone.core.choice import opened
 from hone.models.heads import Outputs
 from hone.models.model import Model
-from hone.tasks.protocol import Loss, Task
+from hone.tasks.protocol import Loss, Objective
 from hone.tasks.rows import Batch
 from hone.train.techniques import OF_METHODS, TECHNIQUES, technique_named
 
@@ -29,7 +29,7 @@ class Course:
     """
 
     model: Model
-    task: Task
+    task: Objective
     seed: int
     steps: int
     steps_per_epoch: int

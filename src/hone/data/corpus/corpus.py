@@ -106,6 +106,12 @@ class Corpus:
         """The documents ``rows``, ascending."""
         return Corpus(self.rows.take(rows, name=name), self.settings, self.card)
 
+    def mixed(self, *, seed: int) -> Corpus:
+        """The documents of an epoch as `shares` ask for them, some several times; itself where each comes once."""
+        if self.shares.documents == tuple(size.documents for size in self.sizes):
+            return self
+        return self.take(np.sort(np.fromiter(self.stream(seed=seed).rows(), dtype=np.int64)))
+
     def carve(self, share: float, *, seed: int) -> tuple[Corpus, Corpus]:
         """Two corpora, the second with about ``share`` of the documents, at least one: drawn by the texts themselves,
         so that equal ones stay together and more files change nothing for those that were there.

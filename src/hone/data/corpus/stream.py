@@ -58,19 +58,23 @@ class Stream(Iterator[Document]):
         }
 
     def __next__(self) -> Document:
+        return self._corpus.document(next(self.rows()))
+
+    def rows(self) -> Iterator[int]:
+        """The rows of the documents that are still to come, in place of these."""
         while True:
             if sum(self._taken) == sum(self._quota):
                 self._epoch += 1
                 self._taken = [0] * len(self._quota)
                 self._draws = Draws(self._quota, seed=[self._seed, 0xD4A5, self._epoch])
             if self._end is not None and self._epoch >= self._end:
-                raise StopIteration
+                return
             step = sum(self._taken)
             source = self._draws.source(self._taken)
             draw = self._epoch * self._quota[source] + self._taken[source]
             self._taken[source] += 1
             if step % self._world == self._rank:
-                return self._corpus.document(self._row(source, draw))
+                yield self._row(source, draw)
 
     def _row(self, source: int, draw: int) -> int:
         """The row of the ``draw``-th document that a source gives, over all epochs."""

@@ -1,0 +1,37 @@
+"""The documents that a recipe names, and those of them that are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hone.bundle.stage import CORPUS, HELD_OUT
+from hone.core.progress import Progress
+from hone.data.cache import default_cache
+from hone.data.corpus.corpus import Corpus, open_corpus
+from hone.data.dataset import Dataset
+from hone.pipeline.recipe import Recipe, StageChoice
+
+
+def read_corpora(
+    recipe: Recipe, stages: Sequence[StageChoice], progress: Progress
+) -> tuple[Corpus | None, dict[str, Dataset]]:
+    """What ``data.corpus`` names, where it names anything, and the documents of `CORPUS` and `HELD_OUT` as stages learn
+    from them and are measured by them; what was left out, and what is carved, is said."""
+    settings = recipe.corpora.get(CORPUS)
+    if settings is None:
+        return None, {}
+    corpus = open_corpus(settings, base=recipe.folder, cache=default_cache())
+    came = sum(part.documents for part in corpus.card.read)
+    progress.say(f"the corpus: {len(corpus):,} of {came:,} documents are kept, {corpus.characters:,} characters")
+    named = recipe.corpora.get(HELD_OUT)
+    learned, held = corpus, None
+    if named is not None:
+        held = open_corpus(named, base=recipe.folder, cache=default_cache())
+    elif HELD_OUT not in recipe.corpora and any(HELD_OUT in choice.stage.reads for choice in stages):
+        learned, held = corpus.carve(recipe.options.validation_share, seed=recipe.seed)
+        progress.say(
+            f"no {HELD_OUT} is named: {len(held):,} documents of the corpus were taken for it (seed {recipe.seed}); "
+            f"{len(learned):,} remain"
+        )
+    texts = {CORPUS: learned.mixed(seed=recipe.seed).rows}
+    return corpus, texts | ({} if held is None else {HELD_OUT: held.rows})

@@ -1,0 +1,1 @@
+"""What is learned of texts that nobody labeled: objectives of pretraining, which stop at the loss."""

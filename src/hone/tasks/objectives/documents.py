@@ -1,0 +1,108 @@
+"""Documents as rows: pieces of them, as long as the base reads, which every objective draws its batches from.
+
+A row holds the tokens of its piece without special ones; where an objective wants them, it puts them there. No row has
+tokens of two documents, so that no attention crosses from one to another, and positions begin anew in each.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from hone.models.tokenizer import Pieces, Tokenizer
+from hone.tasks.long_text import spans
+from hone.tasks.objectives.settings import DocumentSettings
+from hone.tasks.protocol import Columns, Purpose
+from hone.tasks.rows import ROWS_SCHEMA, IntArray, Rows, padded, rows_of
+from hone.text.units import sentence_starts
+
+
+TEXT = "text"
+
+
+class Documents:
+    """How documents become rows, and rows padded tensors.
+
+    Args:
+        tokenizer: The base's.
+        max_tokens: Most tokens of a row, special ones included.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int) -> None:
+        self.settings = DocumentSettings()
+        self.tokenizer, self.max_tokens = tokenizer, max_tokens
+        edges = len(tokenizer.prefix) + len(tokenizer.suffix) + len(tokenizer.middle or [])
+        self.room = max_tokens - max(2, edges)  # of a decoder: what stands before a text and after it
+        self._special = np.array(tokenizer.pretrained.all_special_ids)
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        """Beside what all rows have: ``words``, the number of each token's word, -1 where it is never hidden;
+        ``sentences``, the tokens that begin one; ``first`` and ``last``, whether the piece begins and ends its
+        document."""
+        numbers = pa.list_(pa.int32())
+        return {**ROWS_SCHEMA, "words": numbers, "sentences": numbers, "first": pa.bool_(), "last": pa.bool_()}
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        """Rows of the documents in the column `TEXT`."""
+        out: dict[str, list[Any]] = {name: [] for name in self.row_schema}
+        texts = columns[TEXT]
+        for at, (text, pieces) in enumerate(zip(texts, self.tokenizer.encode_pieces(texts), strict=True)):
+            for row in self._rows(text, pieces):
+                for name, value in {"example": start + at, "truncated": False, **row}.items():
+                    out[name].append(value)
+        return rows_of(out, self.row_schema)
+
+    def _rows(self, text: str, pieces: Pieces) -> Iterator[Mapping[str, Any]]:
+        ids, words = np.array(pieces.ids, dtype=np.int64), np.array(pieces.words, dtype=np.int64)
+        if not len(ids):
+            return
+        words = np.where(np.isin(ids, self._special), -1, words)
+        places = np.array([place for place, _ in pieces.places], dtype=np.int64)
+        begins = np.unique(np.searchsorted(places, sentence_starts(text)))
+        for begin, end in spans(len(ids), room=self.room, stride=0):
+            here = begins[(begins >= begin) & (begins < end)] - begin
+            yield {
+                "text_tokens": len(ids),
+                "input_ids": ids[begin:end],
+                "words": words[begin:end],
+                "sentences": np.union1d([0], here),
+                "first": begin == 0,
+                "last": end == len(ids),
+            }
+
+    def framed(self, rows: Rows, index: IntArray) -> tuple[Tensor, Tensor]:
+        """The rows ``index`` with the special tokens that stand around a text: ``input_ids`` int64 [batch, tokens] and
+        a bool mask of that shape."""
+        return self.padded([self.framed_text(piece.tolist()) for piece in self.pieces(rows, index)])
+
+    def framed_text(self, ids: Sequence[int]) -> list[int]:
+        """A text's tokens with the special ones around it."""
+        return [*self.tokenizer.prefix, *ids, *self.tokenizer.suffix]
+
+    def inside(self, rows: Rows, index: IntArray, name: str, *, fill: int) -> IntArray:
+        """What a list column says of each token, beside `framed`: int64 [batch, tokens], ``fill`` elsewhere."""
+        values, _ = padded(rows, name, index, fill=fill)
+        edges = len(self.tokenizer.prefix), len(self.tokenizer.suffix)
+        return np.pad(values.numpy(), ((0, 0), edges), constant_values=fill)
+
+    @staticmethod
+    def pieces(rows: Rows, index: IntArray, name: str = "input_ids") -> list[IntArray]:
+        """A list column of the rows ``index``, one array a row."""
+        lists = rows.lists(name)
+        counts = lists.offsets[index + 1] - lists.offsets[index]
+        return np.split(lists.of(index).astype(np.int64), np.cumsum(counts)[:-1])
+
+    def padded(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Token ids int64 [batch, tokens] and a bool mask."""
+        lengths = np.array([len(text) for text in texts])
+        real = np.arange(lengths.max(initial=1)) < lengths[:, None]
+        ids = np.full(real.shape, self.tokenizer.pad_id, dtype=np.int64)
+        ids[real] = np.fromiter(itertools.chain.from_iterable(texts), dtype=np.int64, count=int(lengths.sum()))
+        return torch.from_numpy(ids), torch.from_numpy(real)

@@ -1,0 +1,98 @@
+"""What a pretraining learns: one objective, or several whose weighted mean losses are added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from hone.core.choice import opened
+from hone.core.measures import MeasureSpec
+from hone.models.addressed import addressed, by_head
+from hone.models.heads import HEADS, HeadSpec, Outputs
+from hone.tasks.objectives.documents import Documents
+from hone.tasks.objectives.objective import TALLY, DocumentObjective
+from hone.tasks.objectives.settings import OBJECTIVES
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Purpose
+from hone.tasks.rows import Batch, IntArray, Rows
+
+MEASURED = 0x4E1D  # sets the seeds of what is held out apart from others'
+
+
+class Pretraining:
+    """An `hone.tasks.protocol.Objective` over documents, drawn anew in every step.
+
+    Each objective has a batch of its own of the same rows, and a head of its own: the first one's stand as they are,
+    the others' under their names (see `hone.models.addressed`).
+
+    Args:
+        chosen: Decided entries of `OBJECTIVES`.
+        documents: How rows are read.
+    """
+
+    name = "pretraining"
+    labels: tuple[str, ...] = ()
+
+    def __init__(self, chosen: Sequence[Mapping[str, Any]], documents: Documents) -> None:
+        each = [opened(value, OBJECTIVES) for value in chosen]
+        parts: Iterable[DocumentObjective] = [entry.kind(settings, documents) for entry, settings in each]
+        own = sorted(parts, key=lambda part: HEADS[part.head.kind].gives != "logits")  # a class of transformers' first
+        self.parts: dict[str, DocumentObjective] = {part.name if i else "": part for i, part in enumerate(own)}
+        self.settings, self.documents, self.tokenizer = documents.settings, documents, documents.tokenizer
+        self.head: HeadSpec = own[0].head
+        self.others = {name: part.head for name, part in self.parts.items() if name}
+        self.measure_specs: dict[str, MeasureSpec] = {name: spec for part in own for name, spec in part.specs().items()}
+        self.main_measure = next(iter(self.measure_specs))
+
+    @property
+    def max_tokens(self) -> int:
+        return self.documents.max_tokens
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        return self.documents.row_schema
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        """See `Objective.encode`."""
+        return self.documents.encode(columns, purpose=purpose, start=start)
+
+    def drawing(self, rows: Rows) -> int:
+        """See `Drawing.drawing`."""
+        return sum(part.reads for part in self.parts.values())
+
+    def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
+        """The batches of all objectives as one."""
+        batch: Batch = {}
+        for name, part in self.parts.items():
+            batch |= addressed(part.draw(rows, index, rng=rng), name)
+        return batch
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        """The rows as they are measured, always the same of the same rows."""
+        batch: Batch = {}
+        for name, part in self.parts.items():
+            rng = np.random.default_rng([MEASURED, *index.tolist()])
+            batch |= addressed(part.held_out(rows, index, rng=rng), name)
+        return batch
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        """A single objective's; of several the weighted sum of their means, once for each thing the first one tells."""
+        scores, given = by_head(outputs), by_head(batch)
+        found = {name: part.loss(scores[name], given[name]) for name, part in self.parts.items()}
+        first = found[""]
+        if len(found) == 1:
+            return Loss(first.total * self.parts[""].settings.weight, first.weight)
+        means = (self.parts[name].settings.weight * loss.total / loss.weight for name, loss in found.items())
+        return Loss(sum(means, start=first.total.new_zeros(())) * first.weight, first.weight)
+
+    def tally(self, outputs: Outputs, batch: Batch) -> FloatArray:
+        """What each objective counts, side by side: float64 [rows, 3 * objectives]."""
+        scores, given = by_head(outputs), by_head(batch)
+        return np.hstack([part.tally(scores[name], given[name]) for name, part in self.parts.items()])
+
+    def measures(self, tally: FloatArray) -> dict[str, float | None]:
+        """Every measure of any rows of a tally."""
+        each = zip(self.parts.values(), np.split(tally, tally.shape[1] // TALLY, axis=1), strict=True)
+        return {name: value for part, own in each for name, value in part.measures(own).items()}

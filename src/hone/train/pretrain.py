@@ -1,0 +1,156 @@
+"""The stage ``pretrain``: a base and texts that nobody labeled become a better base, a bundle without a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import hone
+from hone.bundle.manifest import DataRecord, Lineage
+from hone.bundle.stage import CORPUS, HELD_OUT, Inputs, Outcome, Run
+from hone.core.errors import DataError, RecipeError
+from hone.core.lineage import digest_value
+from hone.core.measures import Measure
+from hone.data.dataset import Dataset
+from hone.metrics.intervals import with_intervals
+from hone.models.model import Model, build_model, read_limit
+from hone.models.tokenizer import Tokenizer, load_tokenizer
+from hone.predict.batching import budgeted
+from hone.predict.device import pick_device
+from hone.predict.engine import TorchEngine
+from hone.predict.write import write_base
+from hone.report.report import Cell, Grid, Report
+from hone.tasks.encoded import encoded
+from hone.tasks.objectives.documents import Documents
+from hone.tasks.objectives.pretraining import Pretraining
+from hone.tasks.protocol import FloatArray, LossOptions
+from hone.tasks.rows import Rows
+from hone.train.finetune import require_precision, run_loop, start_of, training_facts
+from hone.train.loop import Setup, Trained, Validate
+from hone.train.pretrain_faults import find_faults
+from hone.train.pretrain_settings import PretrainSettings
+from hone.train.primitives import keep_few_primitives
+from hone.train.trackers import require_trackers
+
+
+def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
+    """Train on ``corpus``, measure on ``held_out``, write a bundle without a task to ``run.target``.
+
+    Raises:
+        RecipeError, DataError, BundleError: What is asked for cannot be had.
+    """
+    faults = find_faults(settings, inputs)
+    if faults:
+        raise RecipeError.of(faults, what="pretrain")
+    keep_few_primitives()
+    require_trackers(settings.report_to)
+    device = pick_device(run.device)
+    require_precision(settings.mixed_precision, device)
+    base, _ = start_of(inputs)
+    tokenizer = load_tokenizer(base.folder)
+    learning = Pretraining(settings.objective, _documents(settings, tokenizer, base.folder))
+    rows = {name: _encoded(learning, dataset, cache=run.cache) for name, dataset in inputs.data.items()}
+    torch.manual_seed(run.seed)
+    model = build_model(base.folder, learning.head, dropout=settings.dropout, others=learning.others)
+    if model.begun and model.head.gives == "logits":
+        run.progress.say(f"{base.name} has no head over its vocabulary: one is begun, tied to its embeddings")
+    recipe = {"stage": "pretrain", "settings": settings.model_dump(mode="json"), "seed": run.seed,
+              **({} if base.made is None else {"base": base.made})}  # fmt: skip
+    data = {name: dataset.digest for name, dataset in inputs.data.items()}
+    watched = settings.metric_for_best_model or learning.main_measure
+    setup = Setup(
+        settings=settings,
+        seed=run.seed,
+        identity=digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type}),
+        checkpoints=run.folder / "checkpoints",
+        options=LossOptions(),
+        validate=_validator(learning, rows.get(HELD_OUT), device=device),
+        watched=watched,
+        higher_is_better=learning.measure_specs[watched].better != "lower",
+    )
+    before = _measured(learning, model, rows.get(HELD_OUT), device=device, slice="before")
+    trained = run_loop(model, learning, rows[CORPUS], setup=setup, run=run, device=device)
+    measures = _measured(learning, model, rows.get(HELD_OUT), device=device, slice=HELD_OUT)
+    lineage = _lineage(inputs, run, base.digest, settings=recipe)
+    bundle = write_base(run.target, model, tokenizer, lineage=lineage)
+    report = _report(trained, setup=setup, inputs=inputs, measures=[*measures, *before], rows=rows[CORPUS])
+    return Outcome(report.model_copy(update={"bundle": bundle.digest}), bundle)
+
+
+def _documents(settings: PretrainSettings, tokenizer: Tokenizer, folder: Path) -> Documents:
+    limit = read_limit(folder)
+    allowed = min(limit, tokenizer.max_tokens or limit)
+    return Documents(tokenizer, max_tokens=min(settings.max_length or allowed, allowed))
+
+
+def _encoded(learning: Pretraining, dataset: Dataset, *, cache: Path) -> Rows:
+    rows = encoded(learning, dataset, cache=cache)
+    if not len(rows):
+        raise DataError(
+            f"no text in {dataset.origin} has a token of the base's vocabulary",
+            expected="text that it reads",
+            code="data.no-tokens",
+        )
+    return rows
+
+
+def tallied(learning: Pretraining, model: Model, rows: Rows, *, device: torch.device) -> FloatArray:
+    """What a model tells of held-out rows, float64 [rows, columns]; see `Pretraining.tally`."""
+    engine, parts = TorchEngine(model, device), []
+    for index in budgeted(rows.lengths):
+        batch = learning.collate(rows, index)
+        parts.append(learning.tally(engine.forward(batch), batch))
+    return np.concatenate(parts)
+
+
+def _measured(
+    learning: Pretraining, model: Model, rows: Rows | None, *, device: torch.device, slice: str
+) -> list[Measure]:
+    """Every measure of held-out rows with its interval; none where there are no such rows."""
+    if rows is None:
+        return []
+    tally = tallied(learning, model, rows, device=device)
+    return with_intervals(tally, learning.measures, specs=learning.measure_specs, additive=True, slice=slice)
+
+
+def _validator(learning: Pretraining, rows: Rows | None, *, device: torch.device) -> Validate | None:
+    if rows is None:
+        return None
+
+    def validate(model: Model) -> dict[str, float | None]:
+        return learning.measures(tallied(learning, model, rows, device=device))
+
+    return validate
+
+
+def _lineage(inputs: Inputs, run: Run, parent: str, *, settings: Mapping[str, Any]) -> Lineage:
+    return Lineage(
+        parents=(parent,),
+        stage="pretrain",
+        recipe=dict(settings),
+        recipe_digest=inputs.recipe_digest,
+        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
+        seed=run.seed,
+        hone=hone.__version__,
+    )
+
+
+def _report(trained: Trained, *, setup: Setup, inputs: Inputs, measures: list[Measure], rows: Rows) -> Report:
+    tables = {}
+    if trained.position.history:
+        points: list[list[Cell]] = [[record["epoch"], record[setup.watched]] for record in trained.position.history]
+        tables["validation_curve"] = Grid(columns=["epoch", setup.watched], rows=points, show="line")
+    return Report(
+        stage="pretrain",
+        measures=measures,
+        tables=tables,
+        facts={
+            "rows": len(inputs.data[CORPUS]),
+            "corpus_tokens": int(rows.lengths.sum()),
+            **training_facts(trained, setup.settings),
+        },
+    )

@@ -1,0 +1,92 @@
+"""What of ``pretrain``'s settings cannot be had with its base and data; found before anything runs, all together."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from hone.bundle.stage import HELD_OUT, Inputs
+from hone.core.errors import Fault, did_you_mean
+from hone.models.architectures import named_stack
+from hone.models.model import stack_of
+from hone.models.nets import NetConfig, read_config
+from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry
+from hone.train.pretrain_settings import PretrainSettings
+from hone.train.techniques import TECHNIQUES, TechniqueEntry
+
+
+def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
+    """Every fault, its field a key of the settings."""
+    entries: list[ObjectiveEntry] = [OBJECTIVES[value["name"]] for value in settings.objective]
+    return [*_twice(entries), *_base(entries, inputs), *_measure(settings, entries), *_held_out(settings, inputs),
+            *_techniques(settings)]  # fmt: skip
+
+
+def _twice(entries: list[ObjectiveEntry]) -> Iterator[Fault]:
+    for name, count in Counter(entry.name for entry in entries).items():
+        if count > 1:
+            yield Fault("recipe.objective", f"{name} {count} times", "once", field="objective")
+
+
+def _base(entries: list[ObjectiveEntry], inputs: Inputs) -> Iterator[Fault]:
+    """A base of another kind than an objective is for, or without what it needs."""
+    if inputs.base is None:
+        return
+    folder = inputs.base.folder
+    config = read_config(folder)
+    had = stack_of(config)
+    for i, entry in enumerate(entries):
+        if had != entry.stack:
+            found = f"{inputs.base.name}, {named_stack(had)}, and {entry.name}, which takes {named_stack(entry.stack)}"
+            able = [name for name in OBJECTIVES if OBJECTIVES[name].stack == had]
+            yield Fault("recipe.objective-base", found, f"one of {', '.join(able)}", field=f"objective.{i}.name")
+        elif isinstance(config, NetConfig) and _over_vocabulary(entry):
+            found = f"{entry.name} on a {config.architecture}, which has no head over its vocabulary"
+            yield Fault("recipe.objective-base", found, "a base like BERT", field=f"objective.{i}.name")
+        elif entry.masks and not _has_mask(folder):
+            found = f"{entry.name}, and a base whose tokenizer has no mask token"
+            yield Fault("base.no-mask", found, "a base with one", field=f"objective.{i}.name")
+
+
+def _over_vocabulary(entry: ObjectiveEntry) -> bool:
+    return bool(entry.kind.head.kind == "masked-tokens")
+
+
+def _has_mask(folder: Any) -> bool:
+    file = folder / "tokenizer_config.json"
+    return not file.is_file() or bool(json.loads(file.read_text(encoding="utf-8")).get("mask_token"))
+
+
+def _measure(settings: PretrainSettings, entries: list[ObjectiveEntry]) -> Iterator[Fault]:
+    name = settings.metric_for_best_model
+    had = {measure for entry in entries for measure in entry.kind.specs()}
+    if name is not None and name not in had:
+        found = f"the measure {name!r}, which these objectives do not have"
+        fix = did_you_mean(name, had)
+        yield Fault("recipe.unknown-measure", found, field="metric_for_best_model", fix=fix)
+
+
+def _held_out(settings: PretrainSettings, inputs: Inputs) -> Iterator[Fault]:
+    if HELD_OUT in inputs.data:
+        return
+    for key in ("metric_for_best_model", "early_stopping_patience"):
+        if getattr(settings, key) is not None:
+            found = f"{key}, and no text held out to measure"
+            fix = f"Name some under data: {HELD_OUT}, or leave `{HELD_OUT}: none` out: then it is carved from corpus."
+            yield Fault("recipe.no-validation", found, f"{HELD_OUT}, or no {key}", field=key, fix=fix)
+
+
+def _techniques(settings: PretrainSettings) -> Iterator[Fault]:
+    """Techniques that need what no objective has, or that do not go together."""
+    entries: list[TechniqueEntry] = [TECHNIQUES[value["name"]] for value in settings.techniques]
+    for i, entry in enumerate(entries):
+        if entry.needs & {"answers", "label"}:
+            found, expected = f"{entry.name}, which is about labels, and text that has none", "another technique"
+            yield Fault("recipe.technique", found, expected, field=f"techniques.{i}")
+        for other in entries[:i]:
+            if other is entry or other.does & entry.does:
+                yield Fault(
+                    "recipe.technique", f"{other.name} and {entry.name}", "one of them", field=f"techniques.{i}"
+                )

@@ -1,0 +1,136 @@
+"""Text that nobody labeled becomes a base, and the base a model of a task."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hone
+from hone.bundle.bundle import Bundle
+from hone.core.errors import RecipeError
+from hone.core.progress import Silent
+
+Command = Callable[..., tuple[object, str, str]]
+SENTENCES = ["the tide comes in twice a day", "nobody knows why it goes out again", "we watched it from the pier"]
+NEW = {"architecture": "bert", "hidden": 16, "layers": 1, "heads": 2, "tokenizer": {"vocab_size": 120}}
+STAGE = {"kind": "pretrain", "per_device_train_batch_tokens": 200, "learning_rate": 5e-3, "save_steps": None}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    rows = [
+        {"text": f"{SENTENCES[i % 3]}, {SENTENCES[(i + i // 3) % 3]}.", "document": f"d{i // 4}"} for i in range(48)
+    ]
+    file = tmp_path / "corpus.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def named(corpus: Path) -> dict[str, str]:
+    return {"path": str(corpus), "document": "document"}
+
+
+def recipe(corpus: Path, **changed: Any) -> dict[str, Any]:
+    values = {"version": 1, "base": NEW, "data": {"corpus": named(corpus)}, "stages": [STAGE], "device": "cpu"}
+    return {**values, **changed}
+
+
+def test_pretraining_then_finetuning_in_one_recipe(corpus: Path, texts: dict[str, Path], tmp_path: Path) -> None:
+    data = {"corpus": named(corpus), "train": str(texts["train"]), "test": str(texts["test"])}
+    stages = [{**STAGE, "num_train_epochs": 3.0}, {"kind": "finetune", "max_steps": 4, "save_steps": None}, "evaluate"]
+    values = recipe(corpus, data=data, task="text-classification", stages=stages)
+    result = hone.run(values, out=tmp_path / "run")
+    assert list(result.reports) == ["inspect", "pretrain", "finetune", "evaluate"]
+    assert result.bundle is not None
+    [parent] = result.bundle.manifest.lineage.parents
+    base = Bundle.open(next((tmp_path / "run" / "stages").glob("*-pretrain")) / "bundle")
+    assert parent == base.digest
+    assert base.manifest.task is None
+    assert base.manifest.plain.auto_class == "AutoModelForMaskedLM"
+    told = {(one.name, one.slice): one.value for one in result.reports["pretrain"].measures}
+    after, before = told["masked_perplexity", "held_out"], told["masked_perplexity", "before"]
+    assert after is not None
+    assert before is not None
+    assert after < before
+
+
+def test_a_base_made_by_the_command_goes_on_learning_and_is_tuned(
+    corpus: Path, texts: dict[str, Path], tmp_path: Path, command: Command
+) -> None:
+    steps = ["max_steps=2", "save_steps=null"]
+    base, more, out = tmp_path / "base", tmp_path / "more", tmp_path / "out"
+    code, _, words = command("pretrain", corpus, "--out", base, "--base", json.dumps(NEW), *steps)
+    assert code == 0, words
+    assert "one is begun, tied to its embeddings" in words
+    code, said, words = command("pretrain", corpus, "--out", more, "--base", base, "--json", *steps)
+    assert code == 0, words
+    assert "one is begun" not in words  # the head goes with the base
+    assert json.loads(said)["stage"] == "pretrain"
+    code, _, words = command("finetune", texts["train"], "--out", out, "--base", more, "max_steps=2")
+    assert code == 0, words
+    assert Bundle.open(out).manifest.lineage.parents == (Bundle.open(more).digest,)
+    code, _, words = command("predict", more, texts["test"])
+    assert code == 2
+    assert "it is a base model" in words
+
+
+class Stopping(Silent):
+    """Interrupts the process once, after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def advance(self, units: int, **figures: float) -> None:
+        if figures:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("objective", ["mlm"])
+def test_an_interrupted_pretraining_goes_on_to_the_same_base(corpus: Path, tmp_path: Path, objective: str) -> None:
+    stage = {
+        **STAGE,
+        "objective": objective,
+        "max_steps": 8,
+        "num_train_epochs": 4.0,
+        "dropout": 0.2,
+        "save_steps": 100,
+    }
+    values = recipe(corpus, stages=[stage])
+    whole = hone.run(values, out=tmp_path / "whole").bundle
+    with pytest.raises(KeyboardInterrupt):
+        hone.run(values, out=tmp_path / "parts", progress=Stopping(3))
+    [checkpoint] = (tmp_path / "parts").glob("stages/*/checkpoints/step-*")
+    assert 3 <= int(checkpoint.name.removeprefix("step-")) < 8
+    again = hone.run(values, out=tmp_path / "parts")
+    assert again.reports["pretrain"].facts["resumed_at_step"] is not None
+    assert whole is not None
+    assert again.bundle is not None
+    assert whole.digest == again.bundle.digest
+
+
+def faults_of(values: dict[str, Any], folder: Path) -> set[tuple[str, str]]:
+    with pytest.raises(RecipeError) as caught:
+        hone.run(values, out=folder / "run")
+    return {(fault.code, fault.field) for fault in caught.value.faults}
+
+
+def test_what_an_objective_cannot_have_is_told_before_anything_runs(corpus: Path, tmp_path: Path) -> None:
+    wrong = recipe(corpus, stages=[{**STAGE, "objective": ["clm", "mlm", "mlm"], "metric_for_best_model": "f1"}])
+    assert faults_of(wrong, tmp_path) == {
+        ("recipe.objective", "stages.0.objective"),
+        ("recipe.objective-base", "stages.0.objective.0.name"),
+        ("recipe.unknown-measure", "stages.0.metric_for_best_model"),
+    }
+    assert faults_of(recipe(corpus, stages=[{**STAGE, "objective": "mln"}]), tmp_path) == {
+        ("recipe.unknown-objective", "stages.0.objective.0")
+    }
+    assert ("recipe.missing", "task") in faults_of(recipe(corpus, stages=["finetune"]), tmp_path)
+    assert ("recipe.no-split", "stages.0") in faults_of(recipe(corpus, data={}), tmp_path)
