@@ -128,7 +128,7 @@ def test_a_default_that_is_written_out_leaves_the_digest() -> None:
         ({"language": "de"}, "recipe.literal-error", "language"),
         ({"task": "text-clasification"}, "recipe.unknown-task", "task.name"),
         ({"task": 3}, "recipe.wrong-type", "task"),
-        ({"task": None}, "recipe.wrong-type", "task"),
+        ({"task": None}, "recipe.missing", "task"),
         ({"task": {"pooling": "mean"}}, "recipe.wrong-type", "task"),
         ({"task": {"name": "text-classification", "poling": "cls"}}, "recipe.unknown-key", "task.poling"),
         ({"task": {"name": "text-classification", "max_length": 7}}, "recipe.greater-than-equal", "task.max_length"),
