@@ -108,7 +108,7 @@ def finetune(
 
 @app.command()
 def pretrain(
-    corpus: Annotated[list[Path], typer.Argument(help="Files of text, JSON lines or parquet.")],
+    corpus: Annotated[str, typer.Argument(help="A file of text, JSON lines or parquet, or a glob of such.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new base, a bundle without a task.")],
     overrides: Overrides = None,
     objective: Annotated[str, typer.Option("--objective", help="mlm, clm and others, or a list of them.")] = "mlm",
@@ -120,9 +120,9 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Train a base on text that nobody labeled; writes a new base."""
-    from hone.cli.single import pretrain_files
+    from hone.cli.single import pretrain_corpus
 
-    pretrain_files(
+    pretrain_corpus(
         corpus, out=out, objective=objective, base=base, held_out=held_out, seed=seed, device=device,
         columns=parse_columns(column or []), overrides=overrides or [], as_json=as_json,
     )  # fmt: skip

@@ -133,8 +133,8 @@ def compress_bundle(
     _make(values, "compress", bundle=opened, out=out, as_json=as_json)
 
 
-def pretrain_files(
-    corpus: Sequence[Path],
+def pretrain_corpus(
+    corpus: str,
     *,
     out: Path,
     objective: str,
@@ -148,7 +148,7 @@ def pretrain_files(
 ) -> None:
     """``hone pretrain``: the new base goes to ``out``, its report and log beside it."""
     require_free(out.resolve())
-    data: dict[str, Any] = {CORPUS: {"path": [str(file) for file in corpus], **columns}}
+    data: dict[str, Any] = {CORPUS: {"path": corpus, **columns}}
     if held_out:
         data[HELD_OUT] = held_out if held_out == "none" else {"path": held_out, **columns}
     values = {

@@ -81,8 +81,9 @@ class StageChoice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing. ``corpora`` is
-    what ``data.corpus`` and ``data.held_out`` say, of the latter None where nothing is to be. ``file`` and ``lines`` are where it was read, for messages."""
+    """A decided recipe. ``sources`` None under ``validation`` means: train on every row, carve nothing. ``corpora`` are
+    what ``data.corpus`` and ``data.held_out`` say; of the latter None: hold nothing out. ``file`` and ``lines`` are
+    where it was read, for messages."""
 
     name: str
     base: str | NewBase

@@ -22,7 +22,6 @@ from hone.tasks.protocol import Columns, Purpose
 from hone.tasks.rows import ROWS_SCHEMA, IntArray, Rows, padded, rows_of
 from hone.text.units import sentence_starts
 
-
 TEXT = "text"
 
 
