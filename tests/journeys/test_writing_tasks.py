@@ -245,14 +245,19 @@ def test_what_teaches_nothing_is_refused(
     assert said in err
 
 
-def test_compressing_it_is_refused(
+def test_it_is_compressed_by_what_goes_with_writing(
     made: dict[str, Any], tmp_path: Path, command: Callable[..., tuple[object, str, str]]
 ) -> None:
     data = write(tmp_path / "rows.jsonl", rows("translation"))
-    bundle = made["translation"].bundle.path
-    code, _, err = command("compress", bundle, data, "--validation", data, "--method", "int8", "--out", tmp_path / "c")
+    given = ["compress", made["translation"].bundle.path, data, "--validation", data, "--out", tmp_path / "c", "--json"]
+    code, out, err = command(*given, "--method", "int8")
+    assert code == 0, err
+    told = {measure["name"]: measure["value"] for measure in json.loads(out)["measures"]}
+    assert told["agreement"] > 0.8
+    assert load(tmp_path / "c").predict([{"source": "one dog"}])[0]["text"] == "eins Hund"
+    code, _, err = command(*given, "--method", "prune")
     assert code == 2
-    assert "not compressed yet" in err
+    assert "int8" in err
 
 
 def test_a_line_of_plain_text_is_a_source(

@@ -13,9 +13,10 @@ from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.members import members_of
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.compress.compare import agreement, answers, disk_mb, measures, texts_of, values
+from hone.compress.compare import agreement, answers, disk_mb, measures, texts_of, token_agreement, values, writes
 from hone.compress.settings import METHODS, CompressSettings, Method
 from hone.compress.start import Made, Start
+from hone.compress.writing_speed import written_speed
 from hone.core.choice import opened
 from hone.core.errors import BundleError, GateNotMet, RecipeError
 from hone.core.measures import Measure
@@ -26,7 +27,8 @@ from hone.predict.formats import ADAPTERS, MEMBERS, SAFETENSORS, SHAPED
 from hone.predict.predictor import Predictor, open_bundle, open_model, weights_format
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
-from hone.tasks.protocol import Prediction, Task
+from hone.tasks.fields import inputs_in
+from hone.tasks.protocol import Prediction, Task, Writing
 
 TIMED_TEXTS = 500
 TIMINGS = 6
@@ -53,13 +55,17 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     written = write_model(run.target, made.model, made.task, lineage=_lineage(settings, inputs, run, made))
     child = open_bundle(written, device=run.device)
     had, has = (measures(parent.task, each, columns) for each in (before, after))
+    same = [agreement(parent.task, before, after)]
+    if writes(parent.task, before):
+        same.append(token_agreement(parent.task, before, after))
+    beside, faster = _beside(parent, child, columns)
     return Outcome(
         Report(
             stage="compress",
             bundle=written.digest,
-            measures=[*has, agreement(parent.task, before, after)],
+            measures=[*has, *same, *faster],
             tables={
-                "beside_parent": _beside(parent, child, columns),
+                "beside_parent": beside,
                 "measures_beside_parent": _both(had, has),
                 **made.tables,
             },
@@ -124,7 +130,8 @@ def _refuse_loss(
         return
     name = task.main_measure
     had, has = (values(task, each, columns)[name] for each in (before, after))
-    if had is not None and (has is None or had - has > settings.max_drop):
+    sign = -1 if task.measure_specs[name].better == "lower" else 1
+    if had is not None and (has is None or sign * (had - has) > settings.max_drop):
         now = "nothing" if has is None else f"{has:.4f}"
         raise GateNotMet(
             f"{settings.method['name']} brought {name} on {settings.on} from {had:.4f} to {now}",
@@ -134,23 +141,31 @@ def _refuse_loss(
         )
 
 
-def _beside(parent: Predictor, child: Predictor, columns: Mapping[str, Sequence[Any]]) -> Grid:
-    """Size and speed of both, the speed timed in alternation."""
-    texts = texts_of(parent.task, columns, most=TIMED_TEXTS)
-    systems = (Hone(parent, name="parent"), Hone(child, name="compressed"))
-    speed = bench(child, systems, texts, repeats=TIMINGS).tables["speed"]
-    timed = {"texts_per_s": "texts_per_s", "latency_p50": "p50_ms", "latency_p99": "p99_ms"}
+def _beside(parent: Predictor, child: Predictor, columns: Mapping[str, Sequence[Any]]) -> tuple[Grid, list[Measure]]:
+    """Size and speed of both, the speed timed in alternation; and of what is written how many times as fast it is."""
+    if isinstance(parent.task, Writing):
+        timed, faster = written_speed(parent, child, columns) if inputs_in(parent.task, columns) else ([], [])
+    else:
+        timed, faster = _timed(parent, child, columns), []
     rows: list[list[Cell]] = [
         ["disk_mb", disk_mb(parent.bundle), disk_mb(child.bundle)],
         ["weights_mb", *(one.engine.weights_bytes / 1e6 for one in (parent, child))],
-        *([name, *(row[speed.columns.index(column)] for row in speed.rows)] for name, column in timed.items()),
+        *timed,
     ]
     for row in rows:
         had, has = row[1], row[2]
         assert isinstance(had, float)
         assert isinstance(has, float)
         row.append(has / had)
-    return Grid(columns=["what", "parent", "compressed", "ratio"], rows=rows, names="words")
+    return Grid(columns=["what", "parent", "compressed", "ratio"], rows=rows, names="words"), faster
+
+
+def _timed(parent: Predictor, child: Predictor, columns: Mapping[str, Sequence[Any]]) -> list[list[Cell]]:
+    texts = texts_of(parent.task, columns, most=TIMED_TEXTS)
+    systems = (Hone(parent, name="parent"), Hone(child, name="compressed"))
+    speed = bench(child, systems, texts, repeats=TIMINGS).tables["speed"]
+    timed = {"texts_per_s": "texts_per_s", "latency_p50": "p50_ms", "latency_p99": "p99_ms"}
+    return [[name, *(row[speed.columns.index(column)] for row in speed.rows)] for name, column in timed.items()]
 
 
 def _both(before: Sequence[Measure], after: Sequence[Measure]) -> Grid:

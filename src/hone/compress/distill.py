@@ -6,14 +6,17 @@ from typing import Any
 
 import torch
 
+from hone.compress.distill_writing import distill_writer
 from hone.compress.int8 import require_float
 from hone.compress.likeness import Likeness
 from hone.compress.recover import lesson, recover
 from hone.compress.settings import DistillSettings
 from hone.compress.start import Made, Start
 from hone.compress.student import Student, make_student
+from hone.core.errors import RecipeError
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
+from hone.tasks.protocol import Writing
 
 
 def distill(settings: DistillSettings, start: Start) -> Made:
@@ -22,6 +25,14 @@ def distill(settings: DistillSettings, start: Start) -> Made:
     Raises:
         RecipeError: There are no texts, or there can be no such student; see `make_student`.
     """
+    if isinstance(start.task, Writing):
+        return distill_writer(settings, start)
+    if settings.texts != "given" or settings.encoder_layers is not None:
+        raise RecipeError(
+            f"texts or encoder_layers, and {start.task.name}, which writes nothing",
+            fix="Leave them out.",
+            code="compress.distill",
+        )
     require_float(start)
     torch.manual_seed(start.run.seed)
     taught = lesson(start)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from hone.compress.start import Made, Start
 from hone.core.errors import RecipeError
 from hone.models.grouped import GroupedLinear
 from hone.models.int8 import Int8Linear, fake_rounded, is_int8, steps, to_int8
+from hone.models.shapes import straight
 from hone.predict.batching import budgeted
 
 VALUES_A_CALL = 4096  # of a layer's inputs that are kept, and the lowest and highest of them
@@ -29,6 +29,7 @@ def round_weights(settings: Int8Settings, start: Start) -> Made:
         RecipeError: They are rounded already, or there are no texts to calibrate on.
     """
     require_float(start)
+    straight(start.model.backbone)
     reaches = _reaches(start, most=settings.calibration_rows) if settings.activations == "static" else {}
 
     def linear(layer: nn.Linear) -> nn.Module:
@@ -45,7 +46,15 @@ def round_weights_alone(settings: WeightOnlySettings, start: Start) -> Made:
         RecipeError: They are rounded already.
     """
     require_float(start)
-    to_int8(start.model.backbone, linear=partial(GroupedLinear.of, bits=settings.bits, group=settings.group))
+    backbone: Any = start.model.backbone
+    straight(backbone)
+    exact = set(backbone._keep_in_fp32_modules or ())  # which transformers spares, such as T5's wo
+    spared = {layer for name, layer in backbone.named_modules() if name.rpartition(".")[2] in exact}
+
+    def linear(layer: nn.Linear) -> nn.Module:
+        return GroupedLinear.of(layer, bits=8 if layer in spared else settings.bits, group=settings.group)
+
+    to_int8(backbone, linear=linear)
     return Made(start.model, start.task, {"bits": settings.bits})
 
 

@@ -86,7 +86,6 @@ def recover(
     Args:
         likeness: Distances of inner states that are learned beside the scores.
     """
-    run, device = start.run, pick_device(start.run.device)
     task = Taught(
         start.task,
         taught.scores,
@@ -95,12 +94,31 @@ def recover(
         own=settings.own,
         likeness=likeness,
     )
+    return learn(model, cast(Task, task), taught.rows, start, keys=taught.keys, settings=settings, method=method)
+
+
+def learn(
+    model: Model,
+    task: Task,
+    rows: Rows,
+    start: Start,
+    *,
+    keys: Sequence[str],
+    settings: RecoverySettings | DistillSettings,
+    method: str,
+) -> Trained:
+    """Train ``model`` in place by the loss of ``task``, interrupted and resumed as `finetune` is; see `recover`.
+
+    Args:
+        keys: Of the encodings of ``rows``.
+    """
+    run, device = start.run, pick_device(start.run.device)
     setup = Setup(
         settings=training(settings),
         seed=run.seed,
         identity=digest_value(
             {"stage": method, "settings": settings.model_dump(mode="json"), "seed": run.seed,
-             "teacher": start.bundle.digest, "rows": taught.keys, "device": device.type}
+             "teacher": start.bundle.digest, "rows": list(keys), "device": device.type}
         ),
         checkpoints=run.folder / "checkpoints",
         options=LossOptions(),
@@ -108,7 +126,7 @@ def recover(
         watched=task.main_measure,
         higher_is_better=True,
     )  # fmt: skip
-    trained = run_loop(model, cast(Task, task), taught.rows, setup=setup, run=run, device=device)
+    trained = run_loop(model, task, rows, setup=setup, run=run, device=device)
     model.to("cpu").eval()
     return trained
 

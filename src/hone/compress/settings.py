@@ -49,6 +49,7 @@ class Method:
         needs: Packages of the extra of its name that it imports.
         teaches: Whether what it makes learns from the bundle's answers alone, so that an ensemble may be its parent.
         any_head: Whether it does for heads whose scores are the base's vocabulary, too.
+        writers: Whether it does for models that write.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Method:
     needs: tuple[str, ...] = ()
     teaches: bool = False
     any_head: bool = False
+    writers: bool = False
 
     def require(self) -> None:
         """Raise `MissingExtra` for the first of those packages that is not installed."""
@@ -82,7 +84,7 @@ class VocabularySettings(Settings):
     characters: bool = True
 
 
-VOCABULARY = Method("vocabulary", VocabularySettings, "hone.compress.vocabulary:prune_vocabulary")
+VOCABULARY = Method("vocabulary", VocabularySettings, "hone.compress.vocabulary:prune_vocabulary", writers=True)
 
 
 class Int8Settings(Settings):
@@ -99,7 +101,7 @@ class Int8Settings(Settings):
     calibration_rows: Count = 256
 
 
-INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights", any_head=True)
+INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights", any_head=True, writers=True)
 
 
 class WeightOnlySettings(Settings):
@@ -114,7 +116,9 @@ class WeightOnlySettings(Settings):
     group: Annotated[int, Field(ge=2)] = 32
 
 
-WEIGHT_ONLY = Method("weight-only", WeightOnlySettings, "hone.compress.int8:round_weights_alone", any_head=True)
+WEIGHT_ONLY = Method(
+    "weight-only", WeightOnlySettings, "hone.compress.int8:round_weights_alone", any_head=True, writers=True
+)
 
 
 class OnnxSettings(Settings):
@@ -147,6 +151,10 @@ class DistillSettings(Settings):
     Attributes:
         layers: How many the student keeps, evenly spread; 0: token embeddings alone, each set to what the teacher says
             of that token on its own.
+        encoder_layers: Of a model that reads a source and writes: how many its encoder keeps; None: ``layers``, as its
+            decoder.
+        texts: Of a task that writes what is learned: the ``given`` texts, or those that the bundle has ``written`` for
+            every source (Kim and Rush 2016), by the task's own decoding; those of ``unlabeled`` then, too.
         width: Of the student's states, a multiple of the heads' size; None: the teacher's.
         inner: Units of each layer's inner part; None: as many as the teacher's.
         own: Weight of the task's own loss on labeled rows; the rest is the distance to the teacher.
@@ -157,6 +165,8 @@ class DistillSettings(Settings):
     """
 
     layers: Annotated[int, Field(ge=0)] = 3
+    encoder_layers: Count | None = None
+    texts: Literal["given", "written"] = "given"
     width: Count | None = None
     inner: Count | None = None
     own: Annotated[float, Field(ge=0, le=1)] = 0.3
@@ -177,7 +187,7 @@ class DistillSettings(Settings):
         return self
 
 
-DISTILL = Method("distill", DistillSettings, "hone.compress.distill:distill", teaches=True)
+DISTILL = Method("distill", DistillSettings, "hone.compress.distill:distill", teaches=True, writers=True)
 
 
 class CompressSettings(Settings):
@@ -219,8 +229,12 @@ def find_faults(settings: CompressSettings, inputs: Inputs) -> list[Fault]:
         METHODS[name].require()
     says = TASKS[inputs.task.name].says
     if says == "text":
-        found = f"{settings.method['name']}, and {inputs.task.name} writes; its bundles are not compressed yet"
-        return [Fault("compress.writes", found, "a task that reads", field="method", fix="Serve the bundle as it is.")]
+        do = ", ".join(name for name in METHODS if METHODS[name].writers)
+        return [
+            Fault("compress.writes", f"{name}, and {inputs.task.name} writes", do, field="method")
+            for name in names
+            if name != "search" and not METHODS[name].writers
+        ]
     if says != "tokens":
         return []
     do = ", ".join(name for name in METHODS if METHODS[name].any_head)

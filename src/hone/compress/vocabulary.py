@@ -7,11 +7,13 @@ BPE keeps the merges that lead to the kept tokens, in their order; none of those
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import string
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,14 @@ from hone.compress.int8 import require_float
 from hone.compress.settings import VocabularySettings
 from hone.compress.start import Made, Start
 from hone.core.errors import RecipeError
-from hone.models.model import save_model
+from hone.data.fields import TO_WRITE
+from hone.models.model import Model, save_model
+from hone.models.quiet import quiet_loading
 from hone.models.shapes import FactoredEmbedding
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Task
+from hone.tasks.protocol import Task, Writing
 
 EXAMPLES_AT_ONCE = 4096
 ID_KEYS = (
@@ -39,6 +43,7 @@ ID_KEYS = (
     "mask_token_id",
     "unk_token_id",
 )
+WRITING_KEYS = ("decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
 
 
 def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
@@ -61,9 +66,14 @@ def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
         kept |= _parts(form, pieces, kept)
     order = sorted(kept)
     renumbered = {old: new for new, old in enumerate(order)}
-    _shrink_table(start.model.backbone, order, renumbered)
+    model = start.model
+    if isinstance(start.task, Writing):
+        model = Model(_shrunk_writer(model.backbone, order, renumbered), model.head)
+    else:
+        _shrink_table(model.backbone, order, renumbered)
+    start = replace(start, model=model)
     task = _task(start, _renumber(form, renumbered))
-    return Made(start.model, task, {"tokens_before": tokenizer.vocab_size, "tokens_kept": len(order)})
+    return Made(model, task, {"tokens_before": tokenizer.vocab_size, "tokens_kept": len(order)})
 
 
 def _tokens(tokenizer: Tokenizer, values: Sequence[Any]) -> list[list[int]]:
@@ -74,13 +84,18 @@ def _tokens(tokenizer: Tokenizer, values: Sequence[Any]) -> list[list[int]]:
 
 
 def _parts_of(start: Start) -> Iterator[Sequence[Any]]:
-    """The inputs of all data, some thousand at a time; both texts of a pair."""
+    """The inputs of all data, some thousand at a time, both texts of a pair; and the texts to write."""
+    before = getattr(start.task.settings, "instruction", "")
     for dataset in start.data.values():
         for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
             columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
-            inputs = shape_of(start.task, dataset.columns).inputs
-            texts = [field for field in inputs if field.kind in ("text", "tokens", "texts")]
-            yield from (columns[name] for name in dataset.having(texts))
+            fields = shape_of(start.task, dataset.columns).fields
+            texts = [field for field in fields if field.kind in ("text", "tokens", "texts", *TO_WRITE)]
+            for field in texts:
+                values = columns.get(field.name, [])
+                if field.kind == "references":
+                    values = list(itertools.chain(*values))
+                yield [before + text for text in values] if before and field.kind == "text" else values
 
 
 def _used(start: Start) -> set[int]:
@@ -136,6 +151,30 @@ def _parts(form: Mapping[str, Any], pieces: Mapping[str, int], kept: Iterable[in
             needed.add(symbols[at])
     form["model"]["merges"] = [list(merge) for merge in merges if merge in used]
     return {pieces[piece] for piece in needed if piece in pieces}
+
+
+def _shrunk_writer(backbone: Any, order: list[int], renumbered: Mapping[int, int]) -> Any:
+    """A model that writes with the rows ``order`` of its embeddings and of what scores them, its ids renumbered."""
+    config, tokens = copy.deepcopy(backbone.config), backbone.config.vocab_size
+    config.vocab_size = len(order)
+    scored = (backbone.get_input_embeddings().weight, backbone.get_output_embeddings().weight)
+    state = {
+        name: value[torch.tensor(order)] if any(value.data_ptr() == weight.data_ptr() for weight in scored) else value
+        for name, value in backbone.state_dict().items()
+    }
+    for name, value in state.items():
+        if name == "final_logits_bias" and value.shape[1] == tokens:
+            state[name] = value[:, torch.tensor(order)]
+    generation = copy.deepcopy(backbone.generation_config)
+    for said in (config, generation):
+        for key in (*ID_KEYS, *WRITING_KEYS):
+            if isinstance(getattr(said, key, None), int):
+                setattr(said, key, renumbered.get(getattr(said, key)))
+    with quiet_loading():
+        made = type(backbone)(config)
+    made.load_state_dict(state)
+    made.generation_config = generation
+    return made
 
 
 def _shrink_table(backbone: Any, order: list[int], renumbered: Mapping[int, int]) -> None:

@@ -45,10 +45,24 @@ def write_own(backbone: Any, folder: Path) -> bool:
     name = own_name(backbone)
     if name is None:
         return False
-    state = {name: value.contiguous() for name, value in backbone.state_dict().items()}
+    state = {name: value.contiguous() for name, value in _each_once(backbone).items()}
     backbone.config.save_pretrained(folder)
     save_file(compact(state, _sparse(backbone)), folder / name)
     return True
+
+
+def _each_once(backbone: Any) -> dict[str, Tensor]:
+    """The tensors of ``backbone`` without those that are tied to another one."""
+    tied = getattr(backbone, "all_tied_weights_keys", {})
+    state: dict[str, Tensor] = backbone.state_dict()
+
+    def again(name: str, value: Tensor) -> bool:
+        place, _, last = name.rpartition(".")
+        source = tied.get(f"{place}.weight", "").rpartition(".")[0]
+        first = state.get(f"{source}.{last}")
+        return first is not None and first.data_ptr() == value.data_ptr()
+
+    return {name: value for name, value in state.items() if not again(name, value)}
 
 
 def own_name(backbone: nn.Module) -> str | None:
@@ -88,6 +102,7 @@ def read_own(file: Path, config: Any, auto_class: Any, *, new_head: bool) -> tup
         width = config.hidden_size
         require_fitting(body.encoder.layer, width=width, size=width // config.num_attention_heads)
     wanting = set(backbone.load_state_dict(state, strict=False, assign=True).missing_keys)
+    wanting -= _tied(backbone, wanting)
     _fill(backbone)
     return backbone.eval(), wanting
 
@@ -101,6 +116,20 @@ def _renamed(state: dict[str, Tensor], backbone: Any, *, body_alone: bool) -> di
         return body
     rest = {name: value for name, value in state.items() if inner and not name.startswith(prefix)}
     return {f"{prefix}{name}": value for name, value in body.items()} | ({} if body_alone else rest)
+
+
+def _tied(backbone: Any, wanting: set[str]) -> set[str]:
+    """Those of the weights ``wanting`` that are another one's, and have got it: its module, or the weight alone."""
+    tied = {name: source for name, source in getattr(backbone, "all_tied_weights_keys", {}).items() if name in wanting}
+    for name, source in tied.items():
+        place, _, last = name.rpartition(".")
+        above, _, here = place.rpartition(".")
+        module, giver = backbone.get_submodule(place), backbone.get_submodule(source.rpartition(".")[0])
+        if isinstance(module, nn.Embedding) and not isinstance(giver, nn.Embedding):
+            setattr(backbone.get_submodule(above), here, giver)
+        else:
+            setattr(module, last, giver.weight)
+    return set(tied)
 
 
 def _fill(backbone: Any) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -148,8 +148,9 @@ class Int8Embedding(nn.Module):
 
     @classmethod
     def of(cls, table: nn.Embedding) -> Int8Embedding:
-        """``table``, rounded."""
-        return cls(*rounded(table.weight.detach(), highest=HIGHEST))
+        """``table``, rounded, with what it multiplies its rows by."""
+        weight, scale = rounded(table.weight.detach(), highest=HIGHEST)
+        return cls(weight, scale * float(getattr(table, "embed_scale", 1.0)))
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.embedding(input, self.weight).float() * functional.embedding(input, self.scale[:, None])
@@ -179,13 +180,20 @@ def to_int8(module: nn.Module, *, linear: Callable[[nn.Linear], nn.Module] = Int
     Args:
         linear: Makes the rounded one of a linear layer.
     """
-    for name, child in module.named_children():
-        if type(child) is nn.Linear:
-            setattr(module, name, linear(child))
-        elif type(child) is nn.Embedding:
-            setattr(module, name, Int8Embedding.of(child))
-        else:
-            to_int8(child, linear=linear)
+    tables: dict[tuple[int, float], Int8Embedding] = {}  # one for all places that have the same
+    for holder in list(module.modules()):
+        for name, child in list(holder.named_children()):
+            if type(child) is nn.Linear:
+                setattr(holder, name, linear(child))
+            elif is_table(child):
+                key = child.weight.data_ptr(), float(getattr(child, "embed_scale", 1.0))
+                setattr(holder, name, tables.setdefault(key, Int8Embedding.of(child)))
+
+
+def is_table(module: nn.Module) -> TypeGuard[nn.Embedding]:
+    """Whether it is an embedding table of tokens or places and nothing else; its rows may be multiplied by a number, as
+    BART's are."""
+    return type(module) is nn.Embedding or (isinstance(module, nn.Embedding) and "embed_scale" in vars(module))
 
 
 def round_tables(module: nn.Module) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from hone.models.grouped import GroupedLinear
-from hone.models.int8 import Int8Embedding, Int8Linear
+from hone.models.int8 import Int8Embedding, Int8Linear, is_table
 
 
 class FactoredLinear(nn.Module):
@@ -131,9 +132,11 @@ def reshape(module: nn.Module, state: Mapping[str, Tensor], *, prefix: str = "")
     """
     for name, child in list(module.named_children()):
         here = f"{prefix}{name}."
-        if type(child) is nn.Linear:
+        weight = state.get(f"{here}weight")
+        rounded = weight is not None and not weight.is_floating_point()
+        if type(child) is nn.Linear or (isinstance(child, Conv1D) and (weight is None or rounded)):
             setattr(module, name, _linear(child, state, here))
-        elif type(child) is nn.Embedding:
+        elif type(child) is nn.Embedding or (is_table(child) and rounded):
             setattr(module, name, _embedding(child, state, here))
         else:
             reshape(child, state, prefix=here)
@@ -166,6 +169,14 @@ def _embedding(layer: nn.Embedding, state: Mapping[str, Tensor], prefix: str) ->
     if weight.dtype == torch.int8:
         return Int8Embedding(weight, state[f"{prefix}scale"])
     return nn.Embedding(weight.shape[0], weight.shape[1], padding_idx=layer.padding_idx, device="meta")
+
+
+def straight(module: nn.Module) -> None:
+    """Replace the linear layers of ``module`` that keep their weights [inputs, outputs], as GPT-2's, by usual ones."""
+    for holder in list(module.modules()):
+        for name, child in list(holder.named_children()):
+            if isinstance(child, Conv1D):
+                setattr(holder, name, linear(child.weight.t(), child.bias))
 
 
 def is_shaped(backbone: Any) -> bool:

@@ -241,6 +241,11 @@ class WrittenText(Form):
         return self._form.forced
 
     @property
+    def room_to_write(self) -> int:
+        """Most tokens of a text to learn, without those put before and after it."""
+        return self._most - 2
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """What is measured beside `Likelihood`."""
         return ()

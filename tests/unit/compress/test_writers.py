@@ -1,0 +1,177 @@
+"""Bundles that write, compressed: what they write, how large they are, and what is refused."""
+
+from __future__ import annotations
+
+from operator import eq
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hone.bundle.bundle import Bundle
+from hone.bundle.manifest import Lineage
+from hone.bundle.stage import Inputs, Run, TaskChoice
+from hone.compress.compress import compress
+from hone.compress.settings import CompressSettings, find_faults
+from hone.compress.shorter import depths_of, shortened
+from hone.core.errors import GateNotMet, RecipeError
+from hone.data.dataset import Dataset
+from hone.models.model import build_model
+from hone.models.tiny import write_tiny_writer
+from hone.predict.predictor import Predictor, open_bundle
+from hone.predict.write import write_model
+from hone.report.catalog import CATALOGS
+from hone.report.report import Report
+from hone.tasks.divergence import distance
+from hone.tasks.make import make_task
+from hone.tasks.rows import Rows
+from hone.tasks.table import SETTINGS
+
+SOURCES = ["the card is broken", "my laptop", "where is the order please", "help me again"]
+TARGETS = [" order the card", " please help me again now", " broken", " now"]
+KINDS = ("gpt2", "bart", "t5")
+
+
+@pytest.fixture(scope="module")
+def parents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    """A bundle of each kind, of random weights."""
+    made = {}
+    for kind in KINDS:
+        folder = tmp_path_factory.mktemp(kind)
+        base = write_tiny_writer(folder / "base", kind=kind, width=64)  # type: ignore[arg-type]
+        name = "text-generation" if kind == "gpt2" else "translation"
+        settings = SETTINGS[name].model_validate({"decoding": {"max_new_tokens": 8}})
+        task = make_task(name, settings, labels=(), folder=base)
+        lineage = Lineage(parents=(), stage="finetune", recipe={}, recipe_digest="", data=(), seed=1, hone="")
+        made[kind] = write_model(folder / "bundle", build_model(base, task.head), task, lineage=lineage)
+    return made
+
+
+def inputs_of(bundle: Bundle, *, times: int = 1) -> Inputs:
+    task = open_bundle(bundle).task
+    names = ("prompt", "text") if task.name == "text-generation" else ("source", "target")
+    columns = dict(zip(names, (SOURCES * times, TARGETS * times), strict=True))
+    data = {name: Dataset.from_columns(name, columns) for name in ("train", "validation")}
+    return Inputs(task=TaskChoice(task.name, task.settings), base=None, data=data, bundle=bundle)
+
+
+def compressed(bundle: Bundle, method: dict[str, Any], folder: Path, **more: Any) -> tuple[Predictor, Report]:
+    settings = CompressSettings.model_validate({"method": method, **more})
+    run = Run(seed=1, device="cpu", folder=folder / "run", target=folder / "new", cache=folder / "cache")
+    assert find_faults(settings, inputs_of(bundle)) == []
+    outcome = compress(settings, inputs_of(bundle), run)
+    assert outcome.bundle is not None
+    return open_bundle(outcome.bundle), outcome.report
+
+
+def ratio(report: Report, what: str) -> float:
+    """The figure of the one over that of its parent."""
+    return float(next(row[3] for row in report.tables["beside_parent"].rows if row[0] == what))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "most", "apart"),
+    [
+        ("gpt2", {"name": "int8", "activations": "static"}, 0.55, 0.1),
+        ("bart", {"name": "int8", "activations": "dynamic"}, 0.55, 0.05),
+        ("t5", {"name": "int8", "activations": "dynamic"}, 0.55, 0.05),
+        ("gpt2", {"name": "weight-only", "bits": 8}, 0.55, 0.05),
+        ("bart", {"name": "weight-only", "bits": 4}, 0.5, 0.5),
+        ("t5", {"name": "weight-only", "bits": 4}, 0.5, 0.5),
+    ],
+)
+def test_integers_say_nearly_the_same_and_take_less(
+    kind: str, method: dict[str, Any], most: float, apart: float, parents: dict[str, Bundle], tmp_path: Path
+) -> None:
+    child, report = compressed(parents[kind], method, tmp_path)
+    measured = {measure.name: measure for measure in report.measures}
+    assert ratio(report, "weights_mb") < most
+    assert ratio(report, "tokens_per_s") > 0
+    assert measured["times_the_tokens"].low is not None
+    had, has = next((row[1], row[4]) for row in report.tables["measures_beside_parent"].rows if row[0] == "perplexity")
+    assert float(has) == pytest.approx(float(had), rel=apart)  # type: ignore[arg-type]
+    texts = [[one["text"] for one in each.predict(SOURCES)] for each in (open_bundle(parents[kind]), child)]
+    assert measured["agreement"].value == sum(map(eq, *texts)) / len(SOURCES)
+    assert measured["token_agreement"].value is not None
+    words = [*measured, *(str(row[0]) for row in report.tables["beside_parent"].rows)]
+    assert [word for word in words if word not in CATALOGS["zh"]] == []
+
+
+def test_a_table_that_stands_in_several_places_is_kept_once(parents: dict[str, Bundle], tmp_path: Path) -> None:
+    child, _ = compressed(parents["bart"], {"name": "int8", "activations": "dynamic"}, tmp_path)
+    backbone: Any = child.engine.model.backbone  # type: ignore[attr-defined]
+    assert backbone.model.shared is backbone.model.encoder.embed_tokens
+    assert backbone.model.shared is backbone.model.decoder.embed_tokens
+
+
+def test_a_perplexity_that_rose_too_far_is_refused(parents: dict[str, Bundle], tmp_path: Path) -> None:
+    with pytest.raises(GateNotMet) as raised:
+        compressed(parents["gpt2"], {"name": "weight-only", "bits": 4}, tmp_path, max_drop=0.0)
+    assert raised.value.code == "compress.lost"
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("method", ["onnx", "prune", "sparse"])
+def test_what_does_not_go_with_writing_is_refused_with_what_does(method: str, parents: dict[str, Bundle]) -> None:
+    (fault,) = find_faults(CompressSettings.model_validate({"method": method}), inputs_of(parents["gpt2"]))
+    assert fault.code == "compress.writes"
+    assert "int8" in fault.expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_student_of_the_same_layers_would_be_its_teacher(kind: str, parents: dict[str, Bundle]) -> None:
+    teacher: Any = open_bundle(parents[kind]).engine.model.backbone  # type: ignore[attr-defined]
+    whole = {stack: range(count) for stack, count in depths_of(teacher.config).items()}
+    one, other = teacher.state_dict(), shortened(teacher, whole).state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    short = shortened(teacher, dict.fromkeys(whole, (1,)))
+    assert set(depths_of(short.config).values()) == {1}
+    assert sum(p.numel() for p in short.parameters()) < sum(p.numel() for p in teacher.parameters())
+
+
+@pytest.mark.parametrize(("kind", "texts"), [("bart", "given"), ("gpt2", "written")])
+def test_a_student_comes_nearer_to_what_its_teacher_says(
+    kind: str, texts: str, parents: dict[str, Bundle], tmp_path: Path
+) -> None:
+    far = []
+    for epochs in (0.25, 12):
+        method = {"name": "distill", "layers": 1, "texts": texts, "own": 0.0, "num_train_epochs": epochs,
+                  "per_device_train_batch_size": 4, "learning_rate": 3e-3, "save_steps": None}  # fmt: skip
+        child, report = compressed(parents[kind], method, tmp_path / str(epochs))
+        assert report.facts["texts"] == texts
+        rows = Rows(child.task.encode(inputs_of(parents[kind]).data["validation"].slice(0, 4), purpose="learn"))
+        batch = child.task.collate(rows, np.arange(4))
+        both = [each.engine.forward(batch)["logits"] for each in (child, open_bundle(parents[kind]))]
+        far.append(float(distance(*both, says="one", temperature=1.0)))
+    assert far[1] < 0.8 * far[0]
+
+
+def test_a_student_that_cannot_be_is_refused_with_all_reasons(parents: dict[str, Bundle], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as raised:
+        compressed(parents["bart"], {"name": "distill", "layers": 7, "hidden": 1.0}, tmp_path)
+    assert len(raised.value.faults) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_smaller_vocabulary_scores_the_tokens_that_are_left_the_same(
+    kind: str, parents: dict[str, Bundle], tmp_path: Path
+) -> None:
+    child, report = compressed(parents[kind], {"name": "vocabulary", "characters": False}, tmp_path)
+    parent = open_bundle(parents[kind])
+    assert int(report.facts["tokens_kept"]) < int(report.facts["tokens_before"])  # type: ignore[call-overload]
+    given = inputs_of(parents[kind]).data["validation"].slice(0, 4)
+    found, names = [], []
+    for each in (parent, child):
+        rows = Rows(each.task.encode(given, purpose="learn"))
+        batch = each.task.collate(rows, np.arange(4))
+        found.append(each.engine.forward(batch)["logits"])
+        names.append(each.task.tokenizer.words_of(batch["gold"].tolist()))
+    assert names[0] == names[1]
+    old = {word: i for i, word in enumerate(parent.task.tokenizer.words_of(range(found[0].shape[1])))}
+    kept = [old[word] for word in child.task.tokenizer.words_of(range(found[1].shape[1]))]
+    torch.testing.assert_close(found[0][:, kept], found[1], rtol=0, atol=1e-5)
+    assert child.task.endings == (child.task.tokenizer.eos_id,)  # type: ignore[attr-defined]
+    assert child.predict(SOURCES)
