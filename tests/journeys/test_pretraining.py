@@ -93,8 +93,8 @@ class Stopping(Silent):
                 os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("objective", ["mlm"])
-def test_an_interrupted_pretraining_goes_on_to_the_same_base(corpus: Path, tmp_path: Path, objective: str) -> None:
+@pytest.mark.parametrize("objective", [["mlm", "sop"], ["rtd", "contrastive"]])
+def test_an_interrupted_pretraining_goes_on_to_the_same_base(corpus: Path, tmp_path: Path, objective: Any) -> None:
     stage = {
         **STAGE,
         "objective": objective,

@@ -3,6 +3,7 @@ seed alone, and nothing crosses from one document to another."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ import torch
 
 from hone.core.choice import decided
 from hone.core.settings import check_settings
+from hone.models.addressed import by_head
 from hone.models.architectures import ARCHITECTURES, NewBase
 from hone.models.model import Model, build_model
 from hone.models.new_base import write_base
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.objectives.documents import Documents
 from hone.tasks.objectives.pretraining import Pretraining
+from hone.tasks.objectives.rewriting import Denoising, SpanCorruption
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import LossOptions
 from hone.tasks.rows import Rows
@@ -56,14 +59,18 @@ def model_of(base: Path, learning: Pretraining) -> Model:
 
 
 def chance(name: str, learning: Pretraining) -> float:
-    """The loss of one that knows nothing."""
-    return math.log(learning.tokenizer.vocab_size)
+    """The loss of one that knows nothing: of every token of the vocabulary alike, of yes and no alike, or of every text
+    of the batch alike. Of ``rtd`` it is the generator's and that of yes and no, which counts 50 times."""
+    vocabulary = math.log(learning.tokenizer.vocab_size)
+    others = {"nsp": math.log(2), "sop": math.log(2), "contrastive": math.log(len(TEXTS)),
+              "rtd": vocabulary + 50 * math.log(2)}  # fmt: skip
+    return others.get(name, vocabulary)
 
 
 @every_objective
 def test_the_loss_before_training_is_that_of_chance(bases: dict[str, Path], name: str) -> None:
     base = bases[OBJECTIVES[name].stack]
-    learning = learning_of(base, name)
+    learning = learning_of(base, {"name": name, "temperature": 1000.0} if name == "contrastive" else name)
     rows, model = rows_of(learning), model_of(base, learning)
     batch = learning.draw(rows, np.arange(len(rows)), rng=np.random.default_rng(0))
     with torch.no_grad():
@@ -77,7 +84,7 @@ def test_what_is_drawn_follows_from_the_seed(bases: dict[str, Path], name: str) 
     rows, index = rows_of(learning), np.arange(8)
     one, same, other = (learning.draw(rows, index, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert all(torch.equal(one[key], same[key]) for key in one)
-    if name != "clm":  # which draws nothing
+    if name not in ("clm", "contrastive"):  # which draw nothing
         assert any(one[key].shape != other[key].shape or not torch.equal(one[key], other[key]) for key in one)
 
 
@@ -97,7 +104,10 @@ def test_a_tally_of_held_out_rows_counts_each_and_measures_what_the_loss_says(
     assert tally.shape[0] == len(index)
     measures = learning.measures(tally)
     assert measures.keys() == learning.measure_specs.keys()
-    assert float(loss.total) / loss.weight == pytest.approx(tally[:, 0].sum() / tally[:, 1].sum(), rel=1e-5)
+    said = float(loss.total) / loss.weight
+    if name == "rtd":  # whose generator is not measured
+        said = (said - float(torch.nn.functional.cross_entropy(outputs["generated"], batch["gold"]))) / 50
+    assert said == pytest.approx(tally[:, 0].sum() / tally[:, 1].sum(), rel=1e-5)
 
 
 def test_documents_are_cut_into_pieces_that_end_within_them(bases: dict[str, Path]) -> None:
@@ -122,3 +132,60 @@ def test_masking_hides_the_share_asked_for(bases: dict[str, Path], masking: str)
         for seed in range(8)
     ]
     assert np.mean(counts) / rows.lengths.sum() == pytest.approx(0.3, abs=0.03)
+
+
+def test_several_objectives_add_their_weighted_means(bases: dict[str, Path]) -> None:
+    base, names = bases["encoder"], ["sop", "mlm", "contrastive"]
+    weights = dict(zip(names, (0.5, 1.0, 2.0), strict=True))
+    learning = learning_of(base, *({"name": name, "weight": weight} for name, weight in weights.items()))
+    rows, model = rows_of(learning), model_of(base, learning)
+    batch = learning.draw(rows, np.arange(6), rng=np.random.default_rng(0))
+    with torch.no_grad():
+        outputs = model(batch)
+    total = learning.loss(outputs, batch, options=LossOptions())
+    assert learning.head.kind == "masked-tokens"  # a class of transformers' own carries the others' heads
+    scores, given = by_head(outputs), by_head(batch)
+    means = {part.name: part.loss(scores[place], given[place]) for place, part in learning.parts.items()}
+    expected = sum(weights[name] * float(loss.total) / loss.weight for name, loss in means.items())
+    assert float(total.total) / total.weight == pytest.approx(expected, rel=1e-6)
+    assert learning.tally(outputs, batch).shape == (6, 9)
+
+
+def test_a_corrupted_text_and_what_was_taken_out_are_the_text(bases: dict[str, Path]) -> None:
+    learning = learning_of(bases["encoder-decoder"], "span-corruption")
+    part, mask = learning.parts[""], learning.tokenizer.mask_id
+    assert isinstance(part, SpanCorruption)
+    for count in (1, 2, 7, 40):
+        ids = np.arange(100, 100 + count)
+        source, target = part.rewritten(ids, np.array([0]), rng=np.random.default_rng(count))
+        lost = [list(group) for is_mask, group in itertools.groupby(target, lambda t: t == mask) if not is_mask]
+        whole = [token for one in source for token in (lost.pop(0) if one == mask else [one])]
+        assert whole == ids.tolist()
+
+
+def test_denoising_masks_about_its_share_and_never_reads_more_than_a_row(bases: dict[str, Path]) -> None:
+    learning = learning_of(bases["encoder-decoder"], {"name": "denoising", "permute_sentences": False})
+    part, mask = learning.parts[""], learning.tokenizer.mask_id
+    assert isinstance(part, Denoising)
+    ids, kept = np.arange(100, 100 + learning.documents.room), []
+    for seed in range(40):
+        source, target = part.rewritten(ids, np.array([0]), rng=np.random.default_rng(seed))
+        told = [token for token in source if token != mask]
+        assert target == ids.tolist()
+        assert told == sorted(told)
+        assert 0 < len(source) <= learning.documents.room
+        kept.append(len(told) / len(ids))
+    assert np.mean(kept) == pytest.approx(0.7, abs=0.05)
+
+
+def test_swapped_parts_are_labeled_so(bases: dict[str, Path]) -> None:
+    learning = learning_of(bases["encoder"], "sop")
+    rows, sep = rows_of(learning), learning.tokenizer.suffix[0]
+    batch = learning.draw(rows, np.arange(len(rows)), rng=np.random.default_rng(3))
+    assert set(batch["label"].tolist()) == {0, 1}
+    for ids, label, piece in zip(
+        batch["input_ids"], batch["label"], learning.documents.pieces(rows, np.arange(len(rows))), strict=True
+    ):
+        one, other = (part[part != 0] for part in np.split(ids.numpy()[1:], [ids.tolist().index(sep) - 1]))
+        one, other = one[one != sep], other[(other != sep) & (other != learning.tokenizer.pad_id)]
+        assert np.array_equal(np.concatenate([other, one] if label else [one, other]), piece)

@@ -35,6 +35,7 @@ HEADS = Table(
         "causal-language-model": "hone.models.language:CausalLanguageModel",
         "global-pointer": "hone.models.pointer:GlobalPointer",
         "masked-tokens": "hone.models.masked:MaskedTokens",
+        "replaced-tokens": "hone.models.replaced:ReplacedTokens",
         "multiple-choice": "hone.models.heads:ChoiceLogits",
         "token-linear": "hone.models.heads:TokenLogits",
         "token-tagging": "hone.models.heads:Tagging",

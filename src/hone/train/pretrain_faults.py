@@ -21,7 +21,7 @@ def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
     """Every fault, its field a key of the settings."""
     entries: list[ObjectiveEntry] = [OBJECTIVES[value["name"]] for value in settings.objective]
     return [*_twice(entries), *_base(entries, inputs), *_measure(settings, entries), *_held_out(settings, inputs),
-            *_techniques(settings)]  # fmt: skip
+            *_techniques(settings), *_noise(settings, entries)]  # fmt: skip
 
 
 def _twice(entries: list[ObjectiveEntry]) -> Iterator[Fault]:
@@ -90,3 +90,10 @@ def _techniques(settings: PretrainSettings) -> Iterator[Fault]:
                 yield Fault(
                     "recipe.technique", f"{other.name} and {entry.name}", "one of them", field=f"techniques.{i}"
                 )
+
+
+def _noise(settings: PretrainSettings, entries: list[ObjectiveEntry]) -> Iterator[Fault]:
+    for entry in entries:
+        if entry.noisy and settings.dropout == 0:
+            found = f"0, and {entry.name}, to which dropout is what makes two readings differ"
+            yield Fault("recipe.objective", found, "more than 0", field="dropout")

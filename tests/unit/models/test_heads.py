@@ -166,6 +166,7 @@ def test_every_head_says_what_transformers_alone_gets() -> None:
         "masked-tokens": ("AutoModelForMaskedLM", "logits"),
         "multiple-choice": ("AutoModelForMultipleChoice", "logits"),
         "sentence-and-words": ("AutoModel", "hidden"),
+        "replaced-tokens": ("AutoModel", "hidden"),
         "sequence-cls": ("AutoModelForSequenceClassification", "logits"),
         "sequence-markers": ("AutoModel", "hidden"),
         "sequence-markers-and-mean": ("AutoModel", "hidden"),

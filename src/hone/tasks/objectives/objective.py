@@ -34,7 +34,7 @@ class DocumentObjective:
     """
 
     name: ClassVar[str]
-    head: ClassVar[HeadSpec]
+    head: HeadSpec
     perplexity: ClassVar[str] = ""
     accuracy: ClassVar[str] = ""
     reads: ClassVar[int] = 1

@@ -20,6 +20,12 @@ OBJECTIVES = Table(
     {
         "mlm": "hone.tasks.objectives.settings:MLM",
         "clm": "hone.tasks.objectives.settings:CLM",
+        "span-corruption": "hone.tasks.objectives.settings:SPAN_CORRUPTION",
+        "denoising": "hone.tasks.objectives.settings:DENOISING",
+        "nsp": "hone.tasks.objectives.settings:NSP",
+        "sop": "hone.tasks.objectives.settings:SOP",
+        "rtd": "hone.tasks.objectives.settings:RTD",
+        "contrastive": "hone.tasks.objectives.settings:CONTRASTIVE",
     },
     group="hone.objectives",
 )
@@ -39,6 +45,7 @@ class ObjectiveEntry:
         work: ``module:class`` of the objective, a `hone.tasks.objectives.objective.DocumentObjective`.
         stack: What kind of model learns by it.
         masks: Whether it hides tokens, so that the vocabulary has to have a token for them.
+        noisy: Whether it lives by dropout.
     """
 
     name: str
@@ -46,6 +53,7 @@ class ObjectiveEntry:
     work: str
     stack: Stack
     masks: bool = False
+    noisy: bool = False
 
     @property
     def kind(self) -> Any:
@@ -82,5 +90,88 @@ class ClmSettings(ObjectiveSettings):
     """Settings of ``clm``: each token is told from those before it (Radford et al. 2019)."""
 
 
+class SpanCorruptionSettings(ObjectiveSettings):
+    """Settings of ``span-corruption`` (Raffel et al. 2020): spans of a text are taken out, and written after the marks
+    that stand in their places. The marks are T5's, where the vocabulary has them, else its mask token.
+
+    Attributes:
+        noise_density: Share of the tokens that are taken out.
+        mean_noise_span_length: Tokens of a span on average.
+    """
+
+    noise_density: Share = 0.15
+    mean_noise_span_length: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+
+
+class DenoisingSettings(ObjectiveSettings):
+    """Settings of ``denoising`` (Lewis et al. 2020): a text is written again from one in which spans are masked, one
+    mask for each, and sentences stand in another order.
+
+    Attributes:
+        mask_ratio: Share of the tokens that are masked.
+        poisson_lambda: Tokens of a span on average, drawn from a Poisson distribution; one of none puts a mask in.
+        permute_sentences: Whether sentences change places.
+    """
+
+    mask_ratio: Share = 0.3
+    poisson_lambda: Positive = 3.0
+    permute_sentences: bool = True
+
+
+class NspSettings(ObjectiveSettings):
+    """Settings of ``nsp``: whether the second of two parts comes after the first in the text, or from elsewhere
+    (Devlin et al. 2019)."""
+
+
+class SopSettings(ObjectiveSettings):
+    """Settings of ``sop``: whether two parts of a text stand in their order or the other way (Lan et al. 2020)."""
+
+
+class RtdSettings(ObjectiveSettings):
+    """Settings of ``rtd``: which tokens a small generator, that learns ``mlm`` beside it, has replaced (Clark et al.
+    2020). The generator is not kept.
+
+    Attributes:
+        mlm_probability: Share of the tokens that the generator tells.
+        discriminator_weight: Of the loss a token beside the generator's.
+        generator_size: Width of the generator beside the base's.
+        generator_layers: Its layers.
+    """
+
+    mlm_probability: Share = 0.15
+    discriminator_weight: Positive = 50.0
+    generator_size: Annotated[float, Field(gt=0, le=1)] = 0.25
+    generator_layers: Annotated[int, Field(ge=1)] = 2
+
+
+class ContrastiveSettings(ObjectiveSettings):
+    """Settings of ``contrastive``: a text is read twice under other masks of dropout, and both vectors are to be nearer
+    to one another than to those of the other texts of the batch (Gao et al. 2021).
+
+    Attributes:
+        temperature: Cosines are divided by.
+        pooling: What of the states the vector is.
+    """
+
+    temperature: Positive = 0.05
+    pooling: Literal["mean", "cls"] = "mean"
+
+
 MLM = ObjectiveEntry("mlm", MlmSettings, "hone.tasks.objectives.mlm:MaskedLanguage", "encoder", masks=True)
 CLM = ObjectiveEntry("clm", ClmSettings, "hone.tasks.objectives.clm:CausalLanguage", "decoder")
+SPAN_CORRUPTION = ObjectiveEntry(
+    "span-corruption",
+    SpanCorruptionSettings,
+    "hone.tasks.objectives.rewriting:SpanCorruption",
+    "encoder-decoder",
+    masks=True,
+)
+DENOISING = ObjectiveEntry(
+    "denoising", DenoisingSettings, "hone.tasks.objectives.rewriting:Denoising", "encoder-decoder", masks=True
+)
+NSP = ObjectiveEntry("nsp", NspSettings, "hone.tasks.objectives.parts:NextSentence", "encoder")
+SOP = ObjectiveEntry("sop", SopSettings, "hone.tasks.objectives.parts:SentenceOrder", "encoder")
+RTD = ObjectiveEntry("rtd", RtdSettings, "hone.tasks.objectives.rtd:ReplacedTokenDetection", "encoder", masks=True)
+CONTRASTIVE = ObjectiveEntry(
+    "contrastive", ContrastiveSettings, "hone.tasks.objectives.contrastive:Contrastive", "encoder", noisy=True
+)
