@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hone.core.settings import Settings
 from hone.text.constraints import Constraint, constraint_of
+from hone.text.words import contains_word
 
 Text = Annotated[str, Field(min_length=1)]
 V = TypeVar("V")
@@ -43,6 +44,7 @@ class DecodingSettings(Settings):
         regex: What the whole text has to be (`hone.text.constraints`); needs the extra ``constraints``.
         json_schema: Schema of the JSON text that is written; needs the same.
         stop_strings: The text ends before the first of these that it would have.
+        required_words: What every text contains, as it stands here and not as part of a longer word (beam search).
         bad_words: What may not be written, in the tokens that the tokenizer makes of it, with or without a space before
             it.
         seed: Of what is drawn. Draws for a prompt depend on it and the prompt, not on what else is in the batch.
@@ -65,6 +67,7 @@ class DecodingSettings(Settings):
     regex: Text | None = None
     json_schema: dict[str, Any] | None = None
     stop_strings: list[Text] = []
+    required_words: list[Text] = []
     bad_words: list[Text] = []
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -99,11 +102,19 @@ class DecodingSettings(Settings):
         """What a whole text has to be, where it has to be something."""
         return constraint_of(regex=self.regex, json_schema=self.json_schema)
 
+    def keeps(self, text: str) -> bool | None:
+        """Whether a text is what the constraint and the required words want; None where there are none."""
+        if self.constraint is None and not self.required_words:
+            return None
+        holds = self.constraint is None or self.constraint.holds(text)
+        return holds and all(contains_word(text, word) for word in self.required_words)
+
     def _beside_a_constraint(self) -> list[str]:
         """Settings that a constraint leaves no room for: it alone says where a text ends and what stands in it."""
+        both = sorted({*self.required_words} & {*self.bad_words})
         if self.constraint is None:
-            return []
-        names = ("min_new_tokens", "no_repeat_ngram_size", "stop_strings", "bad_words")
+            return [f"{', '.join(map(repr, both))} in required_words or in bad_words, not in both"] if both else []
+        names = ("min_new_tokens", "no_repeat_ngram_size", "stop_strings", "bad_words", "required_words")
         given = [name for name in names if getattr(self, name)]
         wrong = [f"no {', '.join(given)} beside a regex or a json_schema, which says all that"] if given else []
         if self.regex is not None and self.json_schema is not None:
@@ -134,7 +145,7 @@ class DecodingSettings(Settings):
         readers = {
             "do_sample": changed & {"temperature", "top_p", "min_p"} if self.search != "sample" else set(),
             "do_sample or penalty_alpha": changed & {"top_k"} if self.search in ("greedy", "beam") else set(),
-            "num_beams above 1": changed & {"early_stopping"} if self.search != "beam" else set(),
+            "num_beams above 1": changed & {"early_stopping", "required_words"} if self.search != "beam" else set(),
         }
         return [f"{reader}, which alone reads {', '.join(sorted(names))}" for reader, names in readers.items() if names]
 

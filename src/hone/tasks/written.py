@@ -3,8 +3,8 @@
 A prediction is ``{"text", "texts", "score", "tokens", "ended", "truncated"}``: what was written; where several were
 asked for, each as ``{"text", "score", "tokens", "ended"}``, the best first (else left out); the score by which they are
 ordered; how many tokens it took; why it ended (``stop``: the model said so, ``length``: it may be no longer,
-``stop-string``); and whether part of the source was left out. Where there is a constraint (a regex, a JSON schema),
-``satisfied`` says whether the text keeps to it. Where the text to be written is known,
+``stop-string``); and whether part of the source was left out. Where there is a constraint (a regex, a JSON schema,
+required words), ``satisfied`` says whether the text keeps to it. Where the text to be written is known,
 ``reference_log_probability`` and ``reference_tokens`` say how likely the model finds it: the sum over its tokens, the
 one that ends it among them.
 """

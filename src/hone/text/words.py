@@ -72,3 +72,19 @@ def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
         pieces.append(word)
         length += len(word)
     return "".join(pieces), offsets
+
+
+def contains_word(text: str, word: str) -> bool:
+    """Whether ``word`` stands in ``text`` as it is written, and in scripts with spaces not as part of a longer one."""
+    at = text.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not (_goes_on(text[at - 1 : at], word[0]) or _goes_on(word[-1], text[end : end + 1])):
+            return True
+        at = text.find(word, at + 1)
+    return False
+
+
+def _goes_on(one: str, other: str) -> bool:
+    """Whether two neighboring characters, of which there may be none, are of one word."""
+    return all(c.isalnum() and not is_unspaced(c) for c in (one, other) if c) and bool(one and other)

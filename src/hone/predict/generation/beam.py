@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from hone.tasks.decoding import DecodingSettings
 NEVER = float("-inf")
 
 
+Looked = tuple[list[float], list[int], list[float] | None]  # see BeamSearch._looked_at
 Node = tuple[Any, int]  # the node of the token before, None at first, and a token: beginnings share their past
 
 
@@ -115,15 +117,20 @@ class BeamSearch:
     def _candidates(self, logits: Tensor) -> Iterator[Iterator[Beam]]:
         """For each prompt the beginnings that are one token longer, the likeliest ones, best first."""
         chances = torch.tensor([beam.chance for hunt in self.rows for beam in hunt.beams])
-        size = logits.shape[1]
         own = logits.log_softmax(dim=-1)
         controlled = self._controls.active
         sums = self._controls.apply(own).add_(chances[:, None]) if controlled else own.add_(chances[:, None])
-        best, places = sums.view(len(self.rows), -1).topk(self._wide, dim=-1)
-        raw = own.view(len(self.rows), -1).gather(1, places) if controlled else None
-        for at, hunt in enumerate(self.rows):
-            alone = None if raw is None else raw[at].tolist()
-            yield _longer(hunt.beams, best[at].tolist(), places[at].tolist(), alone, size=size, first=at * self.each)
+        sums, own = sums.view(len(self.rows), -1), own.view(len(self.rows), -1)
+        looked_at = zip(self.rows, self._looked_at(sums, own if controlled else None), strict=True)
+        for at, (hunt, (best, places, alone)) in enumerate(looked_at):
+            yield _longer(hunt.beams, best, places, alone, size=logits.shape[1], first=at * self.each)
+
+    def _looked_at(self, sums: Tensor, own: Tensor | None) -> Iterator[Looked]:
+        """For each prompt the beginnings that are looked at, best first: their chances, where they stand among all, and
+        their log-probabilities without controls; of the chances of all, float32 [prompts, beams x vocabulary]."""
+        best, places = sums.topk(self._wide, dim=-1)
+        alone = itertools.repeat(None) if own is None else own.gather(1, places).tolist()
+        yield from zip(best.tolist(), places.tolist(), alone, strict=False)
 
     def _sift(self, hunt: Hunt, candidates: Iterator[Beam], *, first: int) -> None:
         """Go on with the best of the candidates that have not ended, and keep what has, if it is among the best; the
@@ -139,6 +146,11 @@ class BeamSearch:
                 whole.append(Whole(beam.chance / power, beam, ended))
             if rank + 1 >= self.each and len(going) == self.each:
                 break
+        self._go_on(hunt, going, whole, first=first)
+
+    def _go_on(self, hunt: Hunt, going: list[Beam], whole: list[Whole], *, first: int) -> None:
+        """Go on with beams, of which there are at most as many as before, and keep what is whole, if it is among the
+        best."""
         if whole:
             hunt.whole = sorted([*hunt.whole, *whole], key=lambda text: -text.score)[: self.each]
         if going:  # fewer than there were where stop strings end many: the first stands in, and counts once

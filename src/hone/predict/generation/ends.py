@@ -22,7 +22,6 @@ class Ends:
             raise RecipeError("stop_strings where there is no tokenizer", code="decoding.no-tokenizer")
         self.tokens = frozenset(vocabulary.eos_token_ids)
         self._writer, self._settings, self._decode = writer, settings, vocabulary.decode
-        self._constraint = settings.constraint
 
     def limit(self, prompt: Sequence[int]) -> int:
         """Most tokens of a text for a prompt.
@@ -71,5 +70,5 @@ class Ends:
         if self._decode is not None:
             text = self._decode(own)
             text = text[: self.stopped_at(text)]
-        kept = None if self._constraint is None else text is not None and self._constraint.holds(text)
+        kept = None if text is None else self._settings.keeps(text)
         return Written(own, log_probability, score, ended, text, kept)

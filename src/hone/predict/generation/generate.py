@@ -10,6 +10,7 @@ from hone.predict.generation.beam import BeamSearch
 from hone.predict.generation.contrastive import ContrastiveSearch
 from hone.predict.generation.loop import Loop, Search
 from hone.predict.generation.pieces import Pieces
+from hone.predict.generation.required import RequiredSearch
 from hone.predict.generation.single import SingleSearch
 from hone.predict.generation.written import Vocabulary, Written
 from hone.tasks.decoding import DecodingSettings
@@ -58,7 +59,8 @@ def search_of(writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary
     Raises:
         RecipeError: ``vocabulary`` lacks what it needs.
     """
-    kinds: dict[str, Callable[..., Search]] = {"beam": BeamSearch, "contrastive": ContrastiveSearch}
+    beam = RequiredSearch if settings.required_words else BeamSearch
+    kinds: dict[str, Callable[..., Search]] = {"beam": beam, "contrastive": ContrastiveSearch}
     return kinds.get(settings.search, SingleSearch)(writer, settings, vocabulary)
 
 
