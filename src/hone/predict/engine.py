@@ -17,7 +17,8 @@ from hone.models.int8 import is_int8
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel
 from hone.models.writers.make import writer_of
-from hone.models.writers.writer import Writer
+from hone.models.writers.prefix import PrefixWriter
+from hone.models.writers.writer import Continuing, Writer
 from hone.predict.device import pick_device, pick_precision
 from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED, TOKENS_AT_ONCE, TOKENS_AT_ONCE_MOST, Precision
 from hone.predict.onnx import OnnxEngine
@@ -116,7 +117,9 @@ class TorchEngine:
 
     @cached_property
     def writer(self) -> Writer:
-        return writer_of(self.model.backbone)
+        writer = writer_of(self.model.backbone)
+        reads_once = isinstance(writer, Continuing) and writer.start is None and writer.pads
+        return PrefixWriter(writer) if reads_once else writer
 
     @property
     def constants(self) -> Mapping[str, Tensor]:

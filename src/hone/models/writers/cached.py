@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
 from hone.core.errors import BundleError
+from hone.models.writers.writer import Past
 
 
 class CausalState:
@@ -91,19 +92,37 @@ class CausalWriter:
     @torch.inference_mode()
     def begin(self, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False) -> tuple[CausalState, Tensor]:
         cache = DynamicCache() if self.pads else DynamicCache(config=self.model.config)
-        input_ids, attention_mask = input_ids.to(self.model.device), attention_mask.to(self.model.device)
+        return self._begin(cache, input_ids, attention_mask, hidden=hidden)
+
+    @torch.inference_mode()
+    def begin_after(self, past: Past, input_ids: Tensor, attention_mask: Tensor) -> tuple[CausalState, Tensor]:
+        cache = DynamicCache()
+        for layer, pair in enumerate(past):
+            cache.update(*(part.expand(len(input_ids), *part.shape) for part in pair), layer)
+        return self._begin(cache, input_ids, attention_mask, hidden=False)
+
+    def past_of(self, state: CausalState, *, tokens: int) -> Past:
+        return tuple((layer.keys[0, :, :tokens], layer.values[0, :, :tokens]) for layer in state.cache.layers)
+
+    def _begin(
+        self, cache: DynamicCache, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool
+    ) -> tuple[CausalState, Tensor]:
+        """Read prompts after what the cache has."""
+        before, device = cache.get_seq_length(), self.model.device
+        input_ids, attention_mask = input_ids.to(device), attention_mask.to(device)
         last = attention_mask.sum(dim=1) - 1
         kept, at = torch.unique(last, return_inverse=True) if self._keeps else (None, last)
+        mask = torch.cat([attention_mask.new_ones(len(input_ids), before), attention_mask], dim=1)
         found = self.model(
             input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids),
+            attention_mask=mask,
+            position_ids=torch.arange(before, mask.shape[1], device=device).expand_as(input_ids),
             past_key_values=cache,
             use_cache=True,
             output_hidden_states=hidden,
             **({} if kept is None else {"logits_to_keep": kept}),
         )
-        state = CausalState(cache, attention_mask, found.hidden_states[-1].cpu() if hidden else None)
+        state = CausalState(cache, mask, found.hidden_states[-1].cpu() if hidden else None)
         return state, found.logits[torch.arange(len(at), device=at.device), at].float().cpu()
 
     @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -96,6 +96,10 @@ class Memory:
     def _renew(self) -> None:
         flat = self._kept.view(self._kept.shape[0], 2, -1, *self._kept.shape[4:])
         self._layers = [(whole, pair[0], pair[1]) for whole, pair in zip(self._kept, flat, strict=True)]
+
+    def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Keys and values of each layer, float32 [rows, heads, room, size]."""
+        yield from ((keys, values) for keys, values in self._kept)
 
     def reserve(self) -> None:
         """Make room for one more token of each row."""

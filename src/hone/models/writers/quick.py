@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from hone.models.writers.memory import GROWN, Memory, Source
 from hone.models.writers.net import Net, Parts
+from hone.models.writers.writer import Past
 
 
 class QuickWriter:
@@ -47,6 +48,13 @@ class QuickWriter:
     @torch.inference_mode()
     def step(self, state: Memory, tokens: Tensor) -> Tensor:
         return self._read(state, tokens)
+
+    @torch.inference_mode()
+    def begin_after(self, past: Past, input_ids: Tensor, attention_mask: Tensor) -> tuple[Memory, Tensor]:
+        return self._continue(input_ids, attention_mask, hidden=False, past=past)
+
+    def past_of(self, state: Memory, *, tokens: int) -> Past:
+        return tuple((keys[0, :, :tokens], values[0, :, :tokens]) for keys, values in state.rows())
 
     def _read(self, state: Memory, tokens: Tensor) -> Tensor:
         """The next scores of each row after one more token."""
@@ -98,22 +106,30 @@ class QuickWriter:
         at = last - state.places[:, None] + torch.arange(count)
         return table[:, at.clamp(max=last)].transpose(0, 1)
 
-    def _continue(self, input_ids: Tensor, mask: Tensor, *, hidden: bool) -> tuple[Memory, Tensor]:
-        """Read prompts of many tokens. Padding stands after a row's tokens, which do not look ahead."""
+    def _continue(self, input_ids: Tensor, mask: Tensor, *, hidden: bool, past: Past = ()) -> tuple[Memory, Tensor]:
+        """Read prompts of many tokens after those of ``past``. Padding stands after a row's tokens, which do not look
+        ahead."""
         net, (rows, tokens) = self._net, input_ids.shape
-        kept = torch.zeros((len(net.layers), 2, rows, net.heads, tokens + GROWN, net.size))
+        before = past[0][0].shape[1] if past else 0
+        kept = torch.zeros((len(net.layers), 2, rows, net.heads, before + tokens + GROWN, net.size))
+        for layer, pair in zip(kept, past, strict=False):
+            for part, one in zip(layer, pair, strict=True):
+                part[:, :, :before] = one
         padding = Padding(mask)
+        ahead = torch.ones((tokens, before + tokens), dtype=torch.bool).tril(before) if past else None
 
         def own(layer: int, qkv: Tensor) -> Tensor:
             parts = padding.spread(qkv).view(rows, tokens, 3, net.heads, net.size).permute(2, 0, 3, 1, 4)
-            kept[layer, ..., :tokens, :] = parts[1:]
-            q, k, v = parts.unbind()
-            context = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+            kept[layer, ..., before : before + tokens, :] = parts[1:]
+            q, (k, v) = parts[0], kept[layer, ..., : before + tokens, :].unbind() if past else parts[1:].unbind()
+            context = functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=ahead, is_causal=ahead is None, scale=1.0
+            )
             return padding.flat(context.transpose(1, 2).flatten(2))
 
-        x = net.run(net.embed(padding.flat(input_ids), padding.places), own=own, source=_nothing)
+        x = net.run(net.embed(padding.flat(input_ids), padding.places + before), own=own, source=_nothing)
         lengths = mask.sum(dim=1)
-        state = Memory(kept, lengths, source=None, hidden=padding.spread(x) if hidden else None)
+        state = Memory(kept, lengths + before, source=None, hidden=padding.spread(x) if hidden else None)
         return state, self._head(x[lengths.cumsum(dim=0) - 1])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -29,6 +29,9 @@ class State(Protocol):
         """Set the rows of ``other``, a state of the same writer, after these; ``other`` is used up, and ``hidden`` is
         None until the next step."""
         ...
+
+
+Past = tuple[tuple[Tensor, Tensor], ...]  # of each layer the keys and the values, [heads, tokens, size], of some tokens
 
 
 class Writer(Protocol):
@@ -66,4 +69,17 @@ class Writer(Protocol):
     def step(self, state: Any, tokens: Tensor) -> Tensor:
         """Read one more token of each row, int64 [n], of a state that it began: the scores of the next, logits float32
         [n, vocabulary], which the caller may change in place."""
+        ...
+
+
+@runtime_checkable
+class Continuing(Writer, Protocol):
+    """A writer that can read prompts from where another one has got to."""
+
+    def begin_after(self, past: Past, input_ids: Tensor, attention_mask: Tensor) -> tuple[Any, Tensor]:
+        """As `begin`, of prompts that all begin with the tokens of ``past``, which are not among ``input_ids``."""
+        ...
+
+    def past_of(self, state: Any, *, tokens: int) -> Past:
+        """What is known of the first tokens of a state's first row, which was begun and not stepped yet."""
         ...
