@@ -172,6 +172,21 @@ def test_a_constraint_that_cannot_be_read_is_a_fault_of_the_recipe(
     assert "unclosed group" in said
 
 
+def test_a_bundle_is_measured_with_other_settings_of_decoding(
+    made: dict[str, Any], tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    bundle, data = made["translation"].bundle.path, write(tmp_path / "rows.jsonl", rows("translation")[:4])
+    asked = ("--decoding", "bad_words=[Hund]", "--decoding", "max_new_tokens=6")
+    code, out, err = command("evaluate", bundle, data, "--json", *asked)
+    assert code == 0, err
+    found = {measure["name"]: measure for measure in json.loads(out)["measures"]}
+    assert found["satisfied"]["value"] == 1.0
+    assert found["exact_match"]["value"] < 1.0
+    code, _, err = command("evaluate", bundle, data, "--decoding", "num_beam=2")
+    assert code == 2
+    assert "decoding.num_beam: found" in err
+
+
 def test_settings_of_decoding_that_cannot_be_used_are_named(made: dict[str, Any]) -> None:
     predictor = load(made["translation"].bundle.path)
     with pytest.raises(hone.RecipeError, match="num_beam'"):

@@ -58,7 +58,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         found = Service(f"http://127.0.0.1:{port}", bundle)
-        until = time.monotonic() + 90
+        until = time.monotonic() + 200
         while not _is_ready(found.address):
             assert process.poll() is None
             assert time.monotonic() < until

@@ -14,7 +14,7 @@ import typer
 from hone import __version__
 from hone.cli import asking
 from hone.cli.columns import parse_columns
-from hone.cli.options import BaseName, ColumnNames, DeviceName, Json, Out, Overrides
+from hone.cli.options import BaseName, ColumnNames, DecodingSetting, DeviceName, Json, Out, Overrides
 from hone.core.errors import HoneError
 
 INTERRUPTED = 130
@@ -154,6 +154,7 @@ def evaluate(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Labeled rows that the bundle did not learn from.")],
     overrides: Overrides = None,
+    decoding: DecodingSetting = None,
     base: BaseName = "",
     device: DeviceName = "auto",
     column: ColumnNames = None,
@@ -165,8 +166,9 @@ def evaluate(
 
     columns = parse_columns(column or [])
     evaluate_file(
-        bundle, file, base=base, device=device, columns=columns, overrides=overrides or [], out=out, as_json=as_json
-    )
+        bundle, file, base=base, device=device, columns=columns, overrides=overrides or [], decoding=decoding or [],
+        out=out, as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command()

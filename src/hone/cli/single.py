@@ -15,6 +15,7 @@ import typer
 from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.bundle.stage import CORPUS, HELD_OUT
 from hone.cli.console import make_progress
+from hone.cli.decoding import parse_decoding
 from hone.cli.show import show_report
 from hone.core.errors import BundleError, RecipeError
 from hone.pipeline.recipe import make_recipe
@@ -80,17 +81,19 @@ def evaluate_file(
     device: str,
     columns: Mapping[str, str],
     overrides: Sequence[str],
+    decoding: Sequence[str],
     out: Path | None,
     as_json: bool,
 ) -> None:
     """``hone evaluate``."""
     opened = Bundle.open(bundle, base=base)
+    asked = {"decoding": parse_decoding(decoding)} if decoding else {}
     values = {
         "version": 1,
         "task": _task_of(opened),
         "device": device,
         "data": {"test": _source(file, columns)},
-        "stages": [{"kind": "evaluate", **settings_of(overrides, "evaluate")}],
+        "stages": [{"kind": "evaluate", **settings_of(overrides, "evaluate"), **asked}],
     }
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
         recipe = make_recipe(values, folder=Path())

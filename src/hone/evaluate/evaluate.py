@@ -40,6 +40,8 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     """
     bundle, data = _given(settings, inputs)
     predictor = open_bundle(bundle, device=run.device)
+    if settings.decoding:
+        predictor = predictor.decoding(**settings.decoding)
     task = over(predictor.task, data.columns)
     require_known(task.known(task.settings, task.labels), data)
     rows = encoded(task, data, cache=run.cache)
@@ -69,7 +71,10 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             "worst_mistakes": _worst(scored, settings.worst),
         },
         warnings=_warnings(data, cut, run.language),
-        facts=_facts(task, data_name=settings.on, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
+        facts={
+            **_facts(task, data_name=settings.on, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
+            **({"decoding": json.dumps(settings.decoding, ensure_ascii=False)} if settings.decoding else {}),
+        },
     )
     return Outcome(report)
 

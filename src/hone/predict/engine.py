@@ -118,8 +118,9 @@ class TorchEngine:
     @cached_property
     def writer(self) -> Writer:
         writer = writer_of(self.model.backbone)
-        reads_once = isinstance(writer, Continuing) and writer.start is None and writer.pads
-        return PrefixWriter(writer) if reads_once else writer
+        if isinstance(writer, Continuing) and writer.start is None and writer.pads:
+            return PrefixWriter(writer)
+        return writer
 
     @property
     def constants(self) -> Mapping[str, Tensor]:

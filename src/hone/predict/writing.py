@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -113,13 +112,12 @@ def with_decoding(task: Task, values: Mapping[str, Any]) -> Task:
     Raises:
         RecipeError: It does not write, or the settings cannot be used.
     """
-    settings = cast(WritingSettings, require_writing(task).settings)
+    writing = cast(Writing, require_writing(task))
+    settings = cast(WritingSettings, task.settings)
     chosen, faults = check_settings(DecodingSettings, {**settings.decoding.model_dump(), **values}, at="decoding")
     if chosen is None:
         raise RecipeError.of(faults, what="decoding")
-    other = copy.copy(task)
-    other.settings = settings.model_copy(update={"decoding": chosen})
-    return other
+    return writing.decoding(chosen)
 
 
 def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:

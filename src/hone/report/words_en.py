@@ -216,6 +216,7 @@ WORDS: dict[str, str] = {
     "median": "Median",
     "longest": "Longest",
     "p95": "95th percentile",
+    "decoding": "Decoding",
     "truncated": "Cut",
     "epoch": "Epoch",
     "steps": "Steps",

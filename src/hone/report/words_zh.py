@@ -214,6 +214,7 @@ WORDS: dict[str, str] = {
     "median": "中位数",
     "longest": "最长",
     "p95": "95 分位数",
+    "decoding": "解码设置",
     "truncated": "是否截断",
     "epoch": "轮次",
     "steps": "步数",

@@ -103,11 +103,12 @@ class DecodingSettings(Settings):
         return constraint_of(regex=self.regex, json_schema=self.json_schema)
 
     def keeps(self, text: str) -> bool | None:
-        """Whether a text is what the constraint and the required words want; None where there are none."""
-        if self.constraint is None and not self.required_words:
+        """Whether a text is what the constraint, the required and the bad words want; None where there are none."""
+        if self.constraint is None and not self.required_words and not self.bad_words:
             return None
         holds = self.constraint is None or self.constraint.holds(text)
-        return holds and all(contains_word(text, word) for word in self.required_words)
+        has = all(contains_word(text, word) for word in self.required_words)
+        return holds and has and not any(contains_word(text, word) for word in self.bad_words)
 
     def _beside_a_constraint(self) -> list[str]:
         """Settings that a constraint leaves no room for: it alone says where a text ends and what stands in it."""

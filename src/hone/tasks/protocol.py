@@ -17,6 +17,7 @@ from hone.data.fields import Field, Shape
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Grid
+from hone.tasks.decoding import DecodingSettings
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextSettings
 
@@ -251,6 +252,10 @@ class Writing(Protocol):
 
     def silent(self) -> Task:
         """The same task, which writes nothing."""
+        ...
+
+    def decoding(self, decoding: DecodingSettings) -> Task:
+        """The same task, which writes by other settings."""
         ...
 
     @property

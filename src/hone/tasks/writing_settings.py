@@ -33,7 +33,9 @@ class WritingSettings(TextSettings):
     @property
     def constraints(self) -> list[str]:
         """What every text that is written has to keep to, by the names of its settings."""
-        return [name for name in ("regex", "json_schema", "required_words") if getattr(self.decoding, name)]
+        return [
+            name for name in ("regex", "json_schema", "required_words", "bad_words") if getattr(self.decoding, name)
+        ]
 
 
 Code = Annotated[str, Field(min_length=1)]

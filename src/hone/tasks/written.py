@@ -4,7 +4,7 @@ A prediction is ``{"text", "texts", "score", "tokens", "ended", "truncated"}``: 
 asked for, each as ``{"text", "score", "tokens", "ended"}``, the best first (else left out); the score by which they are
 ordered; how many tokens it took; why it ended (``stop``: the model said so, ``length``: it may be no longer,
 ``stop-string``); and whether part of the source was left out. Where there is a constraint (a regex, a JSON schema,
-required words), ``satisfied`` says whether the text keeps to it. Where the text to be written is known,
+required or bad words), ``satisfied`` says whether the text keeps to it. Where the text to be written is known,
 ``reference_log_probability`` and ``reference_tokens`` say how likely the model finds it: the sum over its tokens, the
 one that ends it among them.
 """
@@ -32,6 +32,7 @@ from hone.metrics.diversity import distinct, distinct_tally, self_bleu, self_ble
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
+from hone.tasks.decoding import DecodingSettings
 from hone.tasks.form import Form
 from hone.tasks.languages import spoken
 from hone.tasks.long_text import TextTooLong
@@ -113,9 +114,7 @@ class WrittenText(Form):
         self.max_tokens = self._reading.max_tokens
         self._most = min(settings.max_target_length or model_limit, model_limit)
         self._likelihood = Likelihood()
-        self._kept: tuple[Part, ...] = (Kept(),) if settings.constraints else ()
-        if not settings.constraints:
-            self.measure_specs = {name: spec for name, spec in self.measure_specs.items() if not spec.needs}
+        self._measure_what_is_kept()
         first = {"start": self._form.start, "forced": self._form.forced}
         self.head = HeadSpec("sequence-to-sequence", labels, {k: v for k, v in first.items() if v is not None})
 
@@ -142,6 +141,19 @@ class WrittenText(Form):
     def smooths(cls, settings: Any) -> bool:
         """Yes, over the vocabulary."""
         return True
+
+    def _measure_what_is_kept(self) -> None:
+        """Measure whether texts keep to the settings' constraints where they have some."""
+        asked = bool(self.settings.constraints)
+        self._kept: tuple[Part, ...] = (Kept(),) if asked else ()
+        self.measure_specs = {name: spec for name, spec in type(self).measure_specs.items() if asked or not spec.needs}
+
+    def decoding(self, decoding: DecodingSettings) -> WrittenText:
+        """The same task, which writes by other settings."""
+        other = copy.copy(self)
+        other.settings = self.settings.model_copy(update={"decoding": decoding})
+        other._measure_what_is_kept()
+        return other
 
     def silent(self) -> WrittenText:
         """The same task, which writes nothing and measures how likely the given texts are."""

@@ -1,0 +1,23 @@
+"""What of ``evaluate``'s settings of decoding cannot be had; no torch."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from hone.bundle.stage import Inputs
+from hone.core.errors import Fault
+from hone.core.settings import Settings, check_settings
+from hone.evaluate.settings import EvaluateSettings
+from hone.tasks.decoding import DecodingSettings
+from hone.tasks.writing_settings import WritingSettings
+
+
+def decoding_faults(settings: Settings, inputs: Inputs) -> list[Fault]:
+    """What is wrong with ``decoding``, beside the task's own settings of it."""
+    asked, task = cast(EvaluateSettings, settings).decoding, inputs.task.settings
+    if not asked:
+        return []
+    if not isinstance(task, WritingSettings):
+        return [Fault("recipe.no-decoding", f"settings of decoding for {inputs.task.name}, which writes no text",
+                      "a task that writes", field="decoding", fix="Leave them out.")]  # fmt: skip
+    return check_settings(DecodingSettings, {**task.decoding.model_dump(), **asked}, at="decoding")[1]
