@@ -84,11 +84,23 @@ def test_a_request_has_settings_of_its_own(service: Service) -> None:
     assert service.ask(inputs="a b").json()["predictions"] == hone.load(service.bundle).predict("a b")
 
 
+def test_a_request_has_a_schema_of_its_own(service: Service) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["b", "c"]}, "n": {"type": "integer"}},
+              "required": ["a", "n"], "additionalProperties": False}  # fmt: skip
+    chosen = {"json_schema": schema, "max_new_tokens": 60}
+    answers = service.ask(inputs=["a b", "c"], decoding=chosen).json()["predictions"]
+    assert [answer["satisfied"] for answer in answers] == [True, True]
+    assert {json.loads(answer["text"])["a"] for answer in answers} <= {"b", "c"}
+    *_, (_, last) = service.events(inputs="a b", decoding=chosen)
+    assert last["prediction"]["text"] == answers[0]["text"]
+
+
 @pytest.mark.parametrize(
     ("decoding", "code", "said"),
     [
         ({"temprature": 1.0}, "recipe.unknown-key", "Did you mean 'temperature'?"),
         ({"self": 1}, "recipe.unknown-key", "'self'"),
+        ({"regex": "(a"}, "recipe.value-error", "unclosed group"),
         ({"temperature": 0.5}, "recipe.value-error", "do_sample"),
         ({"max_new_tokens": 5000}, "request.decoding-bound", "max_new_tokens"),
         ({"num_beams": 16, "max_new_tokens": 4000}, "request.decoding-bound", "tokens to write"),

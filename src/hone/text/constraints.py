@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from hone.core.errors import MissingExtra
@@ -19,6 +19,7 @@ from hone.core.errors import MissingExtra
 Lead = Literal["none", "optional", "required"]
 WHITE_SPACE = "[ ]"  # between the parts of a JSON text: one at most, for a weak model never ends otherwise
 BYTES = 256
+KEPT = 32  # constraints whose matchers are kept: each text is asked of one
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Constraint:
         Raises:
             MissingExtra: llguidance is not installed.
         """
-        matcher = library().LLMatcher(_bytes(), self.grammar(), log_level=0)
+        matcher = _matcher(self).deep_copy()
         told = list(text.encode(errors="surrogatepass"))
         return bool(matcher.try_consume_tokens(told) == len(told) and matcher.is_accepting())
 
@@ -134,6 +135,12 @@ def vocabulary(
 
     found = library()
     return found.LLTokenizer(found.TokenizerWrapper(Told()), eos_token=ends)
+
+
+@lru_cache(maxsize=KEPT)
+def _matcher(constraint: Constraint) -> Any:
+    """llguidance's matcher of texts as bytes, before any; only copied."""
+    return library().LLMatcher(_bytes(), constraint.grammar(), log_level=0)
 
 
 @cache
