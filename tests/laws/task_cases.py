@@ -26,6 +26,7 @@ from hone.models.nets import read_config
 from hone.models.tiny import write_tiny_writer
 from hone.predict.batching import score_rows
 from hone.predict.engine import TorchEngine
+from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Prediction, Task, Writing
 from hone.tasks.rows import Rows
@@ -64,9 +65,13 @@ class Case:
         return columns_for(self.shape)
 
     def inputs(self) -> Columns:
-        """The same examples without their targets."""
+        """The same examples without their targets; of conversations what comes before the first answer."""
         given = self.columns()
-        return {wanted.name: given[wanted.name] for wanted in self.shape.inputs}
+        talks = [target.name for target in self.shape.targets if target.kind == "answered"]
+        asked = {
+            name: [[turn for turn in turns if turn["role"] != "assistant"] for turns in given[name]] for name in talks
+        }
+        return {wanted.name: given[wanted.name] for wanted in self.shape.inputs} | asked
 
     def task(self, folder: Path) -> Task:
         """The task, with what its settings leave to the data decided."""
@@ -115,6 +120,11 @@ def columns_for(shape: Shape) -> Columns:
             "targets": [" ".join(words[::-1][: 5 + more]) for more in range(1 + i % 2)],
             "negative": " ".join(rng.permutation(FILLERS)[:4]),
             "score": 10.0 + sorted(SIGNALS).index(label),
+            "answered": [
+                *([{"role": "system", "text": "Help"}] if i % 3 else []),
+                {"role": "user", "text": " ".join(words)},
+                {"role": "assistant", "text": " ".join(words[::-1][:5])},
+            ],
         }
         for wanted in shape.fields:
             made["text_b"] = " ".join(words[::-1][:4])
@@ -135,7 +145,9 @@ def least_inputs(shape: Shape) -> dict[str, Any]:
     spans = {
         name: {"start": 2 * i, "end": 2 * i + 1} for i, name in enumerate(n for n in fields if fields[n] == "span")
     }
-    empty = {"text": "a b" if spans else "", "tokens": [], "texts": [""]}
+    fields |= {field.name: field.kind for field in shape.targets if field.kind == "answered"}
+    empty: dict[str, Any] = {"text": "a b" if spans else "", "tokens": [], "texts": [""]}
+    empty["answered"] = [{"role": "user", "text": "a"}]
     return {name: spans.get(name, empty.get(of)) for name, of in fields.items()}
 
 
@@ -207,7 +219,12 @@ def forwarded(task: Task, model: Model, rows: Rows, index: NDArray[np.int64]) ->
 
 def answered(task: Task, model: Model, columns: Columns) -> list[Prediction]:
     """Predictions of examples that have inputs alone, a row a batch."""
-    known = all(field.name in columns for field in task.targets)
+    targets = shape_of(task, columns).targets
+    known = all(field.name in columns for field in targets) and all(
+        any(turn["role"] == "assistant" for turns in columns[field.name] for turn in turns)
+        for field in targets
+        if field.kind == "answered"
+    )
     rows = Rows(task.encode(columns, purpose="learn" if known and isinstance(task, Writing) else "predict"))
     if isinstance(task, Writing):
         scores: list[Any] = score_rows(task, TorchEngine(model, torch.device("cpu")), rows)

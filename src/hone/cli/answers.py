@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from hone.cli.decoding import parse_decoding
-from hone.core.errors import RecipeError
+from hone.core.errors import DataError, RecipeError
 from hone.data.read import read_stream
 from hone.predict.predictor import Predictor, load
 from hone.predict.relations import RelationPredictor, load_relations
-from hone.tasks.long_text import TextTooLong
+from hone.tasks.faulty import OfExamples
 
 BATCHES_PLACED = 4  # one is answered, one encoded, one read
 
@@ -66,8 +66,10 @@ def predict_file(
                 for answer in answers:
                     target.write(json.dumps(answer, ensure_ascii=False) + "\n")
                 target.flush()
-        except TextTooLong as error:
-            raise type(error)(error.lengths, room=error.room, places=places.of(error.lengths)) from error
+        except DataError as error:
+            if not isinstance(error, OfExamples):
+                raise
+            raise error.placed(places.of(error.examples)) from error
 
 
 class _Places:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hone.core.errors import DataError, Fault
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
+from hone.data.turns import texts_in
 from hone.text.bio import may_follow
 
 ROWS_AT_ONCE = 4096
@@ -46,9 +47,11 @@ def input_hashes(dataset: Dataset, *fields: str) -> NDArray[np.void]:
 
 
 def _raw(value: Any) -> str:
-    """A text, words or a span as one string, different ones differently."""
+    """A text, words, turns or a span as one string, different ones differently."""
     if isinstance(value, str):
         return value
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "\0".join(f"{turn['role']}={turn['text']}" for turn in value)
     return "\0".join(value) if isinstance(value, list) else "\0".join(f"{k}={v}" for k, v in value.items())
 
 
@@ -102,7 +105,7 @@ def odd_texts(dataset: Dataset, *fields: str) -> dict[str, int]:
     counts = dict.fromkeys(("empty", "zero_width", "right_to_left", "control", "only_punctuation", "over_1_mb"), 0)
     for _, values in itertools.chain.from_iterable(_parts(dataset, field) for field in fields):
         for value in values:
-            text = value if isinstance(value, str) else " ".join(value)
+            text = value if isinstance(value, str) else " ".join(texts_in(value))
             counts["empty"] += not text.strip()
             counts["zero_width"] += bool(ZERO_WIDTH.search(text))
             counts["right_to_left"] += bool(BIDI.search(text) or RIGHT_TO_LEFT.search(text))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span", "answers", "entities", "texts", "choice",
-               "written", "references"]  # fmt: skip
+               "written", "references", "turns", "answered"]  # fmt: skip
 
-TO_WRITE: tuple[Kind, ...] = ("written", "references")  # kinds of targets that are texts, any of which may be right
+# kinds of targets that are texts, any of which may be right
+TO_WRITE: tuple[Kind, ...] = ("written", "references", "answered")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class Field:
             stretches of its ``context``, each as ``{text, start}``, none where there is no answer; ``entities`` are
             labeled stretches of its ``text``, each as ``{start, end, label}``, which may overlap;
             ``texts`` are at least one text, and a ``choice`` is the place of one of the row's ``choices``, from 0;
-            ``written`` is a text to write, which is not empty, and ``references`` are at least one such text.
+            ``written`` is a text to write, which is not empty, and ``references`` are at least one such text; ``turns``
+            are those of a conversation, the last one to be answered, and ``answered`` are turns with answers among
+            them (`hone.data.turns`).
         required: Whether every row must have it; one that is not is in all rows of a data set or in none.
     """
 

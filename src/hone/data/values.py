@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from hone.core.errors import Fault, did_you_mean
 from hone.data.fields import Field, Kind
+from hone.data.turns import turns_of
 
 ARROW: dict[Kind, pa.DataType] = {
     "text": pa.large_string(),
@@ -26,6 +27,8 @@ ARROW: dict[Kind, pa.DataType] = {
     "answers": pa.list_(pa.struct([("text", pa.string()), ("start", pa.int64())])),
     "texts": pa.list_(pa.string()),
     "choice": pa.int64(),
+    "turns": pa.list_(pa.struct([("role", pa.string()), ("text", pa.string())])),
+    "answered": pa.list_(pa.struct([("role", pa.string()), ("text", pa.string())])),
     "entities": pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string())])),
 }
 EXPECTED: dict[Kind, str] = {
@@ -42,6 +45,8 @@ EXPECTED: dict[Kind, str] = {
     "texts": "a list of at least one text",
     "choice": "the place of one of the choices, from 0, or its text",
     "entities": "a list of objects with start and end, in characters of the text, end exclusive, and a label",
+    "turns": "a list of objects with a role (user, assistant, or first system) and a text; a user's is the last",
+    "answered": "a list of objects with a role (user, assistant, or first system) and a text, one by the assistant",
 }
 NUMBERED = "_numbered"  # among a row's values: whether its labels were written as numbers
 _BIO = re.compile(r"O|[BI]-.+")
@@ -82,6 +87,12 @@ class RowChecker:
                             fix=did_you_mean(column, raw),
                         )
                     )
+                continue
+            if field.kind in ("turns", "answered") and raw[column] is not None:
+                values[field.name], odd = turns_of(raw[column], answered=field.kind == "answered")
+                if odd is not None:
+                    faults.append(Fault(odd.code, odd.found, EXPECTED[field.kind], file=file, line=line, field=column,
+                                        fix=odd.fix))  # fmt: skip
                 continue
             value, wrong = self._value(raw[column], field.kind)
             if wrong:

@@ -14,6 +14,7 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.data.checks import require_known
 from hone.data.dataset import Dataset
+from hone.data.turns import conversations_in
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
 from hone.predict.batching import score_rows
@@ -80,7 +81,8 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
 
 
 def _warnings(data: Dataset, cut: int, language: Language) -> list[str]:
-    said = [word("warn.cut", language, cut=cut, count=len(data))] if cut else []
+    key = "warn.cut" if conversations_in(data.columns) is None else "warn.cut_turns"
+    said = [word(key, language, cut=cut, count=len(data))] if cut else []
     if data.left_out:
         counts, split = data.left_out.values(), slice_name(data.name, language)
         values = {"split": split, "count": f"{len(counts):,}", "total": f"{sum(counts):,}"}

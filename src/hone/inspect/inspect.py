@@ -15,6 +15,7 @@ from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
+from hone.data.turns import SYSTEM, answers_of, conversations_in
 from hone.inspect.corpus import corpus_tables
 from hone.inspect.settings import InspectSettings
 from hone.models.adapters.method import shapes_of
@@ -110,6 +111,8 @@ class Warnings:
 def _spread_of(data: Mapping[str, Dataset], target: Field) -> dict[str, Grid]:
     """How a target's values spread in the splits that have it, by the name of the table."""
     data = {name: dataset for name, dataset in data.items() if dataset.having([target])}
+    if data and target.kind == "answered":
+        return {"turns": _turns(data, target.name)}
     if not data or target.kind in TO_WRITE:
         return {}
     if target.kind == "score":
@@ -162,6 +165,19 @@ def _answers(data: Mapping[str, Dataset], target: str) -> Grid:
         none = len(dataset) - len(lengths)
         rows.append([name, len(dataset), none, none / len(dataset), int(middle), int(longest)])
     columns = ["split", "count", "unanswerable", "share", "median_characters", "longest_characters"]
+    return Grid(columns=columns, rows=rows, names="words")
+
+
+def _turns(data: Mapping[str, Dataset], target: str) -> Grid:
+    rows: list[list[Cell]] = []
+    for name, dataset in data.items():
+        talks = [value for part in dataset.parts(target) for value in part.to_pylist()]
+        lengths = np.array([len(turns) for turns in talks])
+        answers = sum(len(answers_of(turns)) for turns in talks)
+        system = sum(turns[0]["role"] == SYSTEM for turns in talks)
+        middle, longest = np.quantile(lengths, (0.5, 1.0)).tolist()
+        rows.append([name, len(talks), answers, int(middle), int(longest), system])
+    columns = ["split", "conversations", "answers", "median_turns", "longest_turns", "with_system"]
     return Grid(columns=columns, rows=rows, names="words")
 
 
@@ -268,7 +284,8 @@ def _tokens(
         long = float(np.mean(lengths[name] > task.max_tokens))
         measures.append(Measure(name="over_length_share", value=long, n=len(lengths[name]), better="lower", slice=name))
         if long and task.settings.long_text == "truncate":
-            warn("long", share=f"{long:.1%}", split=warn.split(name), limit=task.max_tokens)
+            talks = conversations_in(inputs.data[name].columns) is not None
+            warn("long_turns" if talks else "long", share=f"{long:.1%}", split=warn.split(name), limit=task.max_tokens)
         if "lost" in part.table.column_names and (lost := int(part.scalar("lost").sum())):
             warn("lost", count=f"{lost:,}", split=warn.split(name))
         special, unk_id = len(task.tokenizer.prefix) + len(task.tokenizer.suffix), task.tokenizer.unk_id

@@ -15,7 +15,7 @@ Width = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Stack = Literal["encoder", "decoder", "encoder-decoder"]
 
-BYTES_AND_SPECIAL = 256 + 5
+BYTES_AND_SPECIAL = 256 + 6
 
 ARCHITECTURES = Table(
     "architecture",

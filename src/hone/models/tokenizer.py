@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from hone.core.errors import BundleError
 from hone.core.lineage import digest_bytes
+from hone.models.chat_marks import TEMPLATES
 from hone.models.quiet import quiet_loading
 from hone.models.spellings import Spellings, spellings_of
 
@@ -33,7 +34,7 @@ class Tokenizer:
         pad_id, unk_id, mask_id: Ids of padding, of the unknown token and of the mask token (None where the vocabulary
             has none).
         bos_id, eos_id: Ids of what stands before and after a text that is written; None where there is none.
-        digest: sha256 of the tokenizer's serialized form.
+        digest: sha256 of the tokenizer's serialized form, a chat template of its own among it.
         max_tokens: What the tokenizer's own configuration says a row may hold; None when it says nothing.
     """
 
@@ -54,7 +55,8 @@ class Tokenizer:
         self.bos_id: int | None = pretrained.bos_token_id
         self.eos_id: int | None = pretrained.eos_token_id
         self.pad_id: int = pretrained.pad_token_id if pretrained.pad_token_id is not None else 0
-        self.digest = digest_bytes(self._backend.to_str().encode())
+        own = pretrained.chat_template if pretrained.chat_template not in (None, *TEMPLATES) else ""
+        self.digest = digest_bytes(self._backend.to_str().encode() + str(own).encode())
         stated = getattr(pretrained, "model_max_length", None)
         self.max_tokens: int | None = int(stated) if stated is not None and stated < 1_000_000 else None
 
@@ -96,6 +98,10 @@ class Tokenizer:
             BundleError: The decoder is of a kind that hone does not know so well.
         """
         return spellings_of(self._backend)
+
+    def added_tokens(self) -> dict[int, Any]:
+        """The tokens that stand beside the vocabulary, each a ``tokenizers.AddedToken``, by their ids."""
+        return dict(self._backend.get_added_tokens_decoder())
 
     def vocabulary(self) -> list[str]:
         """The vocabulary's entries as they are written there, added tokens left out; in no order."""

@@ -11,6 +11,7 @@ from hone.core.progress import Progress
 from hone.data.cache import default_cache
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
+from hone.data.turns import texts_in
 from hone.models.base import Base, resolve_base
 from hone.pipeline.recipe import Recipe
 from hone.tasks.table import TASKS
@@ -52,9 +53,9 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
 
 
 def _texts(dataset: Dataset, names: Sequence[str]) -> Iterator[str]:
-    """Every text of a dataset's fields, and every word of a field that holds words."""
+    """Every text of a dataset's fields, every word of a field that holds words, and every text of one with turns."""
     for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
         columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
         for name in names:
             for value in columns[name]:
-                yield from [value] if isinstance(value, str) else value
+                yield from [value] if isinstance(value, str) else texts_in(value)

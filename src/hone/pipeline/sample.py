@@ -205,6 +205,16 @@ decoding: {max_new_tokens: 64, do_sample: true, top_p: 0.9}
         columns="{prompt: question, text: answer}",
         finetune="num_train_epochs: 10\nlearning_rate: 5e-4\n",
     ),
+    "dialogue": Sample(
+        task="""\
+max_length: 512              # tokens of a row; what does not fit loses whole turns, the oldest first
+# system: Answer briefly.    # of conversations that bring no system text
+decoding: {max_new_tokens: 64}
+""",
+        row='{"turns": [{"role": "user", "text": "Hello"}, {"role": "assistant", "text": "Hello!"}]}',
+        columns="{turns: conversation}",
+        finetune="num_train_epochs: 10\nlearning_rate: 5e-4\n",
+    ),
 }
 
 

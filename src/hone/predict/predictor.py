@@ -17,6 +17,7 @@ from hone.core.errors import BundleError, DataError
 from hone.core.memory import give_back
 from hone.core.settings import check_settings
 from hone.data.fields import Field
+from hone.data.turns import turns_of
 from hone.data.values import EXPECTED, misplaced, overlapping, span_of
 from hone.models.adapters.files import ADAPTER_FILE, put_adapter
 from hone.models.adapters.table import METHODS
@@ -281,7 +282,7 @@ def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, lis
         rows = _columns_of_items(list(inputs), choices)
     for fields in choices:
         if all(field.name in rows for field in fields):
-            columns = {field.name: rows[field.name] for field in fields}
+            columns = {field.name: _kept(rows[field.name], field) for field in fields}
             _check(columns, fields)
             return columns
     raise _missing(rows, choices)
@@ -320,9 +321,28 @@ def _missing(had: Iterable[Any], choices: Sequence[Sequence[Field]], *, at: str 
     )
 
 
+def _kept(values: list[Any], field: Field) -> list[Any]:
+    """The values; conversations as hone keeps them.
+
+    Raises:
+        DataError: One of those is none, or there is nothing to answer in it.
+    """
+    if field.kind != "turns":
+        return values
+    kept = []
+    for i, value in enumerate(values):
+        turns, odd = turns_of(value, answered=False)
+        if odd is not None:
+            raise DataError(
+                f"input {i} has {field.name} with {odd.found}", expected=EXPECTED["turns"], fix=odd.fix, code=odd.code
+            )
+        kept.append(turns)
+    return kept
+
+
 def _check(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> None:
     for field in fields:
-        for i, value in enumerate(columns[field.name]):
+        for i, value in enumerate(columns[field.name] if field.kind != "turns" else ()):
             wrong = _wrong(value, field, columns["text"][i] if "text" in columns else "")
             if wrong:
                 raise DataError(

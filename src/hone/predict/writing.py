@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -39,7 +40,7 @@ def write_rows(
     references: list[Any] = [None] * len(rows)
     if TARGET in rows.table.column_names:
         references = [reference_of(found) for found in score()]
-    texts: Sequence[tuple[Draft, ...]] = [()] * len(rows)
+    texts: Sequence[tuple[tuple[Draft, ...], ...]] = [()] * len(rows)
     if task.writes:
         texts = _written(task, engine, rows, done=done)
     elif done is not None:
@@ -49,33 +50,46 @@ def write_rows(
 
 def _written(
     task: Writing, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None
-) -> list[tuple[Draft, ...]]:
-    """The texts of each row, none where it has no prompt. Where the engine takes several batches at a time, so many
-    share the prompts, long and short ones alike."""
+) -> list[tuple[tuple[Draft, ...], ...]]:
+    """The texts of each row's prompts. Where the engine takes several batches at a time, so many share the prompts,
+    long and short ones alike."""
     assert isinstance(engine, WritingEngine)
     settings, writer = cast(WritingSettings, cast(Task, task).settings).decoding, engine.writer
-    prompts = {i: prompt for i, prompt in enumerate(task.prompts(rows)) if prompt is not None}
-    asked = sorted(prompts, key=lambda i: -len(prompts[i]))
-    one_at_a_time = threading.Lock()
-
-    def tell(count: int) -> None:
-        with one_at_a_time:
-            if done is not None:
-                done(count)
+    each_row = task.prompts(rows)
+    prompts = [prompt for some in each_row for prompt in some]
+    asked = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
+    tell = _told_as_rows(done, rows=sum(map(bool, each_row)), prompts=len(prompts))
 
     def write(part: Sequence[int]) -> list[list[Written]]:
         chosen = [prompts[i] for i in part]
         return generate(writer, chosen, settings, vocabulary=vocabulary_of(task), done=tell)
 
-    tell(len(rows) - len(asked))
+    if done is not None:
+        done(len(rows) - sum(map(bool, each_row)))
     workers = engine.workers if len(asked) >= FEWEST_EACH * engine.workers else 1
     parts = [asked[k::workers] for k in range(workers)]
     each = by_workers(write, parts, workers=workers) if workers > 1 else map(write, parts)
-    texts: list[tuple[Draft, ...]] = [()] * len(rows)
+    texts: list[tuple[Draft, ...]] = [()] * len(prompts)
     for part, found in zip(parts, each, strict=True):
         for i, one in zip(part, found, strict=True):
             texts[i] = tuple(_draft(text) for text in one)
-    return texts
+    written = iter(texts)
+    return [tuple(itertools.islice(written, len(some))) for some in each_row]
+
+
+def _told_as_rows(done: Callable[[int], None] | None, *, rows: int, prompts: int) -> Callable[[int], None]:
+    """Takes numbers of prompts, from any thread, and calls ``done`` with the rows that they amount to."""
+    one_at_a_time = threading.Lock()
+    finished = 0
+
+    def tell(count: int) -> None:
+        nonlocal finished
+        with one_at_a_time:
+            before, finished = finished, finished + count
+            if done is not None:
+                done(finished * rows // prompts - before * rows // prompts)
+
+    return tell
 
 
 def vocabulary_of(task: Writing) -> Vocabulary:
@@ -99,7 +113,7 @@ def require_writing(task: Task) -> Task:
     if not isinstance(task, Writing):
         raise RecipeError(
             f"{task.name} writes no text",
-            expected="a bundle of translation, summarization or text-generation",
+            expected="a bundle of translation, summarization, text-generation or dialogue",
             fix="Ask it with predict.",
             code="decoding.task",
         )
@@ -131,16 +145,15 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
     assert isinstance(engine, WritingEngine)
     rows = Rows(task.encode(columns, purpose="predict"))
     settings = cast(WritingSettings, task.settings).decoding
-    (prompt,) = writing.prompts(rows)
-    assert prompt is not None  # rows to predict have one
-    chosen, writer, vocabulary = prompt, engine.writer, vocabulary_of(writing)
+    ((prompt,),) = writing.prompts(rows)  # rows to predict have one
+    writer, vocabulary = engine.writer, vocabulary_of(writing)
 
     def whole(written: Written) -> Prediction:
-        drafts: list[Any] = [Drafts((_draft(written),))]
+        drafts: list[Any] = [Drafts(((_draft(written),),))]
         (one,) = task.join(columns, rows, drafts, constants=engine.constants)
         return one
 
-    return TextStream(lambda stopped: stream(writer, chosen, settings, vocabulary=vocabulary, stopped=stopped), whole)
+    return TextStream(lambda stopped: stream(writer, prompt, settings, vocabulary=vocabulary, stopped=stopped), whole)
 
 
 def _draft(one: Written) -> Draft:

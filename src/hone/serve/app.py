@@ -87,7 +87,7 @@ def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meter
     async def predict(body: Any) -> Any:
         """Answer one input or a list of them; of a task that writes also one text in pieces."""
         inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
-        inputs = [one.model_dump() if isinstance(one, BaseModel) else one for one in inputs]
+        inputs = [one.model_dump(exclude_none=True) if isinstance(one, BaseModel) else one for one in inputs]
         if len(inputs) > MAX_INPUTS:
             raise DataError(
                 f"found {len(inputs)} inputs in one request",

@@ -21,19 +21,30 @@ class Span(BaseModel):
     end: int
 
 
-KINDS: dict[str, Any] = {"text": str, "tokens": list[str], "texts": list[str], "span": Span}
+class Turn(BaseModel):
+    """A turn of a conversation; what it says stands in ``text``, or in ``content``."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    role: str
+    text: str | None = None
+    content: str | None = None
+
+
+KINDS: dict[str, Any] = {"text": str, "tokens": list[str], "texts": list[str], "span": Span, "turns": list[Turn]}
 
 
 def request_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False) -> type[BaseModel]:
     """The request's schema, from the task's input fields: texts, token lists where the task reads tokens, or objects
-    where it reads several texts; of a task that writes also how."""
+    where it reads several texts, or conversations; of a task that writes also how."""
     kinds: Any = str | list[str]
     if any(field.kind == "tokens" for fields in choices for field in fields):
         kinds = kinds | list[list[str]]
-    if all(len(fields) > 1 for fields in choices):
-        parts: dict[str, Any] = {field.name: (KINDS[field.kind], ...) for field in choices[0]}
-        one = create_model("Input", __config__=ConfigDict(extra="forbid", strict=True), **parts)
-        kinds = one | list[one]  # type: ignore[valid-type]
+    objects = [fields for fields in choices if is_object(fields)]
+    for number, chosen in enumerate(objects):
+        parts: dict[str, Any] = {field.name: (KINDS[field.kind], ...) for field in chosen}
+        one = create_model(f"Input{number or ''}", __config__=ConfigDict(extra="forbid", strict=True), **parts)
+        alone = number == 0 and len(objects) == len(choices)  # then nothing but objects
+        kinds = one | list[one] if alone else kinds | one | list[one]  # type: ignore[valid-type]
     fields: dict[str, Any] = {"inputs": (kinds, Field(description="one input, or a list"))}
     if writes:
         words = "settings of decoding that this request has otherwise than the bundle"
@@ -43,6 +54,11 @@ def request_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False)
     return request
 
 
+def is_object(fields: Sequence[InputField]) -> bool:
+    """Whether an input is an object with these fields, rather than the one of them itself."""
+    return len(fields) > 1 or fields[0].kind == "turns"
+
+
 def expected_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False) -> str:
     """What a request looks like, for who sent another one."""
     more = ', and "decoding": {...} and "stream": true where wanted' if writes else ""
@@ -50,12 +66,13 @@ def expected_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False
 
 
 def _inputs_of(choices: Sequence[Sequence[InputField]]) -> str:
-    if all(len(fields) > 1 for fields in choices):
+    if all(map(is_object, choices)):
         shapes = {
             "text": '"text"',
             "tokens": '["word", ...]',
             "texts": '["text", ...]',
             "span": '{"start": 0, "end": 4}',
+            "turns": '[{"role": "user", "text": "text"}, ...]',
         }
         one = ", ".join(f'"{field.name}": {shapes[field.kind]}' for field in choices[0])
         return f'{{"inputs": {{{one}}}}}, or a list of such objects'
@@ -65,9 +82,9 @@ def _inputs_of(choices: Sequence[Sequence[InputField]]) -> str:
 def warm_up(choices: Sequence[Sequence[InputField]]) -> Any:
     """An input that every bundle of the task can answer."""
     texts = next((fields for fields in choices if all(field.kind == "text" for field in fields)), choices[0])
-    if len(texts) == 1:
+    if not is_object(texts):
         return "warm-up"
-    made: dict[str, Any] = {"texts": ["warm-up"]}
+    made: dict[str, Any] = {"texts": ["warm-up"], "turns": [{"role": "user", "text": "warm-up"}]}
     return {
         field.name: {"start": i, "end": i + 1} if field.kind == "span" else made.get(field.kind, "warm-up")
         for i, field in enumerate(texts)

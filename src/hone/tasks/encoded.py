@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from hone.core.errors import DataError
 from hone.core.lineage import digest_value
 from hone.data.cache import stored
 from hone.data.dataset import Dataset
-from hone.tasks.long_text import TextTooLong
+from hone.tasks.faulty import OfExamples
 from hone.tasks.protocol import Objective
 from hone.tasks.rows import Rows
 
-ENCODING_VERSION = 3  # raised whenever a task's encoding changes
+ENCODING_VERSION = 4  # raised whenever a task's encoding changes
 EXAMPLES_AT_ONCE = 4096
 
 
@@ -40,8 +41,9 @@ def encoded(task: Objective, dataset: Dataset, *, cache: Path) -> Rows:
         for start in range(0, len(dataset), EXAMPLES_AT_ONCE):
             try:
                 yield task.encode(dataset.slice(start, start + EXAMPLES_AT_ONCE), purpose="learn", start=start)
-            except TextTooLong as error:
-                places = {index: dataset.place(index) for index in error.lengths}
-                raise type(error)(error.lengths, room=error.room, places=places) from None
+            except DataError as error:
+                if not isinstance(error, OfExamples):
+                    raise
+                raise error.placed({index: dataset.place(index) for index in error.examples}) from None
 
     return Rows(stored(cache / "rows", encoding_key(task, dataset), pa.schema(list(task.row_schema.items())), batches))

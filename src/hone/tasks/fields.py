@@ -26,7 +26,10 @@ def pair_shapes(task: Any) -> tuple[Shape, ...]:
     None where the task does not write."""
     if task.says != "text":
         return ()
-    own: tuple[Field, ...] = getattr(task, "input_choices", (task.inputs,))[0]
+    choices: tuple[tuple[Field, ...], ...] = getattr(task, "input_choices", (task.inputs,))
+    own = choices[0]
+    if own[0].kind == "turns":
+        return tuple(Shape(fields, (CHOSEN, REJECTED)) for fields in choices)
     prompt = (Field("prompt", "text"),)
     both = (CHOSEN, REJECTED)
     return (Shape(own, both), *([Shape(prompt, both)] if len(own) == 1 and own != prompt else []))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
 
 from hone.core.errors import DataError, Fault
 from hone.models.tokenizer import Tokenizer
+from hone.tasks.faulty import Places
 from hone.tasks.settings import TextSettings
 
 # A text is first tokenized in part when it is this long and only its beginning is wanted: 5 MB cost what 50 kB do.
@@ -45,10 +47,9 @@ class TextTooLong(DataError):
     field = ""
     fix = "Shorten them, or set long_text to window or truncate."
 
-    def __init__(
-        self, lengths: Mapping[int, int], *, room: int, places: Mapping[int, tuple[str, int | None]] | None = None
-    ) -> None:
+    def __init__(self, lengths: Mapping[int, int], *, room: int, places: Places | None = None) -> None:
         self.lengths, self.room = lengths, room
+        self.examples = list(lengths)
         faults = []
         for index, length in list(lengths.items())[:FAULTS_NAMED]:
             file, line = (places or {}).get(index, ("", None))
@@ -60,6 +61,10 @@ class TextTooLong(DataError):
             fix=self.fix,
             code="data.text-too-long",
         )
+
+    def placed(self, places: Places) -> Self:
+        """See `hone.tasks.faulty.OfExamples`."""
+        return type(self)(self.lengths, room=self.room, places=places)
 
 
 def refuse_long(lengths: Mapping[int, int], *, room: int) -> None:

@@ -25,7 +25,7 @@ from hone.data.dataset import Dataset
 from hone.data.fields import Shape
 from hone.metrics.preferences import PREFERENCE_COLUMNS, preference_tally, preferences
 from hone.models.heads import Outputs
-from hone.tasks.fields import CHOSEN, REJECTED, holds_pairs, pair_shapes
+from hone.tasks.fields import CHOSEN, REJECTED, holds_pairs, pair_shapes, shape_of
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored, Task
 from hone.tasks.rows import OTHER, Batch, IntArray, Rows
 from hone.tasks.written import TargetTooLong, WrittenText, reference_of
@@ -126,12 +126,12 @@ class Pairs:
         given = dict(columns)
         (name,) = (field.name for field in pair_shapes(self.task)[0].inputs)
         if name not in given:
-            given[name] = given.pop("prompt")
+            given[name] = given.pop(shape_of(self, columns).inputs[0].name)
         sides = []
         for field in self.targets:
-            texts = {name: given[name], self.task.targets[0].name: given[field.name]}
+            beside = self.task.with_texts({name: given[name]}, given[field.name])
             try:
-                sides.append(self.task.encode(texts, purpose="learn", start=start))
+                sides.append(self.task.encode(beside, purpose="learn", start=start))
             except TargetTooLong as error:
                 raise TOO_LONG[field.name](error.lengths, room=error.room) from None
         arrays = [array for side in sides for array in side.columns]
@@ -189,7 +189,7 @@ class Pairs:
     def shown(self, columns: Columns) -> list[str]:
         """What both texts were written from, as a person reads it."""
         (name,) = (field.name for field in pair_shapes(self.task)[0].inputs)
-        return self.task.shown({name: columns[name if name in columns else "prompt"]})
+        return self.task.shown({name: columns[name if name in columns else shape_of(self, columns).inputs[0].name]})
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         return bool(one["preferred"] == other["preferred"])

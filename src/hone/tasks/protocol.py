@@ -246,8 +246,8 @@ class Writing(Protocol):
     writes: bool
     reference_measures: tuple[str, ...]
 
-    def prompts(self, rows: Rows) -> list[list[int] | None]:
-        """What a text is to be written from, a row each: token ids; None where nothing is to be written."""
+    def prompts(self, rows: Rows) -> list[list[list[int]]]:
+        """Of each row what texts are to be written from, as token ids; none where nothing is to be written."""
         ...
 
     def silent(self) -> Task:

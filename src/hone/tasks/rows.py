@@ -117,7 +117,7 @@ class Rows:
     def flat(self, name: str, index: IntArray) -> IntArray:
         """Where the values of the rows ``index`` stand among all values of a list column, row after row."""
         offsets = self.lists(name).offsets
-        return _stretches(offsets[index], offsets[index + 1] - offsets[index])
+        return stretches(offsets[index], offsets[index + 1] - offsets[index])
 
     def row(self, name: str, index: int) -> NDArray[Any]:
         """One row of a list column."""
@@ -147,18 +147,18 @@ class Lists:
         """The values of the rows ``index``, one row's after another's."""
         starts, counts = self.offsets[index], self.offsets[index + 1] - self.offsets[index]
         if len(self.parts) == 1:
-            return self.parts[0][_stretches(starts, counts)]
+            return self.parts[0][stretches(starts, counts)]
         found = np.empty(int(counts.sum()), dtype=self.parts[0].dtype if self.parts else np.int32)
         places = np.cumsum(counts) - counts
         within = np.searchsorted(self._begins, starts, side="right") - 1
         for part in np.unique(within[counts > 0]):
             here = (within == part) & (counts > 0)
-            taken = _stretches(starts[here] - self._begins[part], counts[here])
-            found[_stretches(places[here], counts[here])] = self.parts[part][taken]
+            taken = stretches(starts[here] - self._begins[part], counts[here])
+            found[stretches(places[here], counts[here])] = self.parts[part][taken]
         return found
 
 
-def _stretches(starts: IntArray, counts: IntArray) -> IntArray:
+def stretches(starts: IntArray, counts: IntArray) -> IntArray:
     """The numbers from each of ``starts`` on, as many as ``counts`` say, one stretch after another, int64."""
     ends = np.cumsum(counts)
     places: IntArray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)

@@ -23,6 +23,7 @@ TASKS = Table(
         "translation": "hone.tasks.translation:Translation",
         "summarization": "hone.tasks.summarization:Summarization",
         "text-generation": "hone.tasks.text_generation:TextGeneration",
+        "dialogue": "hone.tasks.dialogue:Dialogue",
     },
     group="hone.tasks",
 )
@@ -46,6 +47,7 @@ SETTINGS = Table(
         "translation": "hone.tasks.writing_settings:TranslationSettings",
         "summarization": "hone.tasks.writing_settings:SummarizationSettings",
         "text-generation": "hone.tasks.writing_settings:TextGenerationSettings",
+        "dialogue": "hone.tasks.writing_settings:DialogueSettings",
     },
     group="hone.tasks.settings",
 )

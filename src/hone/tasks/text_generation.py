@@ -2,8 +2,12 @@
 
 Rows are whole texts (``text``), or a ``prompt`` and the ``text`` that comes after it; only the latter is learned. A
 text that is longer than a row is read in windows that share ``stride`` tokens, and each of its tokens is told once,
-from as many tokens before it as its window has. A prediction is that of `hone.tasks.written`, of the text that comes
-after the prompt; a whole text has nothing after it, so it is told how likely it is.
+from as many tokens before it as its window has. Or they are conversations (``messages``), of which the assistant's
+turns are learned (`hone.tasks.conversation`).
+
+A prediction is that of `hone.tasks.written`, of the text that comes after the prompt, or of the next answer; a whole
+text has nothing after it, so it is told how likely it is. Of a conversation whose answers are known each is written,
+from what was said before it: ``answers`` has all of them, the last is the prediction.
 """
 
 from __future__ import annotations
@@ -17,16 +21,31 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from hone.core.errors import DataError
 from hone.core.measures import MeasureSpec
-from hone.data.fields import Field
+from hone.data.dataset import Dataset
+from hone.data.fields import Field, Shape
+from hone.data.turns import ASSISTANT, answers_of, asked, conversations_in
+from hone.models.chat import ChatFormat, chat_format, knows_conversations
 from hone.models.heads import HeadSpec
 from hone.models.tokenizer import Tokenizer
+from hone.tasks.conversation import (
+    Passage,
+    Room,
+    Unusable,
+    to_answer,
+    to_learn,
+    with_system,
+)
 from hone.tasks.long_text import TextTooLong, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
-from hone.tasks.rows import ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of
+from hone.tasks.rows import ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of, stretches
 from hone.tasks.writing_settings import TextGenerationSettings
 from hone.tasks.written import Drafts, TargetTooLong, WrittenText
-from hone.tasks.written_scores import Continued, Kept, Likelihood, Part
+from hone.tasks.written_scores import REFERENCE, Continued, Kept, Likelihood, Part
+
+ANSWER = "answer"  # what conversations are followed by, where it is no turn of theirs
+LEARNED = "learned"  # the column that says which of the target's tokens are
 
 
 class ContinuationTooLong(TargetTooLong):
@@ -46,9 +65,9 @@ class TextGeneration(WrittenText):
     """
 
     name = "text-generation"
-    inputs = (Field("prompt", "text", required=False),)
-    input_choices = ((Field("prompt", "text"),),)
-    targets = (Field("text", "written"),)
+    inputs: tuple[Field, ...] = (Field("prompt", "text", required=False),)
+    input_choices: tuple[tuple[Field, ...], ...] = ((Field("prompt", "text"),), (Field("messages", "turns"),))
+    targets: tuple[Field, ...] = (Field("text", "written"),)
     main_measure = "perplexity"
     measure_specs: Mapping[str, MeasureSpec] = {**Likelihood.specs, **Continued.specs, **Kept.specs}
 
@@ -61,22 +80,62 @@ class TextGeneration(WrittenText):
         self._begin: list[int] = tokenizer.prefix or ([] if tokenizer.bos_id is None else [tokenizer.bos_id])
         self._most = min(self._most, self.max_tokens - len(self._begin) - 1)
 
+    @classmethod
+    def shapes(cls) -> tuple[Shape, ...]:
+        """A text with or without a prompt before it; or a conversation."""
+        return Shape(cls.inputs, cls.targets), Shape((), (Field("messages", "answered"),))
+
+    @classmethod
+    def settled(cls, settings: Any, train: Dataset) -> Any:
+        """Whether it learns from conversations is decided."""
+        if settings.messages is not None:
+            return settings
+        return settings.model_copy(update={"messages": "messages" in train.columns})
+
+    @property
+    def converses(self) -> bool:
+        """Whether it learned from conversations, or its base did."""
+        return bool(self.settings.messages) or knows_conversations(self.tokenizer)
+
+    @cached_property
+    def chat(self) -> ChatFormat:
+        """How conversations are written.
+
+        Raises:
+            BundleError: The base's tokenizer cannot write them.
+        """
+        return chat_format(self.tokenizer)
+
+    @property
+    def endings(self) -> tuple[int, ...]:
+        """The token that ends a text, and where it answers the one that ends an answer."""
+        usual = super().endings
+        return usual if not self.converses or self.chat.ending in usual else (*usual, self.chat.ending)
+
     @property
     def _input_schema(self) -> dict[str, pa.DataType]:
         return {**ROWS_SCHEMA, "prompted": pa.bool_()}
 
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
-        return {**self._input_schema, TARGET: pa.list_(pa.int32())}
+        return {**self._input_schema, TARGET: pa.list_(pa.int32()), LEARNED: pa.list_(pa.int32())}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
         """See `Task.encode`. ``prompted`` is whether a row has a prompt, which something comes after; ``input_ids`` are
-        the tokens of it, or of the window of a whole text that were told already."""
+        the tokens of it, of the window of a whole text that were told already, or of a conversation before its first
+        answer. ``learned`` are the beginnings and ends, in turn, of what of ``target_ids`` is learned.
+
+        Raises:
+            TextTooLong: A prompt or the text after it is too long, and the settings refuse that.
+            Unusable: The same of a conversation, or the base does not write it.
+        """
         out: dict[str, list[Any]] = {name: [] for name in self.row_schema}
+        if conversations_in(columns) is not None:
+            return self._encode_conversations(columns, out, purpose=purpose, start=start)
         prompts = self.tokenizer.encode(columns["prompt"]) if "prompt" in columns else None
         if purpose == "predict":
             assert prompts is not None
-            room = self.max_tokens - min(self.settings.decoding.max_new_tokens, self.max_tokens // 2)
+            room = self._before_answers
             self._require_room(prompts, [room] * len(prompts), start=start)
             for i, ids in enumerate(prompts):
                 self._add(out, start + i, prompt=ids, room=room)
@@ -94,7 +153,57 @@ class TextGeneration(WrittenText):
         for i, (prompt, ids) in enumerate(zip(prompts, texts, strict=True)):
             self._add(out, start + i, prompt=prompt, room=self.max_tokens - len(ids))
             out[TARGET].append(ids)
+            out[LEARNED].append([0, len(ids)])
         return rows_of(out, self.row_schema)
+
+    @property
+    def _before_answers(self) -> int:
+        """Most tokens before what is to be written, so that there is room for it."""
+        most: int = self.max_tokens - min(self.settings.decoding.max_new_tokens, self.max_tokens // 2)
+        return most
+
+    def _encode_conversations(
+        self, columns: Columns, out: dict[str, list[Any]], *, purpose: Purpose, start: int
+    ) -> pa.RecordBatch:
+        name = conversations_in(columns)
+        assert name is not None
+        settings = self.settings
+        if purpose == "predict" and not self.converses:
+            raise DataError(
+                f"{name} for a bundle that was taught by texts", expected="a prompt", code="data.no-conversations"
+            )
+        given = [with_system(turns, getattr(settings, "system", "")) for turns in columns[name]]
+        if ANSWER in columns:
+            answers = [{"role": ASSISTANT, "text": text} for text in columns[ANSWER]]
+            given = [[*turns, answer] for turns, answer in zip(given, answers, strict=True)]
+        self.chat.ready(given)
+        room = Room(self.max_tokens, self._before_answers, self._most, settings.stride,
+                    settings.long_target == "truncate", settings.long_text == "truncate")  # fmt: skip
+        wrong: dict[int, DataError] = {}
+        for i, turns in enumerate(given, start=start):
+            try:
+                if purpose == "predict":
+                    found = [to_answer(self.chat, turns, room)]
+                else:
+                    found = to_learn(self.chat, turns, room, last_alone=ANSWER in columns)
+            except DataError as error:
+                wrong[i] = error
+                continue
+            for passage in found:
+                self._add_passage(out, i, passage)
+        if wrong:
+            raise Unusable(wrong, field=name, looked_at=len(given))
+        return rows_of(out, self._input_schema if purpose == "predict" else self.row_schema)
+
+    def _add_passage(self, out: dict[str, list[Any]], example: int, passage: Passage) -> None:
+        first = passage.answers[0][0] if passage.answers else len(passage.ids)
+        out["example"].append(example)
+        out["truncated"].append(passage.left_out)
+        out["text_tokens"].append(passage.whole)
+        out["input_ids"].append(passage.ids[:first])
+        out["prompted"].append(True)
+        out[TARGET].append(passage.ids[first:])
+        out[LEARNED].append([place - first for span in passage.answers for place in span])
 
     def _require_room(self, prompts: Sequence[Sequence[int]], rooms: Sequence[int], *, start: int) -> None:
         lengths = [len(self._begin) + len(prompt) for prompt in prompts]
@@ -121,6 +230,7 @@ class TextGeneration(WrittenText):
             out["input_ids"].append(ids[begin:done])
             out["prompted"].append(False)
             out[TARGET].append(ids[done:end])
+            out[LEARNED].append([0, end - done])
             done = end
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:
@@ -137,39 +247,80 @@ class TextGeneration(WrittenText):
         out = np.full((len(index), len(place)), self.tokenizer.pad_id, dtype=np.int64)
         out[place < before] = read.of(index)
         out[(place >= before) & (place < whole)] = told.of(index)
-        asked = (place >= np.maximum(before - 1, 0)) & (place < whole - 1)
-        at = np.argwhere(asked)
+        real = place < whole
+        row, token = self._learned(rows, index, before[:, 0])
         return {
             "input_ids": torch.from_numpy(out),
-            "attention_mask": torch.from_numpy(place < whole).long(),
-            "target_places": torch.from_numpy(at),
-            "gold": torch.from_numpy(out[at[:, 0], at[:, 1] + 1]),
-            "counts": torch.from_numpy(asked.sum(1)),
+            "attention_mask": torch.from_numpy(real).long(),
+            "target_places": torch.from_numpy(np.stack([row, token - 1], axis=1)),
+            "gold": torch.from_numpy(out[row, token]),
+            "counts": torch.from_numpy(np.bincount(row, minlength=len(index))),
         }
 
-    def prompts(self, rows: Rows) -> list[list[int] | None]:
-        """See `Writing.prompts`: none of a whole text, which has nothing after it."""
+    def _learned(self, rows: Rows, index: IntArray, before: IntArray) -> tuple[IntArray, IntArray]:
+        """Row of the batch and place in it of each token to learn that has one before it; ``before``: tokens before the
+        target of each row."""
+        lists = rows.lists(LEARNED)
+        each = (lists.offsets[index + 1] - lists.offsets[index]) // 2
+        spans = lists.of(index).reshape(-1, 2).astype(np.int64)
+        owner = np.repeat(np.arange(len(index)), each)
+        counts = spans[:, 1] - spans[:, 0]
+        row, token = np.repeat(owner, counts), stretches(spans[:, 0] + before[owner], counts)
+        return row[token > 0], token[token > 0]
+
+    def prompts(self, rows: Rows) -> list[list[list[int]]]:
+        """See `Writing.prompts`: of a conversation one for each of its answers, where they are known; none of a whole
+        text, which has nothing after it."""
         asked = rows.scalar("prompted").astype(bool).tolist()
-        return [rows.row("input_ids", i).tolist() if yes else None for i, yes in enumerate(asked)]
+        return [self._prompts(rows, i) if yes else [] for i, yes in enumerate(asked)]
+
+    def _prompts(self, rows: Rows, index: int) -> list[list[int]]:
+        read = rows.row("input_ids", index).tolist()
+        if TARGET not in rows.table.column_names:
+            return [read]
+        told = rows.row(TARGET, index).tolist()
+        return [[*read, *told[:begin]] for begin in rows.row(LEARNED, index)[::2].tolist()]
 
     def join(
         self, columns: Columns, rows: Rows, partials: Sequence[Drafts], *, constants: Mapping[str, Tensor]
     ) -> list[Prediction]:
         if not len(rows):
             return []
+        known = TARGET in rows.table.column_names and conversations_in(columns) is not None
         cut = rows.scalar("truncated").astype(bool).tolist()
         found: list[Prediction] = []
         for example, drafts, was in zip((rows.example - rows.example[0]).tolist(), partials, cut, strict=True):
             one = self._prediction(drafts, truncated=was)
+            if known and drafts.texts:
+                one["answers"] = [self._prediction(Drafts((texts,)), truncated=was) for texts in drafts.texts]
             if example == len(found):
                 found.append(one)
-            else:  # another window of the same text
-                for name in ("reference_log_probability", "reference_tokens", "reference_right"):
-                    found[-1][name] += one[name]
+            else:
+                _add_row(found[-1], one)
+        for one in found:
+            one |= one.get("answers", [{}])[-1]
         return found
 
+    def with_texts(self, inputs: Columns, texts: Sequence[str]) -> Columns:
+        """As of `WrittenText`; after conversations, their next answers, which alone are learned."""
+        return {**inputs, ANSWER: texts} if conversations_in(inputs) else super().with_texts(inputs, texts)
+
     def shown(self, columns: Columns) -> list[str]:
+        """A prompt, a whole text, or what was said before the last answer."""
+        name = conversations_in(columns)
+        if name is not None:
+            return ["\n".join(f"{turn['role']}: {turn['text']}" for turn in asked(turns)) for turns in columns[name]]
         return list(columns["prompt"] if "prompt" in columns else columns["text"])
+
+    def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
+        """As of `WrittenText`; of a conversation the sum over its answers."""
+        name = conversations_in(columns)
+        if name is None or not predictions:
+            return super().tally(predictions, columns)
+        gold = [answers_of(turns) for turns in columns[name]]
+        firsts = np.cumsum([0, *map(len, gold)])[:-1]
+        told = {"text": [text for texts in gold for text in texts]}
+        return np.add.reduceat(super().tally(_each_answer(predictions, gold), told), firsts, axis=0)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -179,3 +330,23 @@ class TextGeneration(WrittenText):
         """What the perplexity of a text would be the inverse of."""
         value = self.measures(tally)["perplexity"]
         return None if value is None else 1.0 / value
+
+
+def _add_row(found: Prediction, row: Prediction) -> None:
+    """Add what another row of the same example came to."""
+    for name in REFERENCE:
+        found[name] += row[name]
+    found["truncated"] |= row["truncated"]
+    if "answers" in row:
+        found["answers"] += row["answers"]
+
+
+def _each_answer(predictions: Sequence[Prediction], gold: Sequence[Sequence[str]]) -> list[Prediction]:
+    """A prediction for each of the answers; how likely a conversation's are stands at its first."""
+    found: list[Prediction] = []
+    for prediction, texts in zip(predictions, gold, strict=True):
+        each = list(prediction.get("answers", [prediction]))
+        each += [{}] * (len(texts) - len(each))  # where nothing was written
+        told = {name: prediction[name] for name in REFERENCE if name in prediction}
+        found += [{**each[0], **told}, *each[1:]]
+    return found

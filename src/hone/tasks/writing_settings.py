@@ -75,9 +75,30 @@ class TextGenerationSettings(WritingSettings):
         long_text: What becomes of a prompt that does not fit beside what comes after it: its beginning is left out, or
             it is refused with an error. A text without prompt is read in windows.
         stride: Tokens that neighboring windows of a text share.
+        messages: Whether it learns from conversations; None: where the training rows have ``messages``.
     """
 
     stack: ClassVar[Stack] = "decoder"
+
+    messages: bool | None = None
+
+
+class DialogueSettings(WritingSettings):
+    """Settings of ``dialogue``.
+
+    Attributes:
+        max_length: Most tokens of a row, those written among them; None: the most the base reads.
+        long_text: What becomes of turns that do not fit before an answer: the oldest ones are left out, or the
+            conversation is refused with an error. A turn is never cut.
+        max_target_length: Most tokens of an answer to learn; None: as many as a row has room for.
+        stride: Where the answers of a conversation do not fit in one row, most tokens of turns that the next one
+            repeats, beyond those that its first answer is to.
+        system: The system text of conversations that bring none; empty: they have none.
+    """
+
+    stack: ClassVar[Stack] = "decoder"
+
+    system: str = ""
 
 
 class SummarizationSettings(SourceSettings):

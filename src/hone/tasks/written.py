@@ -69,12 +69,12 @@ class Drafts:
     """What a row came to.
 
     Attributes:
-        texts: Best first; none where nothing was to be written.
+        texts: For each of its prompts what was written, best first; none where nothing was to be written.
         reference: Of the row's own target: the sum of its tokens' log probabilities, how many they are, and how many of
             them the model finds likeliest; None where it has none.
     """
 
-    texts: tuple[Draft, ...] = ()
+    texts: tuple[tuple[Draft, ...], ...] = ()
     reference: tuple[float, int, int] | None = None
 
 
@@ -209,9 +209,9 @@ class WrittenText(Form):
         found = torch.stack([own, (logits.argmax(1) == gold).float()], dim=1).cpu().numpy()
         return np.split(found, np.cumsum(batch["counts"].cpu().numpy())[:-1])
 
-    def prompts(self, rows: Rows) -> list[list[int] | None]:
+    def prompts(self, rows: Rows) -> list[list[list[int]]]:
         """See `Writing.prompts`: a source each."""
-        return [rows.row("input_ids", i).tolist() for i in range(len(rows))]
+        return [[rows.row("input_ids", i).tolist()] for i in range(len(rows))]
 
     def join(
         self, columns: Columns, rows: Rows, partials: Sequence[Drafts], *, constants: Mapping[str, Tensor]
@@ -220,7 +220,10 @@ class WrittenText(Form):
         return [self._prediction(one, truncated=was) for one, was in zip(partials, cut, strict=True)]
 
     def _prediction(self, drafts: Drafts, *, truncated: bool) -> Prediction:
-        each = [{k: v for k, v in asdict(draft).items() if v is not None} for draft in drafts.texts]
+        each = [
+            {k: v for k, v in asdict(draft).items() if v is not None}
+            for draft in (drafts.texts[0] if drafts.texts else ())
+        ]
         found: Prediction = dict(each[0]) if each else {}
         if len(each) > 1:
             found["texts"] = each
@@ -246,6 +249,10 @@ class WrittenText(Form):
                 code="base.no-eos",
             )
         return (found,)
+
+    def with_texts(self, inputs: Columns, texts: Sequence[str]) -> Columns:
+        """Examples with these inputs whose texts to be written are ``texts``."""
+        return {**inputs, self.targets[0].name: texts}
 
     @property
     def forced_bos_token_id(self) -> int | None:
@@ -288,8 +295,10 @@ class WrittenText(Form):
         tally = self.tally(predictions, columns)
         each = [self.quality(tally[i : i + 1]) for i in range(len(tally))]
         said = [prediction.get("text", "") for prediction in predictions]
+        written = [one for prediction in predictions for one in prediction.get("answers", [prediction])]
+        variety = _variety([one.get("text", "") for one in written])
         return Scored(
-            {"endings": _endings(predictions), "variety": _variety(said)} if texts_of(predictions) else {},
+            {"endings": _endings(written), "variety": variety} if texts_of(predictions) else {},
             np.array([1.0 - (value or 0.0) for value in each]),
             self.shown(columns),
             [" ‖ ".join(texts) for texts in given(columns)],

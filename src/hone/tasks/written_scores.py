@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from hone.core.measures import MeasureSpec
+from hone.data.turns import answers_of, conversations_in
 from hone.metrics.bleu import Bleu, Chrf
 from hone.metrics.copying import COPY_COLUMNS, copied_ngrams, copy_tally
 from hone.metrics.diversity import REPETITION_COLUMNS, repetition, repetition_tally
@@ -199,7 +200,9 @@ class Kept:
 
 def given(columns: Columns) -> list[list[str]]:
     """The texts that each example was given, each once, any of which is right: its target, which is what was to be
-    learned, and its other references."""
+    learned, and its other references; of a conversation its last answer."""
+    if (name := conversations_in(columns)) is not None:
+        return [answers_of(turns)[-1:] for turns in columns[name]]
     told = next((columns[name] for name in ("target", "text") if name in columns), None)
     parts: list[Sequence[list[str]]] = [] if told is None else [[[text] for text in told]]
     parts += [columns["targets"]] if "targets" in columns else []

@@ -29,6 +29,6 @@ def test_workers_write_what_one_writes_in_the_order_of_the_rows(tmp_path: Path) 
     told: list[int] = []
     one = score_rows(task, TorchEngine(model, torch.device("cpu")), rows)
     two = score_rows(task, TwoWorkers(model, torch.device("cpu")), rows, done=told.append)
-    assert [draft.texts[0].text for draft in two] == [draft.texts[0].text for draft in one]
-    assert len({draft.texts[0].text for draft in one}) > 3
+    assert [draft.texts[0][0].text for draft in two] == [draft.texts[0][0].text for draft in one]
+    assert len({draft.texts[0][0].text for draft in one}) > 3
     assert sum(told) == len(SOURCES)

@@ -96,7 +96,7 @@ def test_a_prompt_without_room_loses_its_beginning_and_says_so(bases: dict[str, 
 
 def test_a_whole_text_has_nothing_after_it(bases: dict[str, Path]) -> None:
     task = generation(bases["gpt2"])
-    assert task.prompts(Rows(task.encode({"text": ["the card"]}, purpose="learn"))) == [None]
+    assert task.prompts(Rows(task.encode({"text": ["the card"]}, purpose="learn"))) == [[]]
 
 
 def test_instructions_stand_before_every_source(bases: dict[str, Path]) -> None:

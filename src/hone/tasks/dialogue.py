@@ -1,0 +1,43 @@
+"""``dialogue``: the next answer of a conversation.
+
+Rows are conversations (``turns``, or ``messages``), of which the assistant's turns are learned. A prediction is that of
+`hone.tasks.text_generation`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
+from hone.data.fields import Field, Shape
+from hone.tasks.text_generation import TextGeneration
+
+
+class Dialogue(TextGeneration):
+    """An answer to the turns before it."""
+
+    name = "dialogue"
+    inputs = ()
+    targets = (Field("turns", "answered"),)
+    measure_specs = {**TextGeneration.measure_specs, "exact_match": MeasureSpec()}  # of answers, not of conversations
+
+    @classmethod
+    def shapes(cls) -> tuple[Shape, ...]:
+        """Conversations under either name."""
+        return tuple(Shape((), (Field(name, "answered"),)) for name in ("turns", "messages"))
+
+    @classmethod
+    def settled(cls, settings: Any, train: Dataset) -> Any:
+        """As they are."""
+        return settings
+
+    @property
+    def converses(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def input_choices(self) -> tuple[tuple[Field, ...], ...]:
+        """Conversations to answer, under either name."""
+        return (Field("turns", "turns"),), (Field("messages", "turns"),)

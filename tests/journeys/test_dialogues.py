@@ -1,0 +1,115 @@
+"""Conversations through every stage: a base from nothing, finetune, evaluate, predict, serve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+import hone
+from hone.predict.predictor import load
+from hone.report.catalog import CATALOGS
+from hone.serve.app import make_app
+
+ANSWERS = {"red": "rot", "blue": "blau", "green": "grün"}
+SMALL = {"layers": 1, "hidden": 64, "heads": 2, "inner": 64, "max_length": 48, "dropout": 0.0}
+Command = Callable[..., tuple[object, str, str]]
+
+
+def talks() -> list[dict[str, Any]]:
+    """Nine conversations in the roles of MultiWOZ, with two questions each."""
+    return [
+        {"turns": [{"role": role, "text": text} for word in (a, b) for role, text in
+                   (("user", word), ("system", ANSWERS[word]))]}
+        for a in ANSWERS for b in ANSWERS
+    ]  # fmt: skip
+
+
+def write(path: Path, made: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("dialogue")
+    data = str(write(folder / "rows.jsonl", talks()))
+    stage = {"kind": "finetune", "num_train_epochs": 60, "per_device_train_batch_size": 4, "learning_rate": 3e-3,
+             "eval_strategy": "no", "save_steps": None}  # fmt: skip
+    recipe = {
+        "version": 1,
+        "task": {"name": "dialogue", "decoding": {"max_new_tokens": 8}},
+        "base": {"architecture": "gpt2", **SMALL},
+        "data": {"train": data, "validation": "none", "test": data},
+        "stages": ["inspect", stage, "evaluate"],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HONE_CACHE", str(tmp_path_factory.mktemp("dialogue-cache")))
+        return hone.run(recipe, out=folder / "run")
+
+
+def test_every_answer_of_a_conversation_is_learned_and_measured(result: Any) -> None:
+    measures = {measure.name: measure.value for measure in result.reports["evaluate"].measures}
+    assert measures["exact_match"] > 0.9
+    assert measures["perplexity"] < 1.5
+    assert result.reports["inspect"].tables["turns"].rows[0] == ["train", 9, 18, 4, 4, 0]
+
+
+def test_every_word_of_its_reports_is_in_the_catalogs(result: Any) -> None:
+    for report in result.reports.values():
+        words = [measure.name for measure in report.measures]
+        words += [name for name, grid in report.tables.items() if grid.rows]
+        words += [column for grid in report.tables.values() if grid.rows for column in grid.columns]
+        assert [word for word in words if word not in {*CATALOGS["zh"], "train", "test"}] == []
+
+
+def test_the_next_answer_is_predicted_under_either_name(result: Any) -> None:
+    predictor = load(result.bundle.path)
+    turns = [{"role": "usr", "text": "red"}, {"role": "sys", "text": "rot"}, {"role": "usr", "text": "green"}]
+    messages = [{"role": "user", "content": "blue"}]
+    assert predictor.predict({"turns": turns})[0]["text"] == "grün"
+    assert predictor.predict([{"messages": messages}])[0]["text"] == "blau"
+    assert "".join(predictor.write({"messages": messages})) == "blau"
+
+
+def test_it_is_served(result: Any) -> None:
+    with TestClient(make_app(load(result.bundle.path))) as client:
+        for name, key in (("turns", "text"), ("messages", "content")):
+            answer = client.post("/predict", json={"inputs": {name: [{"role": "user", key: "red"}]}})
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["predictions"][0]["text"] == "rot"
+        refused = client.post("/predict", json={"inputs": {"turns": [{"role": "assitant", "text": "a"}]}})
+    assert refused.status_code == 422
+    assert "Did you mean 'assistant'?" in refused.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("turns", "said"),
+    [
+        ([("user", "red"), ("assitant", "rot")], "Did you mean 'assistant'?"),
+        ([("system", "a"), ("system", "b"), ("user", "red"), ("assistant", "rot")], "two system texts"),
+        ([("user", "red"), ("system", "a"), ("assistant", "rot")], "a system text at turn 2"),
+        ([("user", "red"), ("assistant", " ")], "an empty text at turn 2"),
+        ([("user", "red")], "no answer"),
+        ([("user", "red"), ("assistant", "rot " * 60)], "answer 1, of "),
+    ],
+)
+def test_what_cannot_be_learned_names_its_line(
+    turns: list[tuple[str, str]], said: str, result: Any, tmp_path: Path, command: Command
+) -> None:
+    row = {"turns": [{"role": role, "text": text} for role, text in turns]}
+    file = write(tmp_path / "rows.jsonl", [*talks(), row])
+    code, _, err = command("inspect", file, "--task", "dialogue", "--base", result.bundle.path)
+    assert code == 2
+    assert "rows.jsonl:10: turns: found" in err
+    assert said in err
+
+
+def test_nothing_is_to_be_answered_after_an_answer(result: Any, tmp_path: Path, command: Command) -> None:
+    code, _, err = command("predict", result.bundle.path, write(tmp_path / "rows.jsonl", talks()))
+    assert code == 2
+    assert "rows.jsonl:1: turns: found a last turn of the assistant" in err
