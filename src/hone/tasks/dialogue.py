@@ -11,6 +11,7 @@ from typing import Any
 from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
 from hone.data.fields import Field, Shape
+from hone.data.turns import COLUMNS
 from hone.tasks.text_generation import TextGeneration
 
 
@@ -19,13 +20,14 @@ class Dialogue(TextGeneration):
 
     name = "dialogue"
     inputs = ()
+    input_choices = tuple((Field(name, "turns"),) for name in COLUMNS)
     targets = (Field("turns", "answered"),)
     measure_specs = {**TextGeneration.measure_specs, "exact_match": MeasureSpec()}  # of answers, not of conversations
 
     @classmethod
     def shapes(cls) -> tuple[Shape, ...]:
         """Conversations under either name."""
-        return tuple(Shape((), (Field(name, "answered"),)) for name in ("turns", "messages"))
+        return tuple(Shape((), (Field(name, "answered"),)) for name in COLUMNS)
 
     @classmethod
     def settled(cls, settings: Any, train: Dataset) -> Any:
@@ -36,8 +38,3 @@ class Dialogue(TextGeneration):
     def converses(self) -> bool:
         """Yes."""
         return True
-
-    @property
-    def input_choices(self) -> tuple[tuple[Field, ...], ...]:
-        """Conversations to answer, under either name."""
-        return (Field("turns", "turns"),), (Field("messages", "turns"),)

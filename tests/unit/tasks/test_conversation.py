@@ -203,3 +203,11 @@ def test_every_answer_is_measured_and_the_last_is_the_prediction(folder: Path) -
     assert scored.tables["endings"].rows == [["stop", 2, 2 / 3], ["length", 1, 1 / 3]]
     assert (scored.gold[0], scored.said[0]) == ("thanks 1", "no")
     assert json.dumps(found)
+
+
+def test_of_two_answers_to_a_conversation_each_is_learned_alone(folder: Path) -> None:
+    task = task_of(folder)
+    asked = talk(2)[:3]
+    rows = Rows(task.encode(task.with_texts({"turns": [asked]}, ["no"]), purpose="learn"))
+    assert learned(task, rows) == ["no"]
+    assert task.prompts(rows) == task.prompts(encoded(task, asked, purpose="predict"))
