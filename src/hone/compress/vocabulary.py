@@ -25,6 +25,7 @@ from hone.compress.settings import VocabularySettings
 from hone.compress.start import Made, Start
 from hone.core.errors import RecipeError
 from hone.data.fields import TO_WRITE
+from hone.data.turns import texts_in
 from hone.models.model import Model, save_model
 from hone.models.quiet import quiet_loading
 from hone.models.shapes import FactoredEmbedding
@@ -93,8 +94,8 @@ def _parts_of(start: Start) -> Iterator[Sequence[Any]]:
             texts = [field for field in fields if field.kind in ("text", "tokens", "texts", *TO_WRITE)]
             for field in texts:
                 values = columns.get(field.name, [])
-                if field.kind == "references":
-                    values = list(itertools.chain(*values))
+                if field.kind in ("references", "answered"):
+                    values = list(itertools.chain.from_iterable(map(texts_in, values)))
                 yield [before + text for text in values] if before and field.kind == "text" else values
 
 
