@@ -28,7 +28,6 @@ HEADS = Table(
         "sequence-mean": "hone.models.heads:MeanPooled",
         "sequence-pair": "hone.models.heads:PairStates",
         "sequence-markers": "hone.models.places:MarkerStates",
-        "sequence-markers-and-mean": "hone.models.places:MarkersAndMean",
         "span": "hone.models.places:SpanScores",
         "embedding-cls": "hone.models.heads:FirstState",
         "embedding-mean": "hone.models.heads:MeanState",

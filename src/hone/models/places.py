@@ -5,43 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from hone.models.heads import Head, Outputs, at_words, linear_layer, mean_state
+from hone.models.heads import Head, Outputs, at_words, linear_layer
 
 
 class MarkerStates(Head):
     """The states of the markers before two spans, side by side, dropout, linear (Baldini Soares et al. 2019)."""
 
-    count: ClassVar[int] = 2
-
     def __init__(self, labels: tuple[str, ...], *, width: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.linear = linear_layer(self.count * width, len(labels))
-
-    def read(self, states: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Float [batch, count * width]."""
-        return at_words(states, batch["marker_positions"]).flatten(1)
+        self.linear = linear_layer(2 * width, len(labels))
 
     def forward(self, states: Tensor, batch: Mapping[str, Tensor]) -> Outputs:
-        return {"logits": self.linear(self.dropout(self.read(states, batch)))}
+        both = at_words(states, batch["marker_positions"]).flatten(1)  # [batch, 2 * width]
+        return {"logits": self.linear(self.dropout(both))}
 
     def entries(self) -> tuple[str, ...]:
         return ("marker_positions",)
 
     def first(self) -> dict[str, int]:
-        return {"linear.weight": self.count}
-
-
-class MarkersAndMean(MarkerStates):
-    """`MarkerStates` with the mean state of the whole text beside them (as Wu and He 2019 put the first one)."""
-
-    count = 3
-
-    def read(self, states: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        return torch.cat([super().read(states, batch), mean_state(states, batch["attention_mask"])], dim=1)
+        return {"linear.weight": 2}
 
 
 class SpanScores(Head):

@@ -38,7 +38,7 @@ class RelationExtraction(TextClassification):
         return
 
     def head_kind(self) -> str:
-        return f"sequence-{self.settings.pooling}"
+        return "sequence-markers"
 
     @property
     def directed(self) -> bool:

@@ -129,13 +129,10 @@ class RelationSettings(LabelSettings):
     Attributes:
         long_text: What becomes of a text that is longer than a row: what is far from the two spans is cut, or it is
             refused with an error.
-        pooling: What the head reads: the states of the ``markers`` of both spans, or the mean state of the text beside
-            them, ``markers-and-mean``.
         other: The label that means no relation; it is learned like any and left out of ``relation_f1``.
     """
 
     long_text: Literal["truncate", "refuse"] = "truncate"
-    pooling: Literal["markers", "markers-and-mean"] = "markers"
     other: str = "Other"
 
 

@@ -17,7 +17,7 @@ from hone.models.heads import (
     TokenLogits,
     at_words,
 )
-from hone.models.places import MarkersAndMean, MarkerStates, SpanScores
+from hone.models.places import MarkerStates, SpanScores
 from hone.text.shapes import SHAPE_SIZES
 
 LABELS = ("O", "B-PER", "I-PER")
@@ -169,22 +169,11 @@ def test_every_head_says_what_transformers_alone_gets() -> None:
         "replaced-tokens": ("AutoModel", "hidden"),
         "sequence-cls": ("AutoModelForSequenceClassification", "logits"),
         "sequence-markers": ("AutoModel", "hidden"),
-        "sequence-markers-and-mean": ("AutoModel", "hidden"),
         "sequence-mean": ("AutoModel", "hidden"),
         "span": ("AutoModel", "hidden"),
         "token-linear": ("AutoModelForTokenClassification", "logits"),
         "token-tagging": ("AutoModel", "hidden"),
     }
-
-
-def test_the_mean_state_stands_beside_the_markers() -> None:
-    head = MarkersAndMean(("a", "b"), width=4, dropout=0.5).eval()
-    states, places = torch.randn(1, 5, 4), torch.tensor([[1, 3]])
-    mask = torch.tensor([[1, 1, 1, 1, 0]])
-    read = torch.cat([states[0, 1], states[0, 3], states[0, :4].mean(0)])
-    found = head(states, {"marker_positions": places, "attention_mask": mask})["logits"]
-    assert torch.allclose(found[0], head.linear(read), atol=1e-6)
-    assert head.first() == {"linear.weight": 3}
 
 
 def test_markers_are_read_side_by_side() -> None:
