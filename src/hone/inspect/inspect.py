@@ -24,6 +24,7 @@ from hone.models.cost import (
     Size,
     activation_bytes,
     held_bytes,
+    scores_bytes,
     size_of,
     state_bytes,
     training_seconds,
@@ -36,7 +37,7 @@ from hone.tasks.make import make_task
 from hone.tasks.pairs import over
 from hone.tasks.protocol import Task, draws
 from hone.tasks.reading import BETWEEN
-from hone.tasks.rows import IntArray, Rows
+from hone.tasks.rows import TARGET, IntArray, Rows
 from hone.tasks.table import TASKS
 
 HISTOGRAM_BINS = 24
@@ -346,7 +347,8 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts: int) ->
     activations = load.held * activation_bytes(
         size, tokens=batch, length=longest, frozen=frozen, recomputed=load.recomputes
     )
-    memory = held_bytes() + states + activations
+    scores = scores_bytes(inputs.base.folder, places=places) if (places := _to_write(rows, plan)) else 0
+    memory = held_bytes() + states + activations + scores
     tables["cost"] = Grid(
         columns=["what", "value"],
         rows=[
@@ -356,6 +358,7 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts: int) ->
             ["steps", steps],
             ["states_mb", round(states / 1e6)],
             ["activations_mb", round(activations / 1e6)],
+            *([["scores_mb", round(scores / 1e6)]] if scores else []),
         ],
         names="words",
     )
@@ -368,6 +371,14 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts: int) ->
 def _learned(size: Size, frozen: int) -> int:
     """Weights of a backbone that learn while its lowest layers do not."""
     return size.learning(frozen=frozen) + (0 if frozen else size.embedding)
+
+
+def _to_write(rows: Rows, plan: Any) -> int:
+    """Most tokens to write in one batch, each of which is told among the whole vocabulary; 0 of rows to read."""
+    if TARGET not in rows.table.column_names:
+        return 0
+    longest = np.sort(np.diff(rows.lists(TARGET).offsets))[-plan.per_device_train_batch_size :]
+    return int(min(longest.sum(), plan.per_device_train_batch_tokens or longest.sum()))
 
 
 def _heaviest(rows: Rows, plan: Any, *, padded: bool) -> int:

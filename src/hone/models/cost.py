@@ -83,6 +83,7 @@ DEPTH = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_laye
 DEPTH_WRITING = ("decoder_layers", "num_decoder_layers")  # of encoder-decoders, beside the encoder's
 HEADS = ("num_attention_heads", "n_heads", "n_head", "encoder_attention_heads", "num_heads")
 INNER = ("intermediate_size", "hidden_dim", "n_inner", "encoder_ffn_dim", "d_ff")
+SCORES_KEPT = 4  # of a loss over the vocabulary
 TABLES = ("embedding", "embed_tokens")  # what names of embeddings have in them
 
 
@@ -178,6 +179,13 @@ def activation_bytes(size: Size, *, tokens: int, length: int, frozen: int = 0, r
     if recomputed:
         return 4 * (layers * tokens * size.width + a_layer)
     return 4 * layers * a_layer
+
+
+def scores_bytes(folder: Path, *, places: int) -> int:
+    """Bytes of a loss over the vocabulary of the base in ``folder``, at so many places of a batch: float32 scores,
+    their log-probabilities, and the derivative of each; 3.96 to 4.03 times the scores were measured on a CPU."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return SCORES_KEPT * WEIGHT_BYTES * places * int(config["vocab_size"])
 
 
 def matrix_rate() -> tuple[float, float]:

@@ -186,6 +186,7 @@ WORDS: dict[str, str] = {
     "training_tokens": "Tokens to train on",
     "states_mb": "Weights, gradients, optimizer (MB)",
     "activations_mb": "Activations (MB)",
+    "scores_mb": "Scores over the vocabulary (MB)",
     "tokens_per_s": "Tokens per second",
     "label": "Label",
     "labels": "Labels",

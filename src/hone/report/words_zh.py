@@ -184,6 +184,7 @@ WORDS: dict[str, str] = {
     "training_tokens": "训练 token 总数",
     "states_mb": "权重、梯度与优化器（MB）",
     "activations_mb": "激活值（MB）",
+    "scores_mb": "词表得分（MB）",
     "tokens_per_s": "每秒 token 数",
     "label": "标签",
     "labels": "标签数",

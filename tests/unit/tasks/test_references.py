@@ -13,10 +13,13 @@ import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
 import hone
+from hone.core.progress import Silent
 from hone.data.dataset import Dataset
 from hone.data.read import read
 from hone.data.source import Source
 from hone.models.tiny import write_tiny_writer
+from hone.pipeline.recipe import make_recipe
+from hone.pipeline.run import run_stages
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Task
@@ -119,3 +122,19 @@ def test_validation_rows_are_taken_though_every_text_to_write_is_another(tmp_pat
     report = hone.run(recipe, out=tmp_path / "run").reports["inspect"]
     assert [row[:2] for row in report.tables["splits"].rows] == [["train", 18], ["validation", 2]]
     assert "label_histogram" not in report.tables
+
+
+def test_the_memory_of_training_has_the_scores_over_the_vocabulary(base: Path, tmp_path: Path) -> None:
+    rows = [{"source": f"my card {i}", "target": "the card is broken " * (1 + i % 3)} for i in range(20)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    data = str(tmp_path / "rows.jsonl")
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    told = task_of(Translation, base).encode(columns, purpose="learn").column("target_ids").to_pylist()
+    longest = sorted(map(len, told))[-16:]
+    recipe = {"version": 1, "task": "translation", "base": str(base), "data": {"train": data, "validation": data},
+              "stages": ["inspect", {"kind": "finetune", "per_device_train_batch_size": 16}]}  # fmt: skip
+    decided = make_recipe(recipe, folder=tmp_path)
+    report = run_stages(decided, out=tmp_path / "run", progress=Silent(), until="inspect").reports["inspect"]
+    found = next(row[1] for row in report.tables["cost"].rows if row[0] == "scores_mb")
+    tokens = json.loads((base / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    assert found == round(16 * sum(longest) * tokens / 1e6) > 1
