@@ -20,6 +20,8 @@ from hone.core.errors import GateNotMet, RecipeError
 from hone.data.dataset import Dataset
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_writer
+from hone.models.writers.cached import CausalWriter, SourceWriter
+from hone.models.writers.quick import QuickWriter
 from hone.predict.predictor import Predictor, open_bundle
 from hone.predict.write import write_model
 from hone.report.catalog import CATALOGS
@@ -175,3 +177,24 @@ def test_a_smaller_vocabulary_scores_the_tokens_that_are_left_the_same(
     torch.testing.assert_close(found[0][:, kept], found[1], rtol=0, atol=1e-5)
     assert child.task.endings == (child.task.tokenizer.eos_id,)  # type: ignore[attr-defined]
     assert child.predict(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [("gpt2", {"name": "int8"}), ("bart", {"name": "weight-only"}), ("t5", {"name": "weight-only", "bits": 4})],
+)
+def test_integers_are_written_quickly_as_transformers_passes_write_them(
+    kind: str, method: dict[str, Any], parents: dict[str, Bundle], tmp_path: Path
+) -> None:
+    child, _ = compressed(parents[kind], method, tmp_path)
+    backbone: Any = child.engine.model.backbone  # type: ignore[attr-defined]
+    quick = child.engine.writer  # type: ignore[attr-defined]
+    assert isinstance(quick, QuickWriter)
+    slow = (SourceWriter if backbone.config.is_encoder_decoder else CausalWriter)(backbone)
+    ids = torch.randint(5, 60, (2, 6), generator=torch.Generator().manual_seed(1))
+    found = []
+    for writer in (quick, slow):
+        state, scores = writer.begin(ids, torch.ones_like(ids))
+        found.append([scores, *(writer.step(state, torch.tensor([token, token + 1])) for token in (7, 9, 11))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)

@@ -7,7 +7,20 @@ from typing import Any
 
 from torch import Tensor
 
-from hone.models.writers.net import Cross, Head, Layer, Line, Net, Norm, Parts, UnlikeError, act_of, wide_of
+from hone.models.writers.net import (
+    Cross,
+    Head,
+    Layer,
+    Net,
+    Norm,
+    Parts,
+    UnlikeError,
+    act_of,
+    line_of,
+    rows_of,
+    table_of,
+    wide_of,
+)
 
 BEFORE = frozenset({"mbart", "pegasus"})  # of those laid out as BART, they normalize what parts read
 
@@ -26,28 +39,24 @@ def gpt2_parts(model: Any) -> Parts:
         heads=config.num_attention_heads,
         before=True,
         act=act_of(config.activation_function),
-        tokens=body.wte.weight.detach(),
-        positions=body.wpe.weight.detach(),
+        tokens=table_of(body.wte),
+        positions=rows_of(body.wpe),
         last=Norm.of(body.ln_f),
     )
     return Parts(net, Head(model.lm_head), None)
 
 
 def _gpt2_layer(block: Any) -> Layer:
-    own = Line.of([block.attn.c_attn])
-    weight, bias = own.weight.clone(), None if own.bias is None else own.bias.clone()
-    for part in (weight, bias):
-        if part is not None:
-            part[..., : block.attn.embed_dim] *= block.attn.scaling  # queries
+    own, attention = line_of([block.attn.c_attn]), block.attn
     return Layer(
         norm=Norm.of(block.ln_1),
-        qkv=Line(weight, bias),
-        out=Line.of([block.attn.c_proj]),
+        qkv=own.scaled(attention.embed_dim, attention.scaling),  # queries
+        out=line_of([block.attn.c_proj]),
         cross=None,
         wide_norm=Norm.of(block.ln_2),
         wide=wide_of(block.mlp.c_fc),
         gate=None,
-        narrow=Line.of([block.mlp.c_proj]),
+        narrow=line_of([block.mlp.c_proj]),
     )
 
 
@@ -70,9 +79,9 @@ def _bart_net(body: Any, config: Any, *, heads: int) -> Net:
         heads=heads,
         before=config.model_type in BEFORE,
         act=act_of(config.activation_function),
-        tokens=body.embed_tokens.weight.detach(),
+        tokens=table_of(body.embed_tokens),
         scale=float(getattr(body.embed_tokens, "embed_scale", getattr(body, "embed_scale", 1.0))),
-        positions=body.embed_positions.weight.detach()[getattr(body.embed_positions, "offset", 0) :],
+        positions=rows_of(body.embed_positions)[getattr(body.embed_positions, "offset", 0) :],
         first=None if first is None else Norm.of(first),
         last=None if last is None else Norm.of(last),
     )
@@ -82,20 +91,20 @@ def _bart_layer(layer: Any) -> Layer:
     own, other = layer.self_attn, getattr(layer, "encoder_attn", None)
     return Layer(
         norm=Norm.of(layer.self_attn_layer_norm),
-        qkv=Line.of([own.q_proj, own.k_proj, own.v_proj], first=own.scaling),
-        out=Line.of([own.out_proj]),
+        qkv=line_of([own.q_proj, own.k_proj, own.v_proj], first=own.scaling),
+        out=line_of([own.out_proj]),
         cross=None
         if other is None
         else Cross(
             norm=Norm.of(layer.encoder_attn_layer_norm),
-            q=Line.of([other.q_proj], first=other.scaling),
-            kv=Line.of([other.k_proj, other.v_proj]),
-            out=Line.of([other.out_proj]),
+            q=line_of([other.q_proj], first=other.scaling),
+            kv=line_of([other.k_proj, other.v_proj]),
+            out=line_of([other.out_proj]),
         ),
         wide_norm=Norm.of(layer.final_layer_norm),
         wide=wide_of(layer.fc1),
         gate=None,
-        narrow=Line.of([layer.fc2]),
+        narrow=line_of([layer.fc2]),
     )
 
 
@@ -127,7 +136,7 @@ def _t5_net(body: Any, config: Any, distances: Callable[[int], Tensor]) -> Net:
         heads=config.num_heads,
         before=True,
         act=act_of(config.dense_act_fn),
-        tokens=body.embed_tokens.weight.detach(),
+        tokens=table_of(body.embed_tokens),
         positions=None,
         last=Norm.of(body.final_layer_norm),
         distances=distances,
@@ -142,19 +151,19 @@ def _t5_layer(parts: Sequence[Any]) -> Layer:
         other = parts[1].EncDecAttention
         cross = Cross(
             norm=Norm.of(parts[1].layer_norm),
-            q=Line.of([other.q]),
-            kv=Line.of([other.k, other.v]),
-            out=Line.of([other.o]),
+            q=line_of([other.q]),
+            kv=line_of([other.k, other.v]),
+            out=line_of([other.o]),
         )
     return Layer(
         norm=Norm.of(parts[0].layer_norm),
-        qkv=Line.of([own.q, own.k, own.v]),
-        out=Line.of([own.o]),
+        qkv=line_of([own.q, own.k, own.v]),
+        out=line_of([own.o]),
         cross=cross,
         wide_norm=Norm.of(parts[-1].layer_norm),
         wide=wide_of(wide.wi_0 if gated else wide.wi),
         gate=wide_of(wide.wi_1) if gated else None,
-        narrow=Line.of([wide.wo]),
+        narrow=line_of([wide.wo]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,6 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
+
+from hone.models.grouped import GroupedLinear
+from hone.models.int8 import Int8Embedding, Int8Linear
 
 aten = torch.ops.aten
 
@@ -40,20 +44,18 @@ class Line(NamedTuple):
     weight: Tensor
     bias: Tensor | None
 
-    @classmethod
-    def of(cls, layers: Sequence[Any], *, first: float = 1.0) -> Line:
-        """Linear layers over one input as one, their outputs side by side, those of the first one times ``first``."""
-        weights = [weight_of(layer) for layer in layers]
-        biases = [None if layer.bias is None else layer.bias.detach() for layer in layers]
-        if first != 1.0:
-            weights[0] = weights[0] * first
-            biases[0] = None if biases[0] is None else biases[0] * first
-        given = [bias for bias in biases if bias is not None]
-        if given and len(given) < len(biases):
-            raise UnlikeError("some of joint layers have a bias")
-        if len(layers) == 1:
-            return cls(weights[0], biases[0])
-        return cls(torch.cat(weights, dim=1), torch.cat(given) if given else None)
+    @property
+    def inputs(self) -> int:
+        """Numbers that it reads."""
+        return self.weight.shape[0]
+
+    def scaled(self, outputs: int, by: float) -> Line:
+        """The same with its first ``outputs`` outputs multiplied."""
+        weight, bias = self.weight.clone(), None if self.bias is None else self.bias.clone()
+        for part in (weight, bias):
+            if part is not None:
+                part[..., :outputs] *= by
+        return Line(weight, bias)
 
     def __call__(self, x: Tensor) -> Tensor:
         return torch.mm(x, self.weight) if self.bias is None else torch.addmm(self.bias, x, self.weight)
@@ -63,6 +65,74 @@ class Line(NamedTuple):
         if self.bias is None:
             return torch.addmm(rest, x, self.weight)
         return torch.addmm(self.bias, x, self.weight).add_(rest)
+
+
+class Rounded(NamedTuple):
+    """A linear layer over integers, which computes its own products."""
+
+    layer: Int8Linear | GroupedLinear
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that it reads."""
+        return self.layer.in_features
+
+    def scaled(self, outputs: int, by: float) -> Rounded:
+        """The same with its first ``outputs`` outputs multiplied."""
+        made = copy.copy(self.layer)
+        made._buffers = {name: None if value is None else value.clone() for name, value in made._buffers.items()}
+        made.scale[:outputs] *= by
+        made.bias[:outputs] *= by
+        if isinstance(made, Int8Linear):
+            made._packed = None  # of other scales
+        return Rounded(made)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x)
+        return out
+
+    def onto(self, x: Tensor, rest: Tensor) -> Tensor:
+        """What it makes of ``x``, and ``rest`` beside it."""
+        return self(x).add_(rest)
+
+
+def line_of(layers: Sequence[Any], *, first: float = 1.0) -> Line | Rounded:
+    """Linear layers over one input as one, their outputs side by side, those of the first one times ``first``.
+
+    Raises:
+        UnlikeError: They are something else, or not alike.
+    """
+    made = _rounded(layers) if isinstance(layers[0], Int8Linear | GroupedLinear) else _plain(layers)
+    return made if first == 1.0 else made.scaled(layers[0].out_features, first)
+
+
+def _rounded(layers: Sequence[Any]) -> Rounded:
+    kinds = {(type(layer), layer.weight.dtype) for layer in layers}
+    if len(kinds) > 1:
+        raise UnlikeError("layers of unlike integers over one input")
+    return Rounded(layers[0] if len(layers) == 1 else type(layers[0]).joined(layers))
+
+
+def _plain(layers: Sequence[Any]) -> Line:
+    weights = [weight_of(layer) for layer in layers]
+    given = [layer.bias.detach() for layer in layers if layer.bias is not None]
+    if given and len(given) < len(layers):
+        raise UnlikeError("some of joint layers have a bias")
+    if len(layers) == 1:
+        return Line(weights[0], given[0] if given else None)
+    return Line(torch.cat(weights, dim=1), torch.cat(given) if given else None)
+
+
+def table_of(table: Any) -> Tensor | Int8Embedding:
+    """The rows of a table of tokens: float32 [rows, width], or what gives them."""
+    return table if isinstance(table, Int8Embedding) else table.weight.detach()  # type: ignore[no-any-return]
+
+
+def rows_of(table: Any) -> Tensor:
+    """The rows of a small table, float32 [rows, width]."""
+    if isinstance(table, Int8Embedding):
+        return table(torch.arange(len(table.weight)))  # type: ignore[no-any-return]
+    return table.weight.detach()  # type: ignore[no-any-return]
 
 
 class Norm(NamedTuple):
@@ -90,22 +160,22 @@ class Cross(NamedTuple):
     """Attention to the source: its normalization, queries, keys and values side by side, and output."""
 
     norm: Norm
-    q: Line
-    kv: Line
-    out: Line
+    q: Line | Rounded
+    kv: Line | Rounded
+    out: Line | Rounded
 
 
 class Layer(NamedTuple):
     """A layer: attention to what was written, to the source where there is one, and the feed-forward part."""
 
     norm: Norm
-    qkv: Line
-    out: Line
+    qkv: Line | Rounded
+    out: Line | Rounded
     cross: Cross | None
     wide_norm: Norm
-    wide: Line
-    gate: Line | None
-    narrow: Line
+    wide: Line | Rounded
+    gate: Line | Rounded | None
+    narrow: Line | Rounded
 
 
 @dataclass(frozen=True)
@@ -117,7 +187,7 @@ class Net:
         heads: Attention heads.
         before: Whether parts normalize what they read (pre-norm), not what they give.
         act: The activation, in place.
-        tokens: Embeddings, float32 [vocabulary, width].
+        tokens: Embeddings, float32 [vocabulary, width], or what gives them.
         scale: What they are multiplied by.
         positions: Embeddings of places, float32 [places, width]; None where there are none.
         first: Normalization of embeddings.
@@ -130,7 +200,7 @@ class Net:
     heads: int
     before: bool
     act: Callable[[Tensor], Tensor]
-    tokens: Tensor
+    tokens: Tensor | Int8Embedding
     positions: Tensor | None
     scale: float = 1.0
     first: Norm | None = None
@@ -140,11 +210,12 @@ class Net:
     @property
     def size(self) -> int:
         """Numbers of a head."""
-        return self.layers[0].out.weight.shape[0] // self.heads
+        return self.layers[0].out.inputs // self.heads
 
     def embed(self, tokens: Tensor, places: int | Tensor) -> Tensor:
         """States [rows, width] of tokens [rows] that stand at places [rows], or all at one."""
-        x = torch.embedding(self.tokens, tokens)
+        table = self.tokens
+        x = torch.embedding(table, tokens) if isinstance(table, Tensor) else table(tokens)
         if self.scale != 1.0:
             x = x * self.scale
         if self.positions is not None:
@@ -191,10 +262,12 @@ def weight_of(layer: Any) -> Tensor:
     return weight.t() if type(layer) is nn.Linear else weight
 
 
-def wide_of(layer: Any) -> Line:
+def wide_of(layer: Any) -> Line | Rounded:
     """A layer that gives more than it takes: one row times weights in the order in which they are added up takes less
     time, so they are copied where they are few."""
-    line = Line.of([layer])
+    line = line_of([layer])
+    if isinstance(line, Rounded):
+        return line
     return Line(line.weight.contiguous(), line.bias) if line.weight.nbytes <= WIDE_BYTES else line
 
 
@@ -211,13 +284,19 @@ class Head:
     """
 
     def __init__(self, layer: Any, *, bias: Tensor | None = None, scale: float = 1.0) -> None:
-        weight = weight_of(layer)
         self._scale = scale
-        self.vocabulary = weight.shape[1]
         self._bias = bias if bias is not None and bool(bias.any()) else None
+        self._packed: Tensor | None = None
+        self._one: Line | Rounded
+        if isinstance(layer, Int8Linear | GroupedLinear):
+            self.vocabulary, self._one = layer.out_features, Rounded(layer)
+            if self._bias is not None:
+                raise UnlikeError("a bias beside scores over integers")
+            return
+        weight = weight_of(layer)
+        self.vocabulary = weight.shape[1]
         few = weight.nbytes <= HEAD_BYTES
         self._one = Line(weight.contiguous() if few else weight, self._bias)
-        self._packed: Tensor | None = None
         if few and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), PACKED_ROWS)
 
