@@ -21,6 +21,7 @@ from hone.data.dataset import Dataset
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_writer
 from hone.models.writers.cached import CausalWriter, SourceWriter
+from hone.models.writers.make import writer_of
 from hone.models.writers.quick import QuickWriter
 from hone.predict.predictor import Predictor, open_bundle
 from hone.predict.write import write_model
@@ -180,15 +181,20 @@ def test_a_smaller_vocabulary_scores_the_tokens_that_are_left_the_same(
 
 
 @pytest.mark.parametrize(
-    ("kind", "method"),
-    [("gpt2", {"name": "int8"}), ("bart", {"name": "weight-only"}), ("t5", {"name": "weight-only", "bits": 4})],
+    ("kind", "method", "apart"),
+    [
+        ("gpt2", {"name": "int8"}, 0.1),  # an input near the middle of two integers becomes the one or the other
+        ("gpt2", {"name": "weight-only"}, 1e-4),
+        ("bart", {"name": "weight-only"}, 1e-4),
+        ("t5", {"name": "weight-only", "bits": 4}, 1e-4),
+    ],
 )
 def test_integers_are_written_quickly_as_transformers_passes_write_them(
-    kind: str, method: dict[str, Any], parents: dict[str, Bundle], tmp_path: Path
+    kind: str, method: dict[str, Any], apart: float, parents: dict[str, Bundle], tmp_path: Path
 ) -> None:
     child, _ = compressed(parents[kind], method, tmp_path)
     backbone: Any = child.engine.model.backbone  # type: ignore[attr-defined]
-    quick = child.engine.writer  # type: ignore[attr-defined]
+    quick = writer_of(backbone)
     assert isinstance(quick, QuickWriter)
     slow = (SourceWriter if backbone.config.is_encoder_decoder else CausalWriter)(backbone)
     ids = torch.randint(5, 60, (2, 6), generator=torch.Generator().manual_seed(1))
@@ -197,4 +203,4 @@ def test_integers_are_written_quickly_as_transformers_passes_write_them(
         state, scores = writer.begin(ids, torch.ones_like(ids))
         found.append([scores, *(writer.step(state, torch.tensor([token, token + 1])) for token in (7, 9, 11))])
     for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+        assert float((one - other).norm() / other.norm()) < apart

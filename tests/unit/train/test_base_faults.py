@@ -12,6 +12,7 @@ from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.tiny import write_tiny_writer
 from hone.tasks.settings import TextClassificationSettings
+from hone.tasks.writing_settings import TranslationSettings
 from hone.train.faults import find_faults
 from hone.train.settings import FinetuneSettings
 
@@ -32,3 +33,11 @@ def test_a_base_that_writes_is_refused_by_a_task_that_reads(kind: Literal["bart"
 
 def test_a_base_that_reads_is_not(tiny_base: Path) -> None:
     assert find_faults(FinetuneSettings(), inputs(tiny_base)) == []
+
+
+def test_languages_that_a_base_does_not_tell_apart_are_faults_of_the_task(tmp_path: Path) -> None:
+    settings = TranslationSettings(source_language="en_XX", target_language="de_DE")
+    base = Base("tiny", write_tiny_writer(tmp_path, kind="bart"), "")
+    data = {"train": Dataset.from_columns("train", {"source": ["one", "two"], "target": ["eins", "zwei"]})}
+    found = find_faults(FinetuneSettings(), Inputs(task=TaskChoice("translation", settings), base=base, data=data))
+    assert [fault.field for fault in found] == ["task.source_language", "task.target_language"]
