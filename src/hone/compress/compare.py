@@ -76,7 +76,8 @@ def token_agreement(task: Task, before: Sequence[Prediction], after: Sequence[Pr
 
 def texts_of(task: Task, columns: Mapping[str, Sequence[Any]], *, most: int) -> list[Example]:
     """The first examples, to time with."""
-    return examples_of({name: columns[name][:most] for name in input_names(task, columns)})
+    names = inputs_in(task, columns) if isinstance(task, Writing) else input_names(task, columns)
+    return examples_of({name: columns[name][:most] for name in names})
 
 
 def disk_mb(bundle: Bundle) -> float:

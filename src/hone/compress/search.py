@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -63,9 +64,11 @@ class Candidate:
 
     @property
     def quality(self) -> float:
-        """Value of the main measure; below all others where it has none."""
+        """Value of the main measure, its negative where less is better; below all others where it has none."""
         assert self.measure is not None
-        return -1.0 if self.measure.value is None else self.measure.value
+        if self.measure.value is None:
+            return -math.inf
+        return -self.measure.value if self.measure.better == "lower" else self.measure.value
 
 
 def search(settings: SearchSettings, start: Start) -> Made:
@@ -211,7 +214,7 @@ def _within(candidate: Candidate, settings: SearchSettings) -> bool:
 
 
 def _best(compressed: Sequence[Candidate], settings: SearchSettings) -> Candidate:
-    """Of those within the budget the one of the highest main measure; of equals the fastest.
+    """Of those within the budget the one of the best main measure; of equals the fastest.
 
     Raises:
         GateNotMet: There is none.

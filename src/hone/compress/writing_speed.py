@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.bench.examples import examples_of
+from hone.compress.compare import texts_of
 from hone.core.measures import Measure
 from hone.predict.predictor import Predictor
 from hone.report.report import Cell
-from hone.tasks.fields import inputs_in
 
 TOGETHER, ALONE, REPEATS = 48, 12, 6  # texts asked at once, and one at a time; timings of all at once
 
@@ -24,7 +23,7 @@ def written_speed(
     """Rows of what, parent's and child's figures: tokens written a second, all texts at once, and milliseconds of a
     text alone; and how many times the parent's tokens a second the child's are. Both write in alternation, after a
     warm-up. Nothing of rows that nothing is written for."""
-    texts = examples_of({name: values[:TOGETHER] for name, values in inputs_in(parent.task, columns).items()})
+    texts = texts_of(parent.task, columns, most=TOGETHER)
     both = (parent, child)
     written = [sum(one.get("tokens", 0) for one in each.predict(texts)) for each in both]
     if not all(written):

@@ -358,10 +358,11 @@ def _cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts: int) ->
             ["steps", steps],
             ["states_mb", round(states / 1e6)],
             ["activations_mb", round(activations / 1e6)],
-            *([["scores_mb", round(scores / 1e6)]] if scores else []),
         ],
         names="words",
     )
+    if scores:
+        tables["cost"].rows.append(["scores_mb", round(scores / 1e6)])
     return [
         Measure(name="estimated_training_time", value=seconds, unit="s", better="lower"),
         Measure(name="estimated_memory", value=memory / 1e6, unit="MB", better="lower"),

@@ -204,3 +204,11 @@ def test_integers_are_written_quickly_as_transformers_passes_write_them(
         found.append([scores, *(writer.step(state, torch.tensor([token, token + 1])) for token in (7, 9, 11))])
     for one, other in zip(*found, strict=True):
         assert float((one - other).norm() / other.norm()) < apart
+
+
+def test_a_search_takes_the_lowest_perplexity_within_its_budget(parents: dict[str, Bundle], tmp_path: Path) -> None:
+    steps = [[{"name": "weight-only", "bits": 4}, {"name": "weight-only", "bits": 8}]]
+    _, report = compressed(parents["gpt2"], {"name": "search", "steps": steps, "max_size_mb": 100.0}, tmp_path)
+    found = {str(row[0]): row[3] for row in report.tables["candidates"].rows}
+    values = {measure.name: measure.value for measure in report.measures}
+    assert values["perplexity"] == min(value for name, value in found.items() if not name.startswith("0"))
