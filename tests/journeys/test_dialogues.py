@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -113,3 +114,64 @@ def test_nothing_is_to_be_answered_after_an_answer(result: Any, tmp_path: Path, 
     code, _, err = command("predict", result.bundle.path, write(tmp_path / "rows.jsonl", talks()))
     assert code == 2
     assert "rows.jsonl:1: turns: found a last turn of the assistant" in err
+
+
+class Terminal(io.StringIO):
+    """Typed lines."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def chat(result: Any, command: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """``hone chat`` on lines, from a pipe or typed."""
+
+    def call(lines: str, *options: object, typed: bool = False) -> tuple[object, str, str]:
+        monkeypatch.setattr("sys.stdin", Terminal(lines) if typed else io.StringIO(lines))
+        return command("chat", result.bundle.path, *options)
+
+    return call
+
+
+def test_lines_are_answered_with_nothing_else_on_standard_output(chat: Command) -> None:
+    assert chat("red\n\ngreen\n") == (0, "rot\ngrün\n", "")
+    assert chat("red\n/exit\ngreen\n") == (0, "rot\n", "")
+
+
+def test_each_answer_is_an_object_where_json_is_asked_for(chat: Command) -> None:
+    _, out, _ = chat("red\nblue\n", "--json", "--decoding", "max_new_tokens=8")
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["rot", "blau"]
+
+
+def test_a_conversation_is_saved_as_a_row_to_learn_from(chat: Command, tmp_path: Path) -> None:
+    file = tmp_path / "talk.jsonl"
+    code, _, err = chat(f"red\n/system short\nblue\n/save {file}\n/reset\n/system\n")
+    assert code == 0
+    assert err.splitlines()[-1] == "short"  # it outlives what was said
+    said = json.loads(file.read_text(encoding="utf-8"))["messages"]
+    assert [turn["text"] for turn in said][:2] == ["short", "blue"]
+    assert [turn["role"] for turn in said] == ["system", "user", "assistant"]
+    assert chat(f"/save {file}\n")[0] == 2  # it is there already
+
+
+def test_turns_that_no_longer_fit_are_told_once(chat: Command) -> None:
+    _, out, err = chat("red\n" * 9)
+    assert len(out.splitlines()) == 9
+    assert err.count("The oldest turns no longer fit") == 1
+
+
+def test_an_unknown_command_ends_a_pipe_and_is_told_on_a_terminal(chat: Command) -> None:
+    code, _, err = chat("/rest\nred\n")
+    assert code == 2
+    assert "Did you mean '/reset'?" in err
+    code, out, err = chat("/rest\nred\n", typed=True)
+    assert code == 0
+    assert "Did you mean '/reset'?" in err
+    assert "rot" in out
+
+
+def test_other_bundles_take_part_in_no_conversation(text_bundle: Path, command: Command) -> None:
+    code, _, err = command("chat", text_bundle)
+    assert code == 2
+    assert "takes part in no conversation" in err

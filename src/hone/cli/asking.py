@@ -44,6 +44,23 @@ def predict(
 
 
 @app.command()
+def chat(
+    bundle: Annotated[Path, typer.Argument(help="A bundle of dialogue or text-generation.")],
+    system: Annotated[str, typer.Option("--system", help="How to answer; else as the bundle has it.")] = "",
+    decoding: DecodingSetting = None,
+    base: BaseName = "",
+    device: DeviceName = "auto",
+    precision: PrecisionName = "float32",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer, and nothing else.")] = False,
+) -> None:
+    """Converse with a bundle: on a terminal, or lines in and answers out."""
+    from hone.cli.chat import chat_with
+
+    opening = {"base": base, "device": device, "precision": precision}
+    chat_with(bundle, system=system, decoding=decoding or [], opening=opening, as_json=as_json)
+
+
+@app.command()
 def index(
     bundle: Annotated[Path, typer.Argument(help="A bundle of sentence-embedding.")],
     file: Annotated[str, typer.Argument(help="Rows with text, and id where they have one.")],

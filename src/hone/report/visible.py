@@ -44,6 +44,11 @@ def as_line(text: str, *, limit: int | None = None) -> str:
     return _replaced(cut, lambda character: f"⟨{ord(character):04X}⟩")
 
 
+def as_plain(text: str) -> str:
+    """Text for a terminal, in its own lines, whose hidden characters command nothing: they are written ``⟨001B⟩``."""
+    return _replaced(text, lambda character: f"⟨{ord(character):04X}⟩")
+
+
 def text_width(text: str) -> int:
     """Columns that ``text`` takes in a terminal: two for East Asian wide characters, none for combining marks."""
     return sum(

@@ -135,7 +135,7 @@ class TextGeneration(WrittenText):
         prompts = self.tokenizer.encode(columns["prompt"]) if "prompt" in columns else None
         if purpose == "predict":
             assert prompts is not None
-            room = self._before_answers
+            room = self.before_answers
             self._require_room(prompts, [room] * len(prompts), start=start)
             for i, ids in enumerate(prompts):
                 self._add(out, start + i, prompt=ids, room=room)
@@ -157,7 +157,7 @@ class TextGeneration(WrittenText):
         return rows_of(out, self.row_schema)
 
     @property
-    def _before_answers(self) -> int:
+    def before_answers(self) -> int:
         """Most tokens before what is to be written, so that there is room for it."""
         most: int = self.max_tokens - min(self.settings.decoding.max_new_tokens, self.max_tokens // 2)
         return most
@@ -177,7 +177,7 @@ class TextGeneration(WrittenText):
             answers = [{"role": ASSISTANT, "text": text} for text in columns[ANSWER]]
             given = [[*turns, answer] for turns, answer in zip(given, answers, strict=True)]
         self.chat.ready(given)
-        room = Room(self.max_tokens, self._before_answers, self._most, settings.stride,
+        room = Room(self.max_tokens, self.before_answers, self._most, settings.stride,
                     settings.long_target == "truncate", settings.long_text == "truncate")  # fmt: skip
         wrong: dict[int, DataError] = {}
         for i, turns in enumerate(given, start=start):
