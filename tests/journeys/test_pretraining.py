@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 import hone
 from hone.bundle.bundle import Bundle
-from hone.core.errors import RecipeError
+from hone.core.errors import HoneError, RecipeError
 from hone.core.progress import Silent
 
 Command = Callable[..., tuple[object, str, str]]
@@ -134,3 +135,13 @@ def test_what_an_objective_cannot_have_is_told_before_anything_runs(corpus: Path
     }
     assert ("recipe.missing", "task") in faults_of(recipe(corpus, stages=["finetune"]), tmp_path)
     assert ("recipe.no-split", "stages.0") in faults_of(recipe(corpus, data={}), tmp_path)
+
+
+def test_a_loss_that_leaps_ends_the_run_with_its_batch_kept(corpus: Path, tmp_path: Path) -> None:
+    wild = {**STAGE, "learning_rate": 1e30, "max_grad_norm": None, "warmup_ratio": 0.0, "lr_scheduler_type": "constant"}
+    with pytest.raises(HoneError) as caught:
+        hone.run(recipe(corpus, stages=[wild]), out=tmp_path / "run")
+    assert caught.value.code == "train.loss-not-finite"
+    [kept] = (tmp_path / "run" / "stages").glob("*-pretrain/stopped-at-*.safetensors")
+    assert str(kept) in str(caught.value)
+    assert {"0.input_ids", "0.gold"} <= load_file(kept).keys()

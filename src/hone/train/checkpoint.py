@@ -36,6 +36,7 @@ class Position:
         stale: Measurements since without improvement.
         seconds: Training time so far.
         weight: What the losses of all steps so far weighed together, where batches are made by tokens.
+        mean_loss: The running mean of the loss (see `hone.train.watch`).
         history: One record a validation.
     """
 
@@ -49,6 +50,7 @@ class Position:
     loss_count: int = 0
     tokens: int = 0
     weight: float = 0.0
+    mean_loss: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
 

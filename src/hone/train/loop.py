@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +15,6 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from hone.core.ahead import ahead
-from hone.core.errors import HoneError
 from hone.core.progress import Progress
 from hone.models.heads import Outputs
 from hone.models.model import Model
@@ -40,9 +36,11 @@ from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
 from hone.train.schedule import rate_factor
 from hone.train.settings import LoopSettings
+from hone.train.stopping import asked_to_stop
 from hone.train.technique import Course, Pass, Techniques
 from hone.train.together import united
 from hone.train.trackers import RunLog
+from hone.train.watch import Watch, norm_of
 
 DRAWS = 0x3A5C  # sets the seeds of a task's draws apart from others'
 Validate = Callable[[Model], dict[str, float | None]]
@@ -58,6 +56,7 @@ class Setup:
         validate: Measures the model on the validation split; None when there is none.
         frozen: What the frozen layers give for the training rows, where it was made beforehand.
         watched: Name of the measure that decides which state is best, and whether more of it is better.
+        utilization: What share of the machine so many tokens a second take, where that is known.
     """
 
     settings: LoopSettings
@@ -69,6 +68,7 @@ class Setup:
     watched: str
     higher_is_better: bool
     frozen: FrozenStates | None = None
+    utilization: Callable[[float], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ class Loop:
         self.model = model
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
+        self.norm: Tensor | None = None  # of the last gradient
+        self.watch = Watch(setup.checkpoints.parent, leap=self.settings.max_loss_leap)
         self.fixed = fixed_names(model)  # now: a technique may let weights that learn wait for a while
         self.steps_per_epoch, self.total = self.settings.steps(rows.lengths)
         course = Course(model, task, setup.seed, self.total, self.steps_per_epoch, self._settled)
@@ -180,8 +182,8 @@ class Loop:
         if self._stale():  # a checkpoint of a run that had stopped early
             return True
         with asked_to_stop() as stop:
-            for batches, tokens in ahead(self._collated, self._remaining()):
-                loss = self._step(batches)
+            for batches, tokens, rows in ahead(self._collated, self._remaining()):
+                loss = self._step(batches, rows)
                 self.position.seconds = before + time.perf_counter() - began
                 self._report(loss, tokens, log=log, progress=progress)
                 self._measure(log, progress)
@@ -216,9 +218,9 @@ class Loop:
             yield from enumerate(coming, start=step)
             step += len(coming)
 
-    def _collated(self, coming: tuple[int, list[IntArray]]) -> tuple[list[Batch], int]:
-        """The batches of a step on the CPU, and how many tokens they have. What is drawn goes by seed, step and batch,
-        so that a resumed run draws the same."""
+    def _collated(self, coming: tuple[int, list[IntArray]]) -> tuple[list[Batch], int, IntArray]:
+        """The batches of a step on the CPU, how many tokens they have, and of which examples they are. What is drawn goes
+        by seed, step and batch, so that a resumed run draws the same."""
         step, batches = coming
         more = draws(self.task, self.rows)
         if isinstance(self.task, Drawing) and more:
@@ -230,22 +232,17 @@ class Loop:
         if self.setup.frozen is not None:
             for index, batch in zip(batches, collated, strict=True):
                 batch["lower_states"] = self.setup.frozen.of(index)
-        return collated, max(1, more) * sum(int(self.rows.lengths[index].sum()) for index in batches)
+        every = np.concatenate(batches)
+        return collated, max(1, more) * int(self.rows.lengths[every].sum()), self.rows.example[every]
 
-    def _step(self, batches: list[Batch]) -> float:
-        """One optimizer step over the union of ``batches``; returns the mean loss."""
+    def _step(self, batches: list[Batch], rows: IntArray) -> float:
+        """One optimizer step over the union of ``batches``, of the examples ``rows``; returns the mean loss."""
         placed = [{name: value.to(self.accelerator.device) for name, value in b.items()} for b in batches]
         self._begin()
         gone = self._united if len(placed) > 1 and isinstance(self.task, Comparing) else self._one_by_one
         total, weight, reference = gone(placed)
         mean = total / weight
-        if not math.isfinite(mean):
-            raise HoneError(
-                f"the loss at step {self.position.step + 1} is {mean}",
-                expected="a finite number",
-                fix="Lower learning_rate, or set mixed_precision to 'no'.",
-                code="train.loss-not-finite",
-            )
+        self.watch.look(mean, position=self.position, batches=placed, rows=rows)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         parameters += self.lazy.gathered() if self.lazy is not None else []
         divisor = self._divisor(weight)
@@ -253,7 +250,7 @@ class Loop:
             torch._foreach_mul_([p.grad for p in parameters], reference / divisor)
         self.techniques.on_backward()
         if self.settings.max_grad_norm is not None:
-            self.accelerator.clip_grad_norm_(parameters, self.settings.max_grad_norm)
+            self.norm = self.accelerator.clip_grad_norm_(parameters, self.settings.max_grad_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self._factor(self.position.step)
         self.optimizer.step()
@@ -325,9 +322,16 @@ class Loop:
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
                 "tokens": position.tokens,
                 "seconds": round(position.seconds, 3),
+                **self._pace(),
             }
             log.write(position.step, figures)
             position.loss_sum, position.loss_count = 0.0, 0
+
+    def _pace(self) -> dict[str, float]:
+        """How fast it goes, and how large the last gradient was before it was scaled down."""
+        speed = self.position.tokens / max(self.position.seconds, 1e-9)
+        used = {} if self.setup.utilization is None else {"mfu": round(self.setup.utilization(speed), 4)}
+        return {"tokens_per_s": round(speed), **used, **norm_of(self.norm)}
 
     def _due(self, every: int | None) -> bool:
         return bool(every) and (self.position.step % (every or 1) == 0 or self.position.step == self.total)
@@ -377,23 +381,3 @@ class Loop:
             best=self.best,
             techniques=self.techniques.state(),
         )
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Within it the first Ctrl-C only asks to stop at the next step; a second one interrupts at once."""
-    asked = threading.Event()
-
-    def ask(*_: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    old = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, old)

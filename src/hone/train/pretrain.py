@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from hone.core.lineage import digest_value
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
 from hone.metrics.intervals import with_intervals
+from hone.models.base import Base
+from hone.models.cost import matrix_rate, size_of, training_flops
 from hone.models.model import Model, build_model, read_limit
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 from hone.predict.batching import budgeted
@@ -71,6 +73,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
         validate=_validator(learning, rows.get(HELD_OUT), device=device),
         watched=watched,
         higher_is_better=learning.measure_specs[watched].better != "lower",
+        utilization=_utilization(base, rows[CORPUS], device=device),
     )
     before = _measured(learning, model, rows.get(HELD_OUT), device=device, slice="before")
     trained = run_loop(model, learning, rows[CORPUS], setup=setup, run=run, device=device)
@@ -79,6 +82,17 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle = write_base(run.target, model, tokenizer, lineage=lineage)
     report = _report(trained, setup=setup, inputs=inputs, measures=[*measures, *before], rows=rows[CORPUS])
     return Outcome(report.model_copy(update={"bundle": bundle.digest}), bundle)
+
+
+def _utilization(base: Base, rows: Rows, *, device: torch.device) -> Callable[[float], float] | None:
+    """Model floating-point operations a second over those of a large matrix product here (Chowdhery et al. 2022); what
+    a GPU could do is not known."""
+    if device.type != "cpu":
+        return None
+    size, length = size_of(base.folder), float(rows.lengths.mean())
+    a_token = training_flops(size, tokens=1, length=length)
+    rate, _ = matrix_rate()
+    return lambda tokens_per_s: tokens_per_s * a_token / rate
 
 
 def _documents(settings: PretrainSettings, tokenizer: Tokenizer, folder: Path) -> Documents:

@@ -30,6 +30,7 @@ class PretrainSettings(LoopSettings):
     learning_rate: Positive = 5e-4
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.05
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    max_loss_leap: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = 3.0
     keep: Literal["best", "last"] = "last"
 
     @field_validator("objective", mode="before")

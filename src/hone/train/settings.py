@@ -40,6 +40,8 @@ class LoopSettings(Settings):
         lr_scheduler_type: Shape of the rate after warmup.
         warmup_ratio: Share of the steps over which the rate rises from zero.
         max_grad_norm: Gradient norm above which gradients are scaled down; None: never.
+        max_loss_leap: A step whose loss is so many times the running mean, and more than one above it, ends the
+            training, its batch kept; None: only one that is no number does.
         dropout: Dropout of backbone and head; None: the base's own.
         mixed_precision: ``bf16`` or ``fp16`` where the device has it, else an error.
         torch_compile: Whether the model is compiled before it trains; ``auto`` where an estimate, which is said, has
@@ -70,6 +72,7 @@ class LoopSettings(Settings):
     lr_scheduler_type: Shape = "linear"
     warmup_ratio: Share = 0.1
     max_grad_norm: Positive | None = 1.0
+    max_loss_leap: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = None
     dropout: Share | None = None
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     torch_compile: bool | Literal["auto"] = "auto"

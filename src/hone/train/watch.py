@@ -1,0 +1,77 @@
+"""What a training is stopped by: a loss that is no number, or that leaps; what it came of is kept and named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hone.core.errors import HoneError
+from hone.tasks.rows import IntArray
+from hone.train.checkpoint import Position
+
+MEMORY = 0.98  # of the running mean of the loss
+SETTLED = 50  # steps before a leap is one
+NATS = 1.0  # that a leap has at least, however low the mean is
+NAMED = 8  # examples that a message names
+
+
+class Watch:
+    """Looks at the loss of every step before it is made.
+
+    Args:
+        folder: Where the batches of the step that ends a training go.
+        leap: The loss of a step may be so many times the running mean; None: anything that is a number.
+    """
+
+    def __init__(self, folder: Path, *, leap: float | None) -> None:
+        self._folder, self._leap = folder, leap
+
+    def look(self, loss: float, *, position: Position, batches: Sequence[Mapping[str, Tensor]], rows: IntArray) -> None:
+        """Let a loss pass, or end the training.
+
+        Args:
+            rows: The examples that the batches were made of, int64 [n].
+
+        Raises:
+            HoneError: It is no finite number, or leaps.
+        """
+        if math.isfinite(loss) and not self._leaps(loss, position):
+            position.mean_loss = loss if position.mean_loss is None else (
+                MEMORY * position.mean_loss + (1 - MEMORY) * loss)  # fmt: skip
+            return
+        finite = math.isfinite(loss)
+        named = ", ".join(str(row + 1) for row in rows[:NAMED].tolist()) + (", ..." if len(rows) > NAMED else "")
+        raise HoneError(
+            f"the loss at step {position.step + 1} is {loss:.6g}, of rows {named}; its batch is kept in "
+            f"{self._kept(position, batches)}",
+            expected=f"at most {self._leap} times its running mean, {position.mean_loss:.4g}"
+            if finite
+            else "a finite number",
+            fix="Look at these rows; lower learning_rate, or set max_loss_leap to null."
+            if finite
+            else "Look at these rows; lower learning_rate, or set mixed_precision to 'no'.",
+            code="train.loss-leaps" if finite else "train.loss-not-finite",
+        )
+
+    def _leaps(self, loss: float, position: Position) -> bool:
+        mean = position.mean_loss
+        if self._leap is None or mean is None or position.step < SETTLED:
+            return False
+        return loss > self._leap * mean and loss > mean + NATS
+
+    def _kept(self, position: Position, batches: Sequence[Mapping[str, Tensor]]) -> Path:
+        file = self._folder / f"stopped-at-{position.step + 1}.safetensors"
+        tensors = {f"{i}.{name}": value for i, batch in enumerate(batches) for name, value in batch.items()}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, file)
+        return file
+
+
+def norm_of(found: Tensor | None) -> dict[str, float]:
+    """The gradient's norm as the log has it, where it was taken."""
+    return {} if found is None else {"gradient_norm": float(torch.as_tensor(found))}
