@@ -145,3 +145,30 @@ def test_a_loss_that_leaps_ends_the_run_with_its_batch_kept(corpus: Path, tmp_pa
     [kept] = (tmp_path / "run" / "stages").glob("*-pretrain/stopped-at-*.safetensors")
     assert str(kept) in str(caught.value)
     assert {"0.input_ids", "0.gold"} <= load_file(kept).keys()
+
+
+def test_a_task_and_text_without_labels_are_learned_together(
+    corpus: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    data = {"corpus": named(corpus), "train": str(texts["train"]), "test": str(texts["test"])}
+    joint = {"objective": ["mlm", {"name": "sop", "weight": 0.5}], "on": "corpus", "weight": 0.3, "schedule": "falling"}
+    stage = {"kind": "finetune", "max_steps": 4, "save_steps": None, "per_device_train_batch_size": 8}
+    with_text, alone = (
+        hone.run(recipe(corpus, data=data, task="text-classification", stages=[one, "evaluate"]), out=tmp_path / name)
+        for name, one in (("joint", {**stage, "joint": joint}), ("alone", stage))
+    )
+    assert with_text.bundle is not None
+    assert alone.bundle is not None
+    manifests = [result.bundle.manifest for result in (with_text, alone) if result.bundle is not None]
+    assert [record.role for record in manifests[0].lineage.data] == ["train", "validation", "corpus"]
+    assert [record.role for record in manifests[1].lineage.data] == ["train", "validation"]
+    weights = [load_file(result.bundle.path / "model.safetensors") for result in (with_text, alone) if result.bundle]
+    assert weights[0].keys() == weights[1].keys()  # the heads of the objectives are not kept
+    assert any(not weights[0][name].equal(weights[1][name]) for name in weights[0])
+    wrong = {**stage, "joint": {"objective": "clm"}, "method": "lora"}
+    values = recipe(corpus, data=data, task="text-classification", stages=[wrong])
+    assert {
+        ("recipe.objective-base", "stages.0.joint.objective.0.name"),
+        ("recipe.no-split", "stages.0.joint.on"),
+        ("recipe.joint", "stages.0.joint"),
+    } <= faults_of(values, tmp_path)

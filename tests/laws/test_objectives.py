@@ -19,12 +19,15 @@ from hone.models.architectures import ARCHITECTURES, NewBase
 from hone.models.model import Model, build_model
 from hone.models.new_base import write_base
 from hone.models.tokenizer import load_tokenizer
+from hone.tasks.make import make_task
 from hone.tasks.objectives.documents import Documents
+from hone.tasks.objectives.joint import Joint
 from hone.tasks.objectives.pretraining import Pretraining
 from hone.tasks.objectives.rewriting import Denoising, SpanCorruption
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import LossOptions
 from hone.tasks.rows import Rows
+from hone.tasks.settings import TextClassificationSettings
 
 WORDS = "the tide comes in twice a day and goes out again. nobody knows why. we watched it from the pier, all of us! "
 TEXTS = [(WORDS * 3)[start : start + 150] for start in range(0, 96, 3)]
@@ -189,3 +192,27 @@ def test_swapped_parts_are_labeled_so(bases: dict[str, Path]) -> None:
         one, other = (part[part != 0] for part in np.split(ids.numpy()[1:], [ids.tolist().index(sep) - 1]))
         one, other = one[one != sep], other[(other != sep) & (other != learning.tokenizer.pad_id)]
         assert np.array_equal(np.concatenate([other, one] if label else [one, other]), piece)
+
+
+def test_a_joint_loss_is_the_tasks_and_the_weighted_mean_of_the_objectives(bases: dict[str, Path]) -> None:
+    base = bases["encoder"]
+    task = make_task("text-classification", TextClassificationSettings(), labels=("a", "b"), folder=base)
+    learning = learning_of(base, {"name": "mlm", "weight": 3.0})
+    model = build_model(base, task.head, others={"mlm": learning.head}).eval()
+    joint = Joint(task, learning, rows_of(learning), weight=0.5, schedule="falling", clock=model.noise, steps=10)
+    rows = Rows(task.encode({"text": TEXTS[:6], "label": ["a", "b"] * 3}, purpose="learn"))
+    model.noise.start(seed=0, step=4)
+    batch = joint.draw(rows, np.arange(6), rng=np.random.default_rng(0))
+    with torch.no_grad():
+        outputs = model(batch)
+    scores, given = by_head(outputs), by_head(batch)
+    own = task.loss(scores[""], given[""], options=LossOptions())
+    beside = learning.parts[""].loss(scores["mlm"], given["mlm"])
+    found = joint.loss(outputs, batch, options=LossOptions())
+    expected = float(own.total) / own.weight + 0.5 * 0.6 * 3.0 * float(beside.total) / beside.weight
+    assert float(found.total) / found.weight == pytest.approx(expected, rel=1e-6)
+    plain = joint.collate(rows, np.arange(6))
+    with torch.no_grad():
+        before = model(plain)["logits"]
+        model.shed()
+        assert torch.allclose(model(plain)["logits"], before, atol=1e-6)

@@ -155,6 +155,12 @@ class Model(nn.Module):
         backbone.set_attn_implementation("eager")
         return copied
 
+    def shed(self) -> None:
+        """Go on with the first head alone, and without a head of transformers' own that was another's."""
+        self.others = nn.ModuleDict()
+        if self.head.gives == "hidden":
+            self.backbone = self.body
+
     def freeze(self, layers: int) -> None:
         """Let the embeddings and the first ``layers`` layers learn nothing, and run without dropout.
 
@@ -243,7 +249,7 @@ def build_model(
 
     Args:
         folder: A base model or a bundle, Hugging Face layout, safetensors, or with a weights file of hone's own.
-        spec: The head. If any head is of transformers' own, it is.
+        spec: The head. All that are of transformers' own, here and among ``others``, are of one class.
         others: More heads by name, newly initialized.
         dropout: Dropout everywhere in place of the configuration's own; None leaves that.
         head_from: File the head's weights are read from; None: newly initialized, from torch's global generator.
@@ -252,14 +258,17 @@ def build_model(
         BundleError: The folder cannot be opened, weights are missing in it or have other shapes, or the head
             file does not fit the head.
     """
-    kind: type[Head] = HEADS[spec.kind]
+    every = (spec, *(others or {}).values())
+    carrier = next((one for one in every if HEADS[one.kind].gives == "logits"), spec)  # whose class the backbone has
+    kind: type[Head] = HEADS[carrier.kind]
     own = kind.gives == "logits"
     try:
         with quiet_loading():
             config = read_config(folder)
             auto_class = class_for(config, kind.auto_class)
-            _configure(config, spec, dropout=dropout, own=own)
-            file, new_head = own_file(folder), own and head_from is None and not kind.writes
+            _configure(config, carrier, dropout=dropout, own=own)
+            made = own and (head_from is None or carrier is not spec)
+            file, new_head = own_file(folder), made and not kind.writes
             read = _read_plain if file is None else read_own
             backbone, wanting = read(file or folder, config, auto_class, new_head=new_head)
     except UNREADABLE as error:

@@ -206,7 +206,7 @@ def _inputs(
 ) -> Inputs:
     """What the stage at this place is given: of the data only what it may read."""
     stage = stages[at].stage
-    reads = set(stage.reads)
+    reads = {*stage.reads, *getattr(stages[at].settings, "also_reads", ())}
     if stage.changes == "nothing":  # a judge may be pointed at data of any other name
         reads |= set(data) - {"train", "validation", "test", UNLABELED, CORPUS, HELD_OUT}
     readable = {name: dataset for name, dataset in data.items() if name in reads}

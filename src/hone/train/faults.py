@@ -25,6 +25,7 @@ from hone.tasks.fields import shape_of
 from hone.tasks.languages import language_faults
 from hone.tasks.table import SETTINGS, TASKS
 from hone.train.depth import depths
+from hone.train.jointly import joint_faults
 from hone.train.settings import FinetuneSettings
 from hone.train.techniques import DOES, TECHNIQUES, TechniqueEntry
 
@@ -36,6 +37,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     kind = TASKS[inputs.task.name]
     return [
         *_validation(settings, inputs),
+        *joint_faults(settings, inputs),
         *_measure(settings, inputs.task.settings, kind),
         *_loss(settings, inputs, kind),
         *_frozen(settings, inputs),

@@ -42,6 +42,7 @@ from hone.tasks.table import TASKS
 from hone.train.checkpoint import latest_checkpoint
 from hone.train.faults import find_faults
 from hone.train.frozen import FrozenStates, frozen_states
+from hone.train.jointly import jointly, learning_of, others_of
 from hone.train.label_weights import loss_options
 from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.mining import mines, with_negatives
@@ -64,7 +65,14 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     require_precision(settings.mixed_precision, device)
     task = _task(inputs, base, train)
     torch.manual_seed(run.seed)
-    model = build_model(base.folder, task.head, dropout=settings.dropout, head_from=_head_of(before, task))
+    learning = learning_of(settings, base.folder, max_tokens=task.max_tokens)
+    model = build_model(
+        base.folder,
+        task.head,
+        dropout=settings.dropout,
+        head_from=_head_of(before, task),
+        others=others_of(learning),
+    )
     if before is not None and before.manifest.task is not None and before.manifest.task.labels != task.labels:
         _renew_own_head(model)
     taught = _with_negatives(inputs, task, model, run=run, device=device)
@@ -93,7 +101,10 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
-    trained = run_loop(model, task, rows, setup=setup, run=run, device=device)
+    learned = jointly(task, learning, model, rows, settings=settings, inputs=inputs, cache=run.cache)
+    trained = run_loop(model, learned, rows, setup=setup, run=run, device=device)
+    if learning is not None:
+        model.shed()
     if validation is not None:
         task = with_decision(task, TorchEngine(model, device), validation, cache=run.cache)
     bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, base, settings=recipe), base=base)
@@ -158,7 +169,7 @@ def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     labels = kind.labels_in({name: train.distinct(name) for name in train.having(targets)})
     settings = kind.settled(inputs.task.settings, train)
     for name, other in inputs.data.items():
-        if name != "train":
+        if name == "validation":
             require_known(kind.known(settings, labels), other)
     return make_task(inputs.task.name, settings, labels=labels, folder=base.folder)
 

@@ -18,6 +18,7 @@ from hone.core.ahead import ahead
 from hone.core.progress import Progress
 from hone.models.heads import Outputs
 from hone.models.model import Model
+from hone.tasks.objectives.joint import Joint
 from hone.tasks.objectives.pretraining import Pretraining
 from hone.tasks.protocol import Comparing, Drawing, Loss, LossOptions, Objective, draws
 from hone.tasks.rows import Batch, IntArray, Rows
@@ -129,7 +130,9 @@ class Loop:
         """What updates the embedding table by the rows read, where that pays: on a CPU. A GPU moves the whole table
         sooner than it finds a batch's distinct rows."""
         table = lazy_table(self.model, self.settings) if self.accelerator.device.type == "cpu" else None
-        if table is None or isinstance(self.task, Pretraining):  # that reads tokens which stand in none of its rows
+        if table is None or isinstance(
+            self.task, Pretraining | Joint
+        ):  # that reads tokens which stand in none of its rows
             return None
         assert isinstance(optimizer, torch.optim.AdamW)
         counts = self.rows.token_counts(size=table.num_embeddings)
@@ -219,8 +222,8 @@ class Loop:
             step += len(coming)
 
     def _collated(self, coming: tuple[int, list[IntArray]]) -> tuple[list[Batch], int, IntArray]:
-        """The batches of a step on the CPU, how many tokens they have, and of which examples they are. What is drawn goes
-        by seed, step and batch, so that a resumed run draws the same."""
+        """The batches of a step on the CPU, how many tokens they have, and whose they are. What is drawn goes by
+        seed, step and batch, so that a resumed run draws the same."""
         step, batches = coming
         more = draws(self.task, self.rows)
         if isinstance(self.task, Drawing) and more:

@@ -14,7 +14,7 @@ from hone.tasks.pairs import Pairs
 from hone.train.faults import tuning_faults
 from hone.train.prefer_settings import PreferSettings
 
-UNREAD = ("freeze_layers", "head_learning_rate", "head_init", "label_smoothing_factor", "class_weights")
+UNREAD = ("freeze_layers", "head_learning_rate", "head_init", "label_smoothing_factor", "class_weights", "joint")
 
 
 def find_faults(settings: PreferSettings, inputs: Inputs) -> list[Fault]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hone.bundle.stage import HELD_OUT, Inputs
@@ -20,7 +20,7 @@ from hone.train.techniques import TECHNIQUES, TechniqueEntry
 def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
     """Every fault, its field a key of the settings."""
     entries: list[ObjectiveEntry] = [OBJECTIVES[value["name"]] for value in settings.objective]
-    return [*_twice(entries), *_base(entries, inputs), *_measure(settings, entries), *_held_out(settings, inputs),
+    return [*_twice(entries), *base_faults(entries, inputs), *_measure(settings, entries), *_held_out(settings, inputs),
             *_techniques(settings), *_noise(settings, entries)]  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def _twice(entries: list[ObjectiveEntry]) -> Iterator[Fault]:
             yield Fault("recipe.objective", f"{name} {count} times", "once", field="objective")
 
 
-def _base(entries: list[ObjectiveEntry], inputs: Inputs) -> Iterator[Fault]:
+def base_faults(entries: Sequence[ObjectiveEntry], inputs: Inputs) -> Iterator[Fault]:
     """A base of another kind than an objective is for, or without what it needs."""
     if inputs.base is None:
         return

@@ -13,6 +13,7 @@ from hone.bundle.stage import Stage
 from hone.core.choice import all_decided, decided
 from hone.core.settings import Settings
 from hone.models.adapters.table import METHODS
+from hone.tasks.objectives.settings import OBJECTIVES
 from hone.train.batches import batches_of
 from hone.train.schedule import Shape
 from hone.train.techniques import TECHNIQUES, Load, load_of
@@ -117,10 +118,32 @@ class LoopSettings(Settings):
         return self
 
 
+class JointSettings(Settings):
+    """Objectives of pretraining beside the task.
+
+    Attributes:
+        objective: As of ``pretrain``.
+        on: The data whose texts they learn: ``unlabeled``, rows with a ``text``, or ``corpus``.
+        weight: Of their loss beside the task's.
+        schedule: Whether the weight stays (``constant``) or falls in a line to nothing (``falling``).
+    """
+
+    objective: list[dict[str, Any]] = [{"name": "mlm"}]
+    on: Literal["unlabeled", "corpus"] = "unlabeled"
+    weight: Positive = 1.0
+    schedule: Literal["constant", "falling"] = "constant"
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _objectives(cls, value: Any) -> list[dict[str, Any]]:
+        return all_decided(value if isinstance(value, list) else [value], OBJECTIVES)
+
+
 class FinetuneSettings(LoopSettings):
     """Settings of the stage ``finetune``.
 
     Attributes:
+        joint: Text without labels that is learned in every step beside the rows; None: none.
         method: A name of `METHODS`, or ``{name: ..., ...}`` with its settings: which weights learn, and what is put
             beside them. ``full`` updates every weight.
         freeze_layers: The embeddings and so many of the lowest layers learn nothing and run without dropout; on a CPU
@@ -137,6 +160,12 @@ class FinetuneSettings(LoopSettings):
     head_init: Literal["random", "probe"] = "random"
     label_smoothing_factor: Share = 0.0
     class_weights: Literal["none", "balanced", "effective"] | dict[str, Positive] = "none"
+    joint: JointSettings | None = None
+
+    @property
+    def also_reads(self) -> tuple[str, ...]:
+        """Names of data beside those that the stage always reads."""
+        return () if self.joint is None else (self.joint.on,)
 
     @field_validator("method", mode="before")
     @classmethod

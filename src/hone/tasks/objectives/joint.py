@@ -1,0 +1,97 @@
+"""A task and objectives of pretraining together: labeled rows, and text that nobody labeled, in every step."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from hone.models.addressed import addressed, by_head
+from hone.models.heads import Outputs
+from hone.models.noise import Noise
+from hone.tasks.objectives.pretraining import Pretraining
+from hone.tasks.protocol import Columns, Drawing, Loss, LossOptions, Purpose, Task, draws
+from hone.tasks.rows import Batch, IntArray, Rows
+
+Schedule = Literal["constant", "falling"]
+
+
+class Joint:
+    """``L_task + weight * L_pretraining``, means both: beside each batch of labeled rows as many rows of the text are
+    drawn. The task's head is the model's first, those of the objectives stand under their names.
+
+    Args:
+        task: What is learned of the labeled rows.
+        learning: The objectives.
+        text: Rows of the text.
+        weight: Of the objectives' loss.
+        schedule: Whether the weight stays, or falls in a line to nothing at the last step.
+        clock: Says which step it is.
+        steps: How many there are.
+    """
+
+    name = "joint"
+
+    def __init__(
+        self,
+        task: Task,
+        learning: Pretraining,
+        text: Rows,
+        *,
+        weight: float,
+        schedule: Schedule,
+        clock: Noise,
+        steps: int,
+    ) -> None:
+        self.task, self.text = task, text
+        self.parts = {part.name: part for part in learning.parts.values()}
+        self.settings, self.labels, self.tokenizer, self.head = task.settings, task.labels, task.tokenizer, task.head
+        self._weight, self._schedule, self._clock, self._steps = weight, schedule, clock, steps
+
+    @property
+    def max_tokens(self) -> int:
+        return self.task.max_tokens
+
+    @property
+    def row_schema(self) -> dict[str, pa.DataType]:
+        return self.task.row_schema
+
+    def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        """The task's."""
+        return self.task.encode(columns, purpose=purpose, start=start)
+
+    def collate(self, rows: Rows, index: IntArray) -> Batch:
+        """The task's: what is measured has nothing of the text."""
+        return self.task.collate(rows, index)
+
+    def drawing(self, rows: Rows) -> int:
+        """See `Drawing.drawing`."""
+        return max(1, draws(self.task, rows)) + sum(part.reads for part in self.parts.values())
+
+    def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
+        """The labeled rows ``index``, and as many rows of the text for each objective."""
+        if isinstance(self.task, Drawing) and draws(self.task, rows):
+            batch = dict(self.task.draw(rows, index, rng=rng))
+        else:
+            batch = dict(self.task.collate(rows, index))
+        drawn = rng.integers(0, len(self.text), len(index))
+        for name, part in self.parts.items():
+            batch |= addressed(part.draw(self.text, drawn, rng=rng), name)
+        return batch
+
+    @property
+    def weight(self) -> float:
+        """Of the objectives' loss at the step that the clock says."""
+        left = 1 - self._clock.step / self._steps if self._schedule == "falling" else 1.0
+        return self._weight * max(0.0, left)
+
+    def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
+        """The task's, and beside it the objectives' means, once for all that the task's weighs."""
+        scores, given = by_head(outputs), by_head(batch)
+        own = self.task.loss(scores[""], given[""], options=options)
+        beside = own.total.new_zeros(())
+        for name, part in self.parts.items():
+            found = part.loss(scores[name], given[name])
+            beside = beside + part.settings.weight * found.total / found.weight
+        return Loss(own.total + self.weight * own.weight * beside, own.weight)
