@@ -129,10 +129,10 @@ class Loop:
     def _lazy_rows(self, optimizer: torch.optim.Optimizer) -> LazyRows | None:
         """What updates the embedding table by the rows read, where that pays: on a CPU. A GPU moves the whole table
         sooner than it finds a batch's distinct rows."""
+        if isinstance(self.task, Pretraining | Joint):  # who read tokens that stand in none of the rows
+            return None
         table = lazy_table(self.model, self.settings) if self.accelerator.device.type == "cpu" else None
-        if table is None or isinstance(
-            self.task, Pretraining | Joint
-        ):  # that reads tokens which stand in none of its rows
+        if table is None:
             return None
         assert isinstance(optimizer, torch.optim.AdamW)
         counts = self.rows.token_counts(size=table.num_embeddings)

@@ -283,10 +283,10 @@ def test_bf16_on_the_cpu_trains_where_the_cpu_has_it_and_is_refused_where_not(tr
 @pytest.mark.parametrize(("precision", "there"), [("fp16", True), ("bf16", False), ("no", True)])
 def test_apple_devices_have_fp16_alone(precision: str, there: bool) -> None:
     if there:
-        module._require_precision(precision, torch.device("mps"))
+        module.require_precision(precision, torch.device("mps"))
         return
     with pytest.raises(DeviceError) as error:
-        module._require_precision(precision, torch.device("mps"))
+        module.require_precision(precision, torch.device("mps"))
     assert error.value.code == "device.precision"
 
 

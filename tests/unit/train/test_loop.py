@@ -313,7 +313,7 @@ def straight(bench: Bench, **settings: Any) -> tuple[dict[str, Tensor], Tensor, 
 
 
 def without_clock(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{key: value for key, value in line.items() if key not in ("seconds", "tokens_per_s")} for line in lines]
 
 
 def interrupt(_: int) -> None:
