@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
+from hone.core.lineage import digest_value
+from hone.data.cache import stored
 from hone.data.corpus.card import Taken
+from hone.data.corpus.near import near_repeats
 from hone.data.corpus.scan import CHARACTERS, DIGEST, HASH_BYTES, ROWS_AT_ONCE
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import Dataset, IntArray
+
+NEAR_VERSION = 1  # raised whenever other near-duplicates are found
+FOUND = pa.schema([("row", pa.int64())])
 
 
 def without_repeats(
     rows: Dataset, settings: CorpusSettings, *, folder: Path
 ) -> tuple[IntArray | None, Sequence[Taken]]:
-    """The rows to keep, ascending, None where all are; and what was taken."""
+    """The rows to keep, ascending, None where all are; and what was taken. Near-duplicates are kept in ``folder``, for
+    they take long to find."""
     if settings.duplicates == "keep":
         return None, []
     again = exact_repeats(rows)
-    return np.setdiff1d(np.arange(len(rows)), again), [_taken("exact_duplicates", rows, again, seen=len(rows))]
+    chosen = np.setdiff1d(np.arange(len(rows)), again)
+    taken = [_taken("exact_duplicates", rows, again, seen=len(rows))]
+    if settings.duplicates == "drop-near":
+        near = _found_before(rows, chosen, settings, folder=folder)
+        taken.append(_taken("near_duplicates", rows, near, seen=len(chosen)))
+        chosen = np.setdiff1d(chosen, near)
+    return chosen, taken
+
+
+def _found_before(rows: Dataset, chosen: IntArray, settings: CorpusSettings, *, folder: Path) -> IntArray:
+    key = digest_value({"near": NEAR_VERSION, "of": rows.digest, "least": settings.near, "size": settings.shingle})
+
+    def find() -> Iterator[pa.RecordBatch]:
+        near = near_repeats(rows, chosen, least=settings.near, size=settings.shingle, folder=folder)
+        yield pa.RecordBatch.from_arrays([pa.array(near, pa.int64())], schema=FOUND)
+
+    return np.array(stored(folder, key, FOUND, find).column("row").to_numpy())
 
 
 def exact_repeats(rows: Dataset) -> IntArray:

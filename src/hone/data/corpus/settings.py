@@ -62,7 +62,10 @@ class CorpusSettings(Reading):
         temperature: Sources without a share come in by their size to the power of 1 / temperature: 1 as they are, more
             brings the small ones up, as inverse frequency does (Conneau et al. 2020).
         filters: What a document must be like to be kept, in this order: names, or ``{name: ..., min: ..., max: ...}``.
-        duplicates: ``drop-exact`` keeps the first of equal documents, ``keep`` all.
+        duplicates: ``drop-exact`` keeps the first of equal documents, ``drop-near`` the first of nearly equal ones
+            too, ``keep`` all.
+        near: Estimated Jaccard similarity of their shingles from which two documents are nearly equal.
+        shingle: Characters of a shingle.
         unreadable: What happens to binary files, lines that are in no such encoding or too long, and broken JSON:
             ``refuse`` ends the reading and names them, ``skip`` leaves them out and counts them.
         max_line_bytes: Longest line that is read.
@@ -74,7 +77,9 @@ class CorpusSettings(Reading):
     sources: dict[Name, CorpusSource] = {}
     temperature: Annotated[float, Field(ge=1)] = 1.0
     filters: list[Any] = []
-    duplicates: Literal["drop-exact", "keep"] = "drop-exact"
+    duplicates: Literal["drop-exact", "drop-near", "keep"] = "drop-exact"
+    near: Annotated[float, Field(gt=0, le=1)] = 0.8
+    shingle: Annotated[int, Field(ge=1)] = 5
     unreadable: Literal["refuse", "skip"] = "refuse"
     max_line_bytes: Annotated[int, Field(ge=1024)] = 1 << 24
     max_characters: Annotated[int, Field(ge=100)] = 1_000_000

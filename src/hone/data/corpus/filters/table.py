@@ -9,6 +9,7 @@ FILTERS = Table(
     {
         "boilerplate": "hone.data.corpus.filters.lines:BOILERPLATE",
         "characters": "hone.data.corpus.filters.characters:CHARACTERS",
+        "language": "hone.data.corpus.filters.language:LANGUAGE",
         "letters": "hone.data.corpus.filters.characters:LETTERS",
         "repeated-lines": "hone.data.corpus.filters.lines:REPEATED_LINES",
         "repeated-ngrams": "hone.data.corpus.filters.words:REPEATED_NGRAMS",

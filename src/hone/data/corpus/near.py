@@ -1,0 +1,75 @@
+"""Nearly equal documents: candidates that agree in a band of their signatures (Leskovec et al. 2014), then compared."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.data.corpus.minhash import NONE, PERMUTATIONS, shingles, signature, similarity
+from hone.data.dataset import Dataset, IntArray
+
+ROWS = 6  # of a band: documents of similarity J are compared with probability 1 - (1 - J ** ROWS) ** BANDS
+BANDS = PERMUTATIONS // ROWS
+COMPARED_AT_ONCE = 8192
+
+
+def near_repeats(rows: Dataset, chosen: IntArray, *, least: float, size: int, folder: Path) -> IntArray:
+    """Those of the rows ``chosen`` that are nearly equal to an earlier one of them that stays, int64, ascending.
+
+    Signatures lie in a file while this lasts, 480 bytes a document; memory is 40 bytes for each, and 16 for each band
+    in which it is nearly equal to another.
+
+    Args:
+        least: Estimated Jaccard similarity from which two are nearly equal.
+        size: Characters of a shingle.
+        folder: Where that file may lie.
+    """
+    if not len(chosen):
+        return chosen
+    with tempfile.TemporaryFile(dir=folder) as file:
+        signatures = np.memmap(file, dtype=np.uint32, mode="w+", shape=(len(chosen), PERMUTATIONS))
+        for i, row in enumerate(chosen.tolist()):
+            signatures[i] = signature(shingles(rows.value("text", row), size))
+        kept = _kept(signatures, least)
+        del signatures
+    return chosen[~kept]
+
+
+def _kept(signatures: NDArray[np.uint32], least: float) -> NDArray[np.bool_]:
+    """Which documents stay, a boolean each: rounds over all bands, until one takes nothing more. In a round a document
+    goes if it is nearly equal to an earlier one that stays."""
+    kept = np.ones(len(signatures), dtype=np.bool_)
+    while True:
+        rows = np.flatnonzero(kept)
+        pairs = np.concatenate([_alike(signatures, rows, band, least) for band in range(BANDS)])
+        if not len(pairs):
+            return kept
+        for other, one in np.unique(pairs, axis=0).tolist():
+            if kept[one]:
+                kept[other] = False
+
+
+def _alike(signatures: NDArray[np.uint32], rows: IntArray, band: int, least: float) -> IntArray:
+    """Of those that agree in a band each that is nearly equal to the first of them, and that one: int64 [pairs, 2]."""
+    keys = _keys(signatures, rows, band)
+    order = np.argsort(keys, kind="stable")
+    begins = np.flatnonzero(np.append(True, keys[order][1:] != keys[order][:-1]))
+    first = np.repeat(order[begins], np.diff(np.append(begins, len(order))))
+    later = first != order
+    pairs = np.stack([rows[order[later]], rows[first[later]]], axis=1)
+    near = [np.zeros(0, dtype=np.bool_)]
+    for at in range(0, len(pairs), COMPARED_AT_ONCE):
+        other, one = (signatures[pairs[at : at + COMPARED_AT_ONCE, side]] for side in (0, 1))
+        near.append((similarity(one, other) >= least) & (one[:, 0] != NONE))
+    return pairs[np.concatenate(near)]
+
+
+def _keys(signatures: NDArray[np.uint32], rows: IntArray, band: int) -> NDArray[np.uint64]:
+    """One number for what each row has in a band, uint64 [rows]."""
+    keys = np.zeros(len(rows), dtype=np.uint64)
+    for column in range(band * ROWS, (band + 1) * ROWS):
+        keys = keys * np.uint64(0x9E3779B97F4A7C15) + signatures[rows, column]
+    return keys
