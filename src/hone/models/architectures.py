@@ -38,29 +38,36 @@ class TokenizerSettings(Settings):
 
     Attributes:
         train: It is learned from the training texts.
-        kind: ``wordpiece`` takes frequent parts of words; ``words`` whole words; ``characters`` single ones; ``bpe``
-            frequent parts of what texts are as bytes.
+        kind: ``wordpiece`` takes frequent parts of words; ``unigram`` the parts under which words are likeliest (Kudo
+            2018); ``words`` whole words; ``characters`` single ones; ``bpe`` frequent parts of what texts are as bytes,
+            of which none is unknown.
         vocab_size: Most tokens, the special ones among them.
         min_frequency: What occurs less often in the training texts is unknown, or stays apart.
         lowercase: Read letters as small ones.
     """
 
     train: Literal[True] = True
-    kind: Literal["wordpiece", "words", "characters", "bpe"]
+    kind: Literal["wordpiece", "unigram", "words", "characters", "bpe"]
     vocab_size: Annotated[int, Field(ge=16)] = 8000
     min_frequency: Annotated[int, Field(ge=1)] = 2
     lowercase: bool = True
 
 
 class PieceTokenizerSettings(TokenizerSettings):
-    """Of models that read. A Chinese character is a word whatever the kind, and full-width letters, digits and
-    punctuation are read as their usual forms (NFKC); small letters have no accents.
+    """Of models that read. But for ``bpe``, a Chinese character is a word whatever the kind, and full-width letters,
+    digits and punctuation are read as their usual forms (NFKC); small letters have no accents.
 
     Attributes:
-        kind: As of `TokenizerSettings`, without ``bpe``.
+        kind: As of `TokenizerSettings`.
     """
 
-    kind: Literal["wordpiece", "words", "characters"] = "wordpiece"
+    kind: Literal["wordpiece", "unigram", "words", "characters", "bpe"] = "wordpiece"
+
+    @model_validator(mode="after")
+    def _room_for_bytes(self) -> Self:
+        if self.kind == "bpe" and self.vocab_size < BYTES_AND_SPECIAL:
+            raise ValueError(f"a vocab_size of {BYTES_AND_SPECIAL} or more for the 256 bytes, not {self.vocab_size}")
+        return self
 
 
 class ByteTokenizerSettings(TokenizerSettings):
@@ -83,8 +90,22 @@ class WordTokenizerSettings(PieceTokenizerSettings):
         kind, vocab_size: As of `TokenizerSettings`.
     """
 
-    kind: Literal["wordpiece", "words", "characters"] = "words"
+    kind: Literal["wordpiece", "unigram", "words", "characters", "bpe"] = "words"
     vocab_size: Annotated[int, Field(ge=16)] = 30_000
+
+
+class ExtensionSettings(Settings):
+    """A base whose vocabulary is to be extended by words of the texts that are learned from.
+
+    Attributes:
+        extends: The base.
+        new_tokens: Most entries that are added.
+        min_frequency: How often one occurs in the texts at least.
+    """
+
+    extends: str
+    new_tokens: Annotated[int, Field(ge=1)] = 1000
+    min_frequency: Annotated[int, Field(ge=1)] = 10
 
 
 class BaseSettings(Settings):

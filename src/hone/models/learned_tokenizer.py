@@ -10,19 +10,22 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from hone.core.errors import RecipeError
 from hone.models.architectures import Stack, TokenizerSettings
 from hone.models.chat_marks import ROLE_TEMPLATE, ROLE_TOKENS
+from hone.models.unigram import learn_unigram
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 DECODER_SPECIAL = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 WRITER_SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
                   "mask_token": "<mask>"}  # fmt: skip
 MARKS = ("#", "@")  # that tasks write into rows (see `hone.tasks.marked`): known whatever the texts hold
+BEGIN = "▁"  # before a part that begins a word, in unigram vocabularies
 INSIDE = "##"  # before a part that does not begin a word
 
 Pair = tuple[str, str]
@@ -38,6 +41,9 @@ def learn_tokenizer(
         stack: Of the model that reads the rows. Of an encoder they are as BERT's, of an encoder-decoder ``text </s>``,
             of a decoder the text alone, and ``</s>`` is what stands before a text and after it. A decoder's also knows
             who speaks in a conversation, each by a token.
+
+    Raises:
+        RecipeError: The vocabulary has no room for the texts' characters.
     """
     if settings.kind == "bpe":
         return _byte_level(settings, texts, max_tokens=max_tokens, stack=stack)
@@ -61,6 +67,9 @@ def _byte_level(settings: TokenizerSettings, texts: Iterable[str], *, max_tokens
     merges = _grow(pieces, words, most=settings.vocab_size, least=settings.min_frequency, inside="")
     ids = {piece: i for i, piece in enumerate(pieces)}
     backend.model = models.BPE(ids, merges)
+    if stack == "encoder":
+        backend.post_processor = _rows_of("<s>", "</s>", ids)
+        special = {**special, "cls_token": "<s>", "sep_token": "</s>"}
     if stack == "encoder-decoder":
         end = special["eos_token"]
         backend.post_processor = processors.TemplateProcessing(
@@ -87,17 +96,22 @@ def _of_pieces(settings: TokenizerSettings, texts: Iterable[str], *, max_tokens:
         [normalizers.NFKC(), normalizers.BertNormalizer(lowercase=settings.lowercase)]
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    if settings.kind == "unigram":
+        begin = pre_tokenizers.Metaspace(replacement=BEGIN, prepend_scheme="always", split=False)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([backend.pre_tokenizer, begin])
+        backend.decoder = decoders.Metaspace(replacement=BEGIN, prepend_scheme="always", split=False)
     words = count_words(backend, texts)
     pieces = [*SPECIAL, *MARKS]
-    pieces += learned(settings, words, room=settings.vocab_size - len(pieces))
-    ids = {piece: i for i, piece in enumerate(pieces)}
-    split = models.WordLevel if settings.kind == "words" else models.WordPiece
-    backend.model = split(ids, unk_token="[UNK]")
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, ids[token]) for token in ("[CLS]", "[SEP]")],
-    )
+    if settings.kind == "unigram":
+        scored = _likely(settings, words, room=settings.vocab_size - len(SPECIAL))
+        backend.model = models.Unigram([*((piece, 0.0) for piece in SPECIAL), *scored], SPECIAL.index("[UNK]"), False)
+        ids = {piece: i for i, piece in enumerate(SPECIAL)}
+    else:
+        pieces += learned(settings, words, room=settings.vocab_size - len(pieces))
+        ids = {piece: i for i, piece in enumerate(pieces)}
+        split = models.WordLevel if settings.kind == "words" else models.WordPiece
+        backend.model = split(ids, unk_token="[UNK]")
+    backend.post_processor = _rows_of("[CLS]", "[SEP]", ids)
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_max_length=max_tokens,
@@ -110,10 +124,48 @@ def _of_pieces(settings: TokenizerSettings, texts: Iterable[str], *, max_tokens:
     )
 
 
+def _rows_of(first: str, last: str, ids: Mapping[str, int]) -> Any:
+    """Rows and pairs as BERT's."""
+    return processors.TemplateProcessing(
+        single=f"{first} $A {last}",
+        pair=f"{first} $A {last} $B:1 {last}:1",
+        special_tokens=[(token, ids[token]) for token in (first, last)],
+    )
+
+
+def _likely(settings: TokenizerSettings, words: Mapping[str, int], *, room: int) -> list[tuple[str, float]]:
+    """The pieces of a unigram vocabulary; what begins a word has `BEGIN` before it."""
+    characters: Counter[str] = Counter()
+    for word, count in words.items():
+        for character in word:
+            characters[character] += count
+    alphabet = [BEGIN, *MARKS, *_frequent(characters, settings.min_frequency, without={BEGIN, *MARKS})]
+    _require_room(alphabet, room, settings)
+    return learn_unigram(words, alphabet, room=room, least=settings.min_frequency)
+
+
+def _require_room(alphabet: Sequence[str], room: int, settings: TokenizerSettings) -> None:
+    """Raise where a vocabulary cannot hold every character: words would be unknown that are none too rare."""
+    if len(alphabet) <= room:
+        return
+    raise RecipeError(
+        f"a vocabulary of {settings.vocab_size:,} for texts in which {len(alphabet):,} characters, those inside words "
+        f"counted apart from those that begin one, occur {settings.min_frequency:,} times or more",
+        expected=f"a vocab_size of {settings.vocab_size + len(alphabet) - room:,} or more",
+        fix="Raise base.tokenizer.vocab_size, or min_frequency: what occurs less often is unknown then.",
+        code="tokenizer.vocabulary-too-small",
+    )
+
+
 def count_words(backend: Tokenizer, texts: Iterable[str]) -> Counter[str]:
-    """How often each word occurs, as the normalizer and the pre-tokenizer of ``backend`` make words of texts."""
-    normalize, split = backend.normalizer.normalize_str, backend.pre_tokenizer.pre_tokenize_str
-    return Counter(word for text in texts for word, _ in split(normalize(text)))
+    """How often each word occurs, as the normalizer and the pre-tokenizer of ``backend`` make words of texts; without
+    them a text is as it stands, and one word."""
+    normalizer, splitter = backend.normalizer, backend.pre_tokenizer
+    words: Counter[str] = Counter()
+    for text in texts:
+        plain = normalizer.normalize_str(text) if normalizer is not None else text
+        words.update([word for word, _ in splitter.pre_tokenize_str(plain)] if splitter is not None else [plain])
+    return words
 
 
 def learned(settings: TokenizerSettings, words: Mapping[str, int], *, room: int) -> list[str]:
@@ -125,8 +177,9 @@ def learned(settings: TokenizerSettings, words: Mapping[str, int], *, room: int)
     for word, count in words.items():
         for part in _spelled(word, INSIDE):
             characters[part] += count
-    alphabet = _frequent(characters, settings.min_frequency, without=known)[:room]
-    if settings.kind == "characters" or len(alphabet) == room:
+    alphabet = _frequent(characters, settings.min_frequency, without=known)
+    _require_room(alphabet, room, settings)
+    if settings.kind == "characters":
         return alphabet
     pieces = [*known, *alphabet]
     _grow(pieces, words, most=len(known) + room, least=settings.min_frequency, inside=INSIDE)
@@ -147,7 +200,9 @@ def _grow(pieces: list[str], words: Mapping[str, int], *, most: int, least: int,
     """Add to ``pieces``, until there are ``most``, the parts of words that joining makes of them; gives which pairs
     were joined, in their order. ``inside`` stands before a part that does not begin a word."""
     known, pairs = set(pieces), list[Pair]()
-    for pair, part in _joined(words, set(pieces), least=least, inside=inside):
+    spelled = [(_spelled(word, inside), count) for word, count in sorted(words.items()) if len(word) > 1]
+    taught = [(parts, count) for parts, count in spelled if known.issuperset(parts)]
+    for pair, part in join_further(taught, least=least, inside=inside):
         if part not in known:
             if len(pieces) == most:
                 break
@@ -157,11 +212,17 @@ def _grow(pieces: list[str], words: Mapping[str, int], *, most: int, least: int,
     return pairs
 
 
-def _joined(words: Mapping[str, int], alphabet: set[str], *, least: int, inside: str) -> Iterator[tuple[Pair, str]]:
+def join_further(
+    spelled: Sequence[tuple[list[str], int]], *, least: int, inside: str = "", without: Container[str] = ()
+) -> Iterator[tuple[Pair, str]]:
     """Pairs of parts and what they make together: the most frequent pair first, of equals the first by its letters,
-    while one occurs ``least`` times. Words with a character outside of ``alphabet`` teach nothing."""
-    spelled = [(_spelled(word, inside), count) for word, count in sorted(words.items()) if len(word) > 1]
-    spelled = [(parts, count) for parts, count in spelled if alphabet.issuperset(parts)]
+    while one occurs ``least`` times.
+
+    Args:
+        spelled: Words as their parts, which are joined in place, and how often each occurs.
+        inside: What stands before a part that does not begin a word.
+        without: Parts that no pair is to make.
+    """
     counts: Counter[Pair] = Counter()
     places: dict[Pair, set[int]] = {}
     for i, (parts, count) in enumerate(spelled):
@@ -177,6 +238,8 @@ def _joined(words: Mapping[str, int], alphabet: set[str], *, least: int, inside:
         if -count < least:
             return
         part = pair[0] + pair[1].removeprefix(inside)
+        if part in without:
+            continue
         yield pair, part
         changes: Counter[Pair] = Counter()
         for i in places.pop(pair):

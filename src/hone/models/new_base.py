@@ -44,16 +44,26 @@ def make_base(new: NewBase, texts: Callable[[], Iterable[str]], *, source: str, 
     """
     made = {**new.decided(), "seed": seed, "texts": source}
     folder = cache / digest_value({**made, "version": VERSION})
-    if not _whole(folder):
-        try:
-            _write(new, texts(), seed=seed, folder=folder)
-        except OSError as error:
-            raise HoneError(
-                f"the cache folder {cache} cannot be written to: {error.strerror or error}",
-                fix="Set HONE_CACHE to a folder that can be.",
-                code="cache.not-writable",
-            ) from error
+    made_once(folder, lambda place: write_base(new, texts(), seed=seed, folder=place))
     return Base(f"new {new.architecture}", folder, digest_base(folder), made=made)
+
+
+def made_once(folder: Path, write: Callable[[Path], None]) -> None:
+    """Have ``write`` fill ``folder`` with a base, unless one lies there whole.
+
+    Raises:
+        HoneError: It cannot be written to; or what ``write`` raises.
+    """
+    if _whole(folder):
+        return
+    try:
+        _write(write, folder)
+    except OSError as error:
+        raise HoneError(
+            f"the cache folder {folder.parent} cannot be written to: {error.strerror or error}",
+            fix="Set HONE_CACHE to a folder that can be.",
+            code="cache.not-writable",
+        ) from error
 
 
 def _whole(folder: Path) -> bool:
@@ -64,11 +74,11 @@ def _whole(folder: Path) -> bool:
         return False
 
 
-def _write(new: NewBase, texts: Iterable[str], *, seed: int, folder: Path) -> None:
+def _write(write: Callable[[Path], None], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".new.", dir=folder.parent))
     try:
-        write_base(new, texts, seed=seed, folder=partial)
+        write(partial)
         (partial / DIGEST).write_text(digest_base(partial), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # a damaged one
         try:

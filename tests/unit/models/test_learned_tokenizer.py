@@ -59,10 +59,12 @@ def test_parts_of_words_are_joined_by_how_often_they_are_neighbors() -> None:
     assert {"newest", "widest", "lower"} <= set(joins)
 
 
-def test_no_more_tokens_than_asked_for() -> None:
-    for kind in ("wordpiece", "words", "characters"):
-        assert learn(kind=kind, vocab_size=16).vocab_size == 16
-        assert learn(kind=kind).vocab_size < 200
+@pytest.mark.parametrize(
+    ("kind", "most"), [("wordpiece", 26), ("unigram", 30), ("words", 16), ("characters", 26), ("bpe", 265)]
+)
+def test_no_more_tokens_than_asked_for(kind: str, most: int) -> None:
+    assert learn(kind=kind, vocab_size=most).vocab_size == most
+    assert learn(kind=kind).vocab_size < 400
 
 
 def test_what_occurs_too_seldom_is_unknown() -> None:

@@ -64,7 +64,8 @@ def _alike(signatures: NDArray[np.uint32], rows: IntArray, band: int, least: flo
     for at in range(0, len(pairs), COMPARED_AT_ONCE):
         other, one = (signatures[pairs[at : at + COMPARED_AT_ONCE, side]] for side in (0, 1))
         near.append((similarity(one, other) >= least) & (one[:, 0] != NONE))
-    return pairs[np.concatenate(near)]
+    found: IntArray = pairs[np.concatenate(near)]
+    return found
 
 
 def _keys(signatures: NDArray[np.uint32], rows: IntArray, band: int) -> NDArray[np.uint64]:

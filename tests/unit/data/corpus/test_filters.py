@@ -64,7 +64,7 @@ def test_every_filter_keeps_an_ordinary_text_and_one_without_bounds_keeps_all(na
 )
 def test_a_text_is_probably_in_its_language(text: str, code: str) -> None:
     found = {one: measured("language", text, languages=[one]) or 0 for one in ("en", "de", "zh")}
-    assert found[code] > 0.5 > max(share for one, share in found.items() if one != code)
+    assert found[code] > 0.4 > max(share for one, share in found.items() if one != code)
     assert measured("language", text, languages=["en", "de", "zh"]) == pytest.approx(sum(found.values()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -28,7 +29,7 @@ class LanguageBounds(Bounds):
 @functools.cache
 def _identifier() -> Any:
     try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingExtra("py3langid", extra="language", needed_for="the filter language") from error
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
@@ -49,7 +50,7 @@ def _probability(settings: LanguageBounds) -> Measured:
         if not any(map(str.isalpha, text[:READ_CHARACTERS])):
             return None
         ranked = identifier.rank(text[:READ_CHARACTERS])
-        return min(1.0, sum(share for code, share in ranked if code in wanted))
+        return min(1.0, math.fsum(share for code, share in ranked if code in wanted))
 
     return probability
 
