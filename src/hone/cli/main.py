@@ -61,14 +61,16 @@ def run(recipe: Path, overrides: Overrides = None, out: Out = None, as_json: Jso
 
 @app.command()
 def inspect(
-    files: Annotated[list[Path], typer.Argument(help="Data files; the first is train, a second one test.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Data files; the first is train, a second one test. Or a recipe.")
+    ],
     task: Annotated[str, typer.Option("--task", help="The task the data is for.")] = "text-classification",
     base: Annotated[str, typer.Option("--base", help="The base whose tokenizer reads it.")] = "minilm",
     column: ColumnNames = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """What is in the data, and what training on it would cost."""
+    """What is in the data, or in that of a recipe, and what training on it would cost."""
     from hone.cli.single import inspect_files
 
     inspect_files(files, task=task, base=base, out=out, columns=parse_columns(column or []), as_json=as_json)

@@ -18,8 +18,8 @@ from hone.cli.console import make_progress
 from hone.cli.decoding import parse_decoding
 from hone.cli.show import show_report
 from hone.core.errors import BundleError, RecipeError
-from hone.pipeline.recipe import make_recipe
-from hone.pipeline.run import Result, run_stages
+from hone.pipeline.recipe import load_recipe, make_recipe
+from hone.pipeline.run import Result, run_stages, with_inspect
 from hone.pipeline.yaml_file import parse_value
 from hone.report.html import to_html
 from hone.report.report import Report
@@ -32,7 +32,14 @@ SECTIONS = ("method", "loss")  # settings of stages that have settings of their 
 def inspect_files(
     files: Sequence[Path], *, task: str, base: str, out: Path | None, columns: Mapping[str, str], as_json: bool
 ) -> None:
-    """``hone inspect``: the training that it prices has the default settings."""
+    """``hone inspect``: the training that it prices has the default settings; of a recipe all that it names."""
+    if len(files) == 1 and files[0].suffix in (".yaml", ".yml"):
+        with tempfile.TemporaryDirectory() as folder:
+            recipe = load_recipe(files[0])
+            inspected = replace(recipe, stages=with_inspect(recipe.stages))
+            result = run_stages(inspected, out=Path(folder), progress=make_progress(), until="inspect")
+        show_and_keep(result.reports["inspect"], out=out, as_json=as_json)
+        return
     names = ["train", "test", *(f"data{i}" for i in range(3, len(files) + 1))]
     values = {
         **_head(task, base),

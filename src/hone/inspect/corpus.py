@@ -1,8 +1,15 @@
-"""The card of a corpus as tables: what was read, what each filter took, what cannot be read."""
+"""The card of a corpus as tables, and how well the base's tokenizer fits documents that it did not learn from."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from hone.bundle.stage import HELD_OUT
+from hone.core.measures import Measure
 from hone.data.corpus.corpus import Corpus
+from hone.data.dataset import Dataset
+from hone.models.tokenizer import load_tokenizer
+from hone.models.tokenizer_quality import quality_on
 from hone.report.report import Cell, Grid
 
 UNREADABLE = {
@@ -13,6 +20,7 @@ UNREADABLE = {
     "data.not-an-object": "no_objects",
     "data.duplicate-column": "double_keys",
 }
+MEASURED_DOCUMENTS = 2000  # of those held out, evenly spread
 SOURCES = ["source", "files", "size_bytes", "documents_read", "documents", "characters", "share_of_epoch", "passes"]
 TAKEN = ["what", "documents_seen", "taken_documents", "share", "characters", "lower_bound", "upper_bound",
          "p5", "median", "p95", "first_place"]  # fmt: skip
@@ -39,3 +47,20 @@ def corpus_tables(corpus: Corpus) -> dict[str, Grid]:
     if left_out:
         tables["reading"] = Grid(columns=["what", "count"], rows=left_out, names="words")
     return tables
+
+
+def tokenizer_measures(folder: Path, held_out: Dataset) -> list[Measure]:
+    """Tokens a word and a character, unknown tokens, covered characters and the used part of the vocabulary, of the
+    tokenizer in ``folder`` on documents held out; of at most `MEASURED_DOCUMENTS`."""
+    every = max(1, len(held_out) // MEASURED_DOCUMENTS)
+    texts = (held_out.value("text", row) for row in range(0, len(held_out), every))
+    found = quality_on(load_tokenizer(folder), texts)
+    none = "there is no word" if not found.words else ""
+    return [
+        Measure(name="fertility", value=found.fertility, reason=none, n=found.words, unit="", better="lower"),
+        Measure(name="tokens_per_character", value=found.tokens_per_character, reason=none, n=found.characters, unit="",
+                better="lower"),
+        Measure(name="unknown_share", value=found.unknown, reason=none, n=found.tokens, better="lower", slice=HELD_OUT),
+        Measure(name="coverage", value=found.coverage, reason=none, n=found.characters, better="higher"),
+        Measure(name="vocabulary_used", value=found.used, n=found.tokens, better="higher"),
+    ]  # fmt: skip

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hone.bundle.stage import Inputs, Outcome, Run
+from hone.bundle.stage import CORPUS, HELD_OUT, Inputs, Outcome, Run
 from hone.core.choice import opened
 from hone.core.measures import Measure
 from hone.data import checks
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
 from hone.data.turns import SYSTEM, answers_of, conversations_in
-from hone.inspect.corpus import corpus_tables
+from hone.inspect.corpus import corpus_tables, tokenizer_measures
 from hone.inspect.settings import InspectSettings
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
@@ -47,10 +48,38 @@ SHOWN = 160  # characters of a text that a finding shows
 
 
 def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
-    """Look at every split; raises only what makes the data unusable (one class, unknown labels)."""
-    kind = TASKS[inputs.task.name]
-    tables: dict[str, Grid] = {}
+    """Look at every split and at the corpus; raises only what makes the data unusable (one class, unknown labels)."""
+    held = inputs.data.get(HELD_OUT)
+    rows = {name: dataset for name, dataset in inputs.data.items() if name not in (CORPUS, HELD_OUT)}
     warn = Warnings(run.language)
+    tables: dict[str, Grid] = {}
+    facts: dict[str, Cell] = {}
+    measures: list[Measure] = []
+    if rows:
+        measures += _rows(replace(inputs, data=rows), run, settings=settings, tables=tables, warn=warn, facts=facts)
+    if inputs.base is not None:
+        facts["base"] = inputs.base.name
+    if inputs.corpus is not None:
+        facts["documents"] = len(inputs.corpus)
+        tables.update(corpus_tables(inputs.corpus))
+        if left_out := sum(inputs.corpus.card.unreadable.values()):
+            warn("unreadable", count=f"{left_out:,}", first=inputs.corpus.card.named[0])
+    if inputs.base is not None and held is not None:
+        measures += tokenizer_measures(inputs.base.folder, held)
+    return Outcome(Report(stage="inspect", measures=measures, tables=tables, warnings=warn.said, facts=facts))
+
+
+def _rows(
+    inputs: Inputs,
+    run: Run,
+    *,
+    settings: InspectSettings,
+    tables: dict[str, Grid],
+    warn: Warnings,
+    facts: dict[str, Cell],
+) -> list[Measure]:
+    """What is in the rows of a task, and what training on them would cost."""
+    kind = TASKS[inputs.task.name]
     tables["splits"] = Grid(
         columns=["split", "rows", "source"],
         rows=[[name, len(dataset), dataset.origin] for name, dataset in inputs.data.items()],
@@ -76,6 +105,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     for target in targets:
         if target.kind == "tags":
             _illegal(inputs.data, target.name, warn)
+    facts |= {"task": inputs.task.name, "labels": len(labels), "rows": len(train)}
     measures: list[Measure] = []
     if inputs.base is not None:
         task = make_task(inputs.task.name, settled, labels=labels, folder=inputs.base.folder)
@@ -83,14 +113,7 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
         measures += _tokens(task, rows, inputs, tables, warn, settings)
         if "finetune" in inputs.plan and "train" in rows:
             measures += _cost(inputs, rows["train"], tables, texts=max(1, draws(task, rows["train"])))
-    if inputs.corpus is not None:
-        tables.update(corpus_tables(inputs.corpus))
-        if left_out := sum(inputs.corpus.card.unreadable.values()):
-            warn("unreadable", count=f"{left_out:,}", first=inputs.corpus.card.named[0])
-    facts: dict[str, Cell] = {"task": inputs.task.name, "labels": len(labels), "rows": len(train)}
-    if inputs.base is not None:
-        facts["base"] = inputs.base.name
-    return Outcome(Report(stage="inspect", measures=measures, tables=tables, warnings=warn.said, facts=facts))
+    return measures
 
 
 class Warnings:

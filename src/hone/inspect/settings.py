@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hone.bundle.stage import Stage
+from hone.bundle.stage import HELD_OUT, Stage
 from hone.core.settings import Settings
 
 
@@ -25,7 +25,8 @@ class InspectSettings(Settings):
 INSPECT = Stage(
     kind="inspect",
     settings=InspectSettings,
-    reads=("train", "validation", "test"),
+    reads=("train", "validation", "test", HELD_OUT),
     changes="nothing",
+    does_task=False,
     work="hone.inspect.inspect:inspect",
 )

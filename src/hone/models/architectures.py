@@ -107,6 +107,10 @@ class ExtensionSettings(Settings):
     new_tokens: Annotated[int, Field(ge=1)] = 1000
     min_frequency: Annotated[int, Field(ge=1)] = 10
 
+    def decided(self) -> dict[str, Any]:
+        """Every key with its value, as the decided recipe has it."""
+        return self.model_dump(mode="json")
+
 
 class BaseSettings(Settings):
     """What every architecture may be told.

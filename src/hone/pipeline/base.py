@@ -12,6 +12,7 @@ from hone.data.cache import default_cache
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
 from hone.data.turns import texts_in
+from hone.models.architectures import ExtensionSettings
 from hone.models.base import Base, resolve_base
 from hone.pipeline.recipe import Recipe
 from hone.tasks.table import TASKS
@@ -30,6 +31,7 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
     """
     if isinstance(recipe.base, str):
         return resolve_base(recipe.base, relative_to=recipe.folder)
+    from hone.models.extended_base import extended
     from hone.models.new_base import make_base
 
     shapes = () if recipe.task is NO_TASK else TASKS[recipe.task.name].shapes()
@@ -40,16 +42,18 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
     source = digest_value(
         {"fields": [field.name for field in fields], **{name: dataset.digest for name, dataset in read.items()}}
     )
-    progress.say(f"the base is a new {recipe.base.architecture}; its tokenizer is learned from {' and '.join(read)}")
-    return make_base(
-        recipe.base,
-        lambda: itertools.chain.from_iterable(
-            _texts(dataset, dataset.having([TEXT] if name == CORPUS else fields)) for name, dataset in read.items()
-        ),
-        source=source,
-        seed=recipe.seed,
-        cache=default_cache() / "bases",
-    )
+
+    def texts() -> Iterator[str]:
+        for name, dataset in read.items():
+            yield from _texts(dataset, dataset.having([TEXT] if name == CORPUS else fields))
+
+    cache, sources = default_cache() / "bases", " and ".join(read)
+    if isinstance(recipe.base, ExtensionSettings):
+        old = resolve_base(recipe.base.extends, relative_to=recipe.folder)
+        progress.say(f"the vocabulary of {old.name} is extended by words of {sources}")
+        return extended(old, recipe.base, texts, source=source, cache=cache)
+    progress.say(f"the base is a new {recipe.base.architecture}; its tokenizer is learned from {sources}")
+    return make_base(recipe.base, texts, source=source, seed=recipe.seed, cache=cache)
 
 
 def _texts(dataset: Dataset, names: Sequence[str]) -> Iterator[str]:

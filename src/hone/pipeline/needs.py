@@ -51,7 +51,7 @@ def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]
         wanted = list(choice.stage.reads[:1]) if choice.stage.trains else []
         on = getattr(choice.settings, "on", None)
         wanted += [on] if on else []
-        if not wanted and not known and not choice.stage.needs_bundle:
+        if not wanted and not known and CORPUS not in data and not choice.stage.needs_bundle:
             wanted = ["train"]  # a stage that looks at whatever there is
         for name in wanted:
             if name not in (data if name == CORPUS else known):

@@ -17,7 +17,7 @@ from hone.core.settings import Settings, check_settings
 from hone.core.tables import Table
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.source import HUB, Source
-from hone.models.architectures import ARCHITECTURES, NewBase
+from hone.models.architectures import ARCHITECTURES, ExtensionSettings, NewBase
 from hone.models.base import MINILM
 from hone.pipeline.needs import CARVED, CORPORA, DATA_OPTIONS, mistyped, needs, tasked, unwritten
 from hone.pipeline.overrides import apply_overrides
@@ -86,7 +86,7 @@ class Recipe:
     where it was read, for messages."""
 
     name: str
-    base: str | NewBase
+    base: str | NewBase | ExtensionSettings
     seed: int
     device: Device
     language: Language
@@ -137,9 +137,10 @@ class Recipe:
                 values["data"][name] = corpus.under(root).model_dump(mode="json")
             elif isinstance(source, dict) and not source["path"].startswith(HUB):
                 source["path"] = str(root / Path(source["path"]).expanduser())
-        if isinstance(self.base, str) and self.base != MINILM:
-            base = root / Path(self.base).expanduser()
-            values["base"] = str(base) if base.is_dir() else self.base
+        if isinstance(self.base, str):
+            values["base"] = _placed(self.base, root)
+        elif isinstance(self.base, ExtensionSettings):
+            values["base"]["extends"] = _placed(self.base.extends, root)
         for choice, stage in zip(self.stages, values["stages"], strict=True):
             if choice.stage.bundles:
                 stage[choice.stage.bundles] = [str(path.absolute()) for path in self.bundles(choice)]
@@ -277,12 +278,20 @@ def _task(raw: Any) -> tuple[TaskChoice | None, list[Fault]]:
     return (TaskChoice(name, settings) if settings is not None else None), faults
 
 
-def _base(raw: Any) -> tuple[str | NewBase | None, list[Fault]]:
+def _placed(base: str, root: Path) -> str:
+    """A base's name, as an absolute path where it is a folder in ``root``."""
+    folder = root / Path(base).expanduser()
+    return str(folder) if base != MINILM and folder.is_dir() else base
+
+
+def _base(raw: Any) -> tuple[str | NewBase | ExtensionSettings | None, list[Fault]]:
     """The base's name; or of a mapping what is to be made."""
     if isinstance(raw, str):
         return raw, []
     if not isinstance(raw, dict):
         return None, [Fault("recipe.wrong-type", repr(raw), "a base's name, or {architecture: ...}", field="base")]
+    if "extends" in raw:
+        return check_settings(ExtensionSettings, raw, at="base")
     name, rest, faults = _named(raw, key="architecture", table=ARCHITECTURES, at="base")
     if faults:
         return None, faults

@@ -103,14 +103,14 @@ def run_stages(
         bundle_to: Where the last bundle goes; ``out/bundle`` when None.
         until: Stop after the stage of this kind.
     """
-    stages = _with_inspect(recipe.stages)
+    trains = any(choice.stage.trains for choice in recipe.stages)
+    stages = with_inspect(recipe.stages) if trains else recipe.stages
     recipe, data = read_data(recipe, progress)
     corpus, texts = read_corpora(recipe, stages, progress)
     data |= texts
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
-    trains = any(choice.stage.trains for choice in stages)
     base = find_base(recipe, data, progress) if trains else None
     _require_doable(recipe, stages, data, base=base, bundle=bundle)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
@@ -185,10 +185,9 @@ def _free_name(kind: str, reports: Mapping[str, Report]) -> str:
     return next(name for name in names if name not in reports)
 
 
-def _with_inspect(stages: Sequence[StageChoice]) -> tuple[StageChoice, ...]:
-    """``inspect`` stands first wherever a task is learned."""
-    trains = any(choice.stage.trains and choice.stage.does_task for choice in stages)
-    if not trains or stages[0].stage.kind == "inspect":
+def with_inspect(stages: Sequence[StageChoice]) -> tuple[StageChoice, ...]:
+    """The stages, ``inspect`` first of them."""
+    if stages[0].stage.kind == "inspect":
         return tuple(stages)
     inspect = STAGES["inspect"]
     return (StageChoice(inspect, inspect.settings()), *stages)

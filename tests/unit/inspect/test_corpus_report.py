@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
 import hone
+from hone.cli.main import app
+from hone.models.base import digest_base
+from hone.models.tokenizer import load_tokenizer
 from hone.pipeline.recipe import load_recipe
 from hone.report.catalog import CATALOGS
 
@@ -37,6 +43,45 @@ def test_the_card_of_a_corpus_is_in_the_report(tmp_path: Path, texts: dict[str, 
         grid = report.tables[table]
         names = {table, *grid.columns, *(str(row[0]) for row in grid.rows if grid.names == "words")}
         assert all(names <= set(catalog) for catalog in CATALOGS.values())
-    again = load_recipe(result.out / "recipe.yaml")
-    assert again.corpus is not None
-    assert again.corpus.path == path
+    again = load_recipe(result.out / "recipe.yaml").corpora["corpus"]
+    assert again is not None
+    assert again.path == path
+
+
+def test_a_recipe_that_only_pretrains_is_inspected_with_its_tokenizer(tmp_path: Path) -> None:
+    texts = [f"document {i} about words that come again and again" for i in range(60)]
+    (tmp_path / "a.txt").write_text("\n".join(texts))
+    (tmp_path / "b.yaml").write_text(
+        """
+version: 1
+base: {architecture: bert, layers: 1, hidden: 8, heads: 2, tokenizer: {kind: unigram, vocab_size: 120}}
+data: {corpus: {path: a.txt, parted: lines}}
+stages: [pretrain]
+"""
+    )
+    found = CliRunner().invoke(app, ["inspect", str(tmp_path / "b.yaml"), "--json"], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    report = json.loads(found.stdout)
+    measures = {measure["name"]: measure["value"] for measure in report["measures"]}
+    assert set(measures) == {"fertility", "tokens_per_character", "unknown_share", "coverage", "vocabulary_used"}
+    assert measures["coverage"] > 0.9
+    assert report["tables"]["corpus"]["rows"][0][4] == 60
+    assert all(set(measures) <= set(catalog) for catalog in CATALOGS.values())
+
+
+def test_a_base_may_be_extended_by_words_of_the_corpus(tmp_path: Path, tiny_base: Path) -> None:
+    texts = [f"lowtide number {i} and newlow" for i in range(30)]
+    (tmp_path / "a.txt").write_text("\n".join(texts))
+    values = {
+        "version": 1,
+        "base": {"extends": str(tiny_base), "new_tokens": 2},
+        "data": {"corpus": {"path": str(tmp_path / "a.txt"), "parted": "lines"}},
+        "stages": [{"kind": "pretrain", "max_steps": 1}],
+    }
+    bundle = hone.run(values, out=tmp_path / "run").bundle
+    assert bundle is not None
+    made = bundle.manifest.lineage.recipe["base"]
+    assert (made["extends"], made["new_tokens"]) == (digest_base(tiny_base), 2)
+    old, new = load_tokenizer(tiny_base), load_tokenizer(bundle.path)
+    assert new.vocab_size == old.vocab_size + 2
+    assert len(new.encode(["lowtide"])[0]) == 1
