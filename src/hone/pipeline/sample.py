@@ -218,6 +218,32 @@ decoding: {max_new_tokens: 64}
 }
 
 
+PRETRAIN = """\
+# A recipe for a base from text that nobody labeled. Run it with: hone run recipe.yaml
+# The base, runs/my-base/bundle, is then named by another recipe: base: runs/my-base/bundle
+version: 1
+name: my-base
+base: minilm                   # goes on learning; or a folder, or a hub id
+# base: {architecture: bert}   # or made from nothing, its tokenizer learned from the corpus; gpt2, bart, t5 likewise
+seed: 13
+
+data:
+  corpus:
+    path: corpus/*.jsonl       # files of text, JSON lines or parquet
+    text: text                 # the column that holds the text
+    # document: book           # a column: rows that follow one another under one name are one document
+  # held_out: dev.jsonl        # left out: carved from the corpus; none: train on all of it
+
+stages:
+  - kind: pretrain
+    objective: mlm             # for encoders also sop, nsp, rtd, contrastive; or several: [mlm, sop]
+    # objective: clm           # for gpt2; span-corruption or denoising for t5 and bart
+    num_train_epochs: 1
+    learning_rate: 5e-4
+    per_device_train_batch_tokens: 8192
+"""
+
+
 def _base_lines(task: str) -> str:
     """No look at the task itself: that would load torch."""
     stack = TASK_SETTINGS[task].stack
@@ -241,6 +267,8 @@ def sample_recipe(task: str) -> str:
     Raises:
         RecipeError: There is no such task, or it brings no sample.
     """
+    if task == "pretrain":
+        return PRETRAIN
     if task == "list":
         return "".join(f"{name}\n" for name in TASKS)
     if task not in TASKS:

@@ -87,3 +87,11 @@ def test_a_task_of_another_package_is_known_but_brings_no_sample(foreign_task: s
     assert caught.value.code == "recipe.no-sample"
     assert foreign_task in str(caught.value)
     assert "did you mean" not in str(caught.value).lower()
+
+
+def test_the_sample_of_a_pretraining_is_a_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(sample_recipe("pretrain"), encoding="utf-8")
+    recipe = load_recipe(file)
+    assert [choice.stage.kind for choice in recipe.stages] == ["pretrain"]
+    assert "corpus" in recipe.corpora
