@@ -79,6 +79,9 @@ def test_a_bundle_learns_which_text_is_better(
     assert bundle.manifest.lineage.parents == (parent.digest,)
     assert [one.role for one in bundle.manifest.lineage.data] == ["pairs", "validation_pairs"]
     assert "text" in load(bundle.path).predict([{name: "card phone"}])[0]
+    code, out, err = command("evaluate", bundle.path, data, f"reference={parent.path}", "--json")
+    assert code == 0, err
+    assert told(out) == pytest.approx(found)
 
 
 def test_pairs_are_measured_without_a_reference_too(writers: dict[str, Path], tmp_path: Path, command: Command) -> None:
@@ -118,6 +121,10 @@ def test_pairs_follow_finetuning_in_one_recipe_and_some_are_kept_back(tmp_path: 
     assert list(result.reports) == ["inspect", "finetune", "prefer", "evaluate", "evaluate-2"]
     assert result.reports["prefer"].facts["rows"] == 22
     assert {one.n for one in result.reports["prefer"].measures} == {2}
+    assert [one.name for one in result.reports["evaluate-2"].measures][0] == "preference_accuracy"
+    assert [one.value for one in result.reports["evaluate-2"].measures] == pytest.approx(
+        [one.value for one in result.reports["prefer"].measures]
+    )
     assert result.bundle is not None
     assert result.reports["finetune"].bundle == result.bundle.manifest.lineage.parents[0]
 
@@ -193,7 +200,7 @@ def test_a_folder_without_weights_is_refused(tiny_base: Path, tmp_path: Path, co
         ("loss=dop", "Did you mean 'dpo'?"),
         ("loss.tau=1", "unknown key 'tau'"),
         ("loss.label_smoothing=0.6", "less than 0.5"),
-        ("class_weights=balanced", "prefer does not read"),
+        ("class_weights=balanced", "this stage does not read"),
         ("metric_for_best_model=bleu", "which pairs do not have"),
         ("method=head", "nothing would learn"),
     ],
@@ -205,6 +212,18 @@ def test_settings_that_cannot_be_had_are_named(
     code, _, err = command("prefer", writers["translation"], data, "--out", tmp_path / "b", setting)
     assert code == 2
     assert said in err
+
+
+def test_a_reference_is_of_pairs_and_of_the_same_task(
+    writers: dict[str, Path], text_bundle: Path, tmp_path: Path, command: Command
+) -> None:
+    writer = writers["translation"]
+    rows = write(tmp_path / "rows.jsonl", [{"source": "card", "target": "good"}])
+    both = write(tmp_path / "pairs.jsonl", pairs())
+    for data, reference, said in ((rows, writer, "has no pairs of texts"), (both, text_bundle, "does text-classif")):
+        code, _, err = command("evaluate", writer, data, f"reference={reference}")
+        assert code == 2
+        assert said in err
 
 
 def test_a_recipe_without_pairs_is_told_so(tmp_path: Path) -> None:

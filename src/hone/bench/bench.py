@@ -12,7 +12,8 @@ from hone.bench.systems import System
 from hone.core.errors import DataError
 from hone.core.measures import Measure
 from hone.core.progress import Progress, Silent
-from hone.predict.predictor import Predictor, columns_of
+from hone.predict.given import columns_of
+from hone.predict.predictor import Predictor
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.rows import IntArray, Rows
 

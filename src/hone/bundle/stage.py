@@ -45,8 +45,9 @@ class Inputs:
         reports: Kind -> report of the stages so far.
         plan: Settings of the stages to come, by kind (inspect estimates what the training will cost).
         recipe_digest: Digest of the decided recipe without paths: what lineage keeps.
-        others: The bundles that the stage's own setting names; see `Stage.bundles`.
         corpus: The documents of ``data.corpus``, or None.
+        others: The bundles that the stage's own settings name, by the setting; see `Stage.bundles`.
+        made: The bundles that the stages before made, in their order.
     """
 
     task: TaskChoice
@@ -56,8 +57,9 @@ class Inputs:
     reports: Mapping[str, Report] = field(default_factory=dict)
     plan: Mapping[str, Settings] = field(default_factory=dict)
     recipe_digest: str = ""
-    others: tuple[Bundle, ...] = ()
     corpus: Corpus | None = None
+    others: Mapping[str, tuple[Bundle, ...]] = field(default_factory=dict)
+    made: tuple[Bundle, ...] = ()
 
     def split(self, name: str, *, stage: str) -> Dataset:
         """The data called ``name``.
@@ -116,7 +118,7 @@ class Stage:
         check: ``module:function`` that finds what of its settings cannot be had with this task and data; called before
             any stage of the recipe runs. Empty where there is nothing to check.
         needs_bundle: Whether it can do nothing without a bundle, given or made before it.
-        bundles: The setting that lists folders of bundles which it is given; empty where there is none. Paths are no
+        bundles: The settings that name folders of bundles which it is given, each one or a list of them. Paths are no
             part of what a recipe decides: the bundles' digests are.
         writes: Whether it is for tasks that write alone.
         does_task: Whether it is about the recipe's task, which it then must have; else about a base.
@@ -129,7 +131,7 @@ class Stage:
     work: str
     check: str = ""
     needs_bundle: bool = False
-    bundles: str = ""
+    bundles: tuple[str, ...] = ()
     writes: bool = False
     does_task: bool = True
 

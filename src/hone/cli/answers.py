@@ -32,6 +32,7 @@ def predict_file(
     entities: Path | None = None,
     asking: Mapping[str, Any] | None = None,
     decoding: Sequence[str] = (),
+    best: Mapping[str, Any] | None = None,
 ) -> None:
     """Answer every row of ``file`` (``-``: standard input), whose fields stand in ``columns``.
 
@@ -40,23 +41,27 @@ def predict_file(
         entities: A bundle whose entities ``bundle`` tells the relations of.
         asking: Options of `hone.load_relations` about them, None where they are left out.
         decoding: Settings of decoding that replace the bundle's, each ``KEY=VALUE``.
+        best: Of how many texts the best is answered, ``best_of``, by which ``reward`` bundle and ``label``; None where
+            they are left out.
     """
     if out is not None and out.is_dir():
         raise RecipeError(f"found a folder at {out}", expected="a file for the answers", code="predict.out")
     asked = {name: value for name, value in (asking or {}).items() if value is not None}
+    wanted = {name: value for name, value in (best or {}).items() if value is not None}
     predictor: Predictor | RelationPredictor
     if entities is not None:
-        if decoding:
-            raise RecipeError("found --decoding beside --entities", expected="one of them",
-                              fix="Relations are told and not written.", code="predict.entities")  # fmt: skip
+        if decoding or wanted:
+            raise RecipeError(f"found {'--decoding' if decoding else _options(wanted)} beside --entities",
+                              expected="one of them", fix="Relations are told and not written.",
+                              code="predict.entities")  # fmt: skip
         predictor = load_relations(bundle, entities=entities, **asked, **opening)
     elif asked:
-        options = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
-        raise RecipeError(f"found {options} without --entities", expected="--entities BUNDLE beside it",
+        raise RecipeError(f"found {_options(asked)} without --entities", expected="--entities BUNDLE beside it",
                           fix="They are about relations between entities.", code="predict.entities")  # fmt: skip
     else:
         predictor = load(bundle, **opening)
         predictor = predictor.decoding(**parse_decoding(decoding)) if decoding else predictor
+        predictor = _best(predictor, wanted, opening) if wanted else predictor
     source = sys.stdin if file in ("-", "/dev/stdin") else Path(file)
     places = _Places()
     parts = read_stream(source, *predictor.input_choices, columns=columns, placed=places.add)
@@ -70,6 +75,20 @@ def predict_file(
             if not isinstance(error, OfExamples):
                 raise
             raise error.placed(places.of(error.examples)) from error
+
+
+def _best(predictor: Predictor, wanted: Mapping[str, Any], opening: Mapping[str, Any]) -> Predictor:
+    """``predictor``, answering the best of several texts."""
+    if not {"best_of", "reward"} <= wanted.keys():
+        lacking = {"best_of", "reward"} - wanted.keys()
+        raise RecipeError(f"found {_options(wanted)} without {_options(lacking)}",
+                          expected="--best-of N --reward BUNDLE", code="predict.reward")  # fmt: skip
+    reward = load(wanted["reward"], **{name: value for name, value in opening.items() if name != "base"})
+    return predictor.best_of(wanted["best_of"], reward, label=wanted.get("label", ""))
+
+
+def _options(names: Iterable[str]) -> str:
+    return " and ".join(f"--{name.replace('_', '-')}" for name in sorted(names))
 
 
 class _Places:

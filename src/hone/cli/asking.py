@@ -28,6 +28,11 @@ def predict(
         str | None, typer.Option("--without", help="Label whose relations are only counted, such as Other.")
     ] = None,
     decoding: DecodingSetting = None,
+    best_of: Annotated[
+        int | None, typer.Option("--best-of", min=2, help="Write so many texts for a row, and answer the best.")
+    ] = None,
+    reward: Annotated[Path | None, typer.Option("--reward", help="A bundle that tells how good each is.")] = None,
+    label: Annotated[str, typer.Option("--label", help="Its label whose probability tells it.")] = "",
     base: BaseName = "",
     device: DeviceName = "auto",
     precision: PrecisionName = "float32",
@@ -40,6 +45,7 @@ def predict(
         bundle, file, out=out, columns=parse_columns(column or []),
         opening={"base": base, "device": device, "precision": precision},
         entities=entities, decoding=decoding or [], asking={"most_pairs": most_pairs, "without": without},
+        best={"best_of": best_of, "reward": reward, "label": label or None},
     )  # fmt: skip
 
 

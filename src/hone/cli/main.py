@@ -152,6 +152,29 @@ def prefer(
 
 
 @app.command()
+def reinforce(
+    bundle: Annotated[Path, typer.Argument(help="A bundle that writes.")],
+    prompts: Annotated[Path, typer.Argument(help="What to write from.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    reward: Annotated[Path, typer.Option("--reward", help="A bundle that tells how good a text is.")],
+    overrides: Overrides = None,
+    label: Annotated[str, typer.Option("--label", help="Its label whose probability tells it.")] = "",
+    seed: Annotated[int, typer.Option("--seed")] = 13,
+    device: DeviceName = "auto",
+    column: ColumnNames = None,
+    as_json: Json = False,
+) -> None:
+    """Teach a bundle to write what another one finds good: policy gradient, for small models."""
+    from hone.cli.single import reinforce_bundle
+
+    source = {"path": str(prompts), "columns": parse_columns(column or [])}
+    reinforce_bundle(
+        bundle, source, out=out, settings={"reward": str(reward), "label": label}, seed=seed, device=device,
+        overrides=overrides or [], as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command()
 def evaluate(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Labeled rows that the bundle did not learn from.")],

@@ -24,6 +24,7 @@ from hone.pipeline.yaml_file import parse_value
 from hone.report.html import to_html
 from hone.report.report import Report
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
+from hone.train.reinforce_settings import PROMPTS
 
 STAGE = re.compile(r"^stages\.\d+\.")
 SECTIONS = ("method", "loss")  # settings of stages that have settings of their own
@@ -199,6 +200,31 @@ def prefer_bundle(
         "stages": [{"kind": "prefer", **_nested(settings_of(overrides, "prefer"))}],
     }
     _make(values, "prefer", bundle=opened, out=out, as_json=as_json)
+
+
+def reinforce_bundle(
+    bundle: Path,
+    source: Mapping[str, Any],
+    *,
+    out: Path,
+    settings: Mapping[str, Any],
+    seed: int,
+    device: str,
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """``hone reinforce`` on the prompts of ``source``: the new bundle goes to ``out``, its report and log beside it."""
+    require_free(out.resolve())
+    opened = Bundle.open(bundle)
+    values = {
+        "version": 1,
+        "task": _task_of(opened),
+        "seed": seed,
+        "device": device,
+        "data": {PROMPTS: dict(source)},
+        "stages": [{"kind": "reinforce", **settings, **_nested(settings_of(overrides, "reinforce"))}],
+    }
+    _make(values, "reinforce", bundle=opened, out=out, as_json=as_json)
 
 
 def merge_bundle(

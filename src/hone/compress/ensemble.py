@@ -34,7 +34,7 @@ def ensemble(settings: EnsembleSettings, inputs: Inputs, run: Run) -> Outcome:
         RecipeError: There is no such split, or the bundles do not read or answer alike.
     """
     data = inputs.split(settings.on, stage="ensemble")
-    members = [open_bundle(one, device=run.device) for one in inputs.others]
+    members = [open_bundle(one, device=run.device) for one in inputs.others["members"]]
     _require_alike(members, settings.members)
     engine = EnsembleEngine(members[0].task, [one.engine for one in members])
     task = with_decision(members[0].task, engine, data, cache=run.cache)
@@ -50,7 +50,7 @@ def ensemble(settings: EnsembleSettings, inputs: Inputs, run: Run) -> Outcome:
         tables={"members": _beside(members, each, together, found, columns)},
         facts={"members": len(members), "data": settings.on, "rows": len(data)},
     )
-    return Outcome(report, written, {PLACES: places_of(inputs.others, seen_from=written.path)})
+    return Outcome(report, written, {PLACES: places_of(inputs.others["members"], seen_from=written.path)})
 
 
 def _require_alike(members: Sequence[Predictor], names: Sequence[str]) -> None:

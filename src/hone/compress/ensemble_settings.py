@@ -33,8 +33,9 @@ class EnsembleSettings(Settings):
 def find_faults(settings: EnsembleSettings, inputs: Inputs) -> list[Fault]:
     """A bundle that is named twice, under whatever paths, or that does another task than the recipe names."""
     faults = []
-    digests = [one.digest for one in inputs.others]
-    for i, one in enumerate(inputs.others):
+    members = inputs.others["members"]
+    digests = [one.digest for one in members]
+    for i, one in enumerate(members):
         record = one.manifest.task
         first = digests.index(one.digest)
         if first < i:
@@ -57,5 +58,5 @@ ENSEMBLE = Stage(
     changes="model",
     work="hone.compress.ensemble:ensemble",
     check="hone.compress.ensemble_settings:find_faults",
-    bundles="members",
+    bundles=("members",),
 )

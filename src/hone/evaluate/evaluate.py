@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -17,12 +18,13 @@ from hone.data.dataset import Dataset
 from hone.data.turns import conversations_in
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
-from hone.predict.batching import score_rows
+from hone.predict.device import pick_device
 from hone.predict.predictor import open_bundle
+from hone.predict.references import reference_of
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded
-from hone.tasks.pairs import over
+from hone.tasks.pairs import Pairs, over
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
 from hone.tasks.rows import IntArray
 
@@ -43,13 +45,16 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     predictor = open_bundle(bundle, device=run.device)
     if settings.decoding:
         predictor = predictor.decoding(**settings.decoding)
-    task = over(predictor.task, data.columns)
+    if settings.best_of is not None:
+        (reward,) = inputs.others["reward"]
+        predictor = predictor.best_of(settings.best_of, open_bundle(reward, device=run.device), label=settings.label)
+    task = _beside(over(predictor.task, data.columns), data, inputs, run)
     require_known(task.known(task.settings, task.labels), data)
     rows = encoded(task, data, cache=run.cache)
     run.progress.begin("evaluating", total=len(rows), unit="row")
-    scores = score_rows(task, predictor.engine, rows, done=run.progress.advance)
-    run.progress.finish()
     columns = data.slice(0, len(data))
+    scores = predictor.came_to(columns, rows, task=task, done=run.progress.advance)
+    run.progress.finish()
     predictions = task.join(columns, rows, scores, constants=predictor.engine.constants)
     lengths = rows.text_tokens()
     tally = task.tally(predictions, columns)
@@ -72,10 +77,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             "worst_mistakes": _worst(scored, settings.worst),
         },
         warnings=_warnings(data, cut, run.language),
-        facts={
-            **_facts(task, data_name=settings.on, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
-            **({"decoding": json.dumps(settings.decoding, ensure_ascii=False)} if settings.decoding else {}),
-        },
+        facts=_facts(task, settings, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
     )
     return Outcome(report)
 
@@ -96,11 +98,32 @@ def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]
     return inputs.bundle, inputs.split(settings.on, stage="evaluate")
 
 
-def _facts(task: Task, *, data_name: str, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
+def _beside(task: Task, data: Dataset, inputs: Inputs, run: Run) -> Task:
+    """``task``; one over pairs beside what the reference says of them, where there is one."""
+    lineage = None if inputs.bundle is None else inputs.bundle.manifest.lineage
+    began = lineage.parents if lineage is not None and lineage.stage == "prefer" else ()
+    named = inputs.others.get("reference", ())
+    reference = next((one for one in [*named, *inputs.made] if one in named or one.digest in began), None)
+    if not isinstance(task, Pairs) or reference is None:
+        return task
+    predictor = open_bundle(reference, device=run.device)
+    pairs = over(predictor.task, data.columns)
+    assert isinstance(pairs, Pairs)
+    device = pick_device(run.device).type
+    said = reference_of(
+        pairs, data, predictor.engine, bundle=reference, device=device, cache=run.cache, progress=run.progress
+    )
+    return cast(Task, task.against(said))
+
+
+def _facts(task: Task, settings: EvaluateSettings, *, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
     labels = {"labels": len(task.labels)} if task.labels else {}
+    how: dict[str, Cell] = {} if settings.best_of is None else {"best_of": settings.best_of}
+    how |= {"decoding": json.dumps(settings.decoding, ensure_ascii=False)} if settings.decoding else {}
     return {
         "task": task.name,
-        "data": data_name,
+        **how,
+        "data": settings.on,
         "rows": rows,
         "wrong": wrong,
         "truncated": cut,

@@ -18,6 +18,12 @@ class EvaluateSettings(Settings):
         worst: How many of the worst mistakes the report shows; all are in ``bad_cases.jsonl``.
         bootstrap_resamples: Resamples behind the bootstrap intervals.
         decoding: How texts are written, where that is not as the bundle says (`hone.tasks.decoding`).
+        reference: Of rows that are pairs of texts: the folder of the bundle that preferences are measured against;
+            None: the one that ``prefer`` began with in this very run, and where there is none only likelihoods are.
+        best_of: Of a task that writes: so many texts are written for each input, and the one with the highest reward
+            is measured.
+        reward: The folder of the bundle that gives the reward: it labels texts, or gives them a number.
+        label: The label whose probability is the reward; none where ``reward`` gives numbers.
         length_edges: Token counts at which the slices by length begin, rising; shorter texts are in the first.
     """
 
@@ -25,7 +31,19 @@ class EvaluateSettings(Settings):
     worst: Annotated[int, Field(ge=0)] = 25
     bootstrap_resamples: Annotated[int, Field(ge=100)] = 1000
     decoding: dict[str, Any] = {}
+    reference: str | None = None
+    best_of: Annotated[int, Field(ge=2)] | None = None
+    reward: str | None = None
+    label: str = ""
     length_edges: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [1, 9, 17, 33, 65, 129, 257]
+
+    @model_validator(mode="after")
+    def _rewarded(self) -> EvaluateSettings:
+        if (self.best_of is None) != (self.reward is None):
+            raise ValueError("best_of and reward together, or neither")
+        if self.label and self.reward is None:
+            raise ValueError("reward beside label")
+        return self
 
     @model_validator(mode="after")
     def _edges_rise(self) -> EvaluateSettings:
@@ -40,6 +58,7 @@ EVALUATE = Stage(
     reads=("train", "validation", "test"),
     changes="nothing",
     work="hone.evaluate.evaluate:evaluate",
-    check="hone.evaluate.decoding:decoding_faults",
+    check="hone.evaluate.faults:find_faults",
     needs_bundle=True,
+    bundles=("reference", "reward"),
 )

@@ -142,14 +142,20 @@ class Recipe:
         elif isinstance(self.base, ExtensionSettings):
             values["base"]["extends"] = _placed(self.base.extends, root)
         for choice, stage in zip(self.stages, values["stages"], strict=True):
-            if choice.stage.bundles:
-                stage[choice.stage.bundles] = [str(path.absolute()) for path in self.bundles(choice)]
+            for setting, paths in self.bundles(choice).items():
+                named = [str(path.absolute()) for path in paths]
+                stage[setting] = named if isinstance(stage[setting], list) else named[0]
         return to_yaml(values)
 
-    def bundles(self, choice: StageChoice) -> list[Path]:
-        """Folders of the bundles that a stage's setting lists."""
-        named: list[str] = getattr(choice.settings, choice.stage.bundles) if choice.stage.bundles else []
-        return [self.folder / Path(path).expanduser() for path in named]
+    def bundles(self, choice: StageChoice) -> dict[str, list[Path]]:
+        """Folders of the bundles that a stage's settings name, by the setting; those that name none are left out."""
+        found = {}
+        for setting in choice.stage.bundles:
+            named: list[str] | str | None = getattr(choice.settings, setting)
+            each = [named] if isinstance(named, str) else named or []
+            if each:
+                found[setting] = [self.folder / Path(path).expanduser() for path in each]
+        return found
 
     def digest(
         self, stages: Sequence[StageChoice], *, data: Mapping[str, str], base: str, others: Sequence[str] = ()
@@ -165,7 +171,7 @@ class Recipe:
         decided = self.decided()
         kept = {key: decided[key] for key in ("version", "task", "seed")}
         makers = [
-            {"kind": choice.stage.kind, **choice.settings.model_dump(mode="json", exclude={choice.stage.bundles})}
+            {"kind": choice.stage.kind, **choice.settings.model_dump(mode="json", exclude={*choice.stage.bundles})}
             for choice in stages
             if choice.stage.changes != "nothing"
         ]

@@ -119,11 +119,12 @@ def run_stages(
         stale.unlink()
     given, reports = bundle, dict[str, Report]()
     pages: list[Path] = []
+    made: list[Bundle] = []
     for i, choice in enumerate(stages):
         final = not makers or i >= makers[-1]
         target = (bundle_to or out / "bundle") if final else out / "stages" / f"{i:02d}-{choice.stage.kind}" / "bundle"
         inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports=reports)
-        inputs = dataclasses.replace(inputs, corpus=corpus)
+        inputs = dataclasses.replace(inputs, corpus=corpus, made=tuple(made))
         progress.say(f"{choice.stage.kind} ...")
         run = Run(
             seed=recipe.seed,
@@ -138,6 +139,7 @@ def run_stages(
         outcome = choice.stage.run(choice.settings, inputs, run)
         logger.info("%s took %.1f s", choice.stage.kind, time.perf_counter() - began)
         bundle = outcome.bundle or bundle
+        made += [outcome.bundle] if outcome.bundle else []
         name = _free_name(choice.stage.kind, reports)
         reports[name] = outcome.report
         page = out / "reports" / f"{i:02d}-{name}.html"
@@ -165,9 +167,9 @@ def _require_doable(
         if choice.stage.needs_bundle and not has_bundle:
             found = f"{choice.stage.kind}, with no bundle given and none made before it"
             faults.append(Fault("recipe.no-bundle", found, field=at, fix="Put finetune before it."))
-        if choice.stage.bundles and has_bundle:
+        if choice.stage.bundles and has_bundle and not choice.stage.needs_bundle:
             found = f"{choice.stage.kind} after a stage that makes a bundle, which would be lost"
-            fix = f"Run it by a recipe of its own, which names that bundle too under {choice.stage.bundles}."
+            fix = f"Run it by a recipe of its own, which names that bundle too under {choice.stage.bundles[0]}."
             faults.append(Fault("recipe.bundles", found, field=at, fix=fix))
         inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports={})
         wrong = choice.stage.faults(choice.settings, inputs)
@@ -209,7 +211,8 @@ def _inputs(
     if stage.changes == "nothing":  # a judge may be pointed at data of any other name
         reads |= set(data) - {"train", "validation", "test", UNLABELED, CORPUS, HELD_OUT}
     readable = {name: dataset for name, dataset in data.items() if name in reads}
-    others = tuple(Bundle.open(path) for path in recipe.bundles(stages[at]))
+    named = recipe.bundles(stages[at]).items()
+    others = {setting: tuple(Bundle.open(path) for path in paths) for setting, paths in named}
     return Inputs(
         task=recipe.task,
         base=base,
@@ -221,7 +224,7 @@ def _inputs(
             stages[: at + 1],
             data={name: dataset.digest for name, dataset in readable.items()},
             base=base.digest if base else "",
-            others=[other.digest for other in others],
+            others=[other.digest for each in others.values() for other in each],
         ),
         others=others,
     )

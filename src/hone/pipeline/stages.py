@@ -14,6 +14,7 @@ STAGES = Table(
         "merge": "hone.compress.merging:MERGE",
         "prefer": "hone.train.prefer_settings:PREFER",
         "pretrain": "hone.train.pretrain_settings:PRETRAIN",
+        "reinforce": "hone.train.reinforce_settings:REINFORCE",
         "evaluate": "hone.evaluate.settings:EVALUATE",
     },
 )

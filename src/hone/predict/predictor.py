@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from hone.core.errors import BundleError, DataError
 from hone.core.memory import give_back
 from hone.core.settings import check_settings
 from hone.data.fields import Field
-from hone.data.turns import turns_of
-from hone.data.values import EXPECTED, misplaced, overlapping, span_of
 from hone.models.adapters.files import ADAPTER_FILE, put_adapter
 from hone.models.adapters.table import METHODS
 from hone.models.base import Base
@@ -30,12 +28,15 @@ from hone.predict.batching import score_rows
 from hone.predict.engine import Engine, engine_of
 from hone.predict.ensemble import EnsembleEngine
 from hone.predict.formats import ADAPTERS, FORMATS, MEMBERS, ONNX, Precision
+from hone.predict.given import columns_of
+from hone.predict.rewards import Reward
 from hone.predict.text_stream import TextStream
 from hone.predict.writing import require_writing, stream_of, with_decoding
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Deciding, Prediction, Task
 from hone.tasks.rows import Rows
 from hone.tasks.table import SETTINGS
+from hone.tasks.written import WrittenText
 
 EXAMPLES_AT_ONCE = 2048  # examples encoded together when many are given: bounds memory
 
@@ -48,10 +49,11 @@ class Predictor:
         task: The bundle's task.
     """
 
-    def __init__(self, bundle: Bundle, task: Task, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, task: Task, engine: Engine, *, reward: Reward | None = None) -> None:
         self.bundle = bundle
         self.task = task
         self.engine = engine
+        self._reward = reward
 
     def predict(self, inputs: Any) -> list[Prediction]:
         """One prediction an example, in order; each task's shape is written in its file.
@@ -74,7 +76,22 @@ class Predictor:
         Raises:
             RecipeError: The task does not write, or the settings cannot be used.
         """
-        return Predictor(self.bundle, with_decoding(self.task, settings), self.engine)
+        return Predictor(self.bundle, with_decoding(self.task, settings), self.engine, reward=self._reward)
+
+    def best_of(self, n: int, /, reward: Predictor, *, label: str = "") -> Predictor:
+        """The same bundle, writing ``n`` texts for each input by its decoding settings and answering the one with the
+        highest reward; all of them are in ``texts``, each with its ``reward``.
+
+        Args:
+            reward: A bundle that labels texts, or gives them a number: what it says of each is the reward. Over two
+                texts it reads what was written from before what was written.
+            label: The label whose probability is the reward; none where ``reward`` gives numbers.
+
+        Raises:
+            RecipeError: The task does not write, its settings write no ``n`` texts, or ``reward`` gives no reward.
+        """
+        task = with_decoding(self.task, {"num_return_sequences": n})
+        return Predictor(self.bundle, task, self.engine, reward=Reward(reward, label))
 
     def write(self, given: Any) -> TextStream:
         """What is written for one input, in pieces, each as soon as nothing that follows can change it; when the text
@@ -113,7 +130,24 @@ class Predictor:
         return columns, Rows(self.task.encode(columns, purpose="predict", start=start))
 
     def _joined(self, columns: Columns, rows: Rows) -> list[Prediction]:
-        return self.task.join(columns, rows, score_rows(self.task, self.engine, rows), constants=self.engine.constants)
+        return self.task.join(columns, rows, self.came_to(columns, rows), constants=self.engine.constants)
+
+    def came_to(
+        self, columns: Columns, rows: Rows, *, task: Task | None = None, done: Callable[[int], None] | None = None
+    ) -> list[Any]:
+        """What every row came to, as `hone.predict.batching.score_rows` has it; texts with a reward the best first.
+
+        Args:
+            columns: The examples that ``rows`` were encoded of.
+            task: What is asked of the model, where it is not the bundle's own task.
+            done: Called with the number of rows each batch finished.
+        """
+        scores = score_rows(task or self.task, self.engine, rows, done=done)
+        if self._reward is None:
+            return scores
+        assert isinstance(self.task, WrittenText)
+        shown = self.task.shown(columns)
+        return self._reward.ranked([shown[i] for i in (rows.example - rows.example[0]).tolist()], scores)
 
     @property
     def input_choices(self) -> tuple[tuple[Field, ...], ...]:
@@ -265,111 +299,3 @@ def _task(bundle: Bundle, folder: Path, *, tokenizer: Tokenizer | None = None) -
             f"the bundle {bundle.path} holds a decision, and {record.name} makes none", code="bundle.manifest"
         )
     return task.decided(decision)
-
-
-def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
-    """``inputs`` as columns of one of the ``choices`` of input fields (see `Predictor.predict`)."""
-    if isinstance(inputs, str | Mapping):
-        inputs = [inputs]
-    if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame
-        names = inputs.columns.tolist()
-        rows: Any = {name: inputs[name].tolist() for name in names if names.count(name) == 1}
-    else:
-        if hasattr(inputs, "tolist"):
-            inputs = inputs.tolist()
-        if isinstance(inputs, bytes | Set) or not isinstance(inputs, Iterable):  # a set has no order to answer in
-            raise _kind_error(f"{type(inputs).__name__} {inputs!r:.60}")
-        rows = _columns_of_items(list(inputs), choices)
-    for fields in choices:
-        if all(field.name in rows for field in fields):
-            columns = {field.name: _kept(rows[field.name], field) for field in fields}
-            _check(columns, fields)
-            return columns
-    raise _missing(rows, choices)
-
-
-def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
-    kinds: dict[str, Any] = {"text": str, "tokens": (list, tuple)}
-    bare = {fields[0].name: kinds.get(fields[0].kind, ()) for fields in choices if len(fields) == 1}
-    for name, kind in bare.items():
-        if all(isinstance(item, kind) for item in items):
-            return {name: items}
-    if all(isinstance(item, Mapping) for item in items):
-        lacking = []
-        for names in ([field.name for field in fields] for fields in choices):
-            without = next((i for i, item in enumerate(items) if not item.keys() >= set(names)), None)
-            if without is None:
-                return {name: [item[name] for item in items] for name in names}
-            lacking.append(without)
-        raise _missing(items[max(lacking)], choices, at=f" at input {max(lacking)}")
-    kind = next((kind for kind in (*bare.values(), Mapping) if isinstance(items[0], kind)), ())
-    odd = next(i for i, item in enumerate(items) if not isinstance(item, kind))
-    raise _kind_error(f"{type(items[odd]).__name__} {items[odd]!r:.60} at input {odd}")
-
-
-def _kind_error(found: str) -> DataError:
-    return DataError(
-        f"found {found}", expected="texts, token lists or objects, all of one kind", code="data.input-kind"
-    )
-
-
-def _missing(had: Iterable[Any], choices: Sequence[Sequence[Field]], *, at: str = "") -> DataError:
-    return DataError(
-        f"found the columns {', '.join(sorted(map(str, had))) or 'none'}{at}",
-        expected=" or ".join(" and ".join(field.name for field in fields) for fields in choices),
-        code="data.input-missing",
-    )
-
-
-def _kept(values: list[Any], field: Field) -> list[Any]:
-    """The values; conversations as hone keeps them.
-
-    Raises:
-        DataError: One of those is none, or there is nothing to answer in it.
-    """
-    if field.kind != "turns":
-        return values
-    kept = []
-    for i, value in enumerate(values):
-        turns, odd = turns_of(value, answered=False)
-        if odd is not None:
-            raise DataError(
-                f"input {i} has {field.name} with {odd.found}", expected=EXPECTED["turns"], fix=odd.fix, code=odd.code
-            )
-        kept.append(turns)
-    return kept
-
-
-def _check(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> None:
-    for field in fields:
-        for i, value in enumerate(columns[field.name] if field.kind != "turns" else ()):
-            wrong = _wrong(value, field, columns["text"][i] if "text" in columns else "")
-            if wrong:
-                raise DataError(
-                    f"input {i} has {field.name} {wrong}", expected=EXPECTED[field.kind], code="data.input-kind"
-                )
-    spans = [field.name for field in fields if field.kind == "span"]
-    for i, both in enumerate(zip(*(columns[name] for name in spans), strict=True)):
-        if overlap := overlapping(dict(zip(spans, both, strict=True))):
-            raise DataError(f"input {i} has {overlap}", expected="spans that do not overlap", code="data.spans-overlap")
-
-
-def _wrong(value: Any, field: Field, text: Any) -> str:
-    """What a value is that its field does not take; empty where it takes it."""
-    if field.kind == "span":
-        span, wrong = span_of(value)
-        return wrong or misplaced(span, text if isinstance(text, str) else "", stated=value)
-    if field.kind == "text":
-        good = _is_text(value)
-    else:
-        good = isinstance(value, list | tuple) and all(_is_text(word) for word in value)
-        good = good and (field.kind != "texts" or len(value) > 0)
-    return "" if good else f"{value!r:.60}"
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is a text without halves of surrogate pairs, which no tokenizer takes."""
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
-        return False

@@ -13,6 +13,7 @@ WORDS: dict[str, str] = {
     "ensemble": "Ensemble",
     "prefer": "Preferences",
     "pretrain": "Pretraining",
+    "reinforce": "Reinforcement",
     # tables
     "per_class": "By class",
     "by_choices": "By number of choices",
@@ -143,6 +144,8 @@ WORDS: dict[str, str] = {
     "within_budget": "Within the budget",
     "method": "Method",
     "loss": "Loss",
+    "best_of": "Best of",
+    "samples": "Texts a prompt",
     "measure": "Measure",
     "parent": "Parent",
     "parent_low": "Low",

@@ -13,6 +13,7 @@ WORDS: dict[str, str] = {
     "ensemble": "集成",
     "prefer": "偏好学习",
     "pretrain": "预训练",
+    "reinforce": "强化学习",
     # tables
     "per_class": "各类别表现",
     "by_choices": "按选项数量",
@@ -141,6 +142,8 @@ WORDS: dict[str, str] = {
     "within_budget": "在预算内",
     "method": "方法",
     "loss": "损失",
+    "best_of": "取最好的候选数",
+    "samples": "每个提示的文本数",
     "measure": "指标",
     "parent": "原模型",
     "parent_low": "下界",

@@ -35,6 +35,16 @@ def pair_shapes(task: Any) -> tuple[Shape, ...]:
     return (Shape(own, both), *([Shape(prompt, both)] if len(own) == 1 and own != prompt else []))
 
 
+def as_read(task: Any, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """``columns`` with what is read under the name that the task has for it, where they call it ``prompt``, or give
+    conversations their other name."""
+    own, *others = (shape.inputs[0].name for shape in pair_shapes(task))
+    called = next((name for name in others if name in columns), own)
+    if own in columns:
+        return dict(columns)
+    return {own if name == called else name: values for name, values in columns.items()}
+
+
 def holds_pairs(task: Any, columns: Container[str]) -> bool:
     """Whether rows with ``columns`` have two texts each, of which one is better, to a task, or its class."""
     return task.says == "text" and CHOSEN.name in columns and REJECTED.name in columns

@@ -25,7 +25,7 @@ from hone.data.dataset import Dataset
 from hone.data.fields import Shape
 from hone.metrics.preferences import PREFERENCE_COLUMNS, preference_tally, preferences
 from hone.models.heads import Outputs
-from hone.tasks.fields import CHOSEN, REJECTED, holds_pairs, pair_shapes, shape_of
+from hone.tasks.fields import CHOSEN, REJECTED, as_read, holds_pairs, pair_shapes
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored, Task
 from hone.tasks.rows import OTHER, Batch, IntArray, Rows
 from hone.tasks.written import TargetTooLong, WrittenText, reference_of
@@ -123,13 +123,11 @@ class Pairs:
         Raises:
             TextTooLong: A text is longer than allowed, and the settings refuse that.
         """
-        given = dict(columns)
-        (name,) = (field.name for field in pair_shapes(self.task)[0].inputs)
-        if name not in given:
-            given[name] = given.pop(shape_of(self, columns).inputs[0].name)
+        given = as_read(self.task, columns)
+        read = {name: values for name, values in given.items() if name not in (CHOSEN.name, REJECTED.name)}
         sides = []
         for field in self.targets:
-            beside = self.task.with_texts({name: given[name]}, given[field.name])
+            beside = self.task.with_texts(read, given[field.name])
             try:
                 sides.append(self.task.encode(beside, purpose="learn", start=start))
             except TargetTooLong as error:
@@ -188,8 +186,7 @@ class Pairs:
 
     def shown(self, columns: Columns) -> list[str]:
         """What both texts were written from, as a person reads it."""
-        (name,) = (field.name for field in pair_shapes(self.task)[0].inputs)
-        return self.task.shown({name: columns[name if name in columns else shape_of(self, columns).inputs[0].name]})
+        return self.task.shown(as_read(self.task, columns))
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         return bool(one["preferred"] == other["preferred"])

@@ -2,11 +2,11 @@
 
 A prediction is ``{"text", "texts", "score", "tokens", "ended", "truncated"}``: what was written; where several were
 asked for, each as ``{"text", "score", "tokens", "ended"}``, the best first (else left out); the score by which they are
-ordered; how many tokens it took; why it ended (``stop``: the model said so, ``length``: it may be no longer,
-``stop-string``); and whether part of the source was left out. Where there is a constraint (a regex, a JSON schema,
-required or bad words), ``satisfied`` says whether the text keeps to it. Where the text to be written is known,
-``reference_log_probability`` and ``reference_tokens`` say how likely the model finds it: the sum over its tokens, the
-one that ends it among them.
+ordered, unless each has a ``reward``, which then orders them; how many tokens it took; why it ended (``stop``: the
+model said so, ``length``: it may be no longer, ``stop-string``); and whether part of the source was left out. Where
+there is a constraint (a regex, a JSON schema, required or bad words), ``satisfied`` says whether the text keeps to it.
+Where the text to be written is known, ``reference_log_probability`` and ``reference_tokens`` say how likely the model
+finds it: the sum over its tokens, the one that ends it among them.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Draft:
         score: What texts of one row are ordered by.
         ended: Why it ended: ``stop``, ``length`` or ``stop-string``.
         satisfied: Whether it is what the settings' constraint wants; None where there is none.
+        reward: What a bundle that reads finds it worth, where one was asked.
     """
 
     text: str
@@ -62,6 +63,7 @@ class Draft:
     score: float
     ended: str
     satisfied: bool | None = None
+    reward: float | None = None
 
 
 @dataclass(frozen=True)

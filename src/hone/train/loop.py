@@ -58,6 +58,7 @@ class Setup:
         frozen: What the frozen layers give for the training rows, where it was made beforehand.
         watched: Name of the measure that decides which state is best, and whether more of it is better.
         utilization: What share of the machine so many tokens a second take, where that is known.
+        act: Makes of a batch of the step what goes through the model, by the model as it then is: texts it writes.
     """
 
     settings: LoopSettings
@@ -70,6 +71,7 @@ class Setup:
     higher_is_better: bool
     frozen: FrozenStates | None = None
     utilization: Callable[[float], float] | None = None
+    act: Callable[[Batch, int], Batch] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Loop:
         if isinstance(self.task, Pretraining | Joint):  # who read tokens that stand in none of the rows
             return None
         table = lazy_table(self.model, self.settings) if self.accelerator.device.type == "cpu" else None
-        if table is None:
+        if table is None or self.setup.act is not None:  # what will be written may have any token
             return None
         assert isinstance(optimizer, torch.optim.AdamW)
         counts = self.rows.token_counts(size=table.num_embeddings)
@@ -241,6 +243,9 @@ class Loop:
     def _step(self, batches: list[Batch], rows: IntArray) -> float:
         """One optimizer step over the union of ``batches``, of the examples ``rows``; returns the mean loss."""
         placed = [{name: value.to(self.accelerator.device) for name, value in b.items()} for b in batches]
+        if self.setup.act is not None:
+            with self._settled():
+                placed = [self.setup.act(batch, self.position.step) for batch in placed]
         self._begin()
         gone = self._united if len(placed) > 1 and isinstance(self.task, Comparing) else self._one_by_one
         total, weight, reference = gone(placed)

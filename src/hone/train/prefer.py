@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
-import numpy as np
-import pyarrow as pa
 import torch
 
 import hone
@@ -17,7 +16,6 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure
-from hone.data.cache import stored
 from hone.data.dataset import Dataset
 from hone.metrics.intervals import with_intervals
 from hone.models.model import Model
@@ -26,9 +24,10 @@ from hone.predict.batching import score_rows
 from hone.predict.device import pick_device
 from hone.predict.engine import Engine, TorchEngine
 from hone.predict.predictor import open_model
+from hone.predict.references import reference_of
 from hone.predict.write import write_model
 from hone.report.report import Cell, Grid, Report
-from hone.tasks.encoded import encoded, encoding_key
+from hone.tasks.encoded import encoded
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
 from hone.tasks.pairs import Pairs
 from hone.tasks.protocol import FloatArray, LossOptions, Task
@@ -41,8 +40,6 @@ from hone.train.prefer_settings import PreferSettings
 from hone.train.preferred import Preferred
 from hone.train.primitives import keep_few_primitives
 from hone.train.trackers import require_trackers
-
-SCHEMA = pa.schema([("chosen", pa.float64()), ("rejected", pa.float64())])
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,12 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     assert isinstance(task, WrittenText)  # `Stage.writes`
     pairs = Pairs(task)
     engine = TorchEngine(model, device)
+    ask = partial(
+        reference_of, pairs, engine=engine, bundle=parent, device=device.type, cache=run.cache, progress=run.progress
+    )
     parts = {
-        name: asked(pairs, engine, data, parent=parent, run=run, device=device) for name, data in inputs.data.items()
+        name: Part(data, encoded(cast(Task, pairs), data, cache=run.cache), ask(data))
+        for name, data in inputs.data.items()
     }
     tune(model, settings)
     recipe = {"stage": "prefer", "settings": settings.model_dump(mode="json"), "seed": run.seed,
@@ -96,22 +97,6 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))
     kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
     return Outcome(_report(bundle, trained, setup=setup, parts=parts, measures=measures), bundle, kept)
-
-
-def asked(pairs: Pairs, engine: Engine, data: Dataset, *, parent: Bundle, run: Run, device: torch.device) -> Part:
-    """What ``engine``, which runs ``parent``, says of ``data``: from the cache, or asked now."""
-    rows = encoded(cast(Task, pairs), data, cache=run.cache)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        run.progress.begin("asking the parent", total=len(rows), unit="pair")
-        found = np.stack(score_rows(cast(Task, pairs), engine, rows, done=run.progress.advance))[:, :, 0]
-        run.progress.finish()
-        yield pa.RecordBatch.from_arrays([pa.array(side) for side in found.T], schema=SCHEMA)
-
-    key = digest_value({"parent": parent.digest, "rows": encoding_key(cast(Task, pairs), data), "device": device.type})
-    table = stored(run.cache / "references", key, SCHEMA, batches)
-    sides = [np.asarray(table.column(name).to_numpy(), dtype=np.float64) for name in SCHEMA.names]
-    return Part(data, rows, np.stack(sides, axis=1))
 
 
 def tallied(pairs: Pairs, engine: Engine, part: Part) -> tuple[Pairs, FloatArray]:

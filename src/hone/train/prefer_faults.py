@@ -1,26 +1,40 @@
-"""What of ``prefer``'s settings cannot be had with its task and data; found before anything runs, all together."""
+"""What of the settings of ``prefer`` and ``reinforce`` cannot be had with their task and data; found before anything
+runs, all together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault, did_you_mean
 from hone.models.base import Base
-from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
+from hone.tasks.fields import PAIRS, VALIDATION_PAIRS, as_read, pair_shapes
 from hone.tasks.pairs import Pairs
+from hone.tasks.table import TASKS
 from hone.train.faults import tuning_faults
 from hone.train.prefer_settings import PreferSettings
+from hone.train.reinforce_settings import PROMPTS, ReinforceSettings
+from hone.train.settings import FinetuneSettings
 
+UNMEASURED = ("dropout", "metric_for_best_model", "early_stopping_patience", "eval_steps")
 UNREAD = ("freeze_layers", "head_learning_rate", "head_init", "label_smoothing_factor", "class_weights", "joint")
 
 
 def find_faults(settings: PreferSettings, inputs: Inputs) -> list[Fault]:
-    """Every fault, its field a key of the settings."""
+    """Every fault of ``prefer``, its field a key of the settings."""
+    return [*_unread(settings, UNREAD), *_data(settings, inputs), *_measure(settings), *_tuning(settings, inputs)]
+
+
+def find_reinforce_faults(settings: ReinforceSettings, inputs: Inputs) -> list[Fault]:
+    """Every fault of ``reinforce``, its field a key of the settings."""
+    return [*_unread(settings, (*UNREAD, *UNMEASURED)), *_prompts(inputs), *_tuning(settings, inputs)]
+
+
+def _tuning(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     on = inputs if inputs.bundle is None else replace(inputs, base=base_of(inputs.bundle))
-    return [*_unread(settings), *_data(settings, inputs), *_measure(settings), *tuning_faults(settings, on)]
+    return tuning_faults(settings, on)
 
 
 def base_of(bundle: Bundle) -> Base:
@@ -28,14 +42,24 @@ def base_of(bundle: Bundle) -> Base:
     return Base(bundle.path.name, bundle.path, bundle.digest)
 
 
-def _unread(settings: PreferSettings) -> Iterator[Fault]:
-    """Settings of `finetune` about labels and heads, which this stage has none of."""
+def _unread(settings: FinetuneSettings, names: Sequence[str]) -> Iterator[Fault]:
+    """Settings of `finetune` that this stage does not read."""
     plain = type(settings).model_fields
-    for name in UNREAD:
+    for name in names:
         if getattr(settings, name) != plain[name].default:
-            fix = "Of dpo set loss: {name: dpo, label_smoothing: ...}." if name == "label_smoothing_factor" else ""
-            found = f"{getattr(settings, name)!r}, which prefer does not read"
-            yield Fault("recipe.unread", found, "no such setting", field=name, fix=fix)
+            found = f"{getattr(settings, name)!r}, which this stage does not read"
+            yield Fault("recipe.unread", found, "no such setting", field=name)
+
+
+def _prompts(inputs: Inputs) -> Iterator[Fault]:
+    kind = TASKS[inputs.task.name]
+    name = pair_shapes(kind)[0].inputs[0].name
+    if PROMPTS not in inputs.data:
+        found, fix = f"no data named {PROMPTS!r}", f"Name a source under data: {PROMPTS}: FILE"
+        yield Fault("recipe.no-split", found, "prompts to write from", field="reward", fix=fix)
+    elif name not in as_read(kind, dict.fromkeys(inputs.data[PROMPTS].columns, ())):
+        found = f"no {name} in {inputs.data[PROMPTS].origin}"
+        yield Fault("data.column-missing", found, f"a column {name}", field="reward")
 
 
 def _data(settings: PreferSettings, inputs: Inputs) -> Iterator[Fault]:

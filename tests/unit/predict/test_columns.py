@@ -10,7 +10,7 @@ import pytest
 
 from hone.core.errors import DataError
 from hone.data.fields import Field
-from hone.predict.predictor import columns_of
+from hone.predict.given import columns_of
 
 TEXT = ((Field("text", "text"),),)
 TOKENS = ((Field("tokens", "tokens"),), (Field("text", "text"),))

@@ -16,8 +16,8 @@ from hone.data.fields import Field
 from hone.data.values import RowChecker
 from hone.models.export import export_onnx
 from hone.models.model import build_model
+from hone.predict.given import columns_of
 from hone.predict.onnx import OnnxEngine
-from hone.predict.predictor import columns_of
 from hone.tasks.make import make_task
 from hone.tasks.multiple_choice import MultipleChoice
 from hone.tasks.protocol import LossOptions

@@ -1,0 +1,119 @@
+"""What a caller gives to be answered, as columns of one of the sets of input fields that a task answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+from hone.core.errors import DataError
+from hone.data.fields import Field
+from hone.data.turns import turns_of
+from hone.data.values import EXPECTED, misplaced, overlapping, span_of
+
+
+def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
+    """``inputs`` as columns of one of the ``choices`` of input fields (see `Predictor.predict`)."""
+    if isinstance(inputs, str | Mapping):
+        inputs = [inputs]
+    if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame
+        names = inputs.columns.tolist()
+        rows: Any = {name: inputs[name].tolist() for name in names if names.count(name) == 1}
+    else:
+        if hasattr(inputs, "tolist"):
+            inputs = inputs.tolist()
+        if isinstance(inputs, bytes | Set) or not isinstance(inputs, Iterable):  # a set has no order to answer in
+            raise _kind_error(f"{type(inputs).__name__} {inputs!r:.60}")
+        rows = _columns_of_items(list(inputs), choices)
+    for fields in choices:
+        if all(field.name in rows for field in fields):
+            columns = {field.name: _kept(rows[field.name], field) for field in fields}
+            _check(columns, fields)
+            return columns
+    raise _missing(rows, choices)
+
+
+def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
+    kinds: dict[str, Any] = {"text": str, "tokens": (list, tuple)}
+    bare = {fields[0].name: kinds.get(fields[0].kind, ()) for fields in choices if len(fields) == 1}
+    for name, kind in bare.items():
+        if all(isinstance(item, kind) for item in items):
+            return {name: items}
+    if all(isinstance(item, Mapping) for item in items):
+        lacking = []
+        for names in ([field.name for field in fields] for fields in choices):
+            without = next((i for i, item in enumerate(items) if not item.keys() >= set(names)), None)
+            if without is None:
+                return {name: [item[name] for item in items] for name in names}
+            lacking.append(without)
+        raise _missing(items[max(lacking)], choices, at=f" at input {max(lacking)}")
+    kind = next((kind for kind in (*bare.values(), Mapping) if isinstance(items[0], kind)), ())
+    odd = next(i for i, item in enumerate(items) if not isinstance(item, kind))
+    raise _kind_error(f"{type(items[odd]).__name__} {items[odd]!r:.60} at input {odd}")
+
+
+def _kind_error(found: str) -> DataError:
+    return DataError(
+        f"found {found}", expected="texts, token lists or objects, all of one kind", code="data.input-kind"
+    )
+
+
+def _missing(had: Iterable[Any], choices: Sequence[Sequence[Field]], *, at: str = "") -> DataError:
+    return DataError(
+        f"found the columns {', '.join(sorted(map(str, had))) or 'none'}{at}",
+        expected=" or ".join(" and ".join(field.name for field in fields) for fields in choices),
+        code="data.input-missing",
+    )
+
+
+def _kept(values: list[Any], field: Field) -> list[Any]:
+    """The values; conversations as hone keeps them.
+
+    Raises:
+        DataError: One of those is none, or there is nothing to answer in it.
+    """
+    if field.kind != "turns":
+        return values
+    kept = []
+    for i, value in enumerate(values):
+        turns, odd = turns_of(value, answered=False)
+        if odd is not None:
+            raise DataError(
+                f"input {i} has {field.name} with {odd.found}", expected=EXPECTED["turns"], fix=odd.fix, code=odd.code
+            )
+        kept.append(turns)
+    return kept
+
+
+def _check(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> None:
+    for field in fields:
+        for i, value in enumerate(columns[field.name] if field.kind != "turns" else ()):
+            wrong = _wrong(value, field, columns["text"][i] if "text" in columns else "")
+            if wrong:
+                raise DataError(
+                    f"input {i} has {field.name} {wrong}", expected=EXPECTED[field.kind], code="data.input-kind"
+                )
+    spans = [field.name for field in fields if field.kind == "span"]
+    for i, both in enumerate(zip(*(columns[name] for name in spans), strict=True)):
+        if overlap := overlapping(dict(zip(spans, both, strict=True))):
+            raise DataError(f"input {i} has {overlap}", expected="spans that do not overlap", code="data.spans-overlap")
+
+
+def _wrong(value: Any, field: Field, text: Any) -> str:
+    """What a value is that its field does not take; empty where it takes it."""
+    if field.kind == "span":
+        span, wrong = span_of(value)
+        return wrong or misplaced(span, text if isinstance(text, str) else "", stated=value)
+    if field.kind == "text":
+        good = _is_text(value)
+    else:
+        good = isinstance(value, list | tuple) and all(_is_text(word) for word in value)
+        good = good and (field.kind != "texts" or len(value) > 0)
+    return "" if good else f"{value!r:.60}"
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a text without halves of surrogate pairs, which no tokenizer takes."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False

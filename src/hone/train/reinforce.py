@@ -1,0 +1,143 @@
+"""The stage ``reinforce``: a bundle that writes learns from what another bundle finds its texts worth."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+import hone
+from hone.bundle.bundle import Bundle
+from hone.bundle.manifest import DataRecord, Lineage
+from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.errors import RecipeError
+from hone.core.lineage import digest_value
+from hone.core.measures import Measure, MeasureSpec
+from hone.metrics.intervals import with_intervals
+from hone.predict.bases import place_of
+from hone.predict.device import pick_device
+from hone.predict.engine import TorchEngine
+from hone.predict.predictor import open_bundle, open_model
+from hone.predict.rewards import Reward
+from hone.predict.write import write_model
+from hone.report.report import Report
+from hone.tasks.fields import as_read
+from hone.tasks.long_text import TextTooLong
+from hone.tasks.protocol import FloatArray, LossOptions, Task
+from hone.tasks.rows import Rows
+from hone.tasks.written import WrittenText
+from hone.train.finetune import require_precision, run_loop, start_of, training_facts, tune
+from hone.train.loop import Setup
+from hone.train.policy import Policy
+from hone.train.prefer_faults import base_of, find_reinforce_faults
+from hone.train.primitives import keep_few_primitives
+from hone.train.reinforce_settings import PROMPTS, ReinforceSettings
+from hone.train.trackers import require_trackers
+
+MEASURED = 256  # prompts that what became of the model is measured on
+SPECS = {
+    "reward": MeasureSpec(unit=""),
+    "reward_before": MeasureSpec(unit=""),
+    "log_ratio": MeasureSpec(unit="", better="lower"),
+}
+
+
+def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
+    """Train on the prompts in ``unlabeled`` and write a bundle of the same task to ``run.target``.
+
+    A second model is in memory, the one that training starts from, and the bundle that gives the reward.
+
+    Raises:
+        RecipeError, DataError, BundleError: What is asked for cannot be had.
+    """
+    faults = find_reinforce_faults(settings, inputs)
+    if faults:
+        raise RecipeError.of(faults, what="reinforce")
+    keep_few_primitives()
+    require_trackers(settings.report_to)
+    device = pick_device(run.device)
+    require_precision(settings.mixed_precision, device)
+    _, parent = start_of(inputs)
+    assert parent is not None  # the stage needs one
+    torch.manual_seed(run.seed)
+    model, task = open_model(parent, dropout=0.0)
+    assert isinstance(task, WrittenText)  # `Stage.writes`
+    (judge,) = inputs.others["reward"]
+    rows, read = _prompts(task, inputs)
+    policy = Policy(
+        task,
+        model,
+        rows=rows,
+        read=read,
+        reward=Reward(open_bundle(judge, device=run.device), settings.label),
+        reference=TorchEngine(copy.deepcopy(model).fix(), device),
+        samples=settings.samples,
+        beta=settings.beta,
+        seed=run.seed,
+    )
+    model.to(device)
+    some = np.random.default_rng(run.seed).permutation(len(rows))[:MEASURED]
+    before = policy.worth(some, seed=run.seed)
+    tune(model, settings)
+    recipe = {"stage": "reinforce", "settings": settings.model_dump(mode="json", exclude={"reward"}), "seed": run.seed,
+              "reward": judge.digest,
+              "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")}}  # fmt: skip
+    data = {name: dataset.digest for name, dataset in inputs.data.items()}
+    setup = Setup(
+        settings=settings,
+        seed=run.seed,
+        identity=digest_value({"recipe": recipe, "data": data, "parent": parent.digest, "device": device.type}),
+        checkpoints=run.folder / "checkpoints",
+        options=LossOptions(),
+        validate=None,
+        watched="reward",
+        higher_is_better=True,
+        act=policy.act,
+    )
+    trained = run_loop(model, cast(Task, policy), rows, setup=setup, run=run, device=device)
+    measures = _measures(before, policy.worth(some, seed=run.seed))
+    bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, parent, recipe), base=base_of(parent))
+    kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
+    facts = {"rows": len(rows), "samples": settings.samples, **training_facts(trained, settings)}
+    return Outcome(Report(stage="reinforce", bundle=bundle.digest, measures=measures, facts=facts), bundle, kept)
+
+
+def _prompts(task: WrittenText, inputs: Inputs) -> tuple[Rows, list[str]]:
+    """The prompts, encoded, and as a person reads them.
+
+    Raises:
+        TextTooLong: One is longer than allowed, and the settings refuse that.
+    """
+    data = inputs.data[PROMPTS]
+    columns = as_read(task, data.slice(0, len(data)))
+    try:
+        return Rows(task.encode(columns, purpose="predict")), task.shown(columns)
+    except TextTooLong as error:
+        places = {index: data.place(index) for index in error.lengths}
+        raise type(error)(error.lengths, room=error.room, places=places) from None
+
+
+def _measures(before: FloatArray, after: FloatArray) -> list[Measure]:
+    """Mean reward before and after, and how far the model has gone, over the same prompts, each drawn anew."""
+
+    def values(tally: FloatArray) -> dict[str, float | None]:
+        reward, ratio, first = (tally.sum(axis=0) / tally.sum(axis=0)[3])[:3].tolist()
+        return {"reward": reward, "reward_before": first, "log_ratio": ratio}
+
+    tally = np.concatenate([after, before[:, :1], np.ones((len(after), 1))], axis=1)
+    return with_intervals(tally, values, specs=SPECS, additive=True)
+
+
+def _lineage(inputs: Inputs, run: Run, parent: Bundle, recipe: Mapping[str, Any]) -> Lineage:
+    return Lineage(
+        parents=(parent.digest,),
+        stage="reinforce",
+        recipe=dict(recipe),
+        recipe_digest=inputs.recipe_digest,
+        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
+        seed=run.seed,
+        hone=hone.__version__,
+    )
