@@ -1,0 +1,96 @@
+"""What the training that a recipe asks for would take here: time, memory, steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hone.bundle.stage import Inputs
+from hone.core.choice import opened
+from hone.core.measures import Measure
+from hone.models.adapters.method import shapes_of
+from hone.models.adapters.table import METHODS
+from hone.models.cost import (
+    Size,
+    activation_bytes,
+    held_bytes,
+    scores_bytes,
+    size_of,
+    state_bytes,
+    training_seconds,
+)
+from hone.report.report import Grid
+from hone.tasks.rows import TARGET, Rows
+
+
+def training_cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts: int) -> list[Measure]:
+    """What the training that the recipe asks for would take here, where ``texts`` are read for each row: time, memory,
+    steps."""
+    assert inputs.base is not None
+    plan: Any = inputs.plan["finetune"]
+    size = size_of(inputs.base.folder)
+    per_epoch, steps = plan.steps(rows.lengths)
+    tokens = int(texts * rows.lengths.sum() * (steps / per_epoch))
+    longest = int(rows.lengths.max())
+    batch = texts * max(plan.per_device_train_batch_tokens or _heaviest(rows, plan, padded=not size.ours), longest)
+    mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
+    method, chosen = opened(plan.method, METHODS)
+    said = method.frozen(chosen, size.layers)
+    frozen, once = min(plan.freeze_layers if said is None else said, size.layers), int(rows.lengths.sum())
+    learns = None if method.name == "full" else method.learning(chosen, shapes_of(inputs.base.folder))
+    load = plan.load
+    seconds = training_seconds(
+        size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once, passes=load.passes, learns=learns
+    )
+    states = state_bytes(
+        size,
+        optim=plan.optim,
+        rows=int(np.count_nonzero(rows.counts("input_ids"))),
+        frozen=frozen,
+        keeps_best=plan.keep == "best" and plan.eval_strategy != "no",
+        beside=load.copies,
+        learns=learns,
+    )
+    activations = load.held * activation_bytes(
+        size, tokens=batch, length=longest, frozen=frozen, recomputed=load.recomputes
+    )
+    scores = scores_bytes(inputs.base.folder, places=places) if (places := _to_write(rows, plan)) else 0
+    memory = held_bytes() + states + activations + scores
+    tables["cost"] = Grid(
+        columns=["what", "value"],
+        rows=[
+            ["parameters", size.parameters],
+            ["trained_parameters", _learned(size, frozen) if learns is None else learns],
+            ["training_tokens", tokens],
+            ["steps", steps],
+            ["states_mb", round(states / 1e6)],
+            ["activations_mb", round(activations / 1e6)],
+        ],
+        names="words",
+    )
+    if scores:
+        tables["cost"].rows.append(["scores_mb", round(scores / 1e6)])
+    return [
+        Measure(name="estimated_training_time", value=seconds, unit="s", better="lower"),
+        Measure(name="estimated_memory", value=memory / 1e6, unit="MB", better="lower"),
+    ]
+
+
+def _learned(size: Size, frozen: int) -> int:
+    """Weights of a backbone that learn while its lowest layers do not."""
+    return size.learning(frozen=frozen) + (0 if frozen else size.embedding)
+
+
+def _to_write(rows: Rows, plan: Any) -> int:
+    """Most tokens to write in one batch, each of which is told among the whole vocabulary; 0 of rows to read."""
+    if TARGET not in rows.table.column_names:
+        return 0
+    longest = np.sort(np.diff(rows.lists(TARGET).offsets))[-plan.per_device_train_batch_size :]
+    return int(min(longest.sum(), plan.per_device_train_batch_tokens or longest.sum()))
+
+
+def _heaviest(rows: Rows, plan: Any, *, padded: bool) -> int:
+    """Tokens of the batch of the longest rows, with the padding that is computed."""
+    longest = np.sort(rows.lengths)[-plan.per_device_train_batch_size :]
+    return int(len(longest) * longest[-1] if padded else longest.sum())
