@@ -139,10 +139,10 @@ def test_a_killed_run_ends_with_the_same_bundle(name: str, runs: Runs, monkeypat
     undisturbed = runs.whole(name)
     step = Loop._step
 
-    def dies(loop: Loop, batches: Any) -> float:
+    def dies(loop: Loop, *given: Any) -> float:
         if loop.position.step == 4:
             raise Killed
-        return step(loop, batches)
+        return step(loop, *given)
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "_step", dies)

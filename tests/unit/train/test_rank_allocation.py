@@ -37,12 +37,12 @@ def test_ranks_fall_to_their_target_and_a_killed_run_takes_the_same_away(bench: 
     assert sum(ranks(whole.model)) == 8
     first, done = loop_of(bench, "killed", save_steps=8), 0
 
-    def dies(batches: Any) -> Any:
+    def dies(*given: Any) -> Any:
         nonlocal done
         done += 1
         if done == 11:
             raise KeyboardInterrupt
-        return Loop._step(first, batches)
+        return Loop._step(first, *given)
 
     first._step = dies  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):

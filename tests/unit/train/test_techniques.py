@@ -130,12 +130,12 @@ def test_a_killed_run_goes_on_with_its_average(bench: Bench) -> None:
 
     step, done = first._step, 0
 
-    def dies(batches: Any) -> Any:
+    def dies(*given: Any) -> Any:
         nonlocal done
         done += 1
         if done == 10:
             raise Killed
-        return step(batches)
+        return step(*given)
 
     first._step = dies  # type: ignore[method-assign]
     with pytest.raises(Killed):
