@@ -44,7 +44,11 @@ def recipe(corpus: Path, **changed: Any) -> dict[str, Any]:
 
 def test_pretraining_then_finetuning_in_one_recipe(corpus: Path, texts: dict[str, Path], tmp_path: Path) -> None:
     data = {"corpus": named(corpus), "train": str(texts["train"]), "test": str(texts["test"])}
-    stages = [{**STAGE, "num_train_epochs": 3.0}, {"kind": "finetune", "max_steps": 4, "save_steps": None}, "evaluate"]
+    stages = [
+        {**STAGE, "num_train_epochs": 3.0},
+        {"kind": "finetune", "method": "lora", "max_steps": 4, "save_steps": None},
+        "evaluate",
+    ]
     values = recipe(corpus, data=data, task="text-classification", stages=stages)
     result = hone.run(values, out=tmp_path / "run")
     assert list(result.reports) == ["inspect", "pretrain", "finetune", "evaluate"]

@@ -48,6 +48,7 @@ class Inputs:
         corpus: The documents of ``data.corpus``, or None.
         others: The bundles that the stage's own settings name, by the setting; see `Stage.bundles`.
         made: The bundles that the stages before made, in their order.
+        pretrained: Whether a stage before trains the base, which then is none of random weights.
     """
 
     task: TaskChoice
@@ -60,6 +61,7 @@ class Inputs:
     corpus: Corpus | None = None
     others: Mapping[str, tuple[Bundle, ...]] = field(default_factory=dict)
     made: tuple[Bundle, ...] = ()
+    pretrained: bool = False
 
     def split(self, name: str, *, stage: str) -> Dataset:
         """The data called ``name``.

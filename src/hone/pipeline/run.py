@@ -227,6 +227,7 @@ def _inputs(
             others=[other.digest for each in others.values() for other in each],
         ),
         others=others,
+        pretrained=any(choice.stage.trains and not choice.stage.does_task for choice in stages[:at]),
     )
 
 

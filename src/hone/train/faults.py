@@ -100,7 +100,7 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     if inputs.base is None or method.name == "full":
         return faults
     shapes, refused = shapes_of(inputs.base.folder), ""
-    if inputs.base.made is not None:
+    if inputs.base.made is not None and not inputs.pretrained:
         refused, expected = "a base made from nothing, most of which would stay random", "full"
     elif method.adapter and (own_file(inputs.base.folder) or shapes.config.model_type == NetConfig.model_type):
         refused, expected = "a base whose layers only hone can open", "a base that transformers opens"

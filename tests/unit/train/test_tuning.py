@@ -83,6 +83,8 @@ def test_a_base_made_from_nothing_is_tuned_whole(inputs: Inputs) -> None:
     (fault,) = find_faults(FinetuneSettings.model_validate({"method": "lora"}), made)
     assert (fault.code, fault.field) == ("recipe.method-base", "method.name")
     assert find_faults(FinetuneSettings(), made) == []
+    trained = replace(made, pretrained=True)  # by a stage before
+    assert find_faults(FinetuneSettings.model_validate({"method": "lora"}), trained) == []
 
 
 def test_a_merge_that_cannot_be_is_told_before_the_training(inputs: Inputs) -> None:
@@ -121,12 +123,12 @@ def test_a_killed_run_goes_on_to_the_same_adapter_and_keeps_no_weight_of_the_bas
     bench.run(whole)
     first, step = loop("killed"), 0
 
-    def dies(batches: Any) -> Any:
+    def dies(*given: Any) -> Any:
         nonlocal step
         step += 1
         if step == 5:
             raise KeyboardInterrupt
-        return type(first)._step(first, batches)
+        return type(first)._step(first, *given)
 
     first._step = dies
     with pytest.raises(KeyboardInterrupt):
