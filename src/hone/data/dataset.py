@@ -15,7 +15,9 @@ from hone.data.fields import Field
 from hone.data.values import NUMBERED
 
 LINE, FILE = "_line", "_file"  # columns that say where a row came from
+CHARACTERS = "_characters"  # column that says how long a row's text is, where rows may be very long
 ROWS_AT_ONCE = 4096
+CHARACTERS_AT_ONCE = 1 << 20  # of rows that are read as Python values together; their tokens take some 200 bytes each
 IntArray = NDArray[np.int64]
 
 
@@ -111,6 +113,20 @@ class Dataset:
             texts = pc.list_flatten(part) if pa.types.is_list(part.type) else part
             most = max(most, pc.max(pc.utf8_length(texts)).as_py() or 0)
         return most
+
+    def portions(self) -> Iterator[tuple[int, int]]:
+        """Begins and ends of the rows to be read together: at most `ROWS_AT_ONCE`, and where rows say how long they are
+        no more than `CHARACTERS_AT_ONCE`, or a single one."""
+        for begin in range(0, len(self), ROWS_AT_ONCE):
+            rows = np.arange(begin, min(begin + ROWS_AT_ONCE, len(self)))
+            sizes = self.values(CHARACTERS, rows) if CHARACTERS in self._table.column_names else [0] * len(rows)
+            at, size = begin, 0
+            for row, more in enumerate(sizes, start=begin):
+                if row > at and size + more > CHARACTERS_AT_ONCE:
+                    yield at, row
+                    at, size = row, 0
+                size += more
+            yield at, begin + len(rows)
 
     def slice(self, start: int, stop: int) -> dict[str, list[Any]]:
         """All fields of some rows, as Python values."""

@@ -20,7 +20,6 @@ from hone.tasks.table import TASKS
 TEXT = Field("text", "text")  # of documents
 UNLABELED = "unlabeled"  # the one name of data without targets
 READ = (CORPUS, "train", UNLABELED)  # what a tokenizer may be learned from
-EXAMPLES_AT_ONCE = 4096
 
 
 def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -> Base:
@@ -58,8 +57,8 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
 
 def _texts(dataset: Dataset, names: Sequence[str]) -> Iterator[str]:
     """Every text of a dataset's fields, every word of a field that holds words, and every text of one with turns."""
-    for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
-        columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
+    for start, stop in dataset.portions():
+        columns = dataset.slice(start, stop)
         for name in names:
             for value in columns[name]:
                 yield from [value] if isinstance(value, str) else texts_in(value)

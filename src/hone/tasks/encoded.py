@@ -16,7 +16,6 @@ from hone.tasks.protocol import Objective
 from hone.tasks.rows import Rows
 
 ENCODING_VERSION = 4  # raised whenever a task's encoding changes
-EXAMPLES_AT_ONCE = 4096
 
 
 def encoding_key(task: Objective, dataset: Dataset) -> str:
@@ -38,9 +37,9 @@ def encoded(task: Objective, dataset: Dataset, *, cache: Path) -> Rows:
     """Encoded rows, targets included, from the cache or made now."""
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for start in range(0, len(dataset), EXAMPLES_AT_ONCE):
+        for start, stop in dataset.portions():
             try:
-                yield task.encode(dataset.slice(start, start + EXAMPLES_AT_ONCE), purpose="learn", start=start)
+                yield task.encode(dataset.slice(start, stop), purpose="learn", start=start)
             except DataError as error:
                 if not isinstance(error, OfExamples):
                     raise

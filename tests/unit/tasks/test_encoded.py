@@ -11,7 +11,6 @@ import pytest
 
 from hone.core.errors import DataError
 from hone.data.dataset import Dataset
-from hone.tasks import encoded as module
 from hone.tasks.encoded import encoded
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Task
@@ -93,7 +92,7 @@ def test_a_damaged_file_is_written_again(make: Make, tmp_path: Path) -> None:
 def test_examples_are_encoded_in_parts_with_their_own_numbers(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "EXAMPLES_AT_ONCE", 3)
+    monkeypatch.setattr("hone.data.dataset.ROWS_AT_ONCE", 3)
     rows = encoded(make(max_length=8, long_text="window", stride=0), dataset(), cache=tmp_path)
     assert rows.example.tolist() == [0, 1, 2, 3, 3]
 
@@ -101,7 +100,7 @@ def test_examples_are_encoded_in_parts_with_their_own_numbers(
 def test_a_refused_text_in_a_later_part_is_named_by_its_row_and_leaves_no_file(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "EXAMPLES_AT_ONCE", 2)
+    monkeypatch.setattr("hone.data.dataset.ROWS_AT_ONCE", 2)
     with pytest.raises(DataError) as raised:
         encoded(make(max_length=8, long_text="refuse"), dataset(), cache=tmp_path)
     assert "row 4" in str(raised.value)

@@ -21,12 +21,12 @@ from hone.data.corpus.card import Card, Taken
 from hone.data.corpus.documents import Document
 from hone.data.corpus.mixture import Shares, Sizes
 from hone.data.corpus.repeats import without_repeats
-from hone.data.corpus.scan import CHARACTERS, DIGEST, HASH_BYTES, SCHEMA, SOURCE, list_files, notes_of, scan
+from hone.data.corpus.scan import DIGEST, HASH_BYTES, SCHEMA, SOURCE, list_files, notes_of, scan
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.corpus.stream import Stream
-from hone.data.dataset import Dataset, IntArray
+from hone.data.dataset import CHARACTERS, Dataset, IntArray
 
-VERSION = 1  # raised whenever other documents come of the same files and settings
+VERSION = 2  # raised whenever other documents come of the same files and settings
 READ_BY = ("filters", "unreadable", "max_line_bytes", "max_characters")
 
 
@@ -135,7 +135,7 @@ class Corpus:
 
 def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path) -> Corpus:
     """Read the files, unless the cache has what comes of them, and find what is there twice. Memory holds one batch of
-    documents and 24 bytes for each, while near-duplicates are looked for 40.
+    documents and 30 bytes for each, while near-duplicates are looked for 40.
 
     Args:
         base: Folder that relative paths start from.
@@ -149,7 +149,7 @@ def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path) -> Corpus:
     key = digest_value(
         {
             "version": VERSION,
-            "files": [[file.source, file.digest] for file in files],
+            "files": [[file.source, file.kind, file.digest] for file in files],
             "sources": {name: source.model_dump(mode="json", exclude={"path", "share"})
                         for name, source in settings.named().items()},
             **{name: decided[name] for name in READ_BY},

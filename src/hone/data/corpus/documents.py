@@ -69,12 +69,12 @@ def documents(path: Path, reading: Reading, limits: Limits) -> Iterator[Document
         yield from _joined(_rows(parquet(path, shown, columns), reading, shown, limits), PARAGRAPHS, shown, limits)
         return
     with path.open("rb") as raw:
-        wrong = _binary(raw.read(HEAD_BYTES), packed=path.suffix.lower() == GZIP)
+        wrong = _binary(raw.read(HEAD_BYTES), gzipped=packed(path))
         if wrong:
             yield Fault("data.binary", wrong, f"text in {reading.encoding}", file=shown)
             return
         raw.seek(0)
-        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.suffix.lower() == GZIP else raw  # type: ignore[assignment]
+        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed(path) else raw  # type: ignore[assignment]
         lines = _lines(stream, shown, encoding=reading.encoding, most=limits.line_bytes)
         if kind == "jsonl":
             yield from _joined(_rows(_objects(lines, shown), reading, shown, limits), PARAGRAPHS, shown, limits)
@@ -92,12 +92,17 @@ def format_of(path: Path, stated: CorpusFormat) -> Literal["jsonl", "parquet", "
     return kind if kind in ("jsonl", "parquet", "text") else None
 
 
-def _binary(head: bytes, *, packed: bool) -> str:
+def packed(path: Path) -> bool:
+    """Whether a file's name says that it is a gzip archive."""
+    return path.suffix.lower() == GZIP
+
+
+def _binary(head: bytes, *, gzipped: bool) -> str:
     """What a file is that begins so, where it is no text; empty where it may be."""
     for magic, what in MAGIC.items():
-        if head.startswith(magic) and not (packed and "gzip" in what):
+        if head.startswith(magic) and not (gzipped and "gzip" in what):
             return what
-    if packed:
+    if gzipped:
         return "" if head.startswith(b"\x1f\x8b") else "no gzip archive, whatever its suffix says"
     return "a NUL byte: a binary file" if b"\0" in head else ""
 

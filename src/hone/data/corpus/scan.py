@@ -14,18 +14,18 @@ from hone.core.choice import opened
 from hone.core.errors import DataError, Fault
 from hone.core.lineage import digest_file
 from hone.data.corpus.card import Notes, Part, Tally
-from hone.data.corpus.documents import Document, Limits, documents, format_of
+from hone.data.corpus.documents import GZIP, Document, Limits, documents, format_of, packed
 from hone.data.corpus.filters.filter import Bounds
 from hone.data.corpus.filters.table import FILTERS
 from hone.data.corpus.settings import CorpusSettings, CorpusSource
-from hone.data.dataset import FILE, LINE
+from hone.data.dataset import CHARACTERS, FILE, LINE
 from hone.data.paths import error_of, paths_of, refuse
 
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 22  # of the texts of a batch: what bounds memory where they are long
 FAULTS_NAMED = 50
 HASH_BYTES = 16
-SOURCE, DIGEST, CHARACTERS = "_source", "_digest", "_characters"
+SOURCE, DIGEST = "_source", "_digest"
 SCHEMA = pa.schema(
     [("text", pa.string()), ("document", pa.string()), (SOURCE, pa.int32()), (CHARACTERS, pa.int64()),
      (DIGEST, pa.binary(HASH_BYTES)), (LINE, pa.int64()), (FILE, pa.int32())]
@@ -36,10 +36,15 @@ SKIPPED = {"data.binary", "data.encoding", "data.long-line", "data.broken-json",
 
 @dataclass(frozen=True)
 class CorpusFile:
-    """A file of a corpus, as it was when it was listed."""
+    """A file of a corpus, as it was when it was listed.
+
+    Attributes:
+        kind: Its format, and whether it is packed: what its name says of how its bytes are read.
+    """
 
     path: Path
     source: str
+    kind: str
     bytes: int
     modified_ns: int
     digest: str
@@ -78,14 +83,15 @@ def list_files(sources: Mapping[str, CorpusSource], base: Path) -> list[CorpusFi
             except DataError as error:
                 faults += error.faults
         for path in dict.fromkeys(paths):
-            if format_of(path, source.format) is None:
+            kind = format_of(path, source.format)
+            if kind is None:
                 found, expected = f"the suffix {path.suffix!r}", ".txt, .jsonl or .parquet, or .gz after it"
                 fix = "State the format: format: text"
                 faults.append(Fault("data.format", found, expected, file=str(path), fix=fix))
                 continue
             try:
-                state = path.stat()
-                files.append(CorpusFile(path, name, state.st_size, state.st_mtime_ns, digest_file(path)))
+                state, read_as = path.stat(), kind + (GZIP if packed(path) else "")
+                files.append(CorpusFile(path, name, read_as, state.st_size, state.st_mtime_ns, digest_file(path)))
             except FileNotFoundError:
                 faults.append(_vanished(path))
     refuse(faults)

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -231,3 +232,20 @@ def test_carved_documents_stay_carved_when_others_come(tmp_path: Path) -> None:
     _, more = opened(tmp_path, "*.txt").carve(0.2, seed=3)
     assert set(texts(validation)) == {text for text in texts(more) if text.startswith("text")}
     assert rest.card.documents == len(rest)
+
+
+def test_the_same_bytes_under_another_suffix_are_other_documents(tmp_path: Path) -> None:
+    content = jsonl({"text": "one"}, {"text": "two"})
+    whole = texts(opened(tmp_path, write(tmp_path, "a.txt", content)))
+    assert whole == [content.strip()]
+    assert texts(opened(tmp_path, write(tmp_path, "a.jsonl", content))) == ["one", "two"]
+
+
+def test_long_documents_are_read_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.data.dataset.CHARACTERS_AT_ONCE", 10)
+    monkeypatch.setattr("hone.data.dataset.ROWS_AT_ONCE", 4)
+    lines = ["four", "five5", "one long line", "a", "b", "c", "d", "e", "f"]
+    rows = opened(tmp_path, write(tmp_path, "a.txt", "\n".join(lines)), parted="lines").rows
+    portions = [rows.slice(start, stop)["text"] for start, stop in rows.portions()]
+    assert portions == [["four", "five5"], ["one long line"], ["a"], ["b", "c", "d", "e"], ["f"]]
+    assert list(rows.take(np.arange(0)).portions()) == []
