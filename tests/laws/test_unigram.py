@@ -72,3 +72,8 @@ def test_a_vocabulary_has_its_size_its_characters_and_no_chance() -> None:
     assert {"low", "new", "est"} <= {piece for piece, _ in found}
     assert found == learn_unigram(dict(reversed(words.items())), "itsrenwol", room=20, least=2)
     assert math.fsum(math.exp(score) for _, score in found) == pytest.approx(1)
+
+
+def test_a_word_too_unlikely_for_a_float_teaches_nothing() -> None:
+    pieces = {"a": 1 - 1e-9, "z": 1e-9}
+    assert _expected({"z" * 60: 5, "aa": 1}, pieces) == {"a": 2.0, "z": 0.0}

@@ -52,7 +52,7 @@ def corpus_tables(corpus: Corpus) -> dict[str, Grid]:
 def tokenizer_measures(folder: Path, held_out: Dataset) -> list[Measure]:
     """Tokens a word and a character, unknown tokens, covered characters and the used part of the vocabulary, of the
     tokenizer in ``folder`` on documents held out; of at most `MEASURED_DOCUMENTS`."""
-    every = max(1, len(held_out) // MEASURED_DOCUMENTS)
+    every = max(1, -(-len(held_out) // MEASURED_DOCUMENTS))
     texts = (held_out.value("text", row) for row in range(0, len(held_out), every))
     found = quality_on(load_tokenizer(folder), texts)
     none = "there is no word" if not found.words else ""

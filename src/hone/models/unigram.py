@@ -7,11 +7,12 @@ vocabularies. Here everything is in a fixed order.
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 LONGEST = 16  # characters of a piece
-LONGEST_WORD = 64  # characters of a word that teaches anything: products of more pieces leave the range of floats
+LONGEST_WORD = 64  # characters of a word that teaches anything: products of more pieces soon leave the range of floats
 SEEDS = 4  # times as many pieces as are wanted to begin with
 SHRINK = 0.6  # share of the pieces that a round leaves
 ROUNDS = 2  # of expectation and maximization between two prunings
@@ -75,6 +76,8 @@ def _expected(words: Mapping[str, int], pieces: Pieces) -> dict[str, float]:
                 if p is not None:
                     found.append((begin, end, word[begin:end], p))
                     ahead[end] += ahead[begin] * p
+        if ahead[size] < sys.float_info.min:  # too unlikely for a float: of rare characters alone
+            continue
         behind = [0.0] * size + [1.0]
         for begin, end, _, p in reversed(found):
             behind[begin] += p * behind[end]

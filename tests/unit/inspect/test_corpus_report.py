@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 import hone
 from hone.cli.main import app
+from hone.data.dataset import Dataset
+from hone.inspect.corpus import tokenizer_measures
 from hone.models.base import digest_base
 from hone.models.tokenizer import load_tokenizer
 from hone.pipeline.recipe import load_recipe
@@ -85,3 +88,10 @@ def test_a_base_may_be_extended_by_words_of_the_corpus(tmp_path: Path, tiny_base
     old, new = load_tokenizer(tiny_base), load_tokenizer(bundle.path)
     assert new.vocab_size == old.vocab_size + 2
     assert len(new.encode(["lowtide"])[0]) == 1
+
+
+def test_no_more_held_out_documents_are_measured_than_said(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.inspect.corpus.MEASURED_DOCUMENTS", 2)
+    held_out = Dataset.from_columns("held_out", {"text": ["a", "bc", "def"]})
+    measures = {one.name: one for one in tokenizer_measures(tiny_base, held_out)}
+    assert measures["coverage"].n == len("a" + "def")
