@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hone.models.model import Model, build_model
 from hone.models.new_base import write_base
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.make import make_task
+from hone.tasks.masking import drawn
 from hone.tasks.objectives.documents import Documents
 from hone.tasks.objectives.joint import Joint
 from hone.tasks.objectives.pretraining import Pretraining
@@ -216,3 +218,54 @@ def test_a_joint_loss_is_the_tasks_and_the_weighted_mean_of_the_objectives(bases
         before = model(plain)["logits"]
         model.shed()
         assert torch.allclose(model(plain)["logits"], before, atol=1e-6)
+
+
+def test_what_comes_from_elsewhere_is_of_another_document_and_as_long(bases: dict[str, Path]) -> None:
+    learning = learning_of(bases["encoder"], "nsp")
+    documents = [" ".join([word] * 122) for word in ("tide", "pier", "twice")]  # each of two full rows
+    rows = Rows(learning.encode({"text": documents}, purpose="learn"))
+    index = np.flatnonzero(rows.scalar("last") == 0)
+    assert len(index) == len(documents)
+    batch = learning.draw(rows, np.tile(index, 8), rng=np.random.default_rng(0))
+    labels = []
+    for ids, second, real, label in zip(
+        batch["input_ids"], batch["token_type_ids"].bool(), batch["attention_mask"].bool(), batch["label"], strict=True
+    ):
+        one, other = set(ids[~second & real][1:-1].tolist()), set(ids[second][:-1].tolist())
+        assert one.isdisjoint(other) == bool(label)
+        labels.append((int(label), int(real.sum())))
+    assert {length for label, length in labels if label} == {length for label, length in labels if not label}
+
+
+def test_words_are_hidden_alike_wherever_a_piece_stands_in_its_document() -> None:
+    words = np.array([[0, 0, 1, 2, -1], [3, 4, 4, 5, 5]])
+    late = np.where(words < 0, -1, words + 2**40)  # whose numbers would fill any memory
+    one, other = (drawn(value, share=0.5, whole=True, rng=np.random.default_rng(4)) for value in (words, late))
+    assert np.array_equal(one, other)
+    assert one.any(axis=1).all()
+
+
+def test_marks_of_t5_take_the_place_of_a_mask(bases: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(bases["encoder-decoder"], tmp_path / "base")
+    tokenizer = load_tokenizer(tmp_path / "base").pretrained
+    tokenizer.mask_token = None
+    tokenizer.add_tokens([f"<extra_id_{i}>" for i in range(4)], special_tokens=True)
+    tokenizer.save_pretrained(tmp_path / "base")
+    learning = learning_of(tmp_path / "base", {"name": "span-corruption", "noise_density": 0.5})
+    assert learning.tokenizer.mask_id is None
+    part, marks = learning.parts[""], tokenizer.convert_tokens_to_ids([f"<extra_id_{i}>" for i in range(4)])
+    assert isinstance(part, SpanCorruption)
+    source, target = part.rewritten(np.arange(100, 140), np.array([0]), rng=np.random.default_rng(0))
+    assert [token for token in source if token in marks] == marks  # and no fifth span, which none would tell apart
+    assert [token for token in target if token in marks] == marks
+
+
+def test_texts_of_unknown_tokens_alone_teach_a_generator_nothing(bases: dict[str, Path]) -> None:
+    learning = learning_of(bases["encoder"], "rtd")
+    rows = Rows(learning.encode({"text": ["\u0416"]}, purpose="learn"))
+    model = model_of(bases["encoder"], learning)
+    batch = learning.draw(rows, np.arange(1), rng=np.random.default_rng(0))
+    assert len(batch["gold"]) == 0
+    with torch.no_grad():
+        loss = learning.loss(model(batch), batch, options=LossOptions())
+    assert math.isfinite(float(loss.total))

@@ -24,9 +24,13 @@ def drawn(words: IntArray, *, share: float, whole: bool, rng: np.random.Generato
     """
     may = words >= 0
     chances = rng.random(words.shape)
-    if whole:  # a word's tokens have the chance of its first column number
-        width = int(words.max(initial=0)) + 1
-        chances = np.take_along_axis(rng.random((len(words), width)), np.maximum(words, 0), axis=1)
+    if (
+        whole
+    ):  # all tokens of a word have one chance; a row may be a late piece of a long text, so words are counted anew
+        first = words.min(axis=1, keepdims=True, initial=np.iinfo(words.dtype).max, where=may)
+        number = np.where(may, words - first, 0)
+        width = int(number.max(initial=0)) + 1
+        chances = np.take_along_axis(rng.random((len(words), width)), number, axis=1)
     chances = np.where(may, chances, 2.0)
     least = chances.min(axis=1, keepdims=True)
     found: NDArray[np.bool_] = may & ((chances < share) | (chances == least))

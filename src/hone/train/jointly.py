@@ -12,10 +12,9 @@ from hone.core.errors import Fault
 from hone.models.heads import HEADS, HeadSpec
 from hone.models.model import Model, read_limit
 from hone.models.tokenizer import load_tokenizer
-from hone.tasks.encoded import encoded
 from hone.tasks.objectives.documents import TEXT, Documents
 from hone.tasks.objectives.joint import Joint
-from hone.tasks.objectives.pretraining import Pretraining
+from hone.tasks.objectives.pretraining import Pretraining, text_rows
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import Objective, Task
 from hone.tasks.rows import Rows
@@ -52,7 +51,7 @@ def jointly(
     joint = settings.joint
     if joint is None or learning is None:
         return task
-    text = encoded(learning, inputs.data[joint.on], cache=cache)
+    text = text_rows(learning, inputs.data[joint.on], cache=cache)
     _, steps = settings.steps(rows.lengths)
     return Joint(task, learning, text, weight=joint.weight, schedule=joint.schedule, clock=model.noise, steps=steps)
 

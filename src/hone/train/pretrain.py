@@ -12,10 +12,9 @@ import torch
 import hone
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import CORPUS, HELD_OUT, Inputs, Outcome, Run
-from hone.core.errors import DataError, RecipeError
+from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure
-from hone.data.dataset import Dataset
 from hone.metrics.intervals import with_intervals
 from hone.models.base import Base
 from hone.models.cost import matrix_rate, size_of, training_flops
@@ -26,9 +25,8 @@ from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
 from hone.predict.write import write_base
 from hone.report.report import Cell, Grid, Report
-from hone.tasks.encoded import encoded
 from hone.tasks.objectives.documents import Documents
-from hone.tasks.objectives.pretraining import Pretraining
+from hone.tasks.objectives.pretraining import Pretraining, text_rows
 from hone.tasks.protocol import FloatArray, LossOptions
 from hone.tasks.rows import Rows
 from hone.train.finetune import require_precision, run_loop, start_of, training_facts
@@ -55,7 +53,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     base, _ = start_of(inputs)
     tokenizer = load_tokenizer(base.folder)
     learning = Pretraining(settings.objective, _documents(settings, tokenizer, base.folder))
-    rows = {name: _encoded(learning, dataset, cache=run.cache) for name, dataset in inputs.data.items()}
+    rows = {name: text_rows(learning, dataset, cache=run.cache) for name, dataset in inputs.data.items()}
     torch.manual_seed(run.seed)
     model = build_model(base.folder, learning.head, dropout=settings.dropout, others=learning.others)
     if model.begun and model.head.gives == "logits":
@@ -99,17 +97,6 @@ def _documents(settings: PretrainSettings, tokenizer: Tokenizer, folder: Path) -
     limit = read_limit(folder)
     allowed = min(limit, tokenizer.max_tokens or limit)
     return Documents(tokenizer, max_tokens=min(settings.max_length or allowed, allowed))
-
-
-def _encoded(learning: Pretraining, dataset: Dataset, *, cache: Path) -> Rows:
-    rows = encoded(learning, dataset, cache=cache)
-    if not len(rows):
-        raise DataError(
-            f"no text in {dataset.origin} has a token of the base's vocabulary",
-            expected="text that it reads",
-            code="data.no-tokens",
-        )
-    return rows
 
 
 def tallied(learning: Pretraining, model: Model, rows: Rows, *, device: torch.device) -> FloatArray:

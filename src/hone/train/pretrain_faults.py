@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
 
 from hone.bundle.stage import HELD_OUT, Inputs
 from hone.core.errors import Fault, did_you_mean
 from hone.models.architectures import named_stack
 from hone.models.model import stack_of
 from hone.models.nets import NetConfig, read_config
-from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry
+from hone.models.tokenizer import load_tokenizer
+from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry, sentinel
 from hone.train.pretrain_settings import PretrainSettings
 from hone.train.techniques import TECHNIQUES, TechniqueEntry
 
@@ -45,7 +45,7 @@ def base_faults(entries: Sequence[ObjectiveEntry], inputs: Inputs) -> Iterator[F
         elif isinstance(config, NetConfig) and _over_vocabulary(entry):
             found = f"{entry.name} on a {config.architecture}, which has no head over its vocabulary"
             yield Fault("recipe.objective-base", found, "a base like BERT", field=f"objective.{i}.name")
-        elif entry.masks and not _has_mask(folder):
+        elif entry.masks and not _can_hide(entry, folder):
             found = f"{entry.name}, and a base whose tokenizer has no mask token"
             yield Fault("base.no-mask", found, "a base with one", field=f"objective.{i}.name")
 
@@ -54,9 +54,11 @@ def _over_vocabulary(entry: ObjectiveEntry) -> bool:
     return bool(entry.kind.head.kind == "masked-tokens")
 
 
-def _has_mask(folder: Any) -> bool:
-    file = folder / "tokenizer_config.json"
-    return not file.is_file() or bool(json.loads(file.read_text(encoding="utf-8")).get("mask_token"))
+def _can_hide(entry: ObjectiveEntry, folder: Path) -> bool:
+    """Whether the vocabulary has what stands in place of hidden tokens. What a tokenizer's configuration leaves out its
+    class may know: BERT's own says nothing of ``[MASK]``."""
+    tokenizer = load_tokenizer(folder)
+    return tokenizer.mask_id is not None or (entry.marks and sentinel(0) in tokenizer.pretrained.get_vocab())
 
 
 def _measure(settings: PretrainSettings, entries: list[ObjectiveEntry]) -> Iterator[Fault]:

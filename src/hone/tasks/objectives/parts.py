@@ -19,9 +19,9 @@ class TwoParts(DocumentObjective):
     head = HeadSpec("sequence-mean", ("as it was", "changed"))
 
     def changed(
-        self, one: IntArray, other: IntArray, rows: Rows, rng: np.random.Generator
+        self, one: IntArray, other: IntArray, *, rows: Rows, row: int, rng: np.random.Generator
     ) -> tuple[IntArray, IntArray]:
-        """What stands in place of two parts that belong together."""
+        """What stands in place of two parts of ``row`` that belong together."""
         raise TypeError(f"{type(self).__name__} changes nothing")
 
     def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
@@ -29,9 +29,9 @@ class TwoParts(DocumentObjective):
         tokenizer, label = self.tokenizer, rng.integers(0, 2, len(index))
         middle = tokenizer.middle if tokenizer.middle is not None else tokenizer.suffix
         texts, seconds = [], []
-        for row, change in zip(index, label, strict=True):
+        for row, change in zip(index.tolist(), label, strict=True):
             parts = self._parted(rows, row, rng)
-            one, other = self.changed(*parts, rows, rng) if change else parts
+            one, other = self.changed(*parts, rows=rows, row=row, rng=rng) if change else parts
             texts.append([*tokenizer.prefix, *one.tolist(), *middle, *other.tolist(), *tokenizer.suffix])
             seconds.append(len(tokenizer.prefix) + len(one) + len(middle))
         ids, real = self.documents.padded(texts)
@@ -68,7 +68,7 @@ class SentenceOrder(TwoParts):
     accuracy = "order_accuracy"
 
     def changed(
-        self, one: IntArray, other: IntArray, rows: Rows, rng: np.random.Generator
+        self, one: IntArray, other: IntArray, *, rows: Rows, row: int, rng: np.random.Generator
     ) -> tuple[IntArray, IntArray]:
         return other, one
 
@@ -81,7 +81,17 @@ class NextSentence(TwoParts):
     reads = 2
 
     def changed(
-        self, one: IntArray, other: IntArray, rows: Rows, rng: np.random.Generator
+        self, one: IntArray, other: IntArray, *, rows: Rows, row: int, rng: np.random.Generator
     ) -> tuple[IntArray, IntArray]:
-        _, second = self._parted(rows, int(rng.integers(len(rows))), rng)
-        return one, second[: self.documents.room - len(one)]
+        ids, second = self._parted(rows, self._elsewhere(rows, row, rng), rng)
+        if len(second) < len(other):  # as long as what followed, so that the length tells nothing
+            second = np.concatenate([ids, second])[-len(other) :]
+        return one, second[: len(other)]
+
+    @staticmethod
+    def _elsewhere(rows: Rows, row: int, rng: np.random.Generator) -> int:
+        """A row of another document than that of ``row``, all alike; of a lone document any of its rows."""
+        begin, end = np.searchsorted(rows.example, [rows.example[row], rows.example[row] + 1]).tolist()
+        others = len(rows) - (end - begin)
+        drawn = int(rng.integers(others or len(rows)))
+        return drawn if not others or drawn < begin else drawn + end - begin

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from hone.core.choice import opened
+from hone.core.errors import DataError
 from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
 from hone.models.addressed import addressed, by_head
 from hone.models.heads import HEADS, HeadSpec, Outputs
+from hone.tasks.encoded import encoded
 from hone.tasks.objectives.documents import Documents
 from hone.tasks.objectives.objective import TALLY, DocumentObjective
 from hone.tasks.objectives.settings import OBJECTIVES
@@ -96,3 +100,19 @@ class Pretraining:
         """Every measure of any rows of a tally."""
         each = zip(self.parts.values(), np.split(tally, tally.shape[1] // TALLY, axis=1), strict=True)
         return {name: value for part, own in each for name, value in part.measures(own).items()}
+
+
+def text_rows(learning: Pretraining, dataset: Dataset, *, cache: Path) -> Rows:
+    """The rows of a dataset's documents, from the cache or made now.
+
+    Raises:
+        DataError: There is none.
+    """
+    rows = encoded(learning, dataset, cache=cache)
+    if not len(rows):
+        raise DataError(
+            f"no text in {dataset.origin} has a token of the base's vocabulary",
+            expected="text that it reads",
+            code="data.no-tokens",
+        )
+    return rows

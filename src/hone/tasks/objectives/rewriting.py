@@ -9,9 +9,9 @@ import numpy as np
 
 from hone.models.heads import HeadSpec
 from hone.tasks.objectives.objective import TokensTold
+from hone.tasks.objectives.settings import sentinel
 from hone.tasks.rows import TARGET, Batch, IntArray, Rows
 
-SENTINEL = "<extra_id_{}>"  # how T5's vocabulary calls its marks
 Tokens = list[int]
 
 
@@ -43,7 +43,7 @@ class Rewriting(TokensTold):
 
     @cached_property
     def _mask(self) -> int:
-        assert self.tokenizer.mask_id is not None  # `ObjectiveEntry.masks`
+        assert self.tokenizer.mask_id is not None  # `ObjectiveEntry.masks`, where there are no marks
         return self.tokenizer.mask_id
 
 
@@ -58,7 +58,7 @@ class SpanCorruption(Rewriting):
     def _sentinels(self) -> list[int]:
         """T5's marks; none where the vocabulary has not got them."""
         vocabulary = self.tokenizer.pretrained.get_vocab()
-        names = itertools.takewhile(lambda name: name in vocabulary, map(SENTINEL.format, itertools.count()))
+        names = itertools.takewhile(lambda name: name in vocabulary, map(sentinel, itertools.count()))
         return [vocabulary[name] for name in names]
 
     def _mark(self, number: int) -> int:
@@ -68,7 +68,10 @@ class SpanCorruption(Rewriting):
         """Kept and lost spans in turn, a kept one first."""
         count = len(ids)
         lost = min(max(1, round(count * self.settings.noise_density)), max(1, count - 1))
-        spans = max(1, min(round(lost / self.settings.mean_noise_span_length), lost, count - lost))
+        marked = (
+            lost if self.tokenizer.mask_id is not None else len(self._sentinels)
+        )  # most spans that can be told apart
+        spans = max(1, min(round(lost / self.settings.mean_noise_span_length), lost, count - lost, marked))
         cuts = zip(_parts(count - lost, spans, rng), _parts(lost, spans, rng), strict=True)
         source, target, at = Tokens(), Tokens(), 0
         for number, (kept, gone) in enumerate(cuts):

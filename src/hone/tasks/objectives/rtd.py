@@ -49,7 +49,8 @@ class ReplacedTokenDetection(DocumentObjective):
 
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         """The generator's mean loss and the discriminator's, weighed, once for each row."""
-        told = functional.cross_entropy(outputs["generated"].float(), batch["gold"])
+        told = functional.cross_entropy(outputs["generated"].float(), batch["gold"], reduction="sum")
+        told = told / max(1, len(batch["gold"]))  # of texts of unknown tokens alone nothing is told
         found = functional.binary_cross_entropy_with_logits(outputs["logits"].float(), outputs["replaced"].float())
         rows = len(batch["input_ids"])
         return Loss(rows * (told + self.settings.discriminator_weight * found), float(rows))

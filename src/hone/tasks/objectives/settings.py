@@ -31,6 +31,11 @@ OBJECTIVES = Table(
 )
 
 
+def sentinel(number: int) -> str:
+    """How T5's vocabulary calls a mark that stands in place of a span."""
+    return f"<extra_id_{number}>"
+
+
 class DocumentSettings(Settings):
     """How documents become rows, beside how long a row may be."""
 
@@ -45,6 +50,7 @@ class ObjectiveEntry:
         work: ``module:class`` of the objective, a `hone.tasks.objectives.objective.DocumentObjective`.
         stack: What kind of model learns by it.
         masks: Whether it hides tokens, so that the vocabulary has to have a token for them.
+        marks: Whether T5's marks do for that as well.
         noisy: Whether it lives by dropout.
     """
 
@@ -53,6 +59,7 @@ class ObjectiveEntry:
     work: str
     stack: Stack
     masks: bool = False
+    marks: bool = False
     noisy: bool = False
 
     @property
@@ -119,8 +126,8 @@ class DenoisingSettings(ObjectiveSettings):
 
 
 class NspSettings(ObjectiveSettings):
-    """Settings of ``nsp``: whether the second of two parts comes after the first in the text, or from elsewhere
-    (Devlin et al. 2019)."""
+    """Settings of ``nsp``: whether the second of two parts comes after the first in the text, or from another
+    document (Devlin et al. 2019)."""
 
 
 class SopSettings(ObjectiveSettings):
@@ -165,6 +172,7 @@ SPAN_CORRUPTION = ObjectiveEntry(
     "hone.tasks.objectives.rewriting:SpanCorruption",
     "encoder-decoder",
     masks=True,
+    marks=True,
 )
 DENOISING = ObjectiveEntry(
     "denoising", DenoisingSettings, "hone.tasks.objectives.rewriting:Denoising", "encoder-decoder", masks=True

@@ -1,0 +1,57 @@
+"""What of a pretraining cannot be had with its base is told before anything runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone.bundle.stage import NO_TASK, Inputs
+from hone.core.errors import DataError, Fault
+from hone.data.dataset import Dataset
+from hone.models.base import Base
+from hone.models.tiny import write_tiny_writer
+from hone.models.tokenizer import load_tokenizer
+from hone.tasks.objectives.documents import Documents
+from hone.tasks.objectives.pretraining import Pretraining, text_rows
+from hone.train.pretrain_faults import find_faults
+from hone.train.pretrain_settings import PretrainSettings
+
+
+def faults(base: Path, objective: Any) -> list[Fault]:
+    data = {"corpus": Dataset.from_columns("corpus", {"text": ["one", "two"]})}
+    settings = PretrainSettings.model_validate({"objective": objective})
+    return find_faults(settings, Inputs(task=NO_TASK, base=Base("tiny", base, ""), data=data))
+
+
+def test_a_tokenizer_of_berts_class_knows_its_mask_though_its_configuration_does_not_say_so(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    stated = {"do_lower_case": True, "model_max_length": 64, "tokenizer_class": "BertTokenizer"}  # bert-base-uncased's
+    (base / "tokenizer_config.json").write_text(json.dumps(stated), encoding="utf-8")
+    assert faults(base, "mlm") == []
+
+
+def test_a_base_without_a_mask_is_refused_unless_it_has_marks(tmp_path: Path) -> None:
+    base = write_tiny_writer(tmp_path / "t5", kind="t5")
+    tokenizer = load_tokenizer(base).pretrained
+    tokenizer.mask_token = None
+    tokenizer.save_pretrained(base)
+    (fault,) = faults(base, "span-corruption")
+    assert (fault.code, fault.field) == ("base.no-mask", "objective.0.name")
+    tokenizer.add_tokens(["<extra_id_0>"], special_tokens=True)
+    tokenizer.save_pretrained(base)
+    assert faults(base, "span-corruption") == []
+    assert [fault.code for fault in faults(base, "denoising")] == ["base.no-mask"]
+
+
+def test_text_without_a_token_is_refused(tiny_base: Path, tmp_path: Path) -> None:
+    learning = Pretraining(PretrainSettings().objective, Documents(load_tokenizer(tiny_base), max_tokens=32))
+    with pytest.raises(DataError, match="no text in memory") as caught:
+        text_rows(learning, Dataset.from_columns("unlabeled", {"text": ["\u200b", " "]}), cache=tmp_path)
+    assert caught.value.code == "data.no-tokens"
