@@ -148,6 +148,7 @@ def test_a_loss_that_leaps_ends_the_run_with_its_batch_kept(corpus: Path, tmp_pa
     assert caught.value.code == "train.loss-not-finite"
     [kept] = (tmp_path / "run" / "stages").glob("*-pretrain/stopped-at-*.safetensors")
     assert str(kept) in str(caught.value)
+    assert f"{corpus}:" in str(caught.value)  # and the line of each document
     assert {"0.input_ids", "0.gold"} <= load_file(kept).keys()
 
 

@@ -41,7 +41,7 @@ from hone.train.stopping import asked_to_stop
 from hone.train.technique import Course, Pass, Techniques
 from hone.train.together import united
 from hone.train.trackers import RunLog
-from hone.train.watch import Watch, norm_of
+from hone.train.watch import Watch, norm_of, numbered
 
 DRAWS = 0x3A5C  # sets the seeds of a task's draws apart from others'
 Validate = Callable[[Model], dict[str, float | None]]
@@ -58,6 +58,7 @@ class Setup:
         frozen: What the frozen layers give for the training rows, where it was made beforehand.
         watched: Name of the measure that decides which state is best, and whether more of it is better.
         utilization: What share of the machine so many tokens a second take, where that is known.
+        place: Where an example stands; see `hone.train.watch`.
         act: Makes of a batch of the step what goes through the model, by the model as it then is: texts it writes.
     """
 
@@ -71,6 +72,7 @@ class Setup:
     higher_is_better: bool
     frozen: FrozenStates | None = None
     utilization: Callable[[float], float] | None = None
+    place: Callable[[int], str] = numbered
     act: Callable[[Batch, int], Batch] | None = None
 
 
@@ -105,7 +107,7 @@ class Loop:
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
         self.norm: Tensor | None = None  # of the last gradient
-        self.watch = Watch(setup.checkpoints.parent, leap=self.settings.max_loss_leap)
+        self.watch = Watch(setup.checkpoints.parent, leap=self.settings.max_loss_leap, place=setup.place)
         self.fixed = fixed_names(model)  # now: a technique may let weights that learn wait for a while
         self.steps_per_epoch, self.total = self.settings.steps(rows.lengths)
         course = Course(model, task, setup.seed, self.total, self.steps_per_epoch, self._settled)

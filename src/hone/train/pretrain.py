@@ -72,6 +72,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
         watched=watched,
         higher_is_better=learning.measure_specs[watched].better != "lower",
         utilization=_utilization(base, rows[CORPUS], device=device),
+        place=lambda row: ":".join(map(str, inputs.data[CORPUS].place(row))),
     )
     before = _measured(learning, model, rows.get(HELD_OUT), device=device, slice="before")
     trained = run_loop(model, learning, rows[CORPUS], setup=setup, run=run, device=device)

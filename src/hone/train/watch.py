@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,10 +26,11 @@ class Watch:
     Args:
         folder: Where the batches of the step that ends a training go.
         leap: The loss of a step may be so many times the running mean; None: anything that is a number.
+        place: Where an example stands: a file and a line, say.
     """
 
-    def __init__(self, folder: Path, *, leap: float | None) -> None:
-        self._folder, self._leap = folder, leap
+    def __init__(self, folder: Path, *, leap: float | None, place: Callable[[int], str]) -> None:
+        self._folder, self._leap, self._place = folder, leap, place
 
     def look(self, loss: float, *, position: Position, batches: Sequence[Mapping[str, Tensor]], rows: IntArray) -> None:
         """Let a loss pass, or end the training.
@@ -45,9 +46,9 @@ class Watch:
                 MEMORY * position.mean_loss + (1 - MEMORY) * loss)  # fmt: skip
             return
         finite = math.isfinite(loss)
-        named = ", ".join(str(row + 1) for row in rows[:NAMED].tolist()) + (", ..." if len(rows) > NAMED else "")
+        named = ", ".join(map(self._place, rows[:NAMED].tolist())) + (", ..." if len(rows) > NAMED else "")
         raise HoneError(
-            f"the loss at step {position.step + 1} is {loss:.6g}, of rows {named}; its batch is kept in "
+            f"the loss at step {position.step + 1} is {loss:.6g}, of {named}; its batch is kept in "
             f"{self._kept(position, batches)}",
             expected=f"at most {self._leap} times its running mean, {position.mean_loss:.4g}"
             if finite
@@ -70,6 +71,11 @@ class Watch:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, file)
         return file
+
+
+def numbered(row: int) -> str:
+    """The place of an example of which nothing but its number is known."""
+    return f"row {row + 1}"
 
 
 def norm_of(found: Tensor | None) -> dict[str, float]:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from hone.core.errors import HoneError
 from hone.train.checkpoint import Position
-from hone.train.watch import SETTLED, Watch
+from hone.train.watch import SETTLED, Watch, numbered
 
 
 def looked(watch: Watch, losses: list[float], position: Position) -> None:
@@ -24,15 +24,15 @@ def looked(watch: Watch, losses: list[float], position: Position) -> None:
 def test_a_leap_ends_the_training_and_its_batch_and_rows_are_named(tmp_path: Path) -> None:
     position = Position("run")
     with pytest.raises(HoneError) as caught:
-        looked(Watch(tmp_path, leap=2.0), [2.0] * SETTLED + [3.9, 4.5], position)
+        looked(Watch(tmp_path, leap=2.0, place=numbered), [2.0] * SETTLED + [3.9, 4.5], position)
     assert caught.value.code == "train.loss-leaps"
-    assert "rows 4, 10" in str(caught.value)
+    assert "of row 4, row 10; " in str(caught.value)
     assert position.step == SETTLED + 1
     kept = load_file(tmp_path / f"stopped-at-{position.step + 1}.safetensors")
     assert kept["0.input_ids"].tolist() == [[position.step]]
 
 
 def test_neither_early_steps_nor_small_losses_leap(tmp_path: Path) -> None:
-    looked(Watch(tmp_path, leap=2.0), [9.0, 1.0, 30.0], Position("early"))
-    looked(Watch(tmp_path, leap=2.0), [0.01] * SETTLED + [0.5], Position("small"))
-    looked(Watch(tmp_path, leap=None), [1.0] * SETTLED + [500.0], Position("any"))
+    looked(Watch(tmp_path, leap=2.0, place=numbered), [9.0, 1.0, 30.0], Position("early"))
+    looked(Watch(tmp_path, leap=2.0, place=numbered), [0.01] * SETTLED + [0.5], Position("small"))
+    looked(Watch(tmp_path, leap=None, place=numbered), [1.0] * SETTLED + [500.0], Position("any"))
