@@ -116,6 +116,21 @@ def test_nothing_is_to_be_answered_after_an_answer(result: Any, tmp_path: Path, 
     assert "rows.jsonl:1: turns: found a last turn of the assistant" in err
 
 
+def test_it_learns_from_what_its_answers_are_worth(
+    result: Any, text_bundle: Path, tmp_path: Path, command: Command
+) -> None:
+    asked = [{"messages": [{"role": "user", "content": word}]} for word in ANSWERS]
+    given = ["reinforce", result.bundle.path, write(tmp_path / "rows.jsonl", asked), "--reward", text_bundle,
+             "--label", "refund", "samples=2", "max_steps=1"]  # fmt: skip
+    code, out, err = command(*given, "--out", tmp_path / "b", "--json")
+    assert code == 0, err
+    assert json.loads(out)["facts"]["rows"] == 3
+    write(tmp_path / "rows.jsonl", [*asked, {"messages": [{"role": "user", "content": "red " * 60}]}])
+    code, _, err = command(*given, "--out", tmp_path / "c")
+    assert code == 2
+    assert "rows.jsonl:4: turns" in err
+
+
 class Terminal(io.StringIO):
     """Typed lines."""
 

@@ -65,6 +65,7 @@ def test_the_reward_rises(writer: Path, text_bundle: Path, prompts: Path, tmp_pa
         (["--label", "refunds"], "Did you mean 'refund'?"),
         (["--label", "refund", "samples=1"], "samples"),
         (["--label", "refund", "dropout=0.1"], "this stage does not read"),
+        (["--label", "refund", "method=lora", "method.lora_dropout=0.1"], "method.lora_dropout"),
         (["--label", "refund", "metric_for_best_model=reward"], "this stage does not read"),
     ],
 )

@@ -243,7 +243,8 @@ def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dat
         if source is not None:
             try:
                 shapes = shapes_of_data(kind, name)
-                choices = [shape.inputs if name == UNLABELED else shape.fields for shape in shapes]
+                told = [shape.inputs for shape in shapes if shape.inputs]  # rows of nothing would fit any file
+                choices = told if name == UNLABELED else [shape.fields for shape in shapes]
                 data[name] = read(source, *choices, name=name, base=recipe.folder, cache=default_cache())
             except DataError as error:
                 errors.append(error)

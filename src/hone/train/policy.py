@@ -7,7 +7,6 @@ et al. 2019; Ahmadian et al. 2024), and a penalty on the log ratio to the model 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +20,7 @@ from hone.models.model import Model
 from hone.models.writers.make import writer_of
 from hone.predict.engine import TorchEngine
 from hone.predict.generation.generate import generate
-from hone.predict.generation.written import Vocabulary, Written
+from hone.predict.generation.written import Written
 from hone.predict.rewards import Reward
 from hone.predict.writing import vocabulary_of
 from hone.tasks.decoding import DecodingSettings
@@ -114,12 +113,16 @@ class Policy:
         chosen = [self._prompts[i][0] for i in index]
         drawing = self._drawing.model_copy(update={"seed": seed})
         backbone: Any = self.model.backbone
-        return generate(writer_of(backbone), chosen, drawing, vocabulary=self._vocabulary())
+        return generate(writer_of(backbone), chosen, drawing, vocabulary=vocabulary_of(cast(Writing, self.task)))
 
-    def worth(self, index: IntArray, *, seed: int) -> FloatArray:
+    def worth(self, index: IntArray, *, seed: int, together: int) -> FloatArray:
         """Of texts drawn for the prompts ``index``: the mean reward, and the mean log ratio to the reference, float64
-        [prompts, 2]."""
+        [prompts, 2]. The texts of so many prompts go through a model ``together``, as many as learn."""
         texts = self.drawn(index, seed=seed)
+        begins = range(0, len(index), together)
+        return np.concatenate([self._worth(index[i : i + together], texts[i : i + together]) for i in begins])
+
+    def _worth(self, index: IntArray, texts: Sequence[Sequence[Written]]) -> FloatArray:
         made, rewards, reference = self._judged(index, texts)
         chances = _chances(TorchEngine(self.model, self._reference.device).forward(made), made)
         ratios = chances.cpu().numpy().reshape(reference.shape) - reference
@@ -129,8 +132,7 @@ class Policy:
         """The batch of all texts, their rewards, and their log-probabilities by the reference."""
         shape, flat = (len(index), self._samples), [text for each in texts for text in each]
         again = np.repeat(index, self._samples)
-        ends = self.task.endings[:1]
-        ids = [[*text.ids, *(ends if text.ended == "stop" else ())] for text in flat]
+        ids = [[*text.ids, *([] if text.ending is None else [text.ending])] for text in flat]
         table = self.rows.table.take(pa.array(again)).append_column(TARGET, pa.array(ids, pa.list_(pa.int32())))
         if LEARNED in self.task.row_schema:
             table = table.append_column(LEARNED, pa.array([[0, len(one)] for one in ids], pa.list_(pa.int32())))
@@ -138,10 +140,6 @@ class Policy:
         rewards = self._reward.of([self.read[i] for i in again], [text.text or "" for text in flat])
         reference = _chances(self._reference.forward(batch), batch).cpu().numpy().astype(np.float64)
         return batch, rewards.reshape(shape), reference.reshape(shape)
-
-    def _vocabulary(self) -> Vocabulary:
-        """One token that ends texts: which of several had ended one would not be known."""
-        return replace(vocabulary_of(cast(Writing, self.task)), eos_token_ids=self.task.endings[:1])
 
 
 def _chances(outputs: Outputs, batch: Batch) -> Tensor:

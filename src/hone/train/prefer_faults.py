@@ -10,6 +10,7 @@ from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault, did_you_mean
 from hone.models.base import Base
+from hone.predict.rewards import reward_faults
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS, as_read, pair_shapes
 from hone.tasks.pairs import Pairs
 from hone.tasks.table import TASKS
@@ -29,7 +30,13 @@ def find_faults(settings: PreferSettings, inputs: Inputs) -> list[Fault]:
 
 def find_reinforce_faults(settings: ReinforceSettings, inputs: Inputs) -> list[Fault]:
     """Every fault of ``reinforce``, its field a key of the settings."""
-    return [*_unread(settings, (*UNREAD, *UNMEASURED)), *_prompts(inputs), *_tuning(settings, inputs)]
+    return [
+        *_unread(settings, (*UNREAD, *UNMEASURED)),
+        *_dropping(settings),
+        *_prompts(inputs),
+        *reward_faults(inputs, settings.label),
+        *_tuning(settings, inputs),
+    ]
 
 
 def _tuning(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
@@ -49,6 +56,13 @@ def _unread(settings: FinetuneSettings, names: Sequence[str]) -> Iterator[Fault]
         if getattr(settings, name) != plain[name].default:
             found = f"{getattr(settings, name)!r}, which this stage does not read"
             yield Fault("recipe.unread", found, "no such setting", field=name)
+
+
+def _dropping(settings: ReinforceSettings) -> Iterator[Fault]:
+    """Dropout of an adapter: texts would be drawn by another model than the one that learns from them."""
+    share = settings.method.get("lora_dropout", 0.0)
+    if share:
+        yield Fault("recipe.unread", f"{share}, which this stage does not read", "0", field="method.lora_dropout")
 
 
 def _prompts(inputs: Inputs) -> Iterator[Fault]:

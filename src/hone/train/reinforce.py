@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ import hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.core.errors import RecipeError
+from hone.core.errors import DataError, RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure, MeasureSpec
 from hone.metrics.intervals import with_intervals
@@ -24,8 +25,8 @@ from hone.predict.predictor import open_bundle, open_model
 from hone.predict.rewards import Reward
 from hone.predict.write import write_model
 from hone.report.report import Report
+from hone.tasks.faulty import OfExamples
 from hone.tasks.fields import as_read
-from hone.tasks.long_text import TextTooLong
 from hone.tasks.protocol import FloatArray, LossOptions, Task
 from hone.tasks.rows import Rows
 from hone.tasks.written import WrittenText
@@ -80,7 +81,8 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
     )
     model.to(device)
     some = np.random.default_rng(run.seed).permutation(len(rows))[:MEASURED]
-    before = policy.worth(some, seed=run.seed)
+    worth = partial(policy.worth, some, seed=run.seed, together=settings.per_device_train_batch_size)
+    before = worth()
     tune(model, settings)
     recipe = {"stage": "reinforce", "settings": settings.model_dump(mode="json", exclude={"reward"}), "seed": run.seed,
               "reward": judge.digest,
@@ -98,7 +100,7 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
         act=policy.act,
     )
     trained = run_loop(model, cast(Task, policy), rows, setup=setup, run=run, device=device)
-    measures = _measures(before, policy.worth(some, seed=run.seed))
+    measures = _measures(before, worth())
     bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, parent, recipe), base=base_of(parent))
     kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
     facts = {"rows": len(rows), "samples": settings.samples, **training_facts(trained, settings)}
@@ -109,15 +111,16 @@ def _prompts(task: WrittenText, inputs: Inputs) -> tuple[Rows, list[str]]:
     """The prompts, encoded, and as a person reads them.
 
     Raises:
-        TextTooLong: One is longer than allowed, and the settings refuse that.
+        DataError: One is longer than allowed, and the settings refuse that; or the base does not write it.
     """
     data = inputs.data[PROMPTS]
     columns = as_read(task, data.slice(0, len(data)))
     try:
         return Rows(task.encode(columns, purpose="predict")), task.shown(columns)
-    except TextTooLong as error:
-        places = {index: data.place(index) for index in error.lengths}
-        raise type(error)(error.lengths, room=error.room, places=places) from None
+    except DataError as error:
+        if not isinstance(error, OfExamples):
+            raise
+        raise error.placed({index: data.place(index) for index in error.examples}) from None
 
 
 def _measures(before: FloatArray, after: FloatArray) -> list[Measure]:

@@ -65,10 +65,10 @@ class Ends:
         """A text that has ended; its last token may be one that ended it. ``score``: None for the usual one."""
         if score is None:
             score = log_probability / len(ids) ** self._settings.length_penalty
-        own = tuple(ids[:-1] if ended == "stop" else ids)
+        own, ending = (tuple(ids[:-1]), ids[-1]) if ended == "stop" else (tuple(ids), None)
         text = None
         if self._decode is not None:
             text = self._decode(own)
             text = text[: self.stopped_at(text)]
         kept = None if text is None else self._settings.keeps(text)
-        return Written(own, log_probability, score, ended, text, kept)
+        return Written(own, log_probability, score, ended, text, kept, ending)

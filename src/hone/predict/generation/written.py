@@ -24,6 +24,7 @@ class Written:
             (``length``), or where one of ``stop_strings`` would follow (``stop-string``).
         text: What the tokens say, cut before the stop string; None where the vocabulary decodes nothing.
         satisfied: Whether the text is what a constraint wants; None where there is no constraint.
+        ending: The token that ended it; None where none did.
     """
 
     ids: tuple[int, ...]
@@ -32,6 +33,7 @@ class Written:
     ended: Ended
     text: str | None = None
     satisfied: bool | None = None
+    ending: int | None = None
 
 
 @dataclass(frozen=True)
