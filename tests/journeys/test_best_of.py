@@ -108,6 +108,19 @@ def test_a_bundle_that_reads_has_no_best_text(text_bundle: Path) -> None:
         load(text_bundle).best_of(2, load(text_bundle), label="refund")
 
 
+def test_all_that_keeps_evaluate_from_the_best_is_told_before_anything_runs(
+    writer: Path, text_bundle: Path, tmp_path: Path, command: Command
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({**ASKED[0], "target": "the bank"}) + "\n")
+    asked = ["best_of=4", f"reward={text_bundle}", "label=refunds", "--decoding", "do_sample=false"]
+    code, _, err = command("evaluate", writer, file, *asked)
+    assert code == 2
+    assert "2 faults" in err
+    assert "Did you mean 'refund'?" in err
+    assert "num_return_sequences" in err
+
+
 @pytest.mark.parametrize(
     ("asked", "said"), [(["best_of=4"], "best_of and reward together"), (["label=refund"], "reward beside label")]
 )

@@ -13,8 +13,11 @@ from hone.tasks.writing_settings import WritingSettings
 
 
 def decoding_faults(settings: Settings, inputs: Inputs) -> list[Fault]:
-    """What is wrong with ``decoding``, beside the task's own settings of it."""
-    asked, task = cast(EvaluateSettings, settings).decoding, inputs.task.settings
+    """What is wrong with ``decoding``, or with ``best_of`` under it, beside the task's own settings of it."""
+    evaluated, task = cast(EvaluateSettings, settings), inputs.task.settings
+    asked = dict(evaluated.decoding)
+    if evaluated.best_of is not None and isinstance(task, WritingSettings):
+        asked["num_return_sequences"] = evaluated.best_of
     if not asked:
         return []
     if not isinstance(task, WritingSettings):

@@ -6,13 +6,14 @@ from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
 from hone.evaluate.decoding import decoding_faults
 from hone.evaluate.settings import EvaluateSettings
+from hone.predict.rewards import reward_faults
 from hone.tasks.fields import holds_pairs
 from hone.tasks.table import SETTINGS, TASKS
 
 
 def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
     """Every fault: of decoding; a reference for rows that are no pairs, or one that does another task; a reward where
-    nothing is written."""
+    nothing is written, or from a bundle that gives none."""
     faults, data = decoding_faults(settings, inputs), inputs.data.get(settings.on)
     pairs = data is not None and holds_pairs(TASKS[inputs.task.name], data.columns)
     if settings.reference is not None and not pairs:
@@ -26,4 +27,4 @@ def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
     if settings.best_of is not None and (pairs or SETTINGS[inputs.task.name].stack == "encoder"):
         found = f"{settings.best_of}, and of {'pairs' if pairs else inputs.task.name} nothing is written"
         faults.append(Fault("recipe.reward", found, "rows of a task that writes", field="best_of"))
-    return faults
+    return [*faults, *reward_faults(inputs, settings.label)]

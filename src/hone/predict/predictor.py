@@ -146,8 +146,7 @@ class Predictor:
         if self._reward is None:
             return scores
         assert isinstance(self.task, WrittenText)
-        shown = self.task.shown(columns)
-        return self._reward.ranked([shown[i] for i in (rows.example - rows.example[0]).tolist()], scores)
+        return self._reward.ranked(self.task.asked(columns, rows), scores)
 
     @property
     def input_choices(self) -> tuple[tuple[Field, ...], ...]:

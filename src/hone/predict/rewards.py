@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hone.core.errors import RecipeError, did_you_mean
+from hone.bundle.stage import Inputs
+from hone.core.errors import Fault, RecipeError, did_you_mean
 from hone.tasks.protocol import FloatArray
+from hone.tasks.table import TASKS
 from hone.tasks.written import Draft, Drafts
 
 if TYPE_CHECKING:
     from hone.predict.predictor import Predictor
 
 LABELED, NUMBER = ("one", "several"), "number"  # what a task may say whose answers are rewards
+REWARDING = "a bundle that labels texts or pairs of texts, or gives them a number"
 
 
 class Reward:
@@ -38,22 +41,10 @@ class Reward:
 
     def __init__(self, predictor: Predictor, label: str = "") -> None:
         self._predictor, self._label = predictor, label
-        task = predictor.task
-        self._fields = [field.name for field in task.inputs if field.kind == "text"]
-        reads = len(self._fields) == len(task.inputs) <= 2
-        if not reads or task.says not in (*LABELED, NUMBER):
-            raise RecipeError(
-                f"a reward from {task.name}",
-                expected="a bundle that labels texts or pairs of texts, or gives them a number",
-                code="reward.task",
-            )
-        if task.says == NUMBER and label:
-            raise RecipeError(f"the label {label!r} of {task.name}, which gives a number", expected="no label",
-                              code="reward.label")  # fmt: skip
-        if task.says != NUMBER and label not in task.labels:
-            found = f"the unknown label {label!r}" if label else "no label whose probability is the reward"
-            fix = did_you_mean(label, task.labels)
-            raise RecipeError(found, expected=f"one of {', '.join(task.labels)}", fix=fix, code="reward.label")
+        fault = _fault(predictor.task, predictor.task.labels, label)
+        if fault is not None:
+            raise RecipeError(fault.found, expected=fault.expected, fix=fault.fix, code=fault.code)
+        self._fields = _texts(predictor.task)
 
     def of(self, read: Sequence[str], written: Sequence[str]) -> FloatArray:
         """The reward of each text, float64 [texts]; ``read``: what each was written from."""
@@ -63,18 +54,51 @@ class Reward:
         answers = self._predictor.predict_columns(dict(zip(self._fields, texts, strict=True)))
         return np.array([self._value(answer) for answer in answers], dtype=np.float64)
 
-    def ranked(self, read: Sequence[str], drafts: Sequence[Drafts]) -> list[Drafts]:
+    def ranked(self, read: Sequence[Sequence[str]], drafts: Sequence[Drafts]) -> list[Drafts]:
         """What each row came to, with the reward of each text, the best first; of equal rewards, as they were.
 
         Args:
-            read: What each row's texts were written from.
+            read: Of each row what the texts of each of its prompts were written from.
         """
-        each = [(text, draft) for text, one in zip(read, drafts, strict=True) for some in one.texts for draft in some]
+        each = [
+            (text, draft)
+            for texts, one in zip(read, drafts, strict=True)
+            for text, some in zip(texts, one.texts, strict=bool(one.texts))  # of a whole text nothing is written
+            for draft in some
+        ]
         rewards = iter(self.of([text for text, _ in each], [draft.text for _, draft in each]).tolist())
         return [replace(one, texts=tuple(_ordered(some, rewards) for some in one.texts)) for one in drafts]
 
     def _value(self, answer: Any) -> float:
         return float(answer["scores"][self._label] if self._label else answer["score"])
+
+
+def reward_faults(inputs: Inputs, label: str) -> list[Fault]:
+    """What keeps the bundle that a stage's setting ``reward`` names from giving a reward by its setting ``label``."""
+    records = [bundle.manifest.task for bundle in inputs.others.get("reward", ())]
+    none = Fault("reward.task", "a reward from a bundle without a task", REWARDING, field="reward")
+    found = (none if one is None else _fault(TASKS[one.name], one.labels, label) for one in records)
+    return [fault for fault in found if fault is not None]
+
+
+def _texts(kind: Any) -> list[str]:
+    """The inputs of a task, or its class, that are texts."""
+    return [field.name for field in kind.inputs if field.kind == "text"]
+
+
+def _fault(kind: Any, labels: Sequence[str], label: str) -> Fault | None:
+    """What keeps a task with ``labels``, or its class, from giving a reward by ``label``."""
+    reads = len(_texts(kind)) == len(kind.inputs) <= 2
+    if not reads or kind.says not in (*LABELED, NUMBER):
+        return Fault("reward.task", f"a reward from {kind.name}", REWARDING, field="reward")
+    if kind.says == NUMBER:
+        found = f"the label {label!r} of {kind.name}, which gives a number"
+        return Fault("reward.label", found, "no label", field="label") if label else None
+    if label in labels:
+        return None
+    found = f"the unknown label {label!r}" if label else "no label whose probability is the reward"
+    fix = did_you_mean(label, labels)
+    return Fault("reward.label", found, f"one of {', '.join(labels)}", field="label", fix=fix)
 
 
 def _ordered(drafts: Sequence[Draft], rewards: Iterator[float]) -> tuple[Draft, ...]:

@@ -12,6 +12,7 @@ from what was said before it: ``answers`` has all of them, the last is the predi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -309,8 +310,19 @@ class TextGeneration(WrittenText):
         """A prompt, a whole text, or what was said before the last answer."""
         name = conversations_in(columns)
         if name is not None:
-            return ["\n".join(f"{turn['role']}: {turn['text']}" for turn in asked(turns)) for turns in columns[name]]
+            return [_said(asked(turns)) for turns in columns[name]]
         return list(columns["prompt"] if "prompt" in columns else columns["text"])
+
+    def asked(self, columns: Columns, rows: Rows) -> list[list[str]]:
+        """As of `WrittenText`; of a conversation whose answers are known what was said before each of them."""
+        name = conversations_in(columns)
+        if name is None or TARGET not in rows.table.column_names:
+            return super().asked(columns, rows)
+        befores = [(_said(turns[:at]) for at, turn in enumerate(turns) if turn["role"] == ASSISTANT)
+                   for turns in columns[name]]  # fmt: skip
+        counts = (np.diff(rows.lists(LEARNED).offsets) // 2).tolist()  # each answer is learned once, in order
+        each = zip((rows.example - rows.example[:1]).tolist(), counts, strict=True)
+        return [list(itertools.islice(befores[example], count)) for example, count in each]
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
         """As of `WrittenText`; of a conversation the sum over its answers."""
@@ -330,6 +342,11 @@ class TextGeneration(WrittenText):
         """What the perplexity of a text would be the inverse of."""
         value = self.measures(tally)["perplexity"]
         return None if value is None else 1.0 / value
+
+
+def _said(turns: Sequence[Mapping[str, str]]) -> str:
+    """Turns as a person reads them."""
+    return "\n".join(f"{turn['role']}: {turn['text']}" for turn in turns)
 
 
 def _add_row(found: Prediction, row: Prediction) -> None:

@@ -293,6 +293,12 @@ class WrittenText(Form):
         """What each text was written from, as a person reads it."""
         return self._reading.shown(columns)
 
+    def asked(self, columns: Columns, rows: Rows) -> list[list[str]]:
+        """Of each row what the texts of its prompts (see `prompts`) are written from, as a person reads it; ``rows``
+        are all those of ``columns``."""
+        shown = self.shown(columns)
+        return [[shown[i]] for i in (rows.example - rows.example[:1]).tolist()]
+
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
         tally = self.tally(predictions, columns)
         each = [self.quality(tally[i : i + 1]) for i in range(len(tally))]

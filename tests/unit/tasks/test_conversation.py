@@ -138,6 +138,20 @@ def test_a_turn_to_answer_that_is_too_long_is_refused(folder: Path) -> None:
         encoded(task_of(folder), [{"role": "user", "text": "money " * 60}], purpose="predict")
 
 
+@pytest.mark.parametrize("settings", [{}, {"max_length": 32, "stride": 0}])
+def test_each_answer_is_to_what_was_said_before_it(settings: dict[str, Any], folder: Path) -> None:
+    task = task_of(folder, **settings)
+    talks = [talk(2), talk(5)]
+    rows = encoded(task, *talks)
+    assert (len(rows) > 2) == bool(settings)
+    asked = task.asked({"turns": talks}, rows)
+    assert [len(texts) for texts in asked] == [len(prompts) for prompts in task.prompts(rows)]
+    for example, answers in ((0, 2), (1, 5)):
+        own = [text for of, texts in zip(rows.example, asked, strict=True) if of == example for text in texts]
+        assert [text.splitlines()[-1] for text in own] == [f"user: money {i}" for i in range(answers)]
+        assert own[1] == "user: money 0\nassistant: thanks 0\nuser: money 1"
+
+
 def test_a_longer_answer_is_cut_where_the_settings_say_so(folder: Path) -> None:
     task = task_of(folder, long_target="truncate", max_target_length=4)
     rows = encoded(task, [*talk(1)[:1], {"role": "assistant", "text": "thanks " * 60}, *talk(1)])
