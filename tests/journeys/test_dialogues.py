@@ -116,6 +116,15 @@ def test_nothing_is_to_be_answered_after_an_answer(result: Any, tmp_path: Path, 
     assert "rows.jsonl:1: turns: found a last turn of the assistant" in err
 
 
+def test_pairs_of_answers_are_measured(result: Any, tmp_path: Path, command: Command) -> None:
+    wrong = dict(zip(ANSWERS, [*ANSWERS.values()][1:] + [*ANSWERS.values()][:1], strict=True))
+    rows = [{"turns": [{"role": "user", "text": word}], "chosen": ANSWERS[word], "rejected": wrong[word]}
+            for word in ANSWERS]  # fmt: skip
+    code, out, err = command("evaluate", result.bundle.path, write(tmp_path / "pairs.jsonl", rows), "--json")
+    assert code == 0, err
+    assert {one["name"]: one["value"] for one in json.loads(out)["measures"]}["likelihood_accuracy"] == 1.0
+
+
 def test_it_learns_from_what_its_answers_are_worth(
     result: Any, text_bundle: Path, tmp_path: Path, command: Command
 ) -> None:

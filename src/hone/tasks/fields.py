@@ -51,10 +51,11 @@ def holds_pairs(task: Any, columns: Container[str]) -> bool:
 
 
 def shapes_of_data(task: Any, name: str) -> tuple[Shape, ...]:
-    """The shapes that data called ``name`` may have: what is learned from and what is chosen by are of one kind."""
+    """The shapes that data called ``name`` may have, those of pairs first: rows that have both texts are pairs,
+    whatever else they have. What is learned from and what is chosen by are of one kind."""
     if name in (PAIRS, VALIDATION_PAIRS):
         return pair_shapes(task) or tuple(task.shapes())
-    return tuple(task.shapes()) + (() if name in ("train", "validation") else pair_shapes(task))
+    return (() if name in ("train", "validation") else pair_shapes(task)) + tuple(task.shapes())
 
 
 def input_names(task: Any, columns: Container[str]) -> list[str]:
