@@ -22,7 +22,7 @@ td{padding:.2rem .8rem .2rem 0;vertical-align:top}p{margin:.4rem 0}
 .wrap{overflow-wrap:anywhere}
 """
 
-SCRIPT = """
+SCRIPT = r"""
 const path = document.getElementById('path');
 const chosen = () => path.options[path.selectedIndex];
 const show = () => {
@@ -50,7 +50,7 @@ const send = async stream => {
   const given = document.getElementById('inputs');
   const answer = document.getElementById('answer');
   let asked = {};
-  let lines = given.value.split('\\n').filter(line => line.trim());
+  let lines = given.value.split('\n').filter(line => line.trim());
   try {
     if (chosen().dataset.objects) lines = lines.map(line => JSON.parse(line));
     const decoding = document.getElementById('decoding').value.trim();
