@@ -34,6 +34,8 @@ class ContrastiveSearch(SingleSearch):
         lengths = torch.tensor([len(prompt) if self._writer.start is None else 1 for prompt in prompts])
         filled = torch.arange(state.hidden.shape[1]) < lengths[:, None]
         states = functional.normalize(state.hidden, dim=-1)
+        used = self._filled.any(dim=0)  # places of rows that are done are dropped: their order tells nothing
+        self._context, self._filled = self._context[:, used], self._filled[:, used]
         places = max(self._context.shape[1], states.shape[1])
         old = (self._context, self._filled) if len(self._context) else (states[:0], filled[:0])
         self._context = torch.cat([_lengthened(part, places) for part in (old[0], states)])

@@ -19,6 +19,7 @@ class TableState:
     def __init__(self, last: Tensor, count: Tensor) -> None:
         self.last, self.count = last, count
         self.hidden: Tensor | None = None
+        self.shows = False  # whether steps leave it
 
     def __len__(self) -> int:
         return len(self.last)
@@ -29,6 +30,7 @@ class TableState:
 
     def join(self, other: TableState) -> None:
         self.last, self.count = torch.cat([self.last, other.last]), torch.cat([self.count, other.count])
+        self.hidden = None
 
 
 class TableWriter:
@@ -55,12 +57,12 @@ class TableWriter:
         self.begun.append(len(input_ids))
         last = input_ids.gather(1, attention_mask.sum(dim=1, keepdim=True) - 1)[:, 0]
         state = TableState(last, torch.zeros_like(last))
-        state.hidden = torch.eye(self.vocabulary)[input_ids] if hidden else None
+        state.hidden, state.shows = torch.eye(self.vocabulary)[input_ids] if hidden else None, hidden
         return state, self.table[state.count, last]
 
     def step(self, state: TableState, tokens: Tensor) -> Tensor:
         self.stepped.append(len(tokens))
-        state.hidden = None if state.hidden is None else torch.eye(self.vocabulary)[tokens][:, None]
+        state.hidden = torch.eye(self.vocabulary)[tokens][:, None] if state.shows else None
         state.last, state.count = tokens, (state.count + 1).clamp(max=len(self.table) - 1)
         return self.table[state.count, tokens]
 
