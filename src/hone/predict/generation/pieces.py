@@ -42,13 +42,15 @@ class Pieces:
     def _settled(self, text: str) -> int:
         """How many characters of a beginning stay: up to its last word, which may grow, and the space before it, which
         decoders drop before some tokens; and up to what may become a stop string."""
-        end = len(text.rstrip(UNKNOWN))
+        known = text.rstrip(UNKNOWN)
+        end = len(known)
         while end > 0 and not stands_alone(text[end - 1]) and not text[end - 1].isspace():
             end -= 1
         end = len(text[:end].rstrip())
         for stop in self._stops:
-            held = next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if stop.startswith(text[-n:])), 0)
-            end = min(end, len(text) - held)
+            most = min(len(stop) - 1, len(known))
+            held = next((n for n in range(most, 0, -1) if stop.startswith(known[-n:])), 0)
+            end = min(end, len(known) - held)
         return end
 
 

@@ -79,14 +79,17 @@ def test_pieces_are_the_text_and_end_with_words_or_characters(tokenizer: Tokeniz
         assert "\ufffd" not in piece
 
 
-@pytest.mark.parametrize("stop", ["jump", "own fox do", "lazy !"])
-def test_nothing_of_a_stop_string_is_handed_out(stop: str) -> None:
-    tokenizer = byte_level()
-    ids, vocabulary = said(tokenizer, TEXTS[0])
+@pytest.mark.parametrize(
+    ("text", "stop"),
+    [(TEXTS[0], "jump"), (TEXTS[0], "own fox do"), (TEXTS[0], "lazy !"), (TEXTS[1], "，还"), (TEXTS[1], "？可以")],
+)
+def test_nothing_of_a_stop_string_is_handed_out(text: str, stop: str) -> None:
+    tokenizer = byte_level()  # of a Chinese character each byte by itself
+    ids, vocabulary = said(tokenizer, text)
     settings = DecodingSettings(max_new_tokens=400, stop_strings=[stop])
     writer = saying(ids, tokens=tokenizer.get_vocab_size() + 1)
     pieces = list(stream(writer, [1], settings, vocabulary=vocabulary))
-    assert "".join(pieces) == TEXTS[0][: TEXTS[0].index(stop)]
+    assert "".join(pieces) == text[: text.index(stop)]
 
 
 @pytest.mark.parametrize("settings", [{"num_beams": 2}, {"do_sample": True, "num_return_sequences": 2}])
