@@ -19,7 +19,7 @@ from hone.core.errors import DataError, HoneError, MissingExtra, RecipeError
 from hone.predict.predictor import Predictor
 from hone.predict.shelf import Shelf
 from hone.serve.docs_page import docs_page
-from hone.serve.limits import MAX_INPUTS, BodyLimit, require_bounded
+from hone.serve.limits import MAX_INPUTS, BodyLimit, require_bounded, require_short
 from hone.serve.meters import Meters
 from hone.serve.requests import expected_of, request_of, warm_up
 from hone.serve.streams import Streams, TooManyStreams
@@ -120,8 +120,9 @@ def _decoding(predictor: Predictor, values: Mapping[str, Any], *, inputs: int) -
     Raises:
         DataError, RecipeError: It asks for too much, or for what cannot be.
     """
-    asked = predictor.decoding(**values)
     own = cast(WritingSettings, predictor.task.settings).decoding
+    require_short(values, own)
+    asked = predictor.decoding(**values)
     require_bounded(cast(WritingSettings, asked.task.settings).decoding, own, inputs=inputs)
     return asked
 

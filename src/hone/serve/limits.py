@@ -4,7 +4,7 @@ where a text is written."""
 from __future__ import annotations
 
 import json
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +16,19 @@ MAX_INPUTS = 1024  # of one request; more belong into several, or into `hone pre
 MAX_DECODING = {"max_new_tokens": 4096, "num_beams": 16, "num_return_sequences": 16, "top_k": 1024}
 MAX_WORK = 1 << 20  # tokens that a request may have a model read while it writes, all its texts and beams together
 MAX_CHARACTERS = 10_000  # of all texts in a request's decoding settings together
+
+
+def require_short(values: Mapping[str, Any], own: DecodingSettings) -> None:
+    """Check how long the settings of a request are, before any is read: a constraint is compiled for that.
+
+    Raises:
+        DataError: They are longer than a request's may be, those left out that the bundle has itself.
+    """
+    told = {name: value for name, value in values.items() if value != getattr(own, name, None)}
+    count = len(json.dumps(told, ensure_ascii=False))
+    if count > MAX_CHARACTERS:
+        fault = _fault("decoding", f"settings of {count:,} characters", f"{MAX_CHARACTERS:,}")
+        raise DataError.of([fault], what="the request's decoding")
 
 
 def require_bounded(asked: DecodingSettings, own: DecodingSettings, *, inputs: int) -> None:
@@ -32,9 +45,6 @@ def require_bounded(asked: DecodingSettings, own: DecodingSettings, *, inputs: i
     work, bound = inputs * _work(asked), max(MAX_WORK, MAX_INPUTS * _work(own))
     if work > bound and not faults:
         faults.append(_fault("decoding", f"{work:,} tokens to write, inputs, beams and texts together", f"{bound:,}"))
-    told = len(json.dumps(asked.model_dump(exclude_defaults=True), ensure_ascii=False))
-    if told > MAX_CHARACTERS and asked != own:
-        faults.append(_fault("decoding", f"settings of {told:,} characters", f"{MAX_CHARACTERS:,}"))
     if faults:
         raise DataError.of(faults, what="the request's decoding")
 

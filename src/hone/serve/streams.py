@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from hone.core.errors import HoneError
 from hone.predict.predictor import Predictor
@@ -69,7 +70,7 @@ class Streams:
         told = asyncio.Queue[str | None]()
         loop = asyncio.get_running_loop()
         self._start(stream, digest=predictor.bundle.digest, tell=lambda said: _call(loop, told.put_nowait, said))
-        return StreamingResponse(_sent(stream, told), media_type="text/event-stream", headers=HEADERS)
+        return Sending(stream, told)
 
     def _enter(self, count: int) -> None:
         self._open += count
@@ -110,13 +111,24 @@ class Streams:
         done.add_done_callback(lambda task: _call(loop, ended, task.result()))
 
 
-async def _sent(stream: TextStream, told: asyncio.Queue[str | None]) -> AsyncIterator[str]:
-    """What is told, until there is no more; the stream is closed then, and where the client has gone."""
-    try:
-        while (said := await told.get()) is not None:
-            yield said
-    finally:
-        stream.close()
+class Sending(StreamingResponse):
+    """Sends what is told, until there is no more; the stream is closed then, and where the client has gone, be it
+    before the first event."""
+
+    def __init__(self, stream: TextStream, told: asyncio.Queue[str | None]) -> None:
+        super().__init__(_each(told), media_type="text/event-stream", headers=HEADERS)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._stream.close()
+
+
+async def _each(told: asyncio.Queue[str | None]) -> AsyncIterator[str]:
+    while (said := await told.get()) is not None:
+        yield said
 
 
 def event(name: str, values: dict[str, Any]) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from hone.serve.limits import BodyLimit
+from hone.core.errors import DataError
+from hone.serve.limits import MAX_CHARACTERS, BodyLimit, require_short
+from hone.tasks.decoding import DecodingSettings
 
 Message = MutableMapping[str, Any]
 
@@ -93,3 +95,13 @@ def test_a_client_that_hangs_up_ends_the_reading() -> None:
     app = Echo()
     assert ask(app, []) == []
     assert app.bodies == [b""]
+
+
+def test_a_long_constraint_is_refused_before_it_is_read() -> None:
+    with pytest.raises(DataError, match="characters"):
+        require_short({"regex": "(" * (MAX_CHARACTERS + 1)}, DecodingSettings())
+
+
+def test_what_the_bundle_has_itself_counts_as_nothing() -> None:
+    own = DecodingSettings(stop_strings=["x" * MAX_CHARACTERS])
+    require_short({"stop_strings": own.stop_strings, "num_beams": 2}, own)
