@@ -296,7 +296,8 @@ def _tokens(
     for name, part in rows.items():
         long = float(np.mean(lengths[name] > task.max_tokens))
         measures.append(Measure(name="over_length_share", value=long, n=len(lengths[name]), better="lower", slice=name))
-        if long and task.settings.long_text == "truncate":
+        cuts = part.scalar("truncated").any()  # whole texts of text-generation are read in windows, whatever it says
+        if long and cuts and task.settings.long_text == "truncate":
             talks = conversations_in(inputs.data[name].columns) is not None
             warn("long_turns" if talks else "long", share=f"{long:.1%}", split=warn.split(name), limit=task.max_tokens)
         if "lost" in part.table.column_names and (lost := int(part.scalar("lost").sum())):

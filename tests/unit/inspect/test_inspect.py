@@ -15,10 +15,12 @@ from hone.data.read import read
 from hone.data.source import Source
 from hone.inspect.settings import INSPECT, InspectSettings
 from hone.models.base import resolve_base
+from hone.models.tiny import write_tiny_writer
 from hone.report.catalog import Language
 from hone.report.report import Report
 from hone.tasks.settings import TextClassificationSettings, TokenClassificationSettings
 from hone.tasks.table import TASKS
+from hone.tasks.writing_settings import TextGenerationSettings
 from hone.train.settings import FinetuneSettings
 
 TEXTS = "text-classification"
@@ -197,6 +199,22 @@ def test_long_texts_are_counted_whole_whatever_becomes_of_them(look: Looker, lon
     assert measure(report, "over_length_share", "train") == 0.25
     assert rows_of(report, "text_lengths")[0][-1] == 22
     assert len([words for words in report.warnings if "long_text" in words]) == warned
+
+
+def test_nothing_is_said_to_be_cut_of_whole_texts_that_are_read_in_windows(tmp_path: Path) -> None:
+    write_tiny_writer(tmp_path / "base", kind="gpt2")
+    file = tmp_path / "train.jsonl"
+    file.write_text("".join(json.dumps({"text": "a b " * count}) + "\n" for count in (1, 2, 40)), encoding="utf-8")
+    (text,) = TASKS["text-generation"].targets
+    inputs = Inputs(
+        task=TaskChoice("text-generation", TextGenerationSettings(max_length=16, stride=2)),
+        base=resolve_base(str(tmp_path / "base")),
+        data={"train": read(Source(path=file.name), (text,), name="train", base=tmp_path, cache=tmp_path / "cache")},
+    )
+    run = Run(seed=1, device="cpu", folder=tmp_path / "run", target=tmp_path / "bundle", cache=tmp_path / "cache")
+    report = INSPECT.run(InspectSettings(), inputs, run).report
+    assert measure(report, "over_length_share", "train") == pytest.approx(1 / 3)
+    assert not [words for words in report.warnings if "long_text" in words]
 
 
 CHINESE = [("银行卡丢失", "a"), ("信用额度 card", "b")]
