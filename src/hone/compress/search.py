@@ -244,4 +244,5 @@ def _grid(possible: Sequence[Candidate], settings: SearchSettings) -> Grid:
         quality = [each.measure.value, each.measure.low, each.measure.high]
         rows.append([f"{i} {each.name}", each.p50_ms, each.disk_mb, *quality, each.agreement, _within(each, settings)])
     columns = ["candidate", "p50_ms", "disk_mb", name, "low", "high", "agreement", "within_budget"]
-    return Grid(columns=columns, rows=rows, show="pareto")
+    assert possible[0].measure is not None
+    return Grid(columns=columns, rows=rows, show="pareto", better=possible[0].measure.better or "higher")

@@ -98,7 +98,7 @@ def _line(grid: Grid, title: str, *, language: Language) -> str:
 
 def _pareto(grid: Grid, title: str, *, language: Language) -> str:
     """One plot for each of the costs in the second and the third column, over the quality in the fourth."""
-    drawn = []
+    drawn, less = [], grid.better == "lower"
     within, quality = grid.columns.index("within_budget"), grid.columns[3]
     for i in (1, 2):
         cost = grid.columns[i]
@@ -107,7 +107,7 @@ def _pareto(grid: Grid, title: str, *, language: Language) -> str:
             for row in grid.rows
             if isinstance(row[3], (int, float))
         ]
-        best = ", ".join(label for label, *_ in plots.front(points))
+        best = ", ".join(label for label, *_ in plots.front(points, less=less))
         axes = (_head(cost, language), _head(quality, language))
         drawn.append(
             plots.pareto(
@@ -117,6 +117,7 @@ def _pareto(grid: Grid, title: str, *, language: Language) -> str:
                 form=_form(quality, language),
                 x_form=_form(cost, language),
                 axes=axes,
+                less=less,
             )
             if points
             else ""

@@ -237,14 +237,16 @@ def pareto(
     form: Format,
     x_form: Format,
     axes: tuple[str, str],
+    less: bool = False,
 ) -> str:
-    """Points of a cost, less of it better, and a quality, more of it better, joined where none is better in both.
+    """Points of a cost, less of it better, and a quality, joined where none is better in both.
 
     Args:
         points: A short label, cost, quality, and whether it is drawn full: the others are hollow.
         title, desc: What it shows.
         form, x_form: How qualities and costs are written.
         axes: The names of cost and quality.
+        less: Whether less of the quality is better, as of a perplexity.
     """
     xs, ys = [x for _, x, _, _ in points], [y for _, _, y, _ in points]
     ticks, x_ticks = ticks_over(min(ys), max(ys)), ticks_over(min(xs), max(xs))
@@ -260,7 +262,7 @@ def pareto(
         text((place(tick, 0)[0], base + 15), x_form(tick), anchor="middle", size=10, faint=True) for tick in x_ticks
     ]
     parts.append(text((WIDTH - 2, base + 30), axes[0], anchor="end", size=10, faint=True))
-    best = [place(x, y) for _, x, y, _ in front(points)]
+    best = [place(x, y) for _, x, y, _ in front(points, less=less)]
     path = "".join(f"{'L' if i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(best))
     parts.append(f'<path d="{path}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
     for label, x, y, full in points:
@@ -291,11 +293,15 @@ def _labels(points: Sequence[tuple[str, float, float]]) -> list[str]:
     return drawn
 
 
-def front(points: Sequence[tuple[str, float, float, bool]]) -> list[tuple[str, float, float, bool]]:
-    """Those that no other has at no more cost and no less quality, better in one of them; by rising cost."""
+def front(
+    points: Sequence[tuple[str, float, float, bool]], *, less: bool = False
+) -> list[tuple[str, float, float, bool]]:
+    """Those that no other has at no more cost and no worse quality, better in one of them; by rising cost. ``less``:
+    as of `pareto`."""
     best: list[tuple[str, float, float, bool]] = []
-    for point in sorted(points, key=lambda point: (point[1], -point[2])):
-        if not best or point[2] > best[-1][2]:
+    sign = -1.0 if less else 1.0
+    for point in sorted(points, key=lambda point: (point[1], -sign * point[2])):
+        if not best or sign * point[2] > sign * best[-1][2]:
             best.append(point)
     return best
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from hone.core.measures import Measure
+from hone.core.measures import Better, Measure
 
 Cell = str | int | float | bool | None
 Show = Literal["table", "bars", "histogram", "matrix", "line", "pareto", "reliability"]
@@ -25,6 +25,7 @@ class Grid(BaseModel):
             (first column x, others one line each), ``reliability`` (confidence, accuracy, count), ``pareto`` (a number
             and a name, two costs, a quality, and among the rest ``within_budget``), or only ``table``.
         note: One sentence on how to read it; empty for the catalog's own, where it knows the table.
+        better: Of ``pareto``: which direction of the quality is an improvement.
         names: Whether the first column holds data, shown as it is, or keys of the catalog (``train``), translated.
 
     Raises:
@@ -37,6 +38,7 @@ class Grid(BaseModel):
     rows: list[list[Cell]]
     show: Show = "table"
     note: str = ""
+    better: Better = "higher"
     names: Literal["data", "words"] = "data"
 
     @model_validator(mode="after")

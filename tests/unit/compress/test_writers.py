@@ -210,5 +210,6 @@ def test_a_search_takes_the_lowest_perplexity_within_its_budget(parents: dict[st
     steps = [[{"name": "weight-only", "bits": 4}, {"name": "weight-only", "bits": 8}]]
     _, report = compressed(parents["gpt2"], {"name": "search", "steps": steps, "max_size_mb": 100.0}, tmp_path)
     found = {str(row[0]): row[3] for row in report.tables["candidates"].rows}
+    assert report.tables["candidates"].better == "lower"
     values = {measure.name: measure.value for measure in report.measures}
     assert values["perplexity"] == min(value for name, value in found.items() if not name.startswith("0"))

@@ -128,3 +128,12 @@ def test_points_beyond_the_budget_are_hollow_and_the_front_is_joined() -> None:
     assert path
     assert path.group(1).count("L") == 1
     ElementTree.fromstring(drawn)
+
+
+def test_of_a_quality_that_is_better_when_it_is_less_the_front_is_the_other_one() -> None:
+    points = [("0", 1.0, 40.0, True), ("1", 2.0, 30.0, True), ("2", 2.0, 50.0, True), ("3", 3.0, 60.0, True)]
+    assert [label for label, *_ in plots.front(points, less=True)] == ["0", "1"]
+    assert [label for label, *_ in plots.front(points)] == ["0", "2", "3"]
+    both = [plots.pareto(points, title="t", desc="d", form=tick, x_form=tick, axes=("ms", "x"), less=less)
+            for less in (True, False)]  # fmt: skip
+    assert both[0] != both[1]
