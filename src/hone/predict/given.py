@@ -22,7 +22,7 @@ def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, lis
         if hasattr(inputs, "tolist"):
             inputs = inputs.tolist()
         if isinstance(inputs, bytes | Set) or not isinstance(inputs, Iterable):  # a set has no order to answer in
-            raise _kind_error(f"{type(inputs).__name__} {inputs!r:.60}")
+            raise _kind_error(f"{type(inputs).__name__} {inputs!r:.60}", choices)
         rows = _columns_of_items(list(inputs), choices)
     for fields in choices:
         if all(field.name in rows for field in fields):
@@ -48,12 +48,17 @@ def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> d
         raise _missing(items[max(lacking)], choices, at=f" at input {max(lacking)}")
     kind = next((kind for kind in (*bare.values(), Mapping) if isinstance(items[0], kind)), ())
     odd = next(i for i, item in enumerate(items) if not isinstance(item, kind))
-    raise _kind_error(f"{type(items[odd]).__name__} {items[odd]!r:.60} at input {odd}")
+    raise _kind_error(f"{type(items[odd]).__name__} {items[odd]!r:.60} at input {odd}", choices)
 
 
-def _kind_error(found: str) -> DataError:
+def _kind_error(found: str, choices: Sequence[Sequence[Field]]) -> DataError:
+    alone = {fields[0].kind for fields in choices if len(fields) == 1}
+    kinds = [word for kind, word in (("text", "texts"), ("tokens", "token lists")) if kind in alone]
+    names = " or ".join(" and ".join(field.name for field in fields) for fields in choices)
     return DataError(
-        f"found {found}", expected="texts, token lists or objects, all of one kind", code="data.input-kind"
+        f"found {found}",
+        expected=" or ".join([*kinds, f"objects with {names}"]) + (", all of one kind" if kinds else ""),
+        code="data.input-kind",
     )
 
 

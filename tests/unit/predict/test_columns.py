@@ -131,3 +131,16 @@ def test_the_row_that_comes_furthest_is_blamed() -> None:
     assert caught.value.code == "data.input-missing"
     assert "body at input 1" in str(caught.value)
     assert "tokens or text" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("choices", "expected"),
+    [
+        (TOKENS, "texts or token lists or objects with tokens or text, all of one kind"),
+        (((Field("turns", "turns"),), (Field("messages", "turns"),)), "objects with turns or messages"),
+    ],
+)
+def test_what_is_of_no_kind_is_told_those_that_the_task_takes(choices: Any, expected: str) -> None:
+    with pytest.raises(DataError) as caught:
+        columns_of(["a", 3], choices)
+    assert caught.value.expected == expected
