@@ -77,7 +77,7 @@ def prompts_of(predictor: Predictor, file: Path, *, count: int) -> Ids:
         read = [json.loads(line) for _, line in zip(range(count), lines, strict=False)]
     task = predictor.task
     columns = {field.name: [row[field.name] for row in read] for field in task.inputs}
-    return [prompt or [] for prompt in cast(Writing, task).prompts(Rows(task.encode(columns, purpose="predict")))]
+    return [prompt for (prompt,) in cast(Writing, task).prompts(Rows(task.encode(columns, purpose="predict")))]
 
 
 def ours(predictor: Predictor, prompts: Ids, settings: DecodingSettings) -> Ids:

@@ -135,7 +135,7 @@ def test_the_loss_is_that_of_transformers(made: Made) -> None:
 def test_what_is_written_is_what_transformers_writes(made: Made, tmp_path: Path) -> None:
     rows = Rows(made.task.encode({"source": SOURCES}, purpose="predict"))
     settings = made.task.settings.decoding.model_copy(update={"max_new_tokens": 12, "num_beams": 2})
-    prompts = [prompt for prompt in made.task.prompts(rows) if prompt is not None]
+    prompts = [prompt for (prompt,) in made.task.prompts(rows)]
     mine = generate(writer_of(made.model.backbone), prompts, settings, vocabulary=vocabulary_of(made.task))
     their = theirs(made)
     code = their.convert_tokens_to_ids(made.kind.target)

@@ -31,6 +31,7 @@ from hone.models.tiny import write_tiny_base
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 from hone.predict.engine import engine_of
 from hone.tasks.rows import ROWS_SCHEMA, SECOND, Batch, IntArray, Rows, rows_of, text_inputs
+from hone.tasks.settings import TextSettings
 
 FIRST = ["the card is not here", "a", "", "i want my money back please", "naïve 我在家"]
 SECOND_TEXTS = ["where is my card", "reset the password and the account please", "no", "", "b"]
@@ -78,6 +79,8 @@ def model_of(folder: Path, head: str = "cls", *, dropout: float = 0.0) -> Model:
 class Pairs:
     """As much of a task over pairs as the stages below need."""
 
+    says = "one"
+    settings = TextSettings()
     inputs = (Field("text", "text"), Field("other", "text"))
 
     def __init__(self, tokenizer: Tokenizer) -> None:
