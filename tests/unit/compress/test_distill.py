@@ -179,11 +179,11 @@ def test_a_killed_training_with_a_map_goes_on_to_the_same_end(
     straight = distill(settings, start(text_bundle, tmp_path / "straight", train=labeled()))
     step, done = Loop._step, [0]
 
-    def killed(loop: Loop, batches: Any) -> Any:
+    def killed(loop: Loop, *given: Any) -> Any:
         done[0] += 1
         if done[0] == 4:
             raise KeyboardInterrupt
-        return step(loop, batches)
+        return step(loop, *given)
 
     monkeypatch.setattr(Loop, "_step", killed)
     with pytest.raises(KeyboardInterrupt):
