@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import hone
 from hone.bundle.bundle import Bundle
+from hone.bundle.manifest import DataRecord, Lineage
 from hone.core.errors import Fault, RecipeError, did_you_mean
 from hone.core.progress import Progress, Silent
 from hone.core.settings import Settings
@@ -76,6 +78,18 @@ class Inputs:
                 code="recipe.no-split",
             )
         return self.data[name]
+
+    def lineage(self, stage: str, *, parents: Sequence[str], recipe: Mapping[str, Any], seed: int) -> Lineage:
+        """Of a bundle that ``stage`` makes of this: the digests of its ``parents``, and what was asked for."""
+        return Lineage(
+            parents=tuple(parents),
+            stage=stage,
+            recipe=dict(recipe),
+            recipe_digest=self.recipe_digest,
+            data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in self.data.items()),
+            seed=seed,
+            hone=hone.__version__,
+        )
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import hone
 from hone.bench.bench import bench
 from hone.bench.systems import Hone
 from hone.bundle.bundle import Bundle
-from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.members import members_of
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.compress.compare import agreement, answers, disk_mb, measures, texts_of, token_agreement, values, writes
@@ -52,7 +50,10 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     columns = compared.slice(0, len(compared))
     before, after = answers(parent, columns), answers(child, columns)
     _refuse_loss(settings, parent.task, before, after, columns)
-    written = write_model(run.target, made.model, made.task, lineage=_lineage(settings, inputs, run, made))
+    asked = {"stage": "compress", "settings": settings.model_dump(mode="json"), "seed": run.seed}
+    recipe = {**asked, "chosen": list(made.chosen)} if made.chosen else asked
+    lineage = inputs.lineage("compress", parents=[bundle.digest], recipe=recipe, seed=run.seed)
+    written = write_model(run.target, made.model, made.task, lineage=lineage)
     child = open_bundle(written, device=run.device)
     had, has = (measures(parent.task, each, columns) for each in (before, after))
     same = [agreement(parent.task, before, after)]
@@ -175,17 +176,3 @@ def _both(before: Sequence[Measure], after: Sequence[Measure]) -> Grid:
     ]
     columns = ["measure", "parent", "parent_low", "parent_high", "compressed", "low", "high"]
     return Grid(columns=columns, rows=rows, names="words")
-
-
-def _lineage(settings: CompressSettings, inputs: Inputs, run: Run, made: Made) -> Lineage:
-    assert inputs.bundle is not None
-    recipe = {"stage": "compress", "settings": settings.model_dump(mode="json"), "seed": run.seed}
-    return Lineage(
-        parents=(inputs.bundle.digest,),
-        stage="compress",
-        recipe={**recipe, "chosen": list(made.chosen)} if made.chosen else recipe,
-        recipe_digest=inputs.recipe_digest,
-        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
-        seed=run.seed,
-        hone=hone.__version__,
-    )

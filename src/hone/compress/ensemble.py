@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import hone
 from hone.bundle.bundle import Bundle, write_bundle
-from hone.bundle.manifest import DataRecord, Lineage, Manifest, Part, Plain, Requirement
+from hone.bundle.manifest import Manifest, Part, Plain, Requirement
 from hone.bundle.members import PLACES, places_of
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.compress.compare import agreement, answers, measures
@@ -92,25 +91,18 @@ def _fill(folder: Path, members: Sequence[Predictor], task: Task, inputs: Inputs
         default=tuple(part.name for part in parts),
         requires=requires,
         plain=Plain(auto_class=HEADS[task.head.kind].auto_class, gives="nothing"),
-        lineage=_lineage(members, inputs, run),
+        lineage=inputs.lineage(
+            "ensemble",
+            parents=[one.bundle.digest for one in members],
+            recipe={"stage": "ensemble", "seed": run.seed},
+            seed=run.seed,
+        ),
     )
     if not isinstance(task, Deciding) or task.decision is None:
         return made
     decision = Part(role="decision", name="decision", format="json", files=(), settings=dict(task.decision),
                     fitted_on=made.weights_digest())  # fmt: skip
     return made.model_copy(update={"parts": (*made.parts, decision), "default": (*made.default, decision.name)})
-
-
-def _lineage(members: Sequence[Predictor], inputs: Inputs, run: Run) -> Lineage:
-    return Lineage(
-        parents=tuple(one.bundle.digest for one in members),
-        stage="ensemble",
-        recipe={"stage": "ensemble", "seed": run.seed},
-        recipe_digest=inputs.recipe_digest,
-        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
-        seed=run.seed,
-        hone=hone.__version__,
-    )
 
 
 def _beside(

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import torch
 
-import hone
 from hone.bundle.bundle import Bundle
-from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.compress.compare import agreement, answers, disk_mb, measures
 from hone.compress.merging import MergeSettings
@@ -65,7 +63,9 @@ def merge(settings: MergeSettings, inputs: Inputs, run: Run) -> Outcome:
     model, task = open_model(bundle)
     compared = _compared(settings, inputs, task, seed=run.seed)
     merged(model)
-    lineage = _lineage(settings, inputs, run)
+    asked = {"stage": "merge", "settings": settings.model_dump(mode="json"), "seed": run.seed}
+    parents = [bundle.digest, find_base(bundle).digest]
+    lineage = inputs.lineage("merge", parents=parents, recipe=asked, seed=run.seed)
     with tempfile.TemporaryDirectory(prefix=".merge.", dir=_beside(run.target)) as folder:
         trial = open_bundle(write_model(Path(folder) / "bundle", model, task, lineage=lineage), device=run.device)
         parent = open_bundle(bundle, device=run.device)
@@ -151,16 +151,3 @@ def _beside(target: Path) -> Path:
 def _sizes(parent: Bundle, child: Bundle) -> Grid:
     sizes = [disk_mb(each) for each in (parent, child)]
     return Grid(columns=["what", "tuned", "merged"], rows=[["disk_mb", *sizes]], names="words")
-
-
-def _lineage(settings: MergeSettings, inputs: Inputs, run: Run) -> Lineage:
-    assert inputs.bundle is not None
-    return Lineage(
-        parents=(inputs.bundle.digest, find_base(inputs.bundle).digest),
-        stage="merge",
-        recipe={"stage": "merge", "settings": settings.model_dump(mode="json"), "seed": run.seed},
-        recipe_digest=inputs.recipe_digest,
-        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
-        seed=run.seed,
-        hone=hone.__version__,
-    )

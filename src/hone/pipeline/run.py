@@ -122,22 +122,10 @@ def run_stages(
     made: list[Bundle] = []
     for i, choice in enumerate(stages):
         final = not makers or i >= makers[-1]
-        target = (bundle_to or out / "bundle") if final else out / "stages" / f"{i:02d}-{choice.stage.kind}" / "bundle"
+        folder = out / "stages" / f"{i:02d}-{choice.stage.kind}"
+        run = _run_in(folder, recipe, progress, target=(bundle_to or out / "bundle") if final else folder / "bundle")
         inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports=reports)
-        inputs = dataclasses.replace(inputs, corpus=corpus, made=tuple(made))
-        progress.say(f"{choice.stage.kind} ...")
-        run = Run(
-            seed=recipe.seed,
-            device=recipe.device,
-            folder=out / "stages" / f"{i:02d}-{choice.stage.kind}",
-            target=target,
-            cache=default_cache(),
-            progress=progress,
-            language=recipe.language,
-        )
-        began = time.perf_counter()
-        outcome = choice.stage.run(choice.settings, inputs, run)
-        logger.info("%s took %.1f s", choice.stage.kind, time.perf_counter() - began)
+        outcome = _timed(choice, dataclasses.replace(inputs, corpus=corpus, made=tuple(made)), run)
         bundle = outcome.bundle or bundle
         made += [outcome.bundle] if outcome.bundle else []
         name = _free_name(choice.stage.kind, reports)
@@ -149,6 +137,26 @@ def run_stages(
         if choice.stage.kind == until:
             break
     return Result(out, bundle, reports, tuple(pages), recipe.language)
+
+
+def _run_in(folder: Path, recipe: Recipe, progress: Progress, *, target: Path) -> Run:
+    return Run(
+        seed=recipe.seed,
+        device=recipe.device,
+        folder=folder,
+        target=target,
+        cache=default_cache(),
+        progress=progress,
+        language=recipe.language,
+    )
+
+
+def _timed(choice: StageChoice, inputs: Inputs, run: Run) -> Outcome:
+    run.progress.say(f"{choice.stage.kind} ...")
+    began = time.perf_counter()
+    outcome = choice.stage.run(choice.settings, inputs, run)
+    logger.info("%s took %.1f s", choice.stage.kind, time.perf_counter() - began)
+    return outcome
 
 
 def _require_doable(

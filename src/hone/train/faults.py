@@ -26,6 +26,7 @@ from hone.tasks.languages import language_faults
 from hone.tasks.table import SETTINGS, TASKS
 from hone.train.depth import depths
 from hone.train.jointly import joint_faults
+from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.settings import FinetuneSettings
 from hone.train.techniques import DOES, TECHNIQUES, TechniqueEntry
 
@@ -36,7 +37,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     """Every fault, its field a key of the settings."""
     kind = TASKS[inputs.task.name]
     return [
-        *_validation(settings, inputs),
+        *unmeasured(settings, inputs, split="validation", source="train"),
         *joint_faults(settings, inputs),
         *_measure(settings, inputs.task.settings, kind),
         *_loss(settings, inputs, kind),
@@ -54,22 +55,6 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
 def tuning_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     """Methods and techniques that go neither with one another nor with the base or the task."""
     return [*_method(settings, inputs), *_techniques(settings, inputs)]
-
-
-def _validation(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
-    if "validation" in inputs.data:
-        return []
-    return [
-        Fault(
-            "recipe.no-validation",
-            f"{key}, and no validation split to measure",
-            f"a validation split, or no {key}",
-            field=key,
-            fix="Name one under data, or leave `validation: none` out: then one is carved from train.",
-        )
-        for key in ("metric_for_best_model", "early_stopping_patience")
-        if getattr(settings, key) is not None
-    ]
 
 
 def _languages(inputs: Inputs) -> list[Fault]:
@@ -264,12 +249,9 @@ def _lacking(inputs: Inputs, kind: Any) -> list[Fault]:
 def _measure(settings: FinetuneSettings, task: Settings, kind: Any) -> list[Fault]:
     name = settings.metric_for_best_model
     had = {name for name, spec in kind.measure_specs.items() if not spec.needs or getattr(task, spec.needs, None)}
-    if name is None or name in had:
-        return []
     needs = kind.measure_specs[name].needs if name in kind.measure_specs else ""
-    found = f"the measure {name!r}, which {kind.name} does not have" + (f" without {needs}" if needs else "")
-    fix = did_you_mean(name, had)
-    return [Fault("recipe.unknown-measure", found, field="metric_for_best_model", fix=fix)]
+    lacking = f" without {needs}" if needs else ""
+    return unknown_measure(settings, had, whose=f"{kind.name} does not have{lacking}")
 
 
 def _loss(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 
-import hone
 from hone.bundle.bundle import MANIFEST, Bundle
-from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.choice import opened
 from hone.core.errors import BundleError, DeviceError, RecipeError
@@ -58,11 +55,8 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     faults = find_faults(settings, inputs)
     if faults:
         raise RecipeError.of(faults, what="finetune")
-    keep_few_primitives()
+    device = ready(settings, run)
     base, before = start_of(inputs)
-    require_trackers(settings.report_to)
-    device = pick_device(run.device)
-    require_precision(settings.mixed_precision, device)
     task = _task(inputs, base, train)
     torch.manual_seed(run.seed)
     learning = learning_of(settings, base.folder, max_tokens=task.max_tokens)
@@ -107,7 +101,8 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         model.shed()
     if validation is not None:
         task = with_decision(task, TorchEngine(model, device), validation, cache=run.cache)
-    bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, base, settings=recipe), base=base)
+    lineage = inputs.lineage("finetune", parents=[base.digest], recipe=recipe, seed=run.seed)
+    bundle = write_model(run.target, model, task, lineage=lineage, base=base)
     kept = {} if model.tuning is None else place_of(base, bundle=bundle.digest)
     return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs, run=run), bundle, kept)
 
@@ -225,6 +220,19 @@ def _renew_own_head(model: Model) -> None:
                     module.reset_parameters()
 
 
+def ready(settings: LoopSettings, run: Run) -> torch.device:
+    """Make the process ready for a training, and say where it runs.
+
+    Raises:
+        MissingExtra, DeviceError: A tracker is not installed, or the device does not compute in what is asked for.
+    """
+    keep_few_primitives()
+    require_trackers(settings.report_to)
+    device = pick_device(run.device)
+    require_precision(settings.mixed_precision, device)
+    return device
+
+
 def require_precision(precision: str, device: torch.device) -> None:
     """Raise `DeviceError` unless ``device`` computes in ``precision``."""
     if precision == "no":
@@ -292,20 +300,6 @@ def run_loop(model: Model, task: Objective, rows: Rows, *, setup: Setup, run: Ru
         return loop.run(log=log, progress=run.progress, resumed_at=resumed_at)
     finally:
         log.close()
-
-
-def _lineage(inputs: Inputs, run: Run, base: Base, *, settings: Mapping[str, Any]) -> Lineage:
-    return Lineage(
-        parents=(base.digest,),
-        stage="finetune",
-        recipe=dict(settings),
-        recipe_digest=inputs.recipe_digest,
-        data=tuple(
-            DataRecord(role=name, digest=dataset.digest, rows=len(dataset)) for name, dataset in inputs.data.items()
-        ),
-        seed=run.seed,
-        hone=hone.__version__,
-    )
 
 
 def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, inputs: Inputs, run: Run) -> Report:

@@ -9,9 +9,7 @@ from typing import Any, cast
 
 import torch
 
-import hone
 from hone.bundle.bundle import Bundle
-from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
@@ -21,7 +19,6 @@ from hone.metrics.intervals import with_intervals
 from hone.models.model import Model
 from hone.predict.bases import place_of
 from hone.predict.batching import score_rows
-from hone.predict.device import pick_device
 from hone.predict.engine import Engine, TorchEngine
 from hone.predict.predictor import open_model
 from hone.predict.references import reference_of
@@ -33,13 +30,11 @@ from hone.tasks.pairs import Pairs
 from hone.tasks.protocol import FloatArray, LossOptions, Task
 from hone.tasks.rows import Rows
 from hone.tasks.written import WrittenText
-from hone.train.finetune import require_precision, run_loop, start_of, training_facts, tune
+from hone.train.finetune import ready, run_loop, start_of, training_facts, tune
 from hone.train.loop import Setup, Trained
 from hone.train.prefer_faults import base_of, find_faults
 from hone.train.prefer_settings import PreferSettings
 from hone.train.preferred import Preferred
-from hone.train.primitives import keep_few_primitives
-from hone.train.trackers import require_trackers
 
 
 @dataclass(frozen=True)
@@ -67,10 +62,7 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     faults = find_faults(settings, inputs)
     if faults:
         raise RecipeError.of(faults, what="prefer")
-    keep_few_primitives()
-    require_trackers(settings.report_to)
-    device = pick_device(run.device)
-    require_precision(settings.mixed_precision, device)
+    device = ready(settings, run)
     _, parent = start_of(inputs)
     assert parent is not None  # the stage needs one
     torch.manual_seed(run.seed)
@@ -93,7 +85,7 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     learning = cast(Task, Preferred(pairs, settings, train.reference))
     trained = run_loop(model, learning, train.rows, setup=setup, run=run, device=device)
     measures = _measured(pairs, TorchEngine(model, device), parts)
-    lineage = _lineage(inputs, run, parent, settings=recipe)
+    lineage = inputs.lineage("prefer", parents=[parent.digest], recipe=recipe, seed=run.seed)
     bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))
     kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
     return Outcome(_report(bundle, trained, setup=setup, parts=parts, measures=measures), bundle, kept)
@@ -146,18 +138,6 @@ def _measured(pairs: Pairs, engine: Engine, parts: Mapping[str, Part]) -> list[M
     beside, tally = tallied(pairs, engine, held)
     return with_intervals(
         tally, beside.measures, specs=beside.measure_specs, additive=beside.additive, slice=VALIDATION_PAIRS
-    )
-
-
-def _lineage(inputs: Inputs, run: Run, parent: Bundle, *, settings: Mapping[str, Any]) -> Lineage:
-    return Lineage(
-        parents=(parent.digest,),
-        stage="prefer",
-        recipe=dict(settings),
-        recipe_digest=inputs.recipe_digest,
-        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
-        seed=run.seed,
-        hone=hone.__version__,
     )
 
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs
-from hone.core.errors import Fault, did_you_mean
+from hone.core.errors import Fault
 from hone.models.base import Base
 from hone.predict.rewards import reward_faults
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS, as_read, pair_shapes
 from hone.tasks.pairs import Pairs
 from hone.tasks.table import TASKS
 from hone.train.faults import tuning_faults
+from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.prefer_settings import PreferSettings
 from hone.train.reinforce_settings import PROMPTS, ReinforceSettings
 from hone.train.settings import FinetuneSettings
@@ -25,7 +26,13 @@ UNREAD = ("freeze_layers", "head_learning_rate", "head_init", "label_smoothing_f
 
 def find_faults(settings: PreferSettings, inputs: Inputs) -> list[Fault]:
     """Every fault of ``prefer``, its field a key of the settings."""
-    return [*_unread(settings, UNREAD), *_data(settings, inputs), *_measure(settings), *_tuning(settings, inputs)]
+    return [
+        *_unread(settings, UNREAD),
+        *_data(inputs),
+        *unmeasured(settings, inputs, split=VALIDATION_PAIRS, source=PAIRS),
+        *unknown_measure(settings, Pairs.measure_specs, whose="pairs do not have"),
+        *_tuning(settings, inputs),
+    ]
 
 
 def find_reinforce_faults(settings: ReinforceSettings, inputs: Inputs) -> list[Fault]:
@@ -76,23 +83,8 @@ def _prompts(inputs: Inputs) -> Iterator[Fault]:
         yield Fault("data.column-missing", found, f"a column {name}", field="reward")
 
 
-def _data(settings: PreferSettings, inputs: Inputs) -> Iterator[Fault]:
+def _data(inputs: Inputs) -> Iterator[Fault]:
     if PAIRS not in inputs.data:
         found = f"no data named {PAIRS!r}"
         fix = f"Name a source under data: {PAIRS}: FILE"
         yield Fault("recipe.no-split", found, "rows with chosen and rejected", field="kind", fix=fix)
-    if VALIDATION_PAIRS in inputs.data:
-        return
-    for key in ("metric_for_best_model", "early_stopping_patience"):
-        if getattr(settings, key) is not None:
-            fix = f"Name one under data, or leave `{VALIDATION_PAIRS}: none` out: then one is carved from {PAIRS}."
-            found = f"{key}, and no {VALIDATION_PAIRS} to measure"
-            yield Fault("recipe.no-validation", found, f"{VALIDATION_PAIRS}, or no {key}", field=key, fix=fix)
-
-
-def _measure(settings: PreferSettings) -> Iterator[Fault]:
-    name = settings.metric_for_best_model
-    if name is not None and name not in Pairs.measure_specs:
-        found = f"the measure {name!r}, which pairs do not have"
-        fix = did_you_mean(name, Pairs.measure_specs)
-        yield Fault("recipe.unknown-measure", found, field="metric_for_best_model", fix=fix)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-import hone
-from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import CORPUS, HELD_OUT, Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
@@ -21,7 +18,6 @@ from hone.models.cost import matrix_rate, size_of, training_flops
 from hone.models.model import Model, build_model, read_limit
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 from hone.predict.batching import budgeted
-from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
 from hone.predict.write import write_base
 from hone.report.report import Cell, Grid, Report
@@ -29,12 +25,10 @@ from hone.tasks.objectives.documents import Documents
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
 from hone.tasks.protocol import FloatArray, LossOptions
 from hone.tasks.rows import Rows
-from hone.train.finetune import require_precision, run_loop, start_of, training_facts
+from hone.train.finetune import ready, run_loop, start_of, training_facts
 from hone.train.loop import Setup, Trained, Validate
 from hone.train.pretrain_faults import find_faults
 from hone.train.pretrain_settings import PretrainSettings
-from hone.train.primitives import keep_few_primitives
-from hone.train.trackers import require_trackers
 
 
 def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
@@ -46,10 +40,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     faults = find_faults(settings, inputs)
     if faults:
         raise RecipeError.of(faults, what="pretrain")
-    keep_few_primitives()
-    require_trackers(settings.report_to)
-    device = pick_device(run.device)
-    require_precision(settings.mixed_precision, device)
+    device = ready(settings, run)
     base, _ = start_of(inputs)
     tokenizer = load_tokenizer(base.folder)
     learning = Pretraining(settings.objective, _documents(settings, tokenizer, base.folder))
@@ -77,7 +68,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     before = _measured(learning, model, rows.get(HELD_OUT), device=device, slice="before")
     trained = run_loop(model, learning, rows[CORPUS], setup=setup, run=run, device=device)
     measures = _measured(learning, model, rows.get(HELD_OUT), device=device, slice=HELD_OUT)
-    lineage = _lineage(inputs, run, base.digest, settings=recipe)
+    lineage = inputs.lineage("pretrain", parents=[base.digest], recipe=recipe, seed=run.seed)
     bundle = write_base(run.target, model, tokenizer, lineage=lineage)
     report = _report(trained, setup=setup, inputs=inputs, measures=[*measures, *before], rows=rows[CORPUS])
     return Outcome(report.model_copy(update={"bundle": bundle.digest}), bundle)
@@ -127,18 +118,6 @@ def _validator(learning: Pretraining, rows: Rows | None, *, device: torch.device
         return learning.measures(tallied(learning, model, rows, device=device))
 
     return validate
-
-
-def _lineage(inputs: Inputs, run: Run, parent: str, *, settings: Mapping[str, Any]) -> Lineage:
-    return Lineage(
-        parents=(parent,),
-        stage="pretrain",
-        recipe=dict(settings),
-        recipe_digest=inputs.recipe_digest,
-        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
-        seed=run.seed,
-        hone=hone.__version__,
-    )
 
 
 def _report(trained: Trained, *, setup: Setup, inputs: Inputs, measures: list[Measure], rows: Rows) -> Report:

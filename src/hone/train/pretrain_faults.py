@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hone.bundle.stage import HELD_OUT, Inputs
-from hone.core.errors import Fault, did_you_mean
+from hone.bundle.stage import CORPUS, HELD_OUT, Inputs
+from hone.core.errors import Fault
 from hone.models.architectures import named_stack
 from hone.models.model import stack_of
 from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry, sentinel
+from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.pretrain_settings import PretrainSettings
 from hone.train.techniques import TECHNIQUES, TechniqueEntry
 
@@ -20,8 +21,15 @@ from hone.train.techniques import TECHNIQUES, TechniqueEntry
 def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
     """Every fault, its field a key of the settings."""
     entries: list[ObjectiveEntry] = [OBJECTIVES[value["name"]] for value in settings.objective]
-    return [*_twice(entries), *base_faults(entries, inputs), *_measure(settings, entries), *_held_out(settings, inputs),
-            *_techniques(settings), *_noise(settings, entries)]  # fmt: skip
+    had = {measure for entry in entries for measure in entry.kind.specs()}
+    return [
+        *_twice(entries),
+        *base_faults(entries, inputs),
+        *unknown_measure(settings, had, whose="these objectives do not have"),
+        *unmeasured(settings, inputs, split=HELD_OUT, source=CORPUS),
+        *_techniques(settings),
+        *_noise(settings, entries),
+    ]
 
 
 def _twice(entries: list[ObjectiveEntry]) -> Iterator[Fault]:
@@ -59,25 +67,6 @@ def _can_hide(entry: ObjectiveEntry, folder: Path) -> bool:
     class may know: BERT's own says nothing of ``[MASK]``."""
     tokenizer = load_tokenizer(folder)
     return tokenizer.mask_id is not None or (entry.marks and sentinel(0) in tokenizer.pretrained.get_vocab())
-
-
-def _measure(settings: PretrainSettings, entries: list[ObjectiveEntry]) -> Iterator[Fault]:
-    name = settings.metric_for_best_model
-    had = {measure for entry in entries for measure in entry.kind.specs()}
-    if name is not None and name not in had:
-        found = f"the measure {name!r}, which these objectives do not have"
-        fix = did_you_mean(name, had)
-        yield Fault("recipe.unknown-measure", found, field="metric_for_best_model", fix=fix)
-
-
-def _held_out(settings: PretrainSettings, inputs: Inputs) -> Iterator[Fault]:
-    if HELD_OUT in inputs.data:
-        return
-    for key in ("metric_for_best_model", "early_stopping_patience"):
-        if getattr(settings, key) is not None:
-            found = f"{key}, and no text held out to measure"
-            fix = f"Name some under data: {HELD_OUT}, or leave `{HELD_OUT}: none` out: then it is carved from corpus."
-            yield Fault("recipe.no-validation", found, f"{HELD_OUT}, or no {key}", field=key, fix=fix)
 
 
 def _techniques(settings: PretrainSettings) -> Iterator[Fault]:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 
-import hone
-from hone.bundle.bundle import Bundle
-from hone.bundle.manifest import DataRecord, Lineage
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import DataError, RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure, MeasureSpec
 from hone.metrics.intervals import with_intervals
 from hone.predict.bases import place_of
-from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
 from hone.predict.predictor import open_bundle, open_model
 from hone.predict.rewards import Reward
@@ -30,13 +25,11 @@ from hone.tasks.fields import as_read
 from hone.tasks.protocol import FloatArray, LossOptions, Task
 from hone.tasks.rows import Rows
 from hone.tasks.written import WrittenText
-from hone.train.finetune import require_precision, run_loop, start_of, training_facts, tune
+from hone.train.finetune import ready, run_loop, start_of, training_facts, tune
 from hone.train.loop import Setup
 from hone.train.policy import Policy
 from hone.train.prefer_faults import base_of, find_reinforce_faults
-from hone.train.primitives import keep_few_primitives
 from hone.train.reinforce_settings import PROMPTS, ReinforceSettings
-from hone.train.trackers import require_trackers
 
 MEASURED = 256  # prompts that what became of the model is measured on
 SPECS = {
@@ -57,10 +50,7 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
     faults = find_reinforce_faults(settings, inputs)
     if faults:
         raise RecipeError.of(faults, what="reinforce")
-    keep_few_primitives()
-    require_trackers(settings.report_to)
-    device = pick_device(run.device)
-    require_precision(settings.mixed_precision, device)
+    device = ready(settings, run)
     _, parent = start_of(inputs)
     assert parent is not None  # the stage needs one
     torch.manual_seed(run.seed)
@@ -101,7 +91,8 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
     )
     trained = run_loop(model, cast(Task, policy), rows, setup=setup, run=run, device=device)
     measures = _measures(before, worth())
-    bundle = write_model(run.target, model, task, lineage=_lineage(inputs, run, parent, recipe), base=base_of(parent))
+    lineage = inputs.lineage("reinforce", parents=[parent.digest], recipe=recipe, seed=run.seed)
+    bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))
     kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
     facts = {"rows": len(rows), "samples": settings.samples, **training_facts(trained, settings)}
     return Outcome(Report(stage="reinforce", bundle=bundle.digest, measures=measures, facts=facts), bundle, kept)
@@ -132,15 +123,3 @@ def _measures(before: FloatArray, after: FloatArray) -> list[Measure]:
 
     tally = np.concatenate([after, before[:, :1], np.ones((len(after), 1))], axis=1)
     return with_intervals(tally, values, specs=SPECS, additive=True)
-
-
-def _lineage(inputs: Inputs, run: Run, parent: Bundle, recipe: Mapping[str, Any]) -> Lineage:
-    return Lineage(
-        parents=(parent.digest,),
-        stage="reinforce",
-        recipe=dict(recipe),
-        recipe_digest=inputs.recipe_digest,
-        data=tuple(DataRecord(role=name, digest=data.digest, rows=len(data)) for name, data in inputs.data.items()),
-        seed=run.seed,
-        hone=hone.__version__,
-    )

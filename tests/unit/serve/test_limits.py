@@ -104,4 +104,7 @@ def test_a_long_constraint_is_refused_before_it_is_read() -> None:
 
 def test_what_the_bundle_has_itself_counts_as_nothing() -> None:
     own = DecodingSettings(stop_strings=["x" * MAX_CHARACTERS])
-    require_short({"stop_strings": own.stop_strings, "num_beams": 2}, own)
+    asked = {"stop_strings": own.stop_strings, "num_beams": 2}
+    with pytest.raises(DataError, match="characters"):
+        require_short(asked, DecodingSettings())
+    require_short(asked, own)  # raises nothing

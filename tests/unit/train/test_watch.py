@@ -33,6 +33,9 @@ def test_a_leap_ends_the_training_and_its_batch_and_rows_are_named(tmp_path: Pat
 
 
 def test_neither_early_steps_nor_small_losses_leap(tmp_path: Path) -> None:
-    looked(Watch(tmp_path, leap=2.0, place=numbered), [9.0, 1.0, 30.0], Position("early"))
-    looked(Watch(tmp_path, leap=2.0, place=numbered), [0.01] * SETTLED + [0.5], Position("small"))
-    looked(Watch(tmp_path, leap=None, place=numbered), [1.0] * SETTLED + [500.0], Position("any"))
+    early, small, any_at_all = Position("early"), Position("small"), Position("any")
+    looked(Watch(tmp_path, leap=2.0, place=numbered), [9.0, 1.0, 30.0], early)
+    looked(Watch(tmp_path, leap=2.0, place=numbered), [0.01] * SETTLED + [0.5], small)
+    looked(Watch(tmp_path, leap=None, place=numbered), [1.0] * SETTLED + [500.0], any_at_all)
+    assert (early.step, small.step, any_at_all.step) == (3, SETTLED + 1, SETTLED + 1)
+    assert not list(tmp_path.iterdir())

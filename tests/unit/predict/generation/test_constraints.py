@@ -127,7 +127,9 @@ def test_every_search_keeps_to_it_and_one_alone_writes_the_same_in_a_batch(searc
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
 def test_every_tokenizer_keeps_to_it(constraint: str, tokenizer: Tokenizer, words: Vocabulary) -> None:
     settings = DecodingSettings(max_new_tokens=56, **CONSTRAINTS[constraint])
-    for [text] in generate(writer_for(tokenizer), [[5], [6, 7, 8]], settings, vocabulary=words):
+    found = generate(writer_for(tokenizer), [[5], [6, 7, 8]], settings, vocabulary=words)
+    assert [len(texts) for texts in found] == [1, 1]
+    for [text] in found:
         require_kept(text, constraint)
 
 

@@ -1,0 +1,36 @@
+"""Faults of settings about what is measured while training: there is nothing to measure, or no such measure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from hone.bundle.stage import Inputs
+from hone.core.errors import Fault, did_you_mean
+from hone.train.settings import LoopSettings
+
+
+def unmeasured(settings: LoopSettings, inputs: Inputs, *, split: str, source: str) -> list[Fault]:
+    """Settings that rest on what is measured of ``split`` while training, where there is none; one that is not named is
+    carved from ``source``."""
+    if split in inputs.data:
+        return []
+    return [
+        Fault(
+            "recipe.no-validation",
+            f"{key}, and no {split} to measure",
+            f"{split}, or no {key}",
+            field=key,
+            fix=f"Name a source under data, or leave `{split}: none` out: then one is carved from {source}.",
+        )
+        for key in ("metric_for_best_model", "early_stopping_patience")
+        if getattr(settings, key) is not None
+    ]
+
+
+def unknown_measure(settings: LoopSettings, had: Collection[str], *, whose: str) -> list[Fault]:
+    """A measure to choose by that is none of those ``had``; ``whose``: who has not got it."""
+    name = settings.metric_for_best_model
+    if name is None or name in had:
+        return []
+    found, fix = f"the measure {name!r}, which {whose}", did_you_mean(name, had)
+    return [Fault("recipe.unknown-measure", found, field="metric_for_best_model", fix=fix)]
