@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from kneser_ney import Counts, KneserNey  # noqa: E402
-from machine import machine  # noqa: E402
+from seeds import Run, arguments, each_seed, folder  # noqa: E402
 
 import hone  # noqa: E402
 from hone.bundle.bundle import Bundle  # noqa: E402
@@ -35,7 +35,6 @@ from hone.core.progress import Silent  # noqa: E402
 from hone.data.dataset import Dataset  # noqa: E402
 from hone.pipeline.recipe import make_recipe  # noqa: E402
 from hone.pipeline.run import read_data, run_stages  # noqa: E402
-from hone.pipeline.yaml_file import parse_yaml  # noqa: E402
 from hone.tasks.protocol import Task  # noqa: E402
 from hone.tasks.rows import Rows  # noqa: E402
 
@@ -45,19 +44,15 @@ Told = list[tuple[list[int], NDArray[np.bool_]]]  # the tokens of a row, and whi
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--out", type=Path, default=Path("runs/written"))
+    arguments(parser, seeds=[1], out="runs/written")
     parser.add_argument("--show", type=int, default=0)
     given = parser.parse_args()
-    values, _ = parse_yaml((HERE / f"{given.name}.yaml").read_text(), file=given.name)
-    runs = [measured(values, seed, out=given.out / f"{values['name']}-{seed}", show=given.show) for seed in given.seeds]
-    record = {"recipe": values, "runs": runs, "machine": machine()}
-    (HERE / f"{given.name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    print(json.dumps(runs, indent=1))
+    for run in each_seed(given, measured, here=HERE):
+        if given.show:
+            print_conversations(folder(given, run["seed"]), given.show)
 
 
-def measured(values: Mapping[str, Any], seed: int, *, out: Path, show: int) -> dict[str, Any]:
+def measured(values: Mapping[str, Any], seed: int, out: Path) -> Run:
     """One run of the recipe; a bundle that lies at ``out`` already is taken for what it trained."""
     recipe = make_recipe({**values, "seed": seed}, folder=Path(os.environ["HONE_DATA"]))
     if not (out / "bundle").is_dir():
@@ -67,8 +62,6 @@ def measured(values: Mapping[str, Any], seed: int, *, out: Path, show: int) -> d
     )
     _, splits = read_data(recipe, Silent())
     predictor = hone.load(out / "bundle", device="cpu")
-    if show:
-        print_conversations(out, show)
     return {
         "seed": seed,
         "bundle": Bundle.open(out / "bundle").digest,

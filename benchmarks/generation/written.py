@@ -23,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from machine import machine  # noqa: E402
+from seeds import Run, arguments, each_seed  # noqa: E402
 
 import hone  # noqa: E402
 from hone.bundle.bundle import Bundle  # noqa: E402
@@ -33,7 +33,6 @@ from hone.data.dataset import Dataset  # noqa: E402
 from hone.metrics.intervals import with_intervals  # noqa: E402
 from hone.pipeline.recipe import make_recipe  # noqa: E402
 from hone.pipeline.run import read_data, run_stages  # noqa: E402
-from hone.pipeline.yaml_file import parse_yaml  # noqa: E402
 from hone.predict.predictor import Predictor  # noqa: E402
 from hone.text.units import split_sentences  # noqa: E402
 
@@ -47,24 +46,11 @@ Measured = dict[str, list[Any]]  # name -> value, low, high, n
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--out", type=Path, default=Path("runs/written"))
-    given = parser.parse_args()
-    values, _ = parse_yaml((HERE / f"{given.name}.yaml").read_text(), file=given.name)
-    file = HERE / f"{given.name}.json"
-    before = json.loads(file.read_text()) if file.is_file() else {}
-    runs = before["runs"] if before.get("recipe") == values else []
-    for seed in given.seeds:
-        if any(run["seed"] == seed for run in runs):
-            continue
-        runs.append(measured(values, seed, out=given.out / f"{given.name}-{seed}"))
-        print(json.dumps(runs[-1], ensure_ascii=False), flush=True)
-        record = {"recipe": values, "runs": runs, "machine": machine()}
-        file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    arguments(parser, seeds=[1], out="runs/written")
+    each_seed(parser.parse_args(), measured, here=HERE)
 
 
-def measured(values: Mapping[str, Any], seed: int, *, out: Path) -> dict[str, Any]:
+def measured(values: Mapping[str, Any], seed: int, out: Path) -> Run:
     """One run of the recipe; a bundle that lies at ``out`` already is taken for what it trained."""
     recipe = make_recipe({**values, "seed": seed}, folder=Path(os.environ["HONE_DATA"]))
     if not (out / "bundle").is_dir():

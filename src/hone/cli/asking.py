@@ -8,62 +8,57 @@ from typing import Annotated
 import typer
 
 from hone.cli.columns import parse_columns
-from hone.cli.options import BaseName, ColumnNames, DecodingSetting, DeviceName, Json, Out, Overrides, PrecisionName
+from hone.cli.options import (
+    Best,
+    ColumnNames,
+    DecodingSetting,
+    DeviceName,
+    Json,
+    Opening,
+    Out,
+    Overrides,
+    Relations,
+    grouped,
+)
 
 app = typer.Typer()
 
 
 @app.command()
+@grouped
 def predict(
     bundle: Path,
+    relations: Relations,
+    best: Best,
+    opening: Opening,
     file: Annotated[str, typer.Argument(help="Rows to answer; - for standard input.")] = "-",
     out: Annotated[Path | None, typer.Option("--out", help="File for the answers; stdout when left out.")] = None,
-    entities: Annotated[
-        Path | None, typer.Option("--entities", help="A bundle whose entities in texts BUNDLE tells the relations of.")
-    ] = None,
-    most_pairs: Annotated[
-        int | None, typer.Option("--most-pairs", min=1, help="Of entities in a text, the nearest; else 100.")
-    ] = None,
-    without: Annotated[
-        str | None, typer.Option("--without", help="Label whose relations are only counted, such as Other.")
-    ] = None,
     decoding: DecodingSetting = None,
-    best_of: Annotated[
-        int | None, typer.Option("--best-of", min=2, help="Write so many texts for a row, and answer the best.")
-    ] = None,
-    reward: Annotated[Path | None, typer.Option("--reward", help="A bundle that tells how good each is.")] = None,
-    label: Annotated[str, typer.Option("--label", help="Its label whose probability tells it.")] = "",
-    base: BaseName = "",
-    device: DeviceName = "auto",
-    precision: PrecisionName = "float32",
     column: ColumnNames = None,
 ) -> None:
     """Answer every row: one JSON line a row, in input order."""
     from hone.cli.answers import predict_file
 
     predict_file(
-        bundle, file, out=out, columns=parse_columns(column or []),
-        opening={"base": base, "device": device, "precision": precision},
-        entities=entities, decoding=decoding or [], asking={"most_pairs": most_pairs, "without": without},
-        best={"best_of": best_of, "reward": reward, "label": label or None},
+        bundle, file, out=out, columns=parse_columns(column or []), opening=vars(opening), entities=relations.entities,
+        asking={"most_pairs": relations.most_pairs, "without": relations.without}, decoding=decoding or [],
+        best={**vars(best), "label": best.label or None},
     )  # fmt: skip
 
 
 @app.command()
+@grouped
 def chat(
     bundle: Annotated[Path, typer.Argument(help="A bundle of dialogue or text-generation.")],
+    opening: Opening,
     system: Annotated[str, typer.Option("--system", help="How to answer; else as the bundle has it.")] = "",
     decoding: DecodingSetting = None,
-    base: BaseName = "",
-    device: DeviceName = "auto",
-    precision: PrecisionName = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer, and nothing else.")] = False,
 ) -> None:
     """Converse with a bundle: on a terminal, or lines in and answers out."""
     from hone.cli.chat import chat_with
 
-    opening = {"base": base, "device": device, "precision": precision}
-    chat_with(bundle, system=system, decoding=decoding or [], opening=opening, as_json=as_json)
+    chat_with(bundle, system=system, decoding=decoding or [], opening=vars(opening), as_json=as_json)
 
 
 @app.command()
@@ -100,31 +95,29 @@ def search(
 
 
 @app.command()
+@grouped
 def serve(
     bundles: Annotated[
         list[str], typer.Argument(help="A bundle; or several, each a folder or NAME=FOLDER.", metavar="BUNDLE...")
     ],
+    opening: Opening,
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port")] = 8000,
-    base: BaseName = "",
-    device: DeviceName = "auto",
-    precision: PrecisionName = "float32",
 ) -> None:
     """Serve a bundle over HTTP: POST /predict; or several, POST /predict/NAME."""
     from hone.serve.server import serve_bundles
 
-    serve_bundles(bundles, host=host, port=port, base=base, device=device, precision=precision)
+    serve_bundles(bundles, host=host, port=port, **vars(opening))
 
 
 @app.command()
+@grouped
 def bench(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Texts to answer, labeled or not.")],
+    opening: Opening,
     texts: Annotated[int, typer.Option("--texts", min=1, help="Most texts that are read from it.")] = 1000,
     repeats: Annotated[int, typer.Option("--repeats", min=2, help="Timings of each figure.")] = 6,
-    base: BaseName = "",
-    device: DeviceName = "auto",
-    precision: PrecisionName = "float32",
     column: ColumnNames = None,
     out: Out = None,
     as_json: Json = False,
@@ -134,6 +127,5 @@ def bench(
 
     columns = parse_columns(column or [])
     bench_file(
-        bundle, file, texts=texts, repeats=repeats, opening={"base": base, "device": device, "precision": precision},
-        columns=columns, out=out, as_json=as_json,
-    )  # fmt: skip
+        bundle, file, texts=texts, repeats=repeats, opening=vars(opening), columns=columns, out=out, as_json=as_json
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hone.core.errors import RecipeError
+from hone.cli.columns import by_key
 
 
 def parse_decoding(arguments: Sequence[str]) -> dict[str, Any]:
@@ -16,12 +16,5 @@ def parse_decoding(arguments: Sequence[str]) -> dict[str, Any]:
     """
     from hone.pipeline.yaml_file import parse_value
 
-    settings: dict[str, Any] = {}
-    for text in arguments:
-        name, sign, value = text.partition("=")
-        if not sign or not name:
-            raise RecipeError(f"found --decoding {text!r}", expected="KEY=VALUE", code="recipe.override")
-        if name in settings:
-            raise RecipeError(f"found two values for decoding.{name}", expected="one", code="recipe.override")
-        settings[name] = parse_value(value)
-    return settings
+    told = by_key(arguments, option="--decoding", form="KEY=VALUE", code="recipe.override")
+    return {name: parse_value(value) for name, value in told.items()}

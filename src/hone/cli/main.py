@@ -14,7 +14,18 @@ import typer
 from hone import __version__
 from hone.cli import asking
 from hone.cli.columns import parse_columns
-from hone.cli.options import BaseName, ColumnNames, DecodingSetting, DeviceName, Json, Out, Overrides
+from hone.cli.options import (
+    BaseName,
+    ColumnNames,
+    Compression,
+    DecodingSetting,
+    DeviceName,
+    Json,
+    Out,
+    Overrides,
+    Training,
+    grouped,
+)
 from hone.core.errors import HoneError
 
 INTERRUPTED = 130
@@ -77,17 +88,17 @@ def inspect(
 
 
 @app.command()
+@grouped
 def finetune(
     train: Annotated[Path, typer.Argument(help="Training rows.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    training: Training,
     overrides: Overrides = None,
     task: Annotated[str, typer.Option("--task")] = "text-classification",
     base: Annotated[
         str, typer.Option("--base", help="minilm, a folder, a bundle, a hub id, or {architecture: NAME}.")
     ] = "minilm",
     validation: Annotated[str | None, typer.Option("--validation", help="A file, or none; else carved.")] = None,
-    seed: Annotated[int, typer.Option("--seed")] = 13,
-    device: DeviceName = "auto",
     column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
@@ -100,8 +111,7 @@ def finetune(
         task=task,
         base=base,
         validation=validation,
-        seed=seed,
-        device=device,
+        training=training,
         columns=parse_columns(column or []),
         overrides=overrides or [],
         as_json=as_json,
@@ -109,15 +119,15 @@ def finetune(
 
 
 @app.command()
+@grouped
 def pretrain(
     corpus: Annotated[str, typer.Argument(help="A file of text, JSON lines or parquet, or a glob of such.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new base, a bundle without a task.")],
+    training: Training,
     overrides: Overrides = None,
     objective: Annotated[str, typer.Option("--objective", help="mlm, clm and others, or a list of them.")] = "mlm",
     base: Annotated[str, typer.Option("--base", help="What goes on learning; or {architecture: NAME}.")] = "minilm",
     held_out: Annotated[str | None, typer.Option("--held-out", help="A file, or none; else carved.")] = None,
-    seed: Annotated[int, typer.Option("--seed")] = 13,
-    device: DeviceName = "auto",
     column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
@@ -125,20 +135,20 @@ def pretrain(
     from hone.cli.single import pretrain_corpus
 
     pretrain_corpus(
-        corpus, out=out, objective=objective, base=base, held_out=held_out, seed=seed, device=device,
+        corpus, out=out, objective=objective, base=base, held_out=held_out, training=training,
         columns=parse_columns(column or []), overrides=overrides or [], as_json=as_json,
     )  # fmt: skip
 
 
 @app.command()
+@grouped
 def prefer(
     bundle: Annotated[Path, typer.Argument(help="A bundle that writes.")],
     pairs: Annotated[Path, typer.Argument(help="Rows with its input, chosen and rejected.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    training: Training,
     overrides: Overrides = None,
     validation: Annotated[str | None, typer.Option("--validation", help="Pairs, or none; else carved.")] = None,
-    seed: Annotated[int, typer.Option("--seed")] = 13,
-    device: DeviceName = "auto",
     column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
@@ -146,21 +156,21 @@ def prefer(
     from hone.cli.single import prefer_bundle
 
     prefer_bundle(
-        bundle, pairs, out=out, validation=validation, seed=seed, device=device, columns=parse_columns(column or []),
+        bundle, pairs, out=out, validation=validation, training=training, columns=parse_columns(column or []),
         overrides=overrides or [], as_json=as_json,
     )  # fmt: skip
 
 
 @app.command()
+@grouped
 def reinforce(
     bundle: Annotated[Path, typer.Argument(help="A bundle that writes.")],
     prompts: Annotated[Path, typer.Argument(help="What to write from.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
     reward: Annotated[Path, typer.Option("--reward", help="A bundle that tells how good a text is.")],
+    training: Training,
     overrides: Overrides = None,
     label: Annotated[str, typer.Option("--label", help="Its label whose probability tells it.")] = "",
-    seed: Annotated[int, typer.Option("--seed")] = 13,
-    device: DeviceName = "auto",
     column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
@@ -169,7 +179,7 @@ def reinforce(
 
     source = {"path": str(prompts), "columns": parse_columns(column or [])}
     reinforce_bundle(
-        bundle, source, out=out, settings={"reward": str(reward), "label": label}, seed=seed, device=device,
+        bundle, source, out=out, settings={"reward": str(reward), "label": label}, training=training,
         overrides=overrides or [], as_json=as_json,
     )  # fmt: skip
 
@@ -197,17 +207,13 @@ def evaluate(
 
 
 @app.command()
+@grouped
 def compress(
     bundle: Path,
     train: Annotated[Path, typer.Argument(help="Rows the method may read; a tenth is held out to compare on.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    how: Compression,
     overrides: Overrides = None,
-    method: Annotated[str | None, typer.Option("--method", help="How, such as vocabulary, int8 or distill.")] = None,
-    search: Annotated[
-        bool, typer.Option("--search", help="Try combinations under method.max_latency_ms or method.max_size_mb.")
-    ] = False,
-    unlabeled: Annotated[str | None, typer.Option("--unlabeled", help="More texts of the domain.")] = None,
-    validation: Annotated[str | None, typer.Option("--validation", help="A file to compare on; else carved.")] = None,
     device: DeviceName = "auto",
     column: ColumnNames = None,
     as_json: Json = False,
@@ -215,21 +221,12 @@ def compress(
     """Make a smaller or faster bundle of a bundle."""
     from hone.cli.single import compress_bundle
 
-    if search == bool(method):
+    if how.search == bool(how.method):
         raise typer.BadParameter("name either --method or --search")
-
     compress_bundle(
-        bundle,
-        train,
-        out=out,
-        method=method or "search",
-        unlabeled=unlabeled,
-        validation=validation,
-        device=device,
-        columns=parse_columns(column or []),
-        overrides=overrides or [],
+        bundle, train, out=out, how=how, device=device, columns=parse_columns(column or []), overrides=overrides or [],
         as_json=as_json,
-    )
+    )  # fmt: skip
 
 
 @app.command()

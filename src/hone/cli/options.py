@@ -1,9 +1,13 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands have, and groups of options that belong together."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -30,3 +34,83 @@ PrecisionName = Annotated[  # parsed as it stands: what the device has is told w
 BaseName = Annotated[
     str, typer.Option("--base", help="Of an adapter's bundle: where its base is, if not where the bundle says.")
 ]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a bundle is opened."""
+
+    base: BaseName = ""
+    device: DeviceName = "auto"
+    precision: PrecisionName = "float32"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training starts from beside its data."""
+
+    seed: Annotated[int, typer.Option("--seed")] = 13
+    device: DeviceName = "auto"
+
+
+@dataclass(frozen=True)
+class Relations:
+    """Relations between what another bundle finds in texts."""
+
+    entities: Annotated[
+        Path | None, typer.Option("--entities", help="A bundle whose entities in texts BUNDLE tells the relations of.")
+    ] = None
+    most_pairs: Annotated[
+        int | None, typer.Option("--most-pairs", min=1, help="Of entities in a text, the nearest; else 100.")
+    ] = None
+    without: Annotated[
+        str | None, typer.Option("--without", help="Label whose relations are only counted, such as Other.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best of several texts, as another bundle tells."""
+
+    best_of: Annotated[
+        int | None, typer.Option("--best-of", min=2, help="Write so many texts for a row, and answer the best.")
+    ] = None
+    reward: Annotated[Path | None, typer.Option("--reward", help="A bundle that tells how good each is.")] = None
+    label: Annotated[str, typer.Option("--label", help="Its label whose probability tells it.")] = ""
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How a bundle is compressed, and by what beside the rows."""
+
+    method: Annotated[str | None, typer.Option("--method", help="How, such as vocabulary, int8 or distill.")] = None
+    search: Annotated[
+        bool, typer.Option("--search", help="Try combinations under method.max_latency_ms or method.max_size_mb.")
+    ] = False
+    unlabeled: Annotated[str | None, typer.Option("--unlabeled", help="More texts of the domain.")] = None
+    validation: Annotated[str | None, typer.Option("--validation", help="A file to compare on; else carved.")] = None
+
+
+def grouped(function: Callable[..., None]) -> Callable[..., None]:
+    """A command for typer of one whose parameters may be groups: each field of a group is an option of the command."""
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    flat: dict[str, tuple[Any, Any]] = {}  # name -> annotation, default
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in groups:
+            flat[name] = hints[name], parameter.default
+            continue
+        own = get_type_hints(groups[name], include_extras=True)
+        flat |= {field.name: (own[field.name], field.default) for field in fields(groups[name])}
+
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        function(**given)
+
+    kind = inspect.Parameter.KEYWORD_ONLY  # so that none need come before another
+    told = [inspect.Parameter(name, kind, default=was, annotation=hint) for name, (hint, was) in flat.items()]
+    command.__signature__ = inspect.Signature(told)  # type: ignore[attr-defined]
+    command.__annotations__ = {name: hint for name, (hint, _) in flat.items()}
+    return command

@@ -16,6 +16,7 @@ from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.bundle.stage import CORPUS, HELD_OUT
 from hone.cli.console import make_progress
 from hone.cli.decoding import parse_decoding
+from hone.cli.options import Compression, Training
 from hone.cli.show import show_report
 from hone.core.errors import BundleError, RecipeError
 from hone.pipeline.recipe import load_recipe, make_recipe
@@ -63,20 +64,17 @@ def finetune_file(
     task: str,
     base: str,
     validation: str | None,
-    seed: int,
-    device: str,
+    training: Training,
     columns: Mapping[str, str],
     overrides: Sequence[str],
     as_json: bool,
 ) -> None:
     """``hone finetune``: the bundle goes to ``out``, the reports and logs beside it."""
     require_free(out.resolve())
-    data: dict[str, Any] = {"train": _source(train, columns)}
-    if validation:
-        data["validation"] = validation if validation == "none" else _source(validation, columns)
+    data = {"train": _source(train, columns), **_held("validation", validation, columns)}
     chosen, settings = _split(overrides)
-    values = {**_head(task, base), "seed": seed, "device": device, "data": data}
-    values["stages"] = [{"kind": "finetune", **_nested(settings)}]
+    stage = {"kind": "finetune", **_nested(settings)}
+    values = {**_head(task, base), "data": data, "stages": [stage], **vars(training)}
     values["task"] = {"name": task, **chosen}
     _make(values, "finetune", bundle=None, out=out, as_json=as_json)
 
@@ -96,13 +94,8 @@ def evaluate_file(
     """``hone evaluate``."""
     opened = Bundle.open(bundle, base=base)
     asked = {"decoding": parse_decoding(decoding)} if decoding else {}
-    values = {
-        "version": 1,
-        "task": _task_of(opened),
-        "device": device,
-        "data": {"test": _source(file, columns)},
-        "stages": [{"kind": "evaluate", **settings_of(overrides, "evaluate"), **asked}],
-    }
+    stage = {"kind": "evaluate", **settings_of(overrides, "evaluate"), **asked}
+    values = _over(opened, stage, {"test": _source(file, columns)}, device=device)
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
         recipe = make_recipe(values, folder=Path())
         result = run_stages(recipe, out=out or Path(folder), progress=make_progress(), bundle=opened)
@@ -117,9 +110,7 @@ def compress_bundle(
     train: Path,
     *,
     out: Path,
-    method: str,
-    unlabeled: str | None,
-    validation: str | None,
+    how: Compression,
     device: str,
     columns: Mapping[str, str],
     overrides: Sequence[str],
@@ -128,20 +119,10 @@ def compress_bundle(
     """``hone compress``: the new bundle goes to ``out``, its report beside it."""
     require_free(out.resolve())
     opened = Bundle.open(bundle)
-    data: dict[str, Any] = {"train": _source(train, columns)}
-    if validation:
-        data["validation"] = _source(validation, columns)
-    if unlabeled:
-        data["unlabeled"] = _source(unlabeled, columns)
-    settings = _nested({"method": method, **settings_of(overrides, "compress")})
-    values = {
-        "version": 1,
-        "task": _task_of(opened),
-        "device": device,
-        "data": data,
-        "stages": [{"kind": "compress", **settings}],
-    }
-    _make(values, "compress", bundle=opened, out=out, as_json=as_json)
+    named = {"train": str(train), "validation": how.validation, "unlabeled": how.unlabeled}
+    data = {name: _source(file, columns) for name, file in named.items() if file}
+    stage = {"kind": "compress", **_nested({"method": how.method or "search", **settings_of(overrides, "compress")})}
+    _make(_over(opened, stage, data, device=device), "compress", bundle=opened, out=out, as_json=as_json)
 
 
 def pretrain_corpus(
@@ -151,8 +132,7 @@ def pretrain_corpus(
     objective: str,
     base: str,
     held_out: str | None,
-    seed: int,
-    device: str,
+    training: Training,
     columns: Mapping[str, str],
     overrides: Sequence[str],
     as_json: bool,
@@ -162,14 +142,8 @@ def pretrain_corpus(
     data: dict[str, Any] = {CORPUS: {"path": corpus, **columns}}
     if held_out:
         data[HELD_OUT] = held_out if held_out == "none" else {"path": held_out, **columns}
-    values = {
-        "version": 1,
-        "base": _base(base),
-        "seed": seed,
-        "device": device,
-        "data": data,
-        "stages": [{"kind": "pretrain", "objective": parse_value(objective), **settings_of(overrides, "pretrain")}],
-    }
+    stage = {"kind": "pretrain", "objective": parse_value(objective), **settings_of(overrides, "pretrain")}
+    values = {"version": 1, "base": _base(base), "data": data, "stages": [stage], **vars(training)}
     _make(values, "pretrain", bundle=None, out=out, as_json=as_json)
 
 
@@ -179,8 +153,7 @@ def prefer_bundle(
     *,
     out: Path,
     validation: str | None,
-    seed: int,
-    device: str,
+    training: Training,
     columns: Mapping[str, str],
     overrides: Sequence[str],
     as_json: bool,
@@ -188,18 +161,9 @@ def prefer_bundle(
     """``hone prefer``: the new bundle goes to ``out``, its report and log beside it."""
     require_free(out.resolve())
     opened = Bundle.open(bundle)
-    data: dict[str, Any] = {PAIRS: _source(pairs, columns)}
-    if validation:
-        data[VALIDATION_PAIRS] = validation if validation == "none" else _source(validation, columns)
-    values = {
-        "version": 1,
-        "task": _task_of(opened),
-        "seed": seed,
-        "device": device,
-        "data": data,
-        "stages": [{"kind": "prefer", **_nested(settings_of(overrides, "prefer"))}],
-    }
-    _make(values, "prefer", bundle=opened, out=out, as_json=as_json)
+    data = {PAIRS: _source(pairs, columns), **_held(VALIDATION_PAIRS, validation, columns)}
+    stage = {"kind": "prefer", **_nested(settings_of(overrides, "prefer"))}
+    _make(_over(opened, stage, data, **vars(training)), "prefer", bundle=opened, out=out, as_json=as_json)
 
 
 def reinforce_bundle(
@@ -208,22 +172,15 @@ def reinforce_bundle(
     *,
     out: Path,
     settings: Mapping[str, Any],
-    seed: int,
-    device: str,
+    training: Training,
     overrides: Sequence[str],
     as_json: bool,
 ) -> None:
     """``hone reinforce`` on the prompts of ``source``: the new bundle goes to ``out``, its report and log beside it."""
     require_free(out.resolve())
     opened = Bundle.open(bundle)
-    values = {
-        "version": 1,
-        "task": _task_of(opened),
-        "seed": seed,
-        "device": device,
-        "data": {PROMPTS: dict(source)},
-        "stages": [{"kind": "reinforce", **settings, **_nested(settings_of(overrides, "reinforce"))}],
-    }
+    stage = {"kind": "reinforce", **settings, **_nested(settings_of(overrides, "reinforce"))}
+    values = _over(opened, stage, {PROMPTS: dict(source)}, **vars(training))
     _make(values, "reinforce", bundle=opened, out=out, as_json=as_json)
 
 
@@ -241,14 +198,9 @@ def merge_bundle(
     """``hone merge``: the new bundle goes to ``out``, its report beside it."""
     require_free(out.resolve())
     opened = Bundle.open(bundle, base=base)
-    values = {
-        "version": 1,
-        "task": _task_of(opened),
-        "device": device,
-        "data": {} if validation is None else {"validation": _source(validation, columns)},
-        "stages": [{"kind": "merge", **settings_of(overrides, "merge")}],
-    }
-    _make(values, "merge", bundle=opened, out=out, as_json=as_json)
+    data = {} if validation is None else {"validation": _source(validation, columns)}
+    stage = {"kind": "merge", **settings_of(overrides, "merge")}
+    _make(_over(opened, stage, data, device=device), "merge", bundle=opened, out=out, as_json=as_json)
 
 
 def ensemble_bundles(
@@ -262,13 +214,9 @@ def ensemble_bundles(
 ) -> None:
     """``hone ensemble``: the new bundle goes to ``out``, its report beside it."""
     require_free(out.resolve())
-    values = {
-        "version": 1,
-        "task": _task_of(Bundle.open(bundles[0])),
-        "device": device,
-        "data": {"validation": _source(validation, columns)},
-        "stages": [{"kind": "ensemble", "members": [str(bundle) for bundle in bundles]}],
-    }
+    stage = {"kind": "ensemble", "members": [str(bundle) for bundle in bundles]}
+    data = {"validation": _source(validation, columns)}
+    values = _over(Bundle.open(bundles[0]), stage, data, device=device)
     _make(values, "ensemble", bundle=None, out=out, as_json=as_json)
 
 
@@ -300,6 +248,16 @@ def _told_as_arguments() -> Iterator[None]:
             code=error.code,
             faults=faults,
         ) from error
+
+
+def _over(bundle: Bundle, stage: Mapping[str, Any], data: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The recipe of one stage about the task of ``bundle``."""
+    return {"version": 1, "task": _task_of(bundle), "data": dict(data), "stages": [dict(stage)], **more}
+
+
+def _held(name: str, given: str | None, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Data called ``name`` where it is given: a file, or none."""
+    return {name: given if given == "none" else _source(given, columns)} if given else {}
 
 
 def _task_of(bundle: Bundle) -> dict[str, Any]:
