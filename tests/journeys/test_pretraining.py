@@ -108,7 +108,10 @@ def test_an_interrupted_pretraining_goes_on_to_the_same_base(corpus: Path, tmp_p
         "dropout": 0.2,
         "save_steps": 100,
     }
-    values = recipe(corpus, stages=[stage])
+    general = tmp_path / "general.txt"
+    general.write_text("\n\n".join(f"{word} {SENTENCES[i % 3]}" for i, word in enumerate("abcdefghijklmnop")))
+    sources = {"domain": named(corpus), "general": {"path": str(general), "share": 0.2}}
+    values = recipe(corpus, stages=[stage], data={"corpus": {"sources": sources}})
     whole = hone.run(values, out=tmp_path / "whole").bundle
     with pytest.raises(KeyboardInterrupt):
         hone.run(values, out=tmp_path / "parts", progress=Stopping(3))

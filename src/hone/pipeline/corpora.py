@@ -33,5 +33,5 @@ def read_corpora(
             f"no {HELD_OUT} is named: {len(held):,} documents of the corpus were taken for it (seed {recipe.seed}); "
             f"{len(learned):,} remain"
         )
-    texts = {CORPUS: learned.mixed(seed=recipe.seed).rows}
+    texts = {CORPUS: learned.rows}
     return corpus, texts | ({} if held is None else {HELD_OUT: held.rows})

@@ -18,9 +18,17 @@ Strategy = Literal["group_by_length", "random"]
 
 
 def epoch_batches(
-    lengths: IntArray, *, size: int, seed: int, epoch: int, strategy: Strategy, tokens: int | None = None
+    lengths: IntArray,
+    *,
+    size: int,
+    seed: int,
+    epoch: int,
+    strategy: Strategy,
+    tokens: int | None = None,
+    order: IntArray | None = None,
+    count: int | None = None,
 ) -> list[IntArray]:
-    """Batches of row indices of one epoch; every row occurs once.
+    """Batches of row indices of one epoch.
 
     ``group_by_length`` sorts pools of shuffled rows by length, cuts them into batches and shuffles the batches, so a
     batch holds like lengths while its rows, and the order of batches, stay random.
@@ -29,12 +37,17 @@ def epoch_batches(
         size: Rows of a batch.
         tokens: Tokens of a batch in place of rows; to within a row every batch has as many, and all epochs have as
             many batches.
+        order: The rows of this epoch in their order, in which batches then stay but for the nearest; None: every row
+            once, in any order.
+        count: How many batches an epoch has, where it is cut by tokens and its rows are not those of others; None: as
+            many as these rows make.
     """
     rng = np.random.default_rng([seed, epoch])
-    order = rng.permutation(len(lengths))
-    count = batches_of(lengths, size=size, tokens=tokens)
+    near = len(lengths) if order is None else POOL_BATCHES if tokens is None else TOKEN_POOL_BATCHES
+    order = rng.permutation(len(lengths)) if order is None else order
+    count = count or batches_of(lengths[order], size=size, tokens=tokens)
     if strategy == "group_by_length":
-        pool = size * POOL_BATCHES if tokens is None else -(-len(lengths) // count) * TOKEN_POOL_BATCHES
+        pool = size * POOL_BATCHES if tokens is None else -(-len(order) // count) * TOKEN_POOL_BATCHES
         parts = [order[at : at + pool] for at in range(0, len(order), pool)]
         parts = [part[np.argsort(-lengths[part], kind="stable")] for part in parts]
         if tokens is not None:  # a batch may lie across two pools: let them meet where they are alike
@@ -43,7 +56,10 @@ def epoch_batches(
     cuts = np.arange(size, len(order), size) if tokens is None else _by_tokens(lengths[order], count)
     batches = np.split(order, cuts)
     if strategy == "group_by_length":
-        rng.shuffle(batches)
+        for at in range(0, len(batches), near):
+            part = batches[at : at + near]
+            rng.shuffle(part)
+            batches[at : at + near] = part
     return batches
 
 

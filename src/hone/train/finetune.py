@@ -95,7 +95,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
-    learned = jointly(task, learning, model, rows, settings=settings, inputs=inputs, cache=run.cache)
+    learned = jointly(task, learning, model, rows, settings=settings, inputs=inputs, run=run)
     trained = run_loop(model, learned, rows, setup=setup, run=run, device=device)
     if learning is not None:
         model.shed()

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hone.bundle.stage import Inputs
+from hone.bundle.stage import CORPUS, Inputs, Run
 from hone.core.errors import Fault
 from hone.models.heads import HEADS, HeadSpec
 from hone.models.model import Model, read_limit
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.objectives.documents import TEXT, Documents
 from hone.tasks.objectives.joint import Joint
+from hone.tasks.objectives.mixture import mixed
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import Objective, Task
@@ -45,15 +46,18 @@ def jointly(
     *,
     settings: FinetuneSettings,
     inputs: Inputs,
-    cache: Path,
+    run: Run,
 ) -> Objective:
     """What the loop trains: the task, or both."""
     joint = settings.joint
     if joint is None or learning is None:
         return task
-    text = text_rows(learning, inputs.data[joint.on], cache=cache)
+    text = text_rows(learning, inputs.data[joint.on], cache=run.cache)
+    corpus = inputs.corpus if joint.on == CORPUS else None
+    passes = None if corpus is None else mixed(corpus.of(inputs.data[CORPUS]), text, seed=run.seed)
     _, steps = settings.steps(rows.lengths)
-    return Joint(task, learning, text, weight=joint.weight, schedule=joint.schedule, clock=model.noise, steps=steps)
+    return Joint(task, learning, text, weight=joint.weight, schedule=joint.schedule, clock=model.noise, steps=steps,
+                 passes=passes)  # fmt: skip
 
 
 def joint_faults(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:

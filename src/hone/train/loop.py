@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -16,13 +16,13 @@ from torch import Tensor
 
 from hone.core.ahead import ahead
 from hone.core.progress import Progress
+from hone.data.passes import Passes
 from hone.models.heads import Outputs
 from hone.models.model import Model
 from hone.tasks.objectives.joint import Joint
 from hone.tasks.objectives.pretraining import Pretraining
 from hone.tasks.protocol import Comparing, Drawing, Loss, LossOptions, Objective, draws
 from hone.tasks.rows import Batch, IntArray, Rows
-from hone.train.batches import distinct, epoch_batches, step_batches
 from hone.train.checkpoint import (
     Position,
     fixed_names,
@@ -32,6 +32,7 @@ from hone.train.checkpoint import (
     save_checkpoint,
 )
 from hone.train.compiling import compiles
+from hone.train.epochs import Epochs
 from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
@@ -60,6 +61,7 @@ class Setup:
         utilization: What share of the machine so many tokens a second take, where that is known.
         place: Where an example stands; see `hone.train.watch`.
         act: Makes of a batch of the step what goes through the model, by the model as it then is: texts it writes.
+        passes: Which rows each epoch has, and in what order; None: every row once.
     """
 
     settings: LoopSettings
@@ -74,6 +76,7 @@ class Setup:
     utilization: Callable[[float], float] | None = None
     place: Callable[[int], str] = numbered
     act: Callable[[Batch, int], Batch] | None = None
+    passes: Passes | None = None
 
 
 @dataclass(frozen=True)
@@ -109,18 +112,18 @@ class Loop:
         self.norm: Tensor | None = None  # of the last gradient
         self.watch = Watch(setup.checkpoints.parent, leap=self.settings.max_loss_leap, place=setup.place)
         self.fixed = fixed_names(model)  # now: a technique may let weights that learn wait for a while
-        self.steps_per_epoch, self.total = self.settings.steps(rows.lengths)
+        self.epochs = Epochs(task, rows, settings=self.settings, seed=setup.seed, passes=setup.passes)
+        self.steps_per_epoch, self.total = self.epochs.per_epoch, self.epochs.total
         course = Course(model, task, setup.seed, self.total, self.steps_per_epoch, self._settled)
         self.techniques = Techniques(self.settings.techniques, course)
         self.warmup = int(self.settings.warmup_ratio * self.total)
         optimizer = make_optimizer(model, setup.settings, rates=self.techniques.rates())
         self.lazy = self._lazy_rows(optimizer)
         self.prepared, self.optimizer = accelerator.prepare(model, optimizer)
-        tokens = float(rows.lengths.sum()) * self.total / self.steps_per_epoch
         yes, self.said = compiles(
             self.settings.torch_compile,
             model,
-            tokens=tokens,
+            tokens=self.epochs.tokens,
             device=accelerator.device,
             inside=self.techniques.inside,
         )
@@ -189,7 +192,7 @@ class Loop:
         if self._stale():  # a checkpoint of a run that had stopped early
             return True
         with asked_to_stop() as stop:
-            for batches, tokens, rows in ahead(self._collated, self._remaining()):
+            for batches, tokens, rows in ahead(self._collated, self.epochs.steps(self.position.step)):
                 loss = self._step(batches, rows)
                 self.position.seconds = before + time.perf_counter() - began
                 self._report(loss, tokens, log=log, progress=progress)
@@ -203,27 +206,6 @@ class Loop:
                 if self._stale():
                     return True
         return False
-
-    def _remaining(self) -> Iterator[tuple[int, list[IntArray]]]:
-        """Every step still to do and its batches, epoch after epoch."""
-        settings, step = self.settings, self.position.step  # its own count: it is asked for steps ahead of the position
-        while step < self.total:
-            epoch, skip = divmod(step, self.steps_per_epoch)
-            batches = epoch_batches(
-                self.rows.lengths,
-                size=settings.per_device_train_batch_size,
-                seed=self.setup.seed,
-                epoch=epoch,
-                strategy=settings.train_sampling_strategy,
-                tokens=settings.per_device_train_batch_tokens,
-            )
-            if isinstance(self.task, Comparing):
-                batches = distinct(batches, partial(self.task.once, self.rows),
-                                   together=settings.gradient_accumulation_steps)  # fmt: skip
-            steps = list(step_batches(batches, accumulate=settings.gradient_accumulation_steps))
-            coming = steps[skip : skip + self.total - step]
-            yield from enumerate(coming, start=step)
-            step += len(coming)
 
     def _collated(self, coming: tuple[int, list[IntArray]]) -> tuple[list[Batch], int, IntArray]:
         """The batches of a step on the CPU, how many tokens they have, and whose they are. What is drawn goes by

@@ -22,6 +22,7 @@ from hone.predict.engine import TorchEngine
 from hone.predict.write import write_base
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.objectives.documents import Documents
+from hone.tasks.objectives.mixture import mixed
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
 from hone.tasks.protocol import FloatArray, LossOptions
 from hone.tasks.rows import Rows
@@ -52,17 +53,21 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     recipe = {"stage": "pretrain", "settings": settings.model_dump(mode="json"), "seed": run.seed,
               **({} if base.made is None else {"base": base.made})}  # fmt: skip
     data = {name: dataset.digest for name, dataset in inputs.data.items()}
+    assert inputs.corpus is not None, CORPUS  # whose documents these are
+    passes = mixed(inputs.corpus.of(inputs.data[CORPUS]), rows[CORPUS], seed=run.seed)
+    about = {"recipe": recipe, "data": data, "base": base.digest, "device": device.type, "passes": passes.decided}
     watched = settings.metric_for_best_model or learning.main_measure
     setup = Setup(
         settings=settings,
         seed=run.seed,
-        identity=digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type}),
+        identity=digest_value(about),
         checkpoints=run.folder / "checkpoints",
         options=LossOptions(),
         validate=_validator(learning, rows.get(HELD_OUT), device=device),
         watched=watched,
         higher_is_better=learning.measure_specs[watched].better != "lower",
         utilization=_utilization(base, rows[CORPUS], device=device),
+        passes=passes,
         place=lambda row: ":".join(map(str, inputs.data[CORPUS].place(row))),
     )
     before = _measured(learning, model, rows.get(HELD_OUT), device=device, slice="before")

@@ -100,10 +100,13 @@ class LoopSettings(Settings):
         """What the techniques cost."""
         return load_of(self.techniques)
 
+    def batches(self, lengths: NDArray[np.int64]) -> int:
+        """Forward passes of an epoch over rows of so many tokens each."""
+        return batches_of(lengths, size=self.per_device_train_batch_size, tokens=self.per_device_train_batch_tokens)
+
     def steps(self, lengths: NDArray[np.int64]) -> tuple[int, int]:
         """Optimizer steps of an epoch over rows of so many tokens each, and of the whole training."""
-        batches = batches_of(lengths, size=self.per_device_train_batch_size, tokens=self.per_device_train_batch_tokens)
-        per_epoch = math.ceil(batches / self.gradient_accumulation_steps)
+        per_epoch = math.ceil(self.batches(lengths) / self.gradient_accumulation_steps)
         total = math.ceil(per_epoch * self.num_train_epochs)
         return per_epoch, min(total, self.max_steps or total)
 

@@ -6,7 +6,7 @@ import bisect
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from hone.data.corpus.mixture import Shares, Sizes
 from hone.data.corpus.repeats import without_repeats
 from hone.data.corpus.scan import DIGEST, HASH_BYTES, SCHEMA, SOURCE, list_files, notes_of, scan
 from hone.data.corpus.settings import CorpusSettings
-from hone.data.corpus.stream import Stream
 from hone.data.dataset import CHARACTERS, Dataset, IntArray
 
 VERSION = 2  # raised whenever other documents come of the same files and settings
@@ -38,6 +37,7 @@ class Corpus:
         card: What was read, what was taken, what is left.
         digest: sha256 of what decides the documents: no path, no clock.
         sizes: Documents and characters of each source.
+        begins: The first document of each source, and how many documents there are.
         settings: It was opened with.
     """
 
@@ -49,7 +49,7 @@ class Corpus:
                 for part, size in zip(card.read, self.sizes, strict=True)]  # fmt: skip
         self.card = card.model_copy(update={"kept": kept})
         self.digest = rows.digest
-        self._begins = list(itertools.accumulate((size.documents for size in self.sizes), initial=0))
+        self.begins = list(itertools.accumulate((size.documents for size in self.sizes), initial=0))
 
     def __len__(self) -> int:
         """How many documents there are."""
@@ -70,47 +70,20 @@ class Corpus:
         """The document of a row."""
         values = {name: self.rows.value(name, row) for name in ("text", "document")}
         file, line = self.rows.place(row)
-        source = bisect.bisect_right(self._begins, row) - 1
+        source = bisect.bisect_right(self.begins, row) - 1
         return Document(values["text"], values["document"], file, line or 0, source=self._names[source])
 
     def __iter__(self) -> Iterator[Document]:
         """Every document, in the order of the files."""
         return map(self.document, range(len(self)))
 
-    def stream(
-        self,
-        *,
-        seed: int,
-        epoch: int = 0,
-        epochs: int | None = 1,
-        position: Mapping[str, Any] | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> Stream:
-        """Documents in a shuffled order; see `Stream`.
-
-        Args:
-            seed: Of the order, and of the draws of a mixture.
-            epoch: The first that is read; each has an order of its own.
-            epochs: How many are read; None: without end.
-            position: Where another stream stood, over the same corpus with the same seed, rank and world size: goes on
-                with the document after the last that it gave. Its epoch counts instead of ``epoch``.
-            rank, world_size: Of ``world_size`` streams each gives other documents, all of them together every one.
-
-        Raises:
-            DataError: The position is of another corpus, seed, rank or world size.
-        """
-        return Stream(self, self._begins, seed=seed, epochs=(epoch, epochs), position=position, part=(rank, world_size))
-
     def take(self, rows: IntArray, *, name: str = "") -> Corpus:
         """The documents ``rows``, ascending."""
-        return Corpus(self.rows.take(rows, name=name), self.settings, self.card)
+        return self.of(self.rows.take(rows, name=name))
 
-    def mixed(self, *, seed: int) -> Corpus:
-        """The documents of an epoch as `shares` ask for them, some several times; itself where each comes once."""
-        if self.shares.documents == tuple(size.documents for size in self.sizes):
-            return self
-        return self.take(np.sort(np.fromiter(self.stream(seed=seed).rows(), dtype=np.int64)))
+    def of(self, rows: Dataset) -> Corpus:
+        """A corpus of some of its documents, as they are given to a stage."""
+        return Corpus(rows, self.settings, self.card)
 
     def carve(self, share: float, *, seed: int) -> tuple[Corpus, Corpus]:
         """Two corpora, the second with about ``share`` of the documents, at least one: drawn by the texts themselves,

@@ -70,7 +70,7 @@ class CorpusSettings(Reading):
             ``refuse`` ends the reading and names them, ``skip`` leaves them out and counts them.
         max_line_bytes: Longest line that is read.
         max_characters: A longer document is divided where a paragraph ends.
-        shuffle_buffer: How many documents are shuffled together.
+        shuffle_buffer: How many pieces of documents are shuffled together.
     """
 
     path: str | Annotated[list[str], Field(min_length=1)] | None = None

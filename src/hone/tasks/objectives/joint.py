@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from hone.data.passes import Passes
 from hone.models.addressed import addressed, by_head
 from hone.models.heads import Outputs
 from hone.models.noise import Noise
@@ -29,6 +30,7 @@ class Joint:
         schedule: Whether the weight stays, or falls in a line to nothing at the last step.
         clock: Says which step it is.
         steps: How many there are.
+        passes: How often each row of the text is drawn beside the others; None: all alike.
     """
 
     name = "joint"
@@ -43,8 +45,9 @@ class Joint:
         schedule: Schedule,
         clock: Noise,
         steps: int,
+        passes: Passes | None = None,
     ) -> None:
-        self.task, self.text = task, text
+        self.task, self.text, self._passes = task, text, passes
         self.parts = {part.name: part for part in learning.parts.values()}
         self.settings, self.labels, self.tokenizer, self.head = task.settings, task.labels, task.tokenizer, task.head
         self._weight, self._schedule, self._clock, self._steps = weight, schedule, clock, steps
@@ -75,7 +78,9 @@ class Joint:
             batch = dict(self.task.draw(rows, index, rng=rng))
         else:
             batch = dict(self.task.collate(rows, index))
-        drawn = rng.integers(0, len(self.text), len(index))
+        count = len(index)
+        passes = self._passes
+        drawn = rng.integers(0, len(self.text), count) if passes is None else passes.drawn(count, rng=rng)
         for name, part in self.parts.items():
             batch |= addressed(part.draw(self.text, drawn, rng=rng), name)
         return batch
