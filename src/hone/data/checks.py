@@ -136,6 +136,12 @@ def label_counts(dataset: Dataset, target: str) -> Counter[str]:
     return counts
 
 
+def label_sets(dataset: Dataset, target: str) -> Iterator[list[str]]:
+    """The different labels, or tags, of each row in turn, in order."""
+    for _, values in _parts(dataset, target):
+        yield from (sorted(set(labels_of(value))) for value in values)
+
+
 def single_labels(dataset: Dataset) -> int:
     """How many rows are the only ones with their ``label``; 0 where rows have none."""
     if "label" not in dataset.columns:

@@ -21,7 +21,10 @@ from hone.models.cost import (
     training_seconds,
 )
 from hone.report.report import Grid
-from hone.tasks.rows import TARGET, Rows
+from hone.tasks.fields import shape_of
+from hone.tasks.rows import TARGET, IntArray, Rows
+from hone.tasks.sampling import COUNTED, by_label
+from hone.tasks.table import TASKS
 
 
 def training_cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts: int) -> list[Measure]:
@@ -30,11 +33,12 @@ def training_cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts:
     assert inputs.base is not None
     plan: Any = inputs.plan["finetune"]
     size = size_of(inputs.base.folder)
-    per_epoch, steps = plan.steps(rows.lengths)
-    tokens = int(texts * rows.lengths.sum() * (steps / per_epoch))
+    lengths = _taken(inputs, rows)
+    per_epoch, steps = plan.steps(lengths)
+    tokens = int(texts * lengths.sum() * (steps / per_epoch))
     longest = int(rows.lengths.max())
     batch = texts * max(plan.per_device_train_batch_tokens or _heaviest(rows, plan, padded=not size.ours), longest)
-    mean = float((rows.lengths.astype(float) ** 2).sum() / rows.lengths.sum())
+    mean = float((lengths.astype(float) ** 2).sum() / lengths.sum())
     method, chosen = opened(plan.method, METHODS)
     said = method.frozen(chosen, size.layers)
     frozen, once = min(plan.freeze_layers if said is None else said, size.layers), int(rows.lengths.sum())
@@ -75,6 +79,18 @@ def training_cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts:
         Measure(name="estimated_training_time", value=seconds, unit="s", better="lower"),
         Measure(name="estimated_memory", value=memory / 1e6, unit="MB", better="lower"),
     ]
+
+
+def _taken(inputs: Inputs, rows: Rows) -> IntArray:
+    """Tokens of each row that an epoch has, int64: of some rows several times where the recipe has rare labels come
+    oftener."""
+    plan: Any = inputs.plan["finetune"]
+    train, chosen = inputs.data["train"], plan.sampling
+    target = shape_of(TASKS[inputs.task.name], train.columns).targets[:1]
+    if chosen is None or not target or target[0].kind not in COUNTED:  # what it cannot have is told elsewhere
+        return rows.lengths
+    passes = by_label(rows, train, target[0], power=chosen.power, most=chosen.max_repeats, seed=0)
+    return rows.lengths[passes.epoch(0)]
 
 
 def _learned(size: Size, frozen: int) -> int:

@@ -23,6 +23,7 @@ from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.fields import shape_of
 from hone.tasks.languages import language_faults
+from hone.tasks.sampling import COUNTED
 from hone.tasks.table import SETTINGS, TASKS
 from hone.train.depth import depths
 from hone.train.jointly import joint_faults
@@ -41,6 +42,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *joint_faults(settings, inputs),
         *_measure(settings, inputs.task.settings, kind),
         *_loss(settings, inputs, kind),
+        *_sampling(settings, inputs, kind),
         *_frozen(settings, inputs),
         *_lacking(inputs, kind),
         *_sizes(inputs),
@@ -114,6 +116,14 @@ def _longest(inputs: Inputs, config: Any) -> int:
     stated = json.loads(file.read_text(encoding="utf-8")).get("model_max_length") if file.is_file() else None
     allowed = min(position_limit(config), int(stated or position_limit(config)))
     return min(getattr(inputs.task.settings, "max_length", None) or allowed, allowed)
+
+
+def _sampling(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> Iterator[Fault]:
+    """Rows that are to come by their labels, where they have none."""
+    held = shape_of(kind, inputs.data["train"].columns).targets[:1]
+    if settings.sampling is not None and not (held and held[0].kind in COUNTED):
+        found = f"rows by their labels, and {kind.name}, whose rows have none"
+        yield Fault("recipe.sampling", found, "null", field="sampling")
 
 
 def _frozen(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:

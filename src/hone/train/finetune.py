@@ -18,6 +18,7 @@ from hone.core.lineage import digest_value
 from hone.core.measures import Measure
 from hone.data.checks import require_known, require_teachable, single_labels
 from hone.data.dataset import Dataset
+from hone.data.passes import Passes
 from hone.models.adapters.table import METHODS
 from hone.models.base import Base
 from hone.models.model import HEAD_FILE, Model, build_model
@@ -35,6 +36,7 @@ from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Objective, Task, Writing, draws
 from hone.tasks.rows import Rows
+from hone.tasks.sampling import by_label
 from hone.tasks.table import TASKS
 from hone.train.checkpoint import latest_checkpoint
 from hone.train.faults import find_faults
@@ -84,7 +86,9 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     tune(model, settings)
     if settings.head_init == "probe" and not begun and _head_of(before, task) is None:
         fit_head(model, task, rows, seed=run.seed, options=options, progress=run.progress, device=device)
+    passes = _sampled(settings, task, taught.data["train"], rows, seed=run.seed)
     setup = Setup(
+        passes=passes,
         frozen=_frozen(settings, taught, base=base, model=model, task=task, rows=rows, run=run, device=device),
         settings=settings,
         seed=run.seed,
@@ -95,7 +99,8 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
-    learned = jointly(task, learning, model, rows, settings=settings, inputs=inputs, run=run)
+    _, steps = settings.steps(rows.lengths if passes is None else rows.lengths[passes.epoch(0)])
+    learned = jointly(task, learning, model, steps=steps, settings=settings, inputs=inputs, run=run)
     trained = run_loop(model, learned, rows, setup=setup, run=run, device=device)
     if learning is not None:
         model.shed()
@@ -114,6 +119,15 @@ def tune(model: Model, settings: FinetuneSettings) -> None:
     method.attach(model, chosen)
     if method.adapter:
         model.tuning = (method.name, chosen)
+
+
+def _sampled(settings: FinetuneSettings, task: Task, train: Dataset, rows: Rows, *, seed: int) -> Passes | None:
+    """Which rows an epoch has, where those of rare labels come oftener."""
+    chosen = settings.sampling
+    if chosen is None:
+        return None
+    target = shape_of(task, train.columns).targets[0]
+    return by_label(rows, train, target, power=chosen.power, most=chosen.max_repeats, seed=seed)
 
 
 def _with_negatives(inputs: Inputs, task: Task, model: Model, *, run: Run, device: torch.device) -> Inputs:

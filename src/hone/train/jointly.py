@@ -18,7 +18,6 @@ from hone.tasks.objectives.mixture import mixed
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import Objective, Task
-from hone.tasks.rows import Rows
 from hone.tasks.table import TASKS
 from hone.train.pretrain_faults import base_faults
 from hone.train.settings import FinetuneSettings
@@ -42,20 +41,19 @@ def jointly(
     task: Task,
     learning: Pretraining | None,
     model: Model,
-    rows: Rows,
     *,
+    steps: int,
     settings: FinetuneSettings,
     inputs: Inputs,
     run: Run,
 ) -> Objective:
-    """What the loop trains: the task, or both."""
+    """What the loop trains, in so many ``steps``: the task, or both."""
     joint = settings.joint
     if joint is None or learning is None:
         return task
     text = text_rows(learning, inputs.data[joint.on], cache=run.cache)
     corpus = inputs.corpus if joint.on == CORPUS else None
     passes = None if corpus is None else mixed(corpus.of(inputs.data[CORPUS]), text, seed=run.seed)
-    _, steps = settings.steps(rows.lengths)
     return Joint(task, learning, text, weight=joint.weight, schedule=joint.schedule, clock=model.noise, steps=steps,
                  passes=passes)  # fmt: skip
 

@@ -121,6 +121,19 @@ class LoopSettings(Settings):
         return self
 
 
+class SamplingSettings(Settings):
+    """Rows of rare labels come oftener (see `hone.tasks.sampling`).
+
+    Attributes:
+        power: Of the inverse frequency of a row's label that it comes by: 1 brings all labels up to the most frequent
+            one, less not as far.
+        max_repeats: Times that no row comes oftener than in an epoch.
+    """
+
+    power: Annotated[float, Field(gt=0, le=1)] = 0.5
+    max_repeats: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
+
+
 class JointSettings(Settings):
     """Objectives of pretraining beside the task.
 
@@ -156,6 +169,7 @@ class FinetuneSettings(LoopSettings):
         label_smoothing_factor: Share of each target given to all labels evenly.
         class_weights: ``balanced`` weighs labels by inverse frequency, ``effective`` by the inverse effective number of
             examples, which rises less for rare ones (Cui et al. 2019); or a weight for each label by name.
+        sampling: How much oftener rows of rare labels come; None: every row once an epoch.
     """
 
     method: dict[str, Any] = {"name": "full"}
@@ -164,6 +178,7 @@ class FinetuneSettings(LoopSettings):
     label_smoothing_factor: Share = 0.0
     class_weights: Literal["none", "balanced", "effective"] | dict[str, Positive] = "none"
     joint: JointSettings | None = None
+    sampling: SamplingSettings | None = None
 
     @property
     def also_reads(self) -> tuple[str, ...]:
