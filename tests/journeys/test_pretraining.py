@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import hone
 from hone.bundle.bundle import Bundle
-from hone.core.errors import HoneError, RecipeError
+from hone.core.errors import DataError, HoneError, RecipeError
 from hone.core.progress import Silent
 
 Command = Callable[..., tuple[object, str, str]]
@@ -85,6 +85,26 @@ def test_a_base_made_by_the_command_goes_on_learning_and_is_tuned(
     assert "it is a base model" in words
 
 
+def test_a_base_is_chosen_by_a_probe_and_what_each_source_lost_is_told(
+    corpus: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    pairs = [{"text_a": one, "text_b": other, "score": float(one == other)} for one in SENTENCES for other in SENTENCES]
+    alike = tmp_path / "alike.jsonl"
+    alike.write_text("".join(json.dumps(row) + "\n" for row in pairs), encoding="utf-8")
+    sources = {"tides": named(corpus), "mail": {"path": str(texts["train"])}}
+    data = {"corpus": {"sources": sources}, "topics": str(texts["test"]), "alike": str(alike)}
+    stage = {**STAGE, "num_train_epochs": 2.0, "probes": ["topics", "alike"], "keep": "best",
+             "metric_for_best_model": "topics.accuracy"}  # fmt: skip
+    found = hone.run(recipe(corpus, data=data, stages=[stage]), out=tmp_path / "run").reports["pretrain"]
+    told = [row[:2] for row in found.tables["probed"].rows]
+    assert told == [["topics", "Accuracy"], ["alike", "Spearman correlation"]]
+    assert {row[0] for row in found.tables["forgetting"].rows} == {"held out", "tides", "mail"}
+    chosen = {one.slice: one.value for one in found.measures if one.name == "accuracy"}["topics"]
+    curve = found.tables["probe_curve"]
+    assert curve.columns == ["epoch", "topics.accuracy", "alike.spearman"]
+    assert chosen == max(row[1] for row in curve.rows if isinstance(row[1], float))
+
+
 class Stopping(Silent):
     """Interrupts the process once, after so many steps."""
 
@@ -128,6 +148,19 @@ def faults_of(values: dict[str, Any], folder: Path) -> set[tuple[str, str]]:
     with pytest.raises(RecipeError) as caught:
         hone.run(values, out=folder / "run")
     return {(fault.code, fault.field) for fault in caught.value.faults}
+
+
+def test_probes_that_cannot_be_had_are_told_together(corpus: Path, tmp_path: Path) -> None:
+    stage = {**STAGE, "probes": ["topics", "train", "topics"], "metric_for_best_model": "topics.f1"}
+    data = {"corpus": named(corpus), "train": str(corpus)}
+    assert faults_of(recipe(corpus, data=data, stages=[stage]), tmp_path) == {
+        ("recipe.no-split", "stages.0"),
+        ("recipe.probe-data", "stages.0.probes.1"),
+        ("recipe.probe-data", "stages.0.probes.2"),
+    }
+    data = {"corpus": named(corpus), "topics": str(corpus)}
+    with pytest.raises(DataError, match="corpus.jsonl"):
+        hone.run(recipe(corpus, data=data, stages=[{**STAGE, "probes": ["topics"]}]), out=tmp_path / "run")
 
 
 def test_what_an_objective_cannot_have_is_told_before_anything_runs(corpus: Path, tmp_path: Path) -> None:

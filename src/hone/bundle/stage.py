@@ -48,6 +48,7 @@ class Inputs:
         plan: Settings of the stages to come, by kind (inspect estimates what the training will cost).
         recipe_digest: Digest of the decided recipe without paths: what lineage keeps.
         corpus: The documents of ``data.corpus``, or None.
+        held_out: Those that are held out, or None.
         others: The bundles that the stage's own settings name, by the setting; see `Stage.bundles`.
         made: The bundles that the stages before made, in their order.
         pretrained: Whether a stage before trains the base, which then is none of random weights.
@@ -61,6 +62,7 @@ class Inputs:
     plan: Mapping[str, Settings] = field(default_factory=dict)
     recipe_digest: str = ""
     corpus: Corpus | None = None
+    held_out: Corpus | None = None
     others: Mapping[str, tuple[Bundle, ...]] = field(default_factory=dict)
     made: tuple[Bundle, ...] = ()
     pretrained: bool = False

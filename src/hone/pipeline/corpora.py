@@ -14,12 +14,12 @@ from hone.pipeline.recipe import Recipe, StageChoice
 
 def read_corpora(
     recipe: Recipe, stages: Sequence[StageChoice], progress: Progress
-) -> tuple[Corpus | None, dict[str, Dataset]]:
-    """What ``data.corpus`` names, where it names anything, and the documents of `CORPUS` and `HELD_OUT` as stages learn
-    from them and are measured by them; what was left out, and what is carved, is said."""
+) -> tuple[dict[str, Corpus], dict[str, Dataset]]:
+    """What ``data.corpus`` names, where it names anything, and what is held out, by their names; and the documents of
+    both as stages learn from them and are measured by them. What was left out, and what is carved, is said."""
     settings = recipe.corpora.get(CORPUS)
     if settings is None:
-        return None, {}
+        return {}, {}
     corpus = open_corpus(settings, base=recipe.folder, cache=default_cache())
     came = sum(part.documents for part in corpus.card.read)
     progress.say(f"the corpus: {len(corpus):,} of {came:,} documents are kept, {corpus.characters:,} characters")
@@ -34,4 +34,6 @@ def read_corpora(
             f"{len(learned):,} remain"
         )
     texts = {CORPUS: learned.rows}
-    return corpus, texts | ({} if held is None else {HELD_OUT: held.rows})
+    if held is None:
+        return {CORPUS: corpus}, texts
+    return {CORPUS: corpus, HELD_OUT: held}, {**texts, HELD_OUT: held.rows}

@@ -51,6 +51,7 @@ def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]
         wanted = list(choice.stage.reads[:1]) if choice.stage.trains else []
         on = getattr(choice.settings, "on", None)
         wanted += [on] if on else []
+        wanted += probed(choice)
         if not wanted and not known and CORPUS not in data and not choice.stage.needs_bundle:
             wanted = ["train"]  # a stage that looks at whatever there is
         for name in wanted:
@@ -68,9 +69,30 @@ def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]
     return faults
 
 
+def probed(choice: StageChoice) -> list[str]:
+    """Names of the data that a stage judges its base by while it learns."""
+    return [probe.on for probe in getattr(choice.settings, "probes", ())]
+
+
+def misprobed(stages: Sequence[StageChoice]) -> list[Fault]:
+    """Faults where a base is to be judged by data that is there for something else, or twice by the same."""
+    faults = []
+    for i, choice in enumerate(stages):
+        names = probed(choice)
+        for at, name in enumerate(names):
+            field = f"stages.{i}.probes.{at}"
+            if name in (*USUAL, *CORPORA, *DATA_OPTIONS):
+                found, fix = f"a probe on {name}", "Name the file under a name of its own."
+                faults.append(Fault("recipe.probe-data", found, "data for nothing but probes", field=field, fix=fix))
+            elif name in names[:at]:
+                faults.append(Fault("recipe.probe-data", f"a second probe on {name}", "one", field=field))
+    return faults
+
+
 def mistyped(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
     """Faults where a name of ``data`` is all but that of a usual split, and no stage reads it."""
-    read = {getattr(choice.settings, "on", None) for choice in stages} | {*DATA_OPTIONS, *CORPORA, *USUAL}
+    read = {getattr(choice.settings, "on", None) for choice in stages}
+    read |= {*(name for choice in stages for name in probed(choice)), *DATA_OPTIONS, *CORPORA, *USUAL}
     faults = []
     for name in sorted({str(name) for name in data} - read):
         near = difflib.get_close_matches(name, [*USUAL, *DATA_OPTIONS, *CORPORA], n=1, cutoff=0.8)

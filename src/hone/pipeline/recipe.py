@@ -19,7 +19,7 @@ from hone.data.corpus.settings import CorpusSettings
 from hone.data.source import HUB, Source
 from hone.models.architectures import ARCHITECTURES, ExtensionSettings, NewBase
 from hone.models.base import MINILM
-from hone.pipeline.needs import CARVED, CORPORA, DATA_OPTIONS, mistyped, needs, tasked, unwritten
+from hone.pipeline.needs import CARVED, CORPORA, DATA_OPTIONS, misprobed, mistyped, needs, probed, tasked, unwritten
 from hone.pipeline.overrides import apply_overrides
 from hone.pipeline.stages import STAGES
 from hone.pipeline.yaml_file import parse_yaml, to_yaml
@@ -98,6 +98,11 @@ class Recipe:
     corpora: Mapping[str, CorpusSettings | None] = dataclasses.field(default_factory=dict)
     file: str = ""
     lines: Lines = dataclasses.field(default_factory=dict)
+
+    @property
+    def probed(self) -> tuple[str, ...]:
+        """Names of the data that a base is judged by while it learns."""
+        return tuple(dict.fromkeys(name for choice in self.stages for name in probed(choice)))
 
     def refusal(self, faults: Sequence[Fault]) -> RecipeError:
         """The error for what is wrong with it beside its data or base."""
@@ -226,7 +231,7 @@ def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", line
     faults += [] if more else tasked(stages, values.get("task"))
     faults += [] if task is None or task is NO_TASK else unwritten(stages, task.name)
     if isinstance(data, dict) and not more:
-        faults += needs(stages, data) + mistyped(stages, data)
+        faults += needs(stages, data) + misprobed(stages) + mistyped(stages, data)
     if faults or top is None or task is None or base is None or options is None:
         raise _refusal(faults, file=file, lines=lines or {})
     return Recipe(

@@ -30,6 +30,7 @@ from hone.pipeline.corpora import read_corpora
 from hone.pipeline.labels import with_labels
 from hone.pipeline.needs import CARVED
 from hone.pipeline.overrides import apply_overrides
+from hone.pipeline.probed import read_probed
 from hone.pipeline.recipe import Recipe, StageChoice, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
 from hone.report.catalog import Language
@@ -106,7 +107,7 @@ def run_stages(
     trains = any(choice.stage.trains for choice in recipe.stages)
     stages = with_inspect(recipe.stages) if trains else recipe.stages
     recipe, data = read_data(recipe, progress)
-    corpus, texts = read_corpora(recipe, stages, progress)
+    corpora, texts = read_corpora(recipe, stages, progress)
     data |= texts
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
     if makers and not until:
@@ -125,7 +126,11 @@ def run_stages(
         folder = out / "stages" / f"{i:02d}-{choice.stage.kind}"
         run = _run_in(folder, recipe, progress, target=(bundle_to or out / "bundle") if final else folder / "bundle")
         inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports=reports)
-        outcome = _timed(choice, dataclasses.replace(inputs, corpus=corpus, made=tuple(made)), run)
+        outcome = _timed(
+            choice,
+            dataclasses.replace(inputs, corpus=corpora.get(CORPUS), held_out=corpora.get(HELD_OUT), made=tuple(made)),
+            run,
+        )
         bundle = outcome.bundle or bundle
         made += [outcome.bundle] if outcome.bundle else []
         name = _free_name(choice.stage.kind, reports)
@@ -217,7 +222,7 @@ def _inputs(
     stage = stages[at].stage
     reads = {*stage.reads, *getattr(stages[at].settings, "also_reads", ())}
     if stage.changes == "nothing":  # a judge may be pointed at data of any other name
-        reads |= set(data) - {"train", "validation", "test", UNLABELED, CORPUS, HELD_OUT}
+        reads |= set(data) - {"train", "validation", "test", UNLABELED, CORPUS, HELD_OUT, *recipe.probed}
     readable = {name: dataset for name, dataset in data.items() if name in reads}
     named = recipe.bundles(stages[at]).items()
     others = {setting: tuple(Bundle.open(path) for path in paths) for setting, paths in named}
@@ -242,13 +247,15 @@ def _inputs(
 def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dataset]]:
     """Every source, read and checked, and the recipe with the labels that count; a missing validation split is carved
     from train, and said."""
+    asked, errors = read_probed(recipe)
     if recipe.task is NO_TASK:
-        return recipe, {}
+        if errors:
+            raise _together(errors)
+        return recipe, asked
     kind = TASKS[recipe.task.name]
     data: dict[str, Dataset] = {}
-    errors: list[DataError] = []
     for name, source in recipe.sources.items():
-        if source is not None:
+        if source is not None and name not in recipe.probed:
             try:
                 shapes = shapes_of_data(kind, name)
                 told = [shape.inputs for shape in shapes if shape.inputs]  # rows of nothing would fit any file
@@ -270,7 +277,7 @@ def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dat
             data[whole], data[held] = _carved(recipe, data[whole], progress, held=held)
     order = ["train", "validation", "test"]
     names = sorted(data, key=lambda name: (order.index(name) if name in order else 9, name))
-    return recipe, {name: data[name] for name in names}
+    return recipe, {name: data[name] for name in names} | asked
 
 
 def _carved(recipe: Recipe, dataset: Dataset, progress: Progress, *, held: str) -> tuple[Dataset, Dataset]:

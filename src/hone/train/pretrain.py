@@ -5,29 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from hone.bundle.stage import CORPUS, HELD_OUT, Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
-from hone.core.measures import Measure
-from hone.metrics.intervals import with_intervals
 from hone.models.base import Base
 from hone.models.cost import matrix_rate, size_of, training_flops
-from hone.models.model import Model, build_model, read_limit
+from hone.models.model import build_model, read_limit
 from hone.models.tokenizer import Tokenizer, load_tokenizer
-from hone.predict.batching import budgeted
-from hone.predict.engine import TorchEngine
 from hone.predict.write import write_base
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.objectives.documents import Documents
 from hone.tasks.objectives.mixture import mixed
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
-from hone.tasks.protocol import FloatArray, LossOptions
+from hone.tasks.protocol import LossOptions
 from hone.tasks.rows import Rows
+from hone.train.base_probes import Probe
 from hone.train.finetune import ready, run_loop, start_of, training_facts
-from hone.train.loop import Setup, Trained, Validate
+from hone.train.judged import Judged
+from hone.train.loop import Setup, Trained
 from hone.train.pretrain_faults import find_faults
 from hone.train.pretrain_settings import PretrainSettings
 
@@ -45,7 +42,8 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     base, _ = start_of(inputs)
     tokenizer = load_tokenizer(base.folder)
     learning = Pretraining(settings.objective, _documents(settings, tokenizer, base.folder))
-    rows = {name: text_rows(learning, dataset, cache=run.cache) for name, dataset in inputs.data.items()}
+    texts = {name: inputs.data[name] for name in (CORPUS, HELD_OUT) if name in inputs.data}
+    rows = {name: text_rows(learning, dataset, cache=run.cache) for name, dataset in texts.items()}
     torch.manual_seed(run.seed)
     model = build_model(base.folder, learning.head, dropout=settings.dropout, others=learning.others)
     if model.begun and model.head.gives == "logits":
@@ -56,26 +54,29 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     assert inputs.corpus is not None, CORPUS  # whose documents these are
     passes = mixed(inputs.corpus.of(inputs.data[CORPUS]), rows[CORPUS], seed=run.seed)
     about = {"recipe": recipe, "data": data, "base": base.digest, "device": device.type, "passes": passes.decided}
-    watched = settings.metric_for_best_model or learning.main_measure
+    probes = [Probe(inputs.data[probe.on], probe, learning.documents, seed=run.seed) for probe in settings.probes]
+    judged = Judged(learning, rows.get(HELD_OUT), probes, device=device)
+    watched = settings.metric_for_best_model or judged.main_measure
     setup = Setup(
         settings=settings,
         seed=run.seed,
         identity=digest_value(about),
         checkpoints=run.folder / "checkpoints",
         options=LossOptions(),
-        validate=_validator(learning, rows.get(HELD_OUT), device=device),
+        validate=judged.validate if judged.any else None,
         watched=watched,
-        higher_is_better=learning.measure_specs[watched].better != "lower",
+        higher_is_better=judged.specs[watched].better != "lower",
         utilization=_utilization(base, rows[CORPUS], device=device),
         passes=passes,
         place=lambda row: ":".join(map(str, inputs.data[CORPUS].place(row))),
     )
-    before = _measured(learning, model, rows.get(HELD_OUT), device=device, slice="before")
+    before = judged.tallies(model)
     trained = run_loop(model, learning, rows[CORPUS], setup=setup, run=run, device=device)
-    measures = _measured(learning, model, rows.get(HELD_OUT), device=device, slice=HELD_OUT)
+    after = judged.tallies(model)
     lineage = inputs.lineage("pretrain", parents=[base.digest], recipe=recipe, seed=run.seed)
     bundle = write_base(run.target, model, tokenizer, lineage=lineage)
-    report = _report(trained, setup=setup, inputs=inputs, measures=[*measures, *before], rows=rows[CORPUS])
+    report = _report(trained, setup=setup, inputs=inputs, rows=rows[CORPUS], judged=judged)
+    report = judged.told(report, before, after, inputs=inputs, language=run.language)
     return Outcome(report.model_copy(update={"bundle": bundle.digest}), bundle)
 
 
@@ -96,43 +97,13 @@ def _documents(settings: PretrainSettings, tokenizer: Tokenizer, folder: Path) -
     return Documents(tokenizer, max_tokens=min(settings.max_length or allowed, allowed))
 
 
-def tallied(learning: Pretraining, model: Model, rows: Rows, *, device: torch.device) -> FloatArray:
-    """What a model tells of held-out rows, float64 [rows, columns]; see `Pretraining.tally`."""
-    engine, parts = TorchEngine(model, device), []
-    for index in budgeted(rows.lengths):
-        batch = learning.collate(rows, index)
-        parts.append(learning.tally(engine.forward(batch), batch))
-    return np.concatenate(parts)
-
-
-def _measured(
-    learning: Pretraining, model: Model, rows: Rows | None, *, device: torch.device, slice: str
-) -> list[Measure]:
-    """Every measure of held-out rows with its interval; none where there are no such rows."""
-    if rows is None:
-        return []
-    tally = tallied(learning, model, rows, device=device)
-    return with_intervals(tally, learning.measures, specs=learning.measure_specs, additive=True, slice=slice)
-
-
-def _validator(learning: Pretraining, rows: Rows | None, *, device: torch.device) -> Validate | None:
-    if rows is None:
-        return None
-
-    def validate(model: Model) -> dict[str, float | None]:
-        return learning.measures(tallied(learning, model, rows, device=device))
-
-    return validate
-
-
-def _report(trained: Trained, *, setup: Setup, inputs: Inputs, measures: list[Measure], rows: Rows) -> Report:
-    tables = {}
+def _report(trained: Trained, *, setup: Setup, inputs: Inputs, rows: Rows, judged: Judged) -> Report:
+    tables = judged.curve(trained.position.history)
     if trained.position.history:
         points: list[list[Cell]] = [[record["epoch"], record[setup.watched]] for record in trained.position.history]
         tables["validation_curve"] = Grid(columns=["epoch", setup.watched], rows=points, show="line")
     return Report(
         stage="pretrain",
-        measures=measures,
         tables=tables,
         facts={
             "rows": len(inputs.data[CORPUS]),

@@ -14,22 +14,43 @@ from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry, sentinel
 from hone.train.measuring import unknown_measure, unmeasured
-from hone.train.pretrain_settings import PretrainSettings
+from hone.train.pretrain_settings import PretrainSettings, measure_of
 from hone.train.techniques import TECHNIQUES, TechniqueEntry
 
 
 def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
     """Every fault, its field a key of the settings."""
     entries: list[ObjectiveEntry] = [OBJECTIVES[value["name"]] for value in settings.objective]
-    had = {measure for entry in entries for measure in entry.kind.specs()}
+    had = {measure for entry in entries for measure in entry.kind.specs()} | set(_probed(settings, inputs))
     return [
         *_twice(entries),
         *base_faults(entries, inputs),
         *unknown_measure(settings, had, whose="these objectives do not have"),
-        *unmeasured(settings, inputs, split=HELD_OUT, source=CORPUS),
+        *(unmeasured(settings, inputs, split=HELD_OUT, source=CORPUS) if _rests_on_text(settings, inputs) else ()),
+        *_probe_base(settings, inputs),
         *_techniques(settings),
         *_noise(settings, entries),
     ]
+
+
+def _probed(settings: PretrainSettings, inputs: Inputs) -> list[str]:
+    """Names of the measures of its probes."""
+    found = {probe.on: inputs.data.get(probe.on) for probe in settings.probes}
+    return [f"{name}.{measure_of(data.columns)}" for name, data in found.items() if data is not None]
+
+
+def _rests_on_text(settings: PretrainSettings, inputs: Inputs) -> bool:
+    """Whether what is chosen by is measured of held-out text, not by a probe."""
+    chosen, probed = settings.metric_for_best_model, _probed(settings, inputs)
+    return chosen not in probed if chosen is not None else not probed
+
+
+def _probe_base(settings: PretrainSettings, inputs: Inputs) -> Iterator[Fault]:
+    """A base that has no vectors of texts."""
+    config = None if inputs.base is None or not settings.probes else read_config(inputs.base.folder)
+    if isinstance(config, NetConfig) and stack_of(config) == "encoder-decoder":
+        found = f"a {config.architecture}, which gives no states of what it reads by itself"
+        yield Fault("recipe.probe-base", found, "another base, or no probes", field="probes")
 
 
 def _twice(entries: list[ObjectiveEntry]) -> Iterator[Fault]:

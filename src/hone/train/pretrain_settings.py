@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from hone.bundle.stage import CORPUS, HELD_OUT, Stage
 from hone.core.choice import all_decided
+from hone.core.settings import Settings
+from hone.data.fields import Field as Column
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.train.settings import Count, LoopSettings, Positive
+
+TEXT, LABEL, SCORE = Column("text", "text"), Column("label", "label"), Column("score", "score")
+BOTH = (Column("text_a", "text"), Column("text_b", "text"))
+PROBED = ((TEXT, LABEL), (*BOTH, LABEL), (*BOTH, SCORE))  # what rows that a base is judged by may have
+
+
+def measure_of(columns: Container[str]) -> Literal["accuracy", "spearman"]:
+    """What a probe on rows with these columns measures."""
+    return "spearman" if SCORE.name in columns else "accuracy"
+
+
+class ProbeSettings(Settings):
+    """Labeled data that a base is judged by: what a linear classifier tells from its vectors, or which texts are alike.
+
+    Attributes:
+        on: The name of data with the fields of one of `PROBED`.
+        max_rows: Of more rows so many are drawn.
+    """
+
+    on: str
+    max_rows: Annotated[int, Field(ge=10)] = 4000
 
 
 class PretrainSettings(LoopSettings):
@@ -20,7 +44,10 @@ class PretrainSettings(LoopSettings):
             their mean losses is learned, each by its ``weight``.
         max_length: Most tokens of a piece that a document is read in, special ones included; None: the most the base
             reads.
-        metric_for_best_model: A measure of the first objective when None.
+        metric_for_best_model: A measure of the first objective when None; of a probe it is called ``NAME.accuracy`` or
+            ``NAME.spearman``.
+        probes: Labeled data that the base is judged by whenever it is measured, and before: names of data, or
+            ``{on: NAME, ...}`` with `ProbeSettings`. None of it is learned.
     """
 
     objective: list[dict[str, Any]] = [{"name": "mlm"}]
@@ -32,6 +59,7 @@ class PretrainSettings(LoopSettings):
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.98
     max_loss_leap: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = 3.0
     keep: Literal["best", "last"] = "last"
+    probes: list[ProbeSettings] = []
 
     @field_validator("objective", mode="before")
     @classmethod
@@ -40,6 +68,16 @@ class PretrainSettings(LoopSettings):
         if not several:
             raise ValueError("at least one objective")
         return all_decided(several, OBJECTIVES)
+
+    @field_validator("probes", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return [{"on": one} if isinstance(one, str) else one for one in value] if isinstance(value, list) else value
+
+    @property
+    def also_reads(self) -> tuple[str, ...]:
+        """Names of data beside those that the stage always reads."""
+        return tuple(probe.on for probe in self.probes)
 
 
 PRETRAIN = Stage(

@@ -66,6 +66,10 @@ class Corpus:
         named = self.settings.named().values()
         return Shares.of(self.sizes, [source.share for source in named], temperature=self.settings.temperature)
 
+    def parts(self) -> dict[str, range]:
+        """The rows of each source, under its name."""
+        return {name: range(*ends) for name, ends in zip(self._names, itertools.pairwise(self.begins), strict=True)}
+
     def document(self, row: int) -> Document:
         """The document of a row."""
         values = {name: self.rows.value(name, row) for name in ("text", "document")}
