@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hone.bundle.stage import HELD_OUT
 from hone.core.measures import Measure
+from hone.data.corpus.card import Card
 from hone.data.corpus.corpus import Corpus
 from hone.data.dataset import Dataset
 from hone.models.tokenizer import load_tokenizer
@@ -21,31 +22,55 @@ UNREADABLE = {
     "data.duplicate-column": "double_keys",
 }
 MEASURED_DOCUMENTS = 2000  # of those held out, evenly spread
-SOURCES = ["source", "files", "size_bytes", "documents_read", "documents", "characters", "share_of_epoch", "passes"]
-TAKEN = ["what", "documents_seen", "taken_documents", "share", "characters", "lower_bound", "upper_bound",
-         "p5", "median", "p95", "first_place"]  # fmt: skip
+SOURCES = ["source", "files", "size_bytes", "documents_read", "documents", "characters"]
+EPOCH = ["source", "share_of_epoch", "passes"]
+TAKEN = ["what", "documents_seen", "taken_documents", "share", "characters"]
+MEASURED = ["what", "lower_bound", "upper_bound", "p5", "median", "p95"]
+SELECTED = ["source", "like_documents", "documents_seen", "documents", "effective_documents", "kl_before", "kl_after"]
 
 
 def corpus_tables(corpus: Corpus) -> dict[str, Grid]:
     """The tables of a report on ``corpus``."""
     card, shares = corpus.card, corpus.shares
-    rows: list[list[Cell]] = [
-        [read.name, read.files, read.bytes, read.documents, kept.documents, kept.characters, share, passes]
-        for read, kept, share, passes in zip(card.read, card.kept, shares.of_characters, shares.passes, strict=True)
+    read: list[list[Cell]] = [
+        [read.name, read.files, read.bytes, read.documents, kept.documents, kept.characters]
+        for read, kept in zip(card.read, card.kept, strict=True)
     ]
-    tables = {"corpus": Grid(columns=SOURCES, rows=rows)}
-    taken: list[list[Cell]] = [
-        [one.name, one.seen, one.documents, one.documents / max(1, one.seen), one.characters,
-         one.min, one.max, one.low, one.median, one.high, one.example]
-        for one in card.taken
-    ]  # fmt: skip
-    if taken:
-        tables["taken"] = Grid(columns=TAKEN, rows=taken, names="words")
+    tables = {"corpus": Grid(columns=SOURCES, rows=read)}
+    if len(card.read) > 1:
+        each = zip(card.read, shares.of_characters, shares.passes, strict=True)
+        tables["epoch_of_corpus"] = Grid(columns=EPOCH, rows=[[part.name, share, times] for part, share, times in each])
+    tables.update(_taken(card))
+    selected: list[list[Cell]] = [
+        [one.name, one.like, one.seen, one.documents, one.effective, one.before, one.after] for one in card.selected
+    ]
+    if selected:
+        tables["selected"] = Grid(columns=SELECTED, rows=selected)
     left_out: list[list[Cell]] = [[UNREADABLE[code], count] for code, count in card.unreadable.items()]
     left_out += [["empty_files", card.empty_files]] if card.empty_files else []
     left_out += [["divided_documents", card.divided]] if card.divided else []
     if left_out:
         tables["reading"] = Grid(columns=["what", "count"], rows=left_out, names="words")
+    return tables
+
+
+def _taken(card: Card) -> dict[str, Grid]:
+    """What each filter and the search for duplicates took, what it measured, and where the first one stood: three
+    tables, for one would be wider than a terminal."""
+    if not card.taken:
+        return {}
+    took: list[list[Cell]] = [
+        [one.name, one.seen, one.documents, one.documents / max(1, one.seen), one.characters] for one in card.taken
+    ]
+    measured: list[list[Cell]] = [
+        [one.name, one.min, one.max, one.low, one.median, one.high] for one in card.taken if one.median is not None
+    ]
+    first: list[list[Cell]] = [[one.name, one.example] for one in card.taken if one.example]
+    tables = {"taken": Grid(columns=TAKEN, rows=took, names="words")}
+    if measured:
+        tables["measured"] = Grid(columns=MEASURED, rows=measured, names="words")
+    if first:
+        tables["first_taken"] = Grid(columns=["what", "first_place"], rows=first, names="words")
     return tables
 
 

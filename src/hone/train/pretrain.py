@@ -48,19 +48,18 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     model = build_model(base.folder, learning.head, dropout=settings.dropout, others=learning.others)
     if model.begun and model.head.gives == "logits":
         run.progress.say(f"{base.name} has no head over its vocabulary: one is begun, tied to its embeddings")
-    recipe = {"stage": "pretrain", "settings": settings.model_dump(mode="json"), "seed": run.seed,
-              **({} if base.made is None else {"base": base.made})}  # fmt: skip
-    data = {name: dataset.digest for name, dataset in inputs.data.items()}
     assert inputs.corpus is not None, CORPUS  # whose documents these are
     passes = mixed(inputs.corpus.of(inputs.data[CORPUS]), rows[CORPUS], seed=run.seed)
-    about = {"recipe": recipe, "data": data, "base": base.digest, "device": device.type, "passes": passes.decided}
+    recipe = {"stage": "pretrain", "settings": settings.model_dump(mode="json"), "seed": run.seed,
+              "epoch": dict(passes.decided), **({} if base.made is None else {"base": base.made})}  # fmt: skip
+    data = {name: dataset.digest for name, dataset in inputs.data.items()}
     probes = [Probe(inputs.data[probe.on], probe, learning.documents, seed=run.seed) for probe in settings.probes]
     judged = Judged(learning, rows.get(HELD_OUT), probes, device=device)
     watched = settings.metric_for_best_model or judged.main_measure
     setup = Setup(
         settings=settings,
         seed=run.seed,
-        identity=digest_value(about),
+        identity=digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type}),
         checkpoints=run.folder / "checkpoints",
         options=LossOptions(),
         validate=judged.validate if judged.any else None,

@@ -11,12 +11,17 @@ from typer.testing import CliRunner
 
 import hone
 from hone.cli.main import app
+from hone.data.corpus.corpus import open_corpus
+from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import Dataset
-from hone.inspect.corpus import tokenizer_measures
+from hone.inspect.corpus import corpus_tables, tokenizer_measures
 from hone.models.base import digest_base
 from hone.models.tokenizer import load_tokenizer
 from hone.pipeline.recipe import load_recipe
-from hone.report.catalog import CATALOGS
+from hone.report.catalog import CATALOGS, Language
+from hone.report.console import to_text
+from hone.report.report import Report
+from hone.report.visible import text_width
 
 
 def run(folder: Path, texts: dict[str, Path], base: Path, **corpus: Any) -> hone.Result:
@@ -42,7 +47,7 @@ def test_the_card_of_a_corpus_is_in_the_report(tmp_path: Path, texts: dict[str, 
     assert [row[:3] for row in taken.rows] == [["characters", 63, 61], ["exact_duplicates", 2, 0]]
     assert report.tables["reading"].rows == [["undecodable_lines", 1]]
     assert any("a.txt:3" in warning for warning in report.warnings)
-    for table in ("corpus", "taken", "reading"):
+    for table in ("corpus", "taken", "measured", "first_taken", "reading"):
         grid = report.tables[table]
         names = {table, *grid.columns, *(str(row[0]) for row in grid.rows if grid.names == "words")}
         assert all(names <= set(catalog) for catalog in CATALOGS.values())
@@ -95,3 +100,28 @@ def test_no_more_held_out_documents_are_measured_than_said(tiny_base: Path, monk
     held_out = Dataset.from_columns("held_out", {"text": ["a", "bc", "def"]})
     measures = {one.name: one for one in tokenizer_measures(tiny_base, held_out)}
     assert measures["coverage"].n == len("a" + "def")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_tables_of_a_corpus_fit_a_terminal_of_80_columns(tmp_path: Path, language: Language) -> None:
+    lines = [f"line {i} of a text that is neither short nor long, and has some words" for i in range(1200)]
+    (tmp_path / "a.txt").write_text("\n".join(lines + ["short"] * 9))
+    (tmp_path / "b.txt").write_text("\n".join(lines[:50]))
+    filters = [
+        "letters",
+        "word-length",
+        "symbols",
+        "repeated-lines",
+        "repeated-ngrams",
+        "replacement",
+        {"name": "characters", "min": 9},
+    ]
+    sources = {"reports": {"path": "a.txt", "parted": "lines"}, "general": {"path": "b.txt", "parted": "lines"}}
+    sources["reports"] |= {"select": {"like": "b.txt", "share": 0.5}}  # type: ignore[dict-item]
+    settings = CorpusSettings.model_validate({"sources": sources, "filters": filters, "duplicates": "drop-near"})
+    corpus = open_corpus(settings, base=tmp_path, cache=tmp_path / "cache")
+    report = Report(stage="inspect", tables=corpus_tables(corpus))
+    shown = to_text(report, language=language)
+    assert max(map(text_width, shown.splitlines())) <= 80
+    assert shown.count("\n\n") == len(report.tables) - 1  # each of them is shown
+    assert {"taken", "measured", "selected", "epoch_of_corpus"} <= report.tables.keys()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hone.core.errors import Fault
 
@@ -53,6 +57,29 @@ class Taken(BaseModel):
     example: str = ""
 
 
+class Selected(BaseModel):
+    """What was selected of a source for being like another domain (see `hone.data.corpus.importance`).
+
+    Attributes:
+        name: Of the source.
+        like: Documents of that domain.
+        seen: Documents of the source.
+        documents: Those that are kept.
+        effective: How many of all, drawn evenly, the importance weights tell as much as.
+        before, after: Kullback-Leibler divergence of the domain's n-grams from those of all documents, and of the kept
+            ones, in nats.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    like: int
+    seen: int
+    documents: int
+    effective: float
+    before: float
+    after: float
+
+
 class Card(BaseModel):
     """What a corpus holds.
 
@@ -60,6 +87,7 @@ class Card(BaseModel):
         read: What was read, by source.
         kept: What is left, by source.
         taken: What each filter and the search for duplicates took, in the order they stand in.
+        selected: What was selected of which source.
         unreadable: Code of a fault -> how many files, lines and rows were left out for it.
         named: The first of those, as sentences.
         empty_files: How many files hold nothing.
@@ -70,6 +98,7 @@ class Card(BaseModel):
     read: list[Part]
     kept: list[Part]
     taken: list[Taken]
+    selected: list[Selected] = []
     unreadable: dict[str, int]
     named: list[str]
     empty_files: int
@@ -84,6 +113,25 @@ class Card(BaseModel):
     def characters(self) -> int:
         """How many characters they have together."""
         return sum(part.characters for part in self.kept)
+
+
+Kept = TypeVar("Kept", bound=BaseModel)
+
+
+def kept_card(path: Path, kind: type[Kept]) -> Kept | None:
+    """What `keep_card` left there; None where nothing is, or nothing of that kind."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def keep_card(path: Path, card: BaseModel) -> None:
+    """Write it there, whole or not at all."""
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name[:16]}.", dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(card.model_dump_json().encode())
+    os.replace(partial, path)
 
 
 class Tally:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
 
 from hone.core.errors import DataError
 from hone.core.lineage import digest_value
 from hone.data.cache import stored
-from hone.data.corpus.card import Card, Taken
+from hone.data.corpus.card import Card, Selected, Taken, keep_card, kept_card
 from hone.data.corpus.documents import Document
 from hone.data.corpus.mixture import Shares, Sizes
 from hone.data.corpus.repeats import without_repeats
 from hone.data.corpus.scan import DIGEST, HASH_BYTES, SCHEMA, SOURCE, list_files, notes_of, scan
+from hone.data.corpus.selecting import select
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import CHARACTERS, Dataset, IntArray
 
@@ -110,13 +108,14 @@ class Corpus:
         return rest, self.take(np.flatnonzero(chosen), name="validation")
 
 
-def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path) -> Corpus:
-    """Read the files, unless the cache has what comes of them, and find what is there twice. Memory holds one batch of
-    documents and 30 bytes for each, while near-duplicates are looked for 40.
+def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path, seed: int = 0) -> Corpus:
+    """Read the files, unless the cache has what comes of them, find what is there twice, and select. Memory holds one
+    batch of documents and 30 bytes for each, while near-duplicates are looked for 40.
 
     Args:
         base: Folder that relative paths start from.
         cache: Folder that documents are kept in, by the digest of their files and settings.
+        seed: Of what is selected.
 
     Raises:
         DataError: There is no file, or one cannot be read, changes while it is, or no document is left.
@@ -127,24 +126,24 @@ def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path) -> Corpus:
         {
             "version": VERSION,
             "files": [[file.source, file.kind, file.digest] for file in files],
-            "sources": {name: source.model_dump(mode="json", exclude={"path", "share"})
+            "sources": {name: source.model_dump(mode="json", exclude={"path", "share", "select"})
                         for name, source in settings.named().items()},
             **{name: decided[name] for name in READ_BY},
         }
     )  # fmt: skip
     folder = cache / "corpus"
     notes_at = folder / f"{key}.card.json"
-    card = _read_card(notes_at)
+    card = kept_card(notes_at, Card)
     if card is None:
         (folder / f"{key}.arrow").unlink(missing_ok=True)  # without its card nobody knows what was taken
 
     def read() -> Iterator[pa.RecordBatch]:
         notes = notes_of(files, settings)
         yield from scan(files, settings, notes)
-        _write_card(notes_at, notes.card())
+        keep_card(notes_at, notes.card())
 
     table = stored(folder, key, SCHEMA, read)
-    card = _read_card(notes_at) if card is None else card
+    card = kept_card(notes_at, Card) if card is None else card
     assert card is not None, notes_at
     origin = ", ".join(pattern for source in settings.named().values() for pattern in source.patterns)
     rows = Dataset("corpus", table, digest=key, origin=origin, files=tuple(str(file.path) for file in files))
@@ -152,7 +151,25 @@ def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path) -> Corpus:
     corpus = Corpus(rows if chosen is None else rows.take(chosen), settings, _with(card, taken))
     if not len(corpus):
         raise _empty(corpus.card, origin)
-    return corpus
+    return _selected(corpus, base=base, cache=cache, seed=seed)
+
+
+def _selected(corpus: Corpus, *, base: Path, cache: Path, seed: int) -> Corpus:
+    """The documents that are left where sources are to be like other files."""
+    parts: list[IntArray] = []
+    found: list[Selected] = []
+    for at, (name, source) in enumerate(corpus.settings.named().items()):
+        own = np.arange(corpus.begins[at], corpus.begins[at + 1])
+        if source.select is not None and len(own):
+            like = open_corpus(source.select.files(source), base=base, cache=cache)
+            chosen, how = select(corpus.rows.take(own), like.rows, source.select, name=name, seed=seed,
+                                 folder=cache / "corpus")  # fmt: skip
+            own, found = own[chosen], [*found, how]
+        parts.append(own)
+    if not found:
+        return corpus
+    card = corpus.card.model_copy(update={"selected": found})
+    return Corpus(corpus.rows.take(np.concatenate(parts)), corpus.settings, card)
 
 
 def _sizes(rows: Dataset, names: Sequence[str]) -> list[Sizes]:
@@ -191,17 +208,3 @@ def _empty(card: Card, origin: str) -> DataError:
         fix="Name files that hold text, or ask less of it: filters, duplicates.",
         code="data.empty",
     )
-
-
-def _read_card(path: Path) -> Card | None:
-    try:
-        return Card.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def _write_card(path: Path, card: Card) -> None:
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name[:16]}.", dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(card.model_dump_json().encode())
-    os.replace(partial, path)

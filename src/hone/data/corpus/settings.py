@@ -36,15 +36,51 @@ class Reading(Settings):
     encoding: Literal["utf-8", "gb18030"] = "utf-8"
 
 
+Paths = str | Annotated[list[str], Field(min_length=1)]
+
+
+class Selection(Settings):
+    """Which documents of a source are kept for being like those of another domain (see `hone.data.corpus.importance`).
+
+    Attributes:
+        like: Files of that domain: a file or a glob, or several of them.
+        text: Their column, where they have columns; None: that of the source.
+        documents: How many are kept; or else
+        share: Which part of them.
+        ngrams: Most words of what is counted.
+        buckets: That n-grams are hashed into.
+    """
+
+    like: Paths
+    text: str | None = None
+    documents: Annotated[int, Field(ge=1)] | None = None
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    ngrams: Annotated[int, Field(ge=1, le=5)] = 2
+    buckets: Annotated[int, Field(ge=16, le=1 << 24)] = 10_000
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.documents is None) == (self.share is None):
+            raise ValueError("either a number of documents or a share of them")
+        return self
+
+    def files(self, source: Reading) -> CorpusSettings:
+        """The files of the domain, read as those of ``source`` are, whatever their format."""
+        return CorpusSettings(path=self.like, text=self.text or source.text, parted=source.parted,
+                              encoding=source.encoding, duplicates="keep")  # fmt: skip
+
+
 class CorpusSource(Reading):
     """One of several sources of a corpus.
 
     Attributes:
         path: A file or a glob, or several of them. Relative to the recipe's folder.
+        select: Which of its documents are kept, after filters and the search for duplicates; None: all.
         share: Its part of the characters of an epoch. None: what the other shares leave, divided by `temperature`.
     """
 
-    path: str | Annotated[list[str], Field(min_length=1)]
+    path: Paths
+    select: Selection | None = None
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @property
@@ -58,6 +94,7 @@ class CorpusSettings(Reading):
 
     Attributes:
         path: A file or a glob, or several of them; or else
+        select: As of a source, of ``path``.
         sources: name -> files of their own (see `CorpusSource`), to be mixed.
         temperature: Sources without a share come in by their size to the power of 1 / temperature: 1 as they are, more
             brings the small ones up, as inverse frequency does (Conneau et al. 2020).
@@ -73,7 +110,8 @@ class CorpusSettings(Reading):
         shuffle_buffer: How many pieces of documents are shuffled together.
     """
 
-    path: str | Annotated[list[str], Field(min_length=1)] | None = None
+    path: Paths | None = None
+    select: Selection | None = None
     sources: dict[Name, CorpusSource] = {}
     temperature: Annotated[float, Field(ge=1)] = 1.0
     filters: list[Any] = []
@@ -94,7 +132,8 @@ class CorpusSettings(Reading):
     def _one_way(self) -> Self:
         if (self.path is None) == (not self.sources):
             raise ValueError("either a path or sources")
-        own = [name for name, field in Reading.model_fields.items() if getattr(self, name) != field.default]
+        own = [name for name in (*Reading.model_fields, "select")
+               if getattr(self, name) != type(self).model_fields[name].default]  # fmt: skip
         if self.sources and own:
             raise ValueError(f"{', '.join(own)} within each of the sources, not beside them")
         self._check_shares()
@@ -115,16 +154,16 @@ class CorpusSettings(Reading):
             one = [str(root / Path(each).expanduser()) for each in ([path] if isinstance(path, str) else path)]
             return one[0] if isinstance(path, str) else one
 
-        if self.path is not None:
-            return self.model_copy(update={"path": placed(self.path)})
-        sources = {
-            name: source.model_copy(update={"path": placed(source.path)}) for name, source in self.sources.items()
-        }
-        return self.model_copy(update={"sources": sources})
+        def moved(one: CorpusSettings | CorpusSource) -> dict[str, Any]:
+            like = one.select and one.select.model_copy(update={"like": placed(one.select.like)})
+            return {"path": one.path and placed(one.path), "select": like}
+
+        sources = {name: source.model_copy(update=moved(source)) for name, source in self.sources.items()}
+        return self.model_copy(update={**moved(self), "sources": sources})
 
     def named(self) -> dict[str, CorpusSource]:
         """Every source under its name; one alone has the name ``corpus``."""
         if self.sources:
             return dict(self.sources)
         reading = {name: getattr(self, name) for name in Reading.model_fields}
-        return {"corpus": CorpusSource(path=self.path or [], **reading)}
+        return {"corpus": CorpusSource(path=self.path or [], select=self.select, **reading)}
