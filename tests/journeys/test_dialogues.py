@@ -159,7 +159,7 @@ def chat(result: Any, command: Command, monkeypatch: pytest.MonkeyPatch) -> Comm
 
 
 def test_lines_are_answered_with_nothing_else_on_standard_output(chat: Command) -> None:
-    assert chat("red\n\ngreen\n") == (0, "rot\ngrün\n", "")
+    assert chat("red\n\ngreen\n") == (0, "rot\n\ngrün\n", "")  # a blank answer to a blank line
     assert chat("red\n/exit\ngreen\n") == (0, "rot\n", "")
 
 
@@ -186,8 +186,9 @@ def test_turns_that_no_longer_fit_are_told_once(chat: Command) -> None:
 
 
 def test_an_unknown_command_ends_a_pipe_and_is_told_on_a_terminal(chat: Command) -> None:
-    code, _, err = chat("/rest\nred\n")
+    code, _, err = chat("red\n/rest\nred\n")
     assert code == 2
+    assert "standard input:2: found the unknown command /rest" in err
     assert "Did you mean '/reset'?" in err
     code, out, err = chat("/rest\nred\n", typed=True)
     assert code == 0

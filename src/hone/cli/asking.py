@@ -52,13 +52,19 @@ def chat(
     bundle: Annotated[Path, typer.Argument(help="A bundle of dialogue or text-generation.")],
     opening: Opening,
     system: Annotated[str, typer.Option("--system", help="How to answer; else as the bundle has it.")] = "",
+    control: Annotated[
+        list[str] | None,
+        typer.Option("--control", metavar="KEY=VALUE", help="An attribute, or keywords parted by |; repeatable."),
+    ] = None,
     decoding: DecodingSetting = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer, and nothing else.")] = False,
 ) -> None:
     """Converse with a bundle: on a terminal, or lines in and answers out."""
     from hone.cli.chat import chat_with
 
-    chat_with(bundle, system=system, decoding=decoding or [], opening=vars(opening), as_json=as_json)
+    chat_with(
+        bundle, system=system, controls=control or [], decoding=decoding or [], opening=vars(opening), as_json=as_json
+    )
 
 
 @app.command()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from hone.bundle.bundle import write_atomically
+from hone.cli.columns import by_key
 from hone.cli.decoding import parse_decoding
-from hone.core.errors import HoneError, RecipeError, did_you_mean
+from hone.core.errors import DataError, Fault, HoneError, RecipeError, did_you_mean
+from hone.data.read import STDIN, decoded_lines
 from hone.predict.conversation import Conversation
 from hone.predict.predictor import load
 from hone.report.visible import as_plain
@@ -20,17 +23,27 @@ from hone.report.visible import as_plain
 COMMANDS = {
     "/reset": "forget what was said",
     "/system": "begin anew with a system text: /system TEXT; alone: show it",
+    "/control": "go by an attribute, or by keywords: /control KEY=VALUE; alone: show all",
     "/save": "write the conversation as a row of training data: /save FILE",
     "/help": "these commands",
     "/exit": "end; so does Ctrl-D",
 }
 
 
-def chat_with(bundle: Path, *, system: str, decoding: Sequence[str], opening: Mapping[str, Any], as_json: bool) -> None:
+def chat_with(
+    bundle: Path,
+    *,
+    system: str,
+    controls: Sequence[str],
+    decoding: Sequence[str],
+    opening: Mapping[str, Any],
+    as_json: bool,
+) -> None:
     """Answer line after line until there are no more.
 
     Args:
         system: How to answer; empty: as the bundle has it.
+        controls: Attributes and keywords as ``KEY=VALUE``.
         decoding: Settings as ``KEY=VALUE``.
         opening: Options of `hone.load`.
         as_json: One JSON object an answer on stdout, and nothing else there.
@@ -40,8 +53,10 @@ def chat_with(bundle: Path, *, system: str, decoding: Sequence[str], opening: Ma
             answered.
     """
     settings = parse_decoding(decoding)
+    told = by_key(controls, option="--control", form="KEY=VALUE", code="chat.control")
     predictor = load(bundle, **opening)
-    conversation = Conversation(predictor.decoding(**settings) if settings else predictor, system=system)
+    predictor = predictor.decoding(**settings) if settings else predictor
+    conversation = Conversation(predictor, system=system, controls=told)
     Chat(conversation, seen=sys.stdin.isatty() and not as_json, as_json=as_json).run()
 
 
@@ -63,18 +78,18 @@ class Chat:
             self._note("This bundle was taught by texts, not by conversations: each line is a prompt by itself.")
         elif self._seen:
             self._note("/help names the commands; Ctrl-D ends.")
-        for line in self._lines():
+        for number, line in enumerate(self._lines(), start=1):
             try:
                 if self._obeyed(line):
                     return
             except HoneError as error:
                 if not self._seen:
-                    raise
+                    raise _at(error, number) from error
                 self._note(str(error))
 
     def _lines(self) -> Iterator[str]:
         if not self._seen:
-            yield from (line.rstrip("\r\n") for line in sys.stdin)
+            yield from (line.rstrip("\r\n") for line in decoded_lines(sys.stdin, STDIN))
             return
         import readline  # noqa: F401 - arrow keys and what was typed before
 
@@ -86,8 +101,11 @@ class Chat:
                 return
 
     def _obeyed(self, line: str) -> bool:
-        """Do what a line says, and tell whether it was to end. ``//`` begins a text that begins with ``/``."""
+        """Do what a line says, and tell whether it was to end. ``//`` begins a text that begins with ``/``. From a pipe
+        a blank line has a blank answer, so that answers keep step with lines."""
         if not line.strip():
+            if not self._seen:
+                typer.echo("null" if self._as_json else "")
             return False
         if not line.startswith("/") or line.startswith("//"):
             self._answer(line.removeprefix("/") if line.startswith("//") else line)
@@ -101,6 +119,8 @@ class Chat:
             self._note("\n".join(f"{name:<8} {what}" for name, what in COMMANDS.items()))
         elif name == "/save":
             self._save(rest.strip())
+        elif name == "/control":
+            self._control(rest.strip())
         elif name == "/reset":
             self._begin(None)
         elif name == "/system":
@@ -143,6 +163,14 @@ class Chat:
         else:
             self._note(self._conversation.system or "There is no system text.")
 
+    def _control(self, text: str) -> None:
+        if text:
+            self._conversation.control(by_key([text], option="/control", form="KEY=VALUE", code="chat.control"))
+        else:
+            told = self._conversation.controls.items()
+            self._note("\n".join(f"{k}={v if isinstance(v, str) else '|'.join(v)}" for k, v in told)
+                       or "There are none.")  # fmt: skip
+
     def _save(self, name: str) -> None:
         if not name or Path(name).exists():
             found = f"{name}, which is there already" if name else "no name of a file"
@@ -152,3 +180,12 @@ class Chat:
 
     def _note(self, words: str) -> None:
         typer.secho(words, err=True, dim=self._seen)
+
+
+def _at(error: HoneError, line: int) -> HoneError:
+    """The error with the line of standard input that it is about, where it is about what was said there."""
+    kind = next((kind for kind in (DataError, RecipeError) if isinstance(error, kind)), None)
+    if kind is None or any(fault.file for fault in error.faults):
+        return error
+    own = error.faults or (Fault(error.code, error.found.removeprefix("found "), error.expected, fix=error.fix),)
+    return kind.of([replace(fault, file=STDIN, line=line) for fault in own], what="the conversation")

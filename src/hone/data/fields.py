@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["text", "tokens", "label", "labels", "tags", "score", "span", "answers", "entities", "texts", "choice",
-               "written", "references", "turns", "answered"]  # fmt: skip
+               "written", "references", "turns", "answered", "words"]  # fmt: skip
 
 # kinds of targets that are texts, any of which may be right
 TO_WRITE: tuple[Kind, ...] = ("written", "references", "answered")
@@ -26,31 +26,41 @@ class Field:
             ``texts`` are at least one text, and a ``choice`` is the place of one of the row's ``choices``, from 0;
             ``written`` is a text to write, which is not empty, and ``references`` are at least one such text; ``turns``
             are those of a conversation, the last one to be answered, and ``answered`` are turns with answers among
-            them (`hone.data.turns`).
+            them (`hone.data.turns`); ``words`` are words or phrases, of which there may be none.
         required: Whether every row must have it; one that is not is in all rows of a data set or in none.
+        values: Of a ``label`` the values that a bundle has learned, where that is known.
     """
 
     name: str
     kind: Kind
     required: bool = True
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The fields that the rows of one data set have."""
+    """The fields that the rows of one data set have: what is read, what is learned of it, and what a row says of the
+    text that is to be written."""
 
     inputs: tuple[Field, ...]
     targets: tuple[Field, ...]
+    controls: tuple[Field, ...] = ()
+
+    @property
+    def given(self) -> tuple[Field, ...]:
+        """What an answer is to: inputs, then controls."""
+        return (*self.inputs, *self.controls)
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """Inputs, then targets."""
-        return (*self.inputs, *self.targets)
+        """Inputs, then controls, then targets."""
+        return (*self.given, *self.targets)
 
     @property
     def telling(self) -> list[str]:
-        """Names of the fields that tell examples apart: the inputs, and where none has to be there the targets."""
-        return required(self.inputs) or required(self.targets)
+        """Names of the fields that tell examples apart: the inputs, where none has to be there the targets, and what
+        a row must say of the text."""
+        return (required(self.inputs) or required(self.targets)) + required(self.controls)
 
 
 def required(fields: Sequence[Field]) -> list[str]:

@@ -160,7 +160,7 @@ def _bare(choices: Sequence[Sequence[Field]], columns: Mapping[str, str]) -> str
 
 def _stream_rows(stream: IO[Any], stated: str, *, shown: str) -> tuple[str, Raw]:
     """The format of a stream and its raw rows; the first line tells where none is stated."""
-    lines = _lines(stream, shown)
+    lines = decoded_lines(stream, shown)
     begin = list(itertools.islice(lines, 1))
     if begin:
         begin[0] = begin[0].removeprefix("\ufeff")
@@ -185,8 +185,9 @@ def _named(kind: str, rows: Raw, column: str) -> Raw:
 def _chosen(
     rows: Raw, choices: Sequence[Sequence[Field]], columns: Mapping[str, str]
 ) -> tuple[Sequence[Field], Iterator[RawRow | Fault]]:
-    """The first of ``choices`` whose columns the first whole row has, else the last; and the rows, that one too."""
-    if len(choices) == 1:
+    """The first of ``choices`` whose columns the first whole row has, else the last, without those that it does
+    without; and the rows, that one too."""
+    if len(choices) == 1 and all(field.required for field in choices[0]):
         return choices[0], rows
     seen: list[RawRow | Fault] = []
     there: set[str] = set()
@@ -196,11 +197,16 @@ def _chosen(
             there = set(raw[1])
             break
     fit = (fields for fields in choices if {columns.get(f.name, f.name) for f in fields if f.required} <= there)
-    return next(fit, choices[-1]), itertools.chain(seen, rows)
+    chosen = [f for f in next(fit, choices[-1]) if f.required or columns.get(f.name, f.name) in there]
+    return [replace(field, required=True) for field in chosen], itertools.chain(seen, rows)
 
 
-def _lines(stream: IO[Any], shown: str) -> Iterator[str]:
-    """The lines of a stream; of one over bytes as UTF-8, so that a line in another encoding is told exactly."""
+def decoded_lines(stream: IO[Any], shown: str) -> Iterator[str]:
+    """The lines of a stream; of one over bytes as UTF-8, so that a line in another encoding is told exactly.
+
+    Raises:
+        DataError: A line is not UTF-8.
+    """
     for number, line in enumerate(getattr(stream, "buffer", stream), start=1):
         try:
             yield line if isinstance(line, str) else line.decode("utf-8")

@@ -26,6 +26,7 @@ ARROW: dict[Kind, pa.DataType] = {
     "span": pa.struct([("start", pa.int64()), ("end", pa.int64())]),
     "answers": pa.list_(pa.struct([("text", pa.string()), ("start", pa.int64())])),
     "texts": pa.list_(pa.string()),
+    "words": pa.list_(pa.string()),
     "choice": pa.int64(),
     "turns": pa.list_(pa.struct([("role", pa.string()), ("text", pa.string())])),
     "answered": pa.list_(pa.struct([("role", pa.string()), ("text", pa.string())])),
@@ -43,6 +44,7 @@ EXPECTED: dict[Kind, str] = {
     "span": "an object with start and end, in characters of the text, end exclusive",
     "answers": "a list of objects with text and start, as they stand in the context; empty where there is no answer",
     "texts": "a list of at least one text",
+    "words": "a list of words, none of them empty",
     "choice": "the place of one of the choices, from 0, or its text",
     "entities": "a list of objects with start and end, in characters of the text, end exclusive, and a label",
     "turns": "a list of objects with a role (user, assistant, or first system) and a text; a user's is the last",
@@ -201,7 +203,7 @@ class RowChecker:
             good = isinstance(raw, int | str) and not isinstance(raw, bool)
             return (raw, "") if good else (None, _described(raw))
         if self.all_text and isinstance(raw, str):
-            barred = kind in ("labels", "texts", "references") and raw.strip()
+            barred = kind in ("labels", "texts", "references", "words") and raw.strip()
             raw = [part.strip() for part in raw.split("|")] if barred else raw.split()
         return _label_set(raw) if kind == "labels" else _words(raw, kind)
 
@@ -324,15 +326,15 @@ def _score(raw: Any, *, written: bool) -> tuple[Any, str]:
 def _words(raw: Any, kind: Kind) -> tuple[Any, str]:
     if not isinstance(raw, list | tuple):
         return None, _described(raw)
-    if not raw:
+    if not raw and kind != "words":
         return None, "an empty list"
     for i, word in enumerate(raw):
         if not isinstance(word, str):
             return None, f"{_described(word)} at place {i + 1} of the list"
         if broken := _broken(word):
             return None, f"{broken} at place {i + 1} of the list"
-        if kind == "references" and not word.strip():
-            return None, f"an empty text at place {i + 1} of the list"
+        if kind in ("references", "words") and not word.strip():
+            return None, f"an empty {'text' if kind == 'references' else 'word'} at place {i + 1} of the list"
         if kind == "tags" and not _BIO.fullmatch(word):
             scheme = ", which looks like BMES or BIOES" if _OTHER_SCHEME.fullmatch(word) else ""
             return None, f"the tag {word!r} at place {i + 1}{scheme}"

@@ -16,6 +16,7 @@ from hone.core.errors import RecipeError
 from hone.data.checks import require_known
 from hone.data.dataset import Dataset
 from hone.data.turns import conversations_in
+from hone.evaluate.judged import attribute_of, judged
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
 from hone.predict.device import pick_device
@@ -23,10 +24,11 @@ from hone.predict.predictor import open_bundle
 from hone.predict.references import reference_of
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
-from hone.tasks.encoded import encoded
+from hone.tasks.encoded import encoded, placed
 from hone.tasks.pairs import Pairs, over
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
 from hone.tasks.rows import IntArray
+from hone.tasks.writing_settings import WritingSettings
 
 TEXT_SHOWN = 300  # characters of a text in the report; files hold it whole
 
@@ -53,7 +55,8 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     rows = encoded(task, data, cache=run.cache)
     run.progress.begin("evaluating", total=len(rows), unit="row")
     columns = data.slice(0, len(data))
-    scores = predictor.came_to(columns, rows, task=task, done=run.progress.advance)
+    with placed(data):
+        scores = predictor.came_to(columns, rows, task=task, done=run.progress.advance)
     run.progress.finish()
     predictions = task.join(columns, rows, scores, constants=predictor.engine.constants)
     lengths = rows.text_tokens()
@@ -61,18 +64,24 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     scored = task.scored(predictions, columns)
     _write_predictions(run.folder, columns, predictions, scored)
     cut = sum(bool(prediction["truncated"]) for prediction in predictions)
+    measures = with_intervals(
+        tally, task.measures, specs=task.measure_specs, additive=task.additive, resamples=settings.bootstrap_resamples
+    )
+    by_value: dict[str, Grid] = {}
+    if settings.judge is not None:
+        (judge,) = inputs.others["judge"]
+        attribute = attribute_of(settings, cast(WritingSettings, task.settings).attributes)
+        measure, by_value["attribute_by_value"] = judged(
+            open_bundle(judge, device=run.device), attribute, predictions=predictions, columns=columns
+        )
+        measures.append(measure)
     report = Report(
         stage="evaluate",
         bundle=bundle.digest,
-        measures=with_intervals(
-            tally,
-            task.measures,
-            specs=task.measure_specs,
-            additive=task.additive,
-            resamples=settings.bootstrap_resamples,
-        ),
+        measures=measures,
         tables={
             **scored.tables,
+            **by_value,
             "by_length": _by_length(task, tally, lengths, settings),
             "worst_mistakes": _worst(scored, settings.worst),
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
 from hone.evaluate.decoding import decoding_faults
+from hone.evaluate.judged import judge_faults
 from hone.evaluate.settings import EvaluateSettings
 from hone.predict.rewards import reward_faults
 from hone.tasks.fields import holds_pairs
@@ -27,4 +28,4 @@ def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
     if settings.best_of is not None and (pairs or SETTINGS[inputs.task.name].stack == "encoder"):
         found = f"{settings.best_of}, and of {'pairs' if pairs else inputs.task.name} nothing is written"
         faults.append(Fault("recipe.reward", found, "rows of a task that writes", field="best_of"))
-    return [*faults, *reward_faults(inputs, settings.label)]
+    return [*faults, *reward_faults(inputs, settings.label), *judge_faults(settings, inputs)]

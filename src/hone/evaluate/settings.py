@@ -24,6 +24,9 @@ class EvaluateSettings(Settings):
             is measured.
         reward: The folder of the bundle that gives the reward: it labels texts, or gives them a number.
         label: The label whose probability is the reward; none where ``reward`` gives numbers.
+        judge: Of a task that writes by attributes: the folder of a bundle that labels texts. How many of the texts it
+            gives the label that their row asked for is measured.
+        attribute: Which attribute it judges; empty: the only one.
         length_edges: Token counts at which the slices by length begin, rising; shorter texts are in the first.
     """
 
@@ -35,6 +38,8 @@ class EvaluateSettings(Settings):
     best_of: Annotated[int, Field(ge=2)] | None = None
     reward: str | None = None
     label: str = ""
+    judge: str | None = None
+    attribute: str = ""
     length_edges: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [1, 9, 17, 33, 65, 129, 257]
 
     @model_validator(mode="after")
@@ -43,6 +48,8 @@ class EvaluateSettings(Settings):
             raise ValueError("best_of and reward together, or neither")
         if self.label and self.reward is None:
             raise ValueError("reward beside label")
+        if self.attribute and self.judge is None:
+            raise ValueError("judge beside attribute")
         return self
 
     @model_validator(mode="after")
@@ -60,5 +67,5 @@ EVALUATE = Stage(
     work="hone.evaluate.evaluate:evaluate",
     check="hone.evaluate.faults:find_faults",
     needs_bundle=True,
-    bundles=("reference", "reward"),
+    bundles=("reference", "reward", "judge"),
 )

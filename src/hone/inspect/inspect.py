@@ -76,7 +76,9 @@ def _rows(
     )
     train = inputs.data.get("train") or next(iter(inputs.data.values()))
     targets = shape_of(kind, train.columns).targets
-    fields = {name: shape_of(kind, dataset.columns).telling for name, dataset in inputs.data.items()}
+    fields = {
+        name: shape_of(kind, dataset.columns, inputs.task.settings).telling for name, dataset in inputs.data.items()
+    }
     for target in targets:
         checks.require_teachable(train, target)
     labels = kind.labels_in({name: train.distinct(name) for name in train.having(targets)})

@@ -257,8 +257,8 @@ def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dat
     for name, source in recipe.sources.items():
         if source is not None and name not in recipe.probed:
             try:
-                shapes = shapes_of_data(kind, name)
-                told = [shape.inputs for shape in shapes if shape.inputs]  # rows of nothing would fit any file
+                shapes = shapes_of_data(kind, name, recipe.task.settings)
+                told = [shape.given for shape in shapes if shape.inputs]  # rows of nothing would fit any file
                 choices = told if name == UNLABELED else [shape.fields for shape in shapes]
                 data[name] = read(source, *choices, name=name, base=recipe.folder, cache=default_cache())
             except DataError as error:
@@ -282,7 +282,7 @@ def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dat
 
 def _carved(recipe: Recipe, dataset: Dataset, progress: Progress, *, held: str) -> tuple[Dataset, Dataset]:
     """Rows to learn from and rows to choose by, which are called ``held``."""
-    shape = shape_of(TASKS[recipe.task.name], dataset.columns)
+    shape = shape_of(TASKS[recipe.task.name], dataset.columns, recipe.task.settings)
     stratify = next((target.name for target in shape.targets[:1] if target.kind == "label"), None)
     kept, taken = carve_validation(
         dataset,
@@ -313,13 +313,13 @@ def _together(errors: Sequence[DataError]) -> DataError:
 def _dropped(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -> Dataset:
     """The training rows without those that ``drop`` names."""
     train, kind = data["train"], TASKS[recipe.task.name]
-    inputs = shape_of(kind, train.columns).telling
+    inputs = shape_of(kind, train.columns, recipe.task.settings).telling
     gone = np.zeros(len(train), dtype=bool)
     if "duplicates" in recipe.options.drop:
         gone[duplicates(train, *inputs)] = True
     if "leaked" in recipe.options.drop:
         for name, other in data.items():
-            if name != "train" and shape_of(kind, other.columns).telling == inputs:
+            if name != "train" and shape_of(kind, other.columns, recipe.task.settings).telling == inputs:
                 gone[leaked(train, other, *inputs)] = True
     if not gone.any():
         return train

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from hone.core.errors import DataError, RecipeError
+from hone.core.errors import DataError, Fault, RecipeError, did_you_mean
+from hone.data.fields import Field, required
 from hone.data.turns import ASSISTANT, SYSTEM, USER, Turn
 from hone.predict.predictor import Predictor
 from hone.tasks.protocol import Prediction
@@ -22,6 +23,8 @@ class Conversation:
         predictor: A bundle of ``dialogue``; or one of ``text-generation``, which remembers nothing where it was taught
             by texts and not by conversations: then each question is a prompt by itself.
         system: How to answer; empty: as the bundle has it.
+        controls: What a row says of its text beside what is answered, where the bundle goes by that: its attributes and
+            keywords, by their fields; several words are parted by ``|``.
 
     Attributes:
         turns: What was said, the system text first where there is one.
@@ -29,10 +32,11 @@ class Conversation:
         prediction: The last answer, as `Predictor.predict` gives it; None before there is one.
 
     Raises:
-        RecipeError: The bundle is of another task; or remembers nothing, and there is a system text.
+        RecipeError: The bundle is of another task; or remembers nothing, and there is a system text; or ``controls``
+            are not those that it goes by.
     """
 
-    def __init__(self, predictor: Predictor, *, system: str = "") -> None:
+    def __init__(self, predictor: Predictor, *, system: str = "", controls: Mapping[str, str] | None = None) -> None:
         task: Any = predictor.task
         if not isinstance(task, TextGeneration):
             raise RecipeError(
@@ -42,6 +46,8 @@ class Conversation:
                 code="chat.task",
             )
         self._predictor, self._task = predictor, task
+        self.controls: dict[str, str | list[str]] = {}
+        self.control(controls or {})
         self.remembers = task.converses
         self.turns: list[Turn] = []
         self.prediction: Prediction | None = None
@@ -58,6 +64,22 @@ class Conversation:
         kept = self.turns[:1] if self.turns and self.turns[0]["role"] == SYSTEM else []
         self.turns = kept if system is None else [{"role": SYSTEM, "text": system}] if system.strip() else []
         self.prediction = None
+
+    def control(self, told: Mapping[str, str]) -> None:
+        """Go by these from now on, beside those told before.
+
+        Raises:
+            RecipeError: Together they are not those that the bundle goes by.
+        """
+        fields = {field.name: field for field in self._task.settings.controls}
+        given: dict[str, str | list[str]] = {
+            name: [word.strip() for word in value.split("|") if word.strip()]
+            if name in fields and fields[name].kind == "words"
+            else value
+            for name, value in told.items()
+        }
+        _require_controls({**self.controls, **given}, list(fields.values()))
+        self.controls |= given
 
     @property
     def system(self) -> str:
@@ -85,8 +107,9 @@ class Conversation:
         if not text.strip():
             raise DataError("found an empty text", expected="something to answer", code="data.turns-empty")
         asked: list[Turn] = [*(self.turns if self.remembers else []), {"role": USER, "text": text}]
-        name = self._predictor.input_choices[-1][0].name
-        given: Any = {name: asked} if self.remembers else text
+        name = next(field.name for fields in self._predictor.input_choices for field in fields if field.kind == "turns")
+        given: Any = {name: asked} if self.remembers else {"prompt": text}
+        given |= self.controls
         decoding = cast(WritingSettings, self._task.settings).decoding
         if decoding.search == "beam" or decoding.num_return_sequences > 1:  # known only when it is whole
             (found,) = self._predictor.predict([given])
@@ -99,3 +122,26 @@ class Conversation:
         self.prediction = found
         if found["text"].strip():
             self.turns += [{"role": USER, "text": text}, {"role": ASSISTANT, "text": found["text"]}]
+
+
+def _require_controls(given: Mapping[str, object], fields: Sequence[Field]) -> None:
+    """Raise unless all that a bundle goes by is given, values that it has learned, and nothing else."""
+    known = {field.name: field for field in fields}
+    faults = [
+        Fault("chat.control", f"the unknown field {name!r}", field=name, fix=did_you_mean(name, known))
+        for name in given
+        if name not in known
+    ]
+    faults += [
+        Fault("chat.control", "nothing", "a value: --control KEY=VALUE", field=name)
+        for name in required(fields)
+        if name not in given
+    ]
+    faults += [
+        Fault("chat.control", f"the unknown {name} {given[name]!r}", f"one of {', '.join(field.values)}", field=name,
+              fix=did_you_mean(str(given[name]), field.values))
+        for name, field in known.items()
+        if name in given and field.values and given[name] not in field.values
+    ]  # fmt: skip
+    if faults:
+        raise RecipeError.of(faults, what="the conversation")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from hone.core.errors import DataError
-from hone.data.fields import Field
+from hone.data.fields import Field, required
 from hone.data.turns import turns_of
 from hone.data.values import EXPECTED, misplaced, overlapping, span_of
 
@@ -25,25 +25,28 @@ def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, lis
             raise _kind_error(f"{type(inputs).__name__} {inputs!r:.60}", choices)
         rows = _columns_of_items(list(inputs), choices)
     for fields in choices:
-        if all(field.name in rows for field in fields):
-            columns = {field.name: _kept(rows[field.name], field) for field in fields}
-            _check(columns, fields)
+        if all(name in rows for name in required(fields)):
+            there = [field for field in fields if field.name in rows]
+            columns = {field.name: _kept(rows[field.name], field) for field in there}
+            _check(columns, there)
             return columns
     raise _missing(rows, choices)
 
 
 def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:
     kinds: dict[str, Any] = {"text": str, "tokens": (list, tuple)}
-    bare = {fields[0].name: kinds.get(fields[0].kind, ()) for fields in choices if len(fields) == 1}
+    bare = {fields[0].name: kinds.get(fields[0].kind, ()) for fields in choices if len(required(fields)) == 1}
     for name, kind in bare.items():
         if all(isinstance(item, kind) for item in items):
             return {name: items}
     if all(isinstance(item, Mapping) for item in items):
         lacking = []
-        for names in ([field.name for field in fields] for fields in choices):
+        for fields in choices:
+            names = required(fields)
             without = next((i for i, item in enumerate(items) if not item.keys() >= set(names)), None)
             if without is None:
-                return {name: [item[name] for item in items] for name in names}
+                more = [f.name for f in fields if not f.required and any(f.name in item for item in items)]
+                return {name: [item.get(name, ()) for item in items] for name in [*names, *more]}
             lacking.append(without)
         raise _missing(items[max(lacking)], choices, at=f" at input {max(lacking)}")
     kind = next((kind for kind in (*bare.values(), Mapping) if isinstance(items[0], kind)), ())
@@ -52,9 +55,9 @@ def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> d
 
 
 def _kind_error(found: str, choices: Sequence[Sequence[Field]]) -> DataError:
-    alone = {fields[0].kind for fields in choices if len(fields) == 1}
+    alone = {fields[0].kind for fields in choices if len(required(fields)) == 1}
     kinds = [word for kind, word in (("text", "texts"), ("tokens", "token lists")) if kind in alone]
-    names = " or ".join(" and ".join(field.name for field in fields) for fields in choices)
+    names = " or ".join(" and ".join(required(fields)) for fields in choices)
     return DataError(
         f"found {found}",
         expected=" or ".join([*kinds, f"objects with {names}"]) + (", all of one kind" if kinds else ""),
@@ -65,17 +68,19 @@ def _kind_error(found: str, choices: Sequence[Sequence[Field]]) -> DataError:
 def _missing(had: Iterable[Any], choices: Sequence[Sequence[Field]], *, at: str = "") -> DataError:
     return DataError(
         f"found the columns {', '.join(sorted(map(str, had))) or 'none'}{at}",
-        expected=" or ".join(" and ".join(field.name for field in fields) for fields in choices),
+        expected=" or ".join(" and ".join(required(fields)) for fields in choices),
         code="data.input-missing",
     )
 
 
 def _kept(values: list[Any], field: Field) -> list[Any]:
-    """The values; conversations as hone keeps them.
+    """The values; conversations as hone keeps them, whole numbers that are labels as text.
 
     Raises:
         DataError: One of those is none, or there is nothing to answer in it.
     """
+    if field.kind == "label":
+        return [str(value) if type(value) is int else value for value in values]
     if field.kind != "turns":
         return values
     kept = []
@@ -108,11 +113,12 @@ def _wrong(value: Any, field: Field, text: Any) -> str:
     if field.kind == "span":
         span, wrong = span_of(value)
         return wrong or misplaced(span, text if isinstance(text, str) else "", stated=value)
-    if field.kind == "text":
+    if field.kind in ("text", "label"):
         good = _is_text(value)
     else:
         good = isinstance(value, list | tuple) and all(_is_text(word) for word in value)
         good = good and (field.kind != "texts" or len(value) > 0)
+        good = good and (field.kind != "words" or all(word.strip() for word in value))
     return "" if good else f"{value!r:.60}"
 
 

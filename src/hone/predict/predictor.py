@@ -32,6 +32,7 @@ from hone.predict.given import columns_of
 from hone.predict.rewards import Reward
 from hone.predict.text_stream import TextStream
 from hone.predict.writing import require_writing, stream_of, with_decoding
+from hone.tasks.fields import choices_of
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Deciding, Prediction, Task
 from hone.tasks.rows import Rows
@@ -151,7 +152,7 @@ class Predictor:
     @property
     def input_choices(self) -> tuple[tuple[Field, ...], ...]:
         """The sets of input fields the task answers, the usual one first."""
-        return getattr(self.task, "input_choices", (self.task.inputs,))
+        return choices_of(self.task)
 
 
 def parts_of(columns: Columns) -> Iterator[Columns]:

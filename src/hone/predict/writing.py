@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.core.errors import RecipeError
+from hone.core.errors import Fault, RecipeError
 from hone.core.settings import check_settings
 from hone.predict.engine import Engine, WritingEngine
 from hone.predict.generation.generate import generate, stream
 from hone.predict.generation.written import Vocabulary, Written
 from hone.predict.text_stream import TextStream
 from hone.predict.workers import by_workers
+from hone.tasks.controls import OddRows, rows_with_words, words_of
 from hone.tasks.decoding import DecodingSettings
 from hone.tasks.protocol import Columns, Prediction, Task, Writing
 from hone.tasks.rows import TARGET, Rows
-from hone.tasks.writing_settings import WritingSettings
+from hone.tasks.writing_settings import ROW_WORDS, WritingSettings
 from hone.tasks.written import Draft, Drafts, reference_of
 
+ODD_WORDS = "rows have words that a text cannot be written by"
+ROW_NAMES = [field.name for field in ROW_WORDS]
 FEWEST_EACH = 4  # prompts that are worth a worker of their own
 Score = Callable[[], Sequence[NDArray[np.float32]]]
 
@@ -57,12 +62,19 @@ def _written(
     settings, writer = cast(WritingSettings, cast(Task, task).settings).decoding, engine.writer
     each_row = task.prompts(rows)
     prompts = [prompt for some in each_row for prompt in some]
+    own = own_settings(settings, rows)
+    owner = [row for row, some in enumerate(each_row) for _ in some]
     asked = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     tell = _told_as_rows(done, rows=sum(map(bool, each_row)), prompts=len(prompts))
 
     def write(part: Sequence[int]) -> list[list[Written]]:
-        chosen = [prompts[i] for i in part]
-        return generate(writer, chosen, settings, vocabulary=vocabulary_of(task), done=tell)
+        found: dict[int, list[Written]] = {}
+        for row, some in _alike(part, own, owner):
+            chosen = [prompts[i] for i in some]
+            with _placed(rows, row, own=row in own):
+                texts = generate(writer, chosen, own.get(row, settings), vocabulary=vocabulary_of(task), done=tell)
+            found |= dict(zip(some, texts, strict=True))
+        return [found[i] for i in part]
 
     if done is not None:
         done(len(rows) - sum(map(bool, each_row)))
@@ -75,6 +87,52 @@ def _written(
             texts[i] = tuple(_draft(text) for text in one)
     written = iter(texts)
     return [tuple(itertools.islice(written, len(some))) for some in each_row]
+
+
+def own_settings(settings: DecodingSettings, rows: Rows) -> dict[int, DecodingSettings]:
+    """Of each row that has words of its own the settings that it is written by.
+
+    Raises:
+        OddRows: Such words do not go with the other settings, or with one another.
+    """
+    found, wrong = dict[int, DecodingSettings](), dict[int, Fault]()
+    for row in rows_with_words(rows):
+        words = {name: [*getattr(settings, name), *own] for name, own in words_of(rows, row).items()}
+        made, faults = check_settings(DecodingSettings, {**settings.model_dump(), **words})
+        if made is None:
+            what = " and ".join(words)
+            wrong[int(rows.example[row])] = replace(faults[0], found=f"{what} beside the decoding", field=what)
+        else:
+            found[row] = made
+    if wrong:
+        raise OddRows(ODD_WORDS, wrong)
+    return found
+
+
+def _alike(
+    part: Sequence[int], own: Mapping[int, DecodingSettings], owner: Sequence[int]
+) -> Iterator[tuple[int, list[int]]]:
+    """The prompts of ``part`` in groups that are written by the same settings, each with one of their rows: all rows
+    without words of their own are one, others those that have the same."""
+    groups = dict[str, tuple[int, list[int]]]()
+    for i in part:
+        settings = own.get(owner[i])
+        key = "" if settings is None else settings.model_dump_json(include=set(ROW_NAMES))
+        groups.setdefault(key, (owner[i], []))[1].append(i)
+    yield from groups.values()
+
+
+@contextlib.contextmanager
+def _placed(rows: Rows, row: int, *, own: bool) -> Iterator[None]:
+    """Say of which row words are that the tokenizer cannot write."""
+    try:
+        yield
+    except RecipeError as error:
+        if not own:
+            raise
+        words = " and ".join(words_of(rows, row))
+        fault = Fault(error.code, error.found, error.expected, field=words, fix=error.fix)
+        raise OddRows(ODD_WORDS, {int(rows.example[row]): fault}) from error
 
 
 def _told_as_rows(done: Callable[[int], None] | None, *, rows: int, prompts: int) -> Callable[[int], None]:
@@ -145,6 +203,7 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
     assert isinstance(engine, WritingEngine)
     rows = Rows(task.encode(columns, purpose="predict"))
     settings = cast(WritingSettings, task.settings).decoding
+    settings = own_settings(settings, rows).get(0, settings)
     ((prompt,),) = writing.prompts(rows)  # rows to predict have one
     writer, vocabulary = engine.writer, vocabulary_of(writing)
 

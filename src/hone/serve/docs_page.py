@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 
+from hone.data.fields import required
 from hone.predict.predictor import Predictor
 from hone.serve.limits import MAX_DECODING
 from hone.serve.streams import MAX_STREAMS
@@ -137,7 +138,7 @@ def _about(path: str, predictor: Predictor, *, alone: bool) -> str:
 
 def _line(predictor: Predictor) -> tuple[str, bool]:
     """What a line of the form holds, and whether that is an object."""
-    names = [field.name for field in predictor.input_choices[0]]
+    names = required(predictor.input_choices[0])
     if len(names) > 1 or predictor.input_choices[0][0].kind == "turns":
         return f"One JSON object a line, with {html.escape(', '.join(names))}.", True
     return "One text a line.", False

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 from hone.data.fields import Field as InputField
+from hone.data.fields import required
 from hone.tasks.decoding import DecodingSettings
 
 Decoding = Annotated[dict[str, Any], WithJsonSchema(DecodingSettings.model_json_schema())]  # checked with the bundle's
@@ -30,7 +31,16 @@ class Turn(BaseModel):
     content: str | None = None
 
 
-KINDS: dict[str, Any] = {"text": str, "tokens": list[str], "texts": list[str], "span": Span, "turns": list[Turn]}
+MAX_WORDS = 64  # of one field of a row
+KINDS: dict[str, Any] = {
+    "text": str,
+    "tokens": list[str],
+    "texts": list[str],
+    "span": Span,
+    "turns": list[Turn],
+    "label": str | int,
+    "words": Annotated[list[str], Field(max_length=MAX_WORDS)],
+}
 
 
 def request_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False) -> type[BaseModel]:
@@ -39,11 +49,12 @@ def request_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False)
     kinds: Any = str | list[str]
     if any(field.kind == "tokens" for fields in choices for field in fields):
         kinds = kinds | list[list[str]]
-    objects = [fields for fields in choices if is_object(fields)]
+    objects = [fields for fields in choices if is_object(fields) or len(fields) > 1]
+    always = all(map(is_object, choices))
     for number, chosen in enumerate(objects):
-        parts: dict[str, Any] = {field.name: (KINDS[field.kind], ...) for field in chosen}
+        parts: dict[str, Any] = {field.name: _part(field) for field in chosen}
         one = create_model(f"Input{number or ''}", __config__=ConfigDict(extra="forbid", strict=True), **parts)
-        alone = number == 0 and len(objects) == len(choices)  # then nothing but objects
+        alone = number == 0 and always  # then nothing but objects
         kinds = one | list[one] if alone else kinds | one | list[one]  # type: ignore[valid-type]
     fields: dict[str, Any] = {"inputs": (kinds, Field(description="one input, or a list"))}
     if writes:
@@ -54,9 +65,16 @@ def request_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False)
     return request
 
 
+def _part(field: InputField) -> Any:
+    """A field of an object as pydantic takes it."""
+    if not field.required:
+        return KINDS[field.kind] | None, None
+    return KINDS[field.kind], Field(description=f"one of {', '.join(field.values)}" if field.values else None)
+
+
 def is_object(fields: Sequence[InputField]) -> bool:
-    """Whether an input is an object with these fields, rather than the one of them itself."""
-    return len(fields) > 1 or fields[0].kind == "turns"
+    """Whether an input has to be an object with these fields, rather than the one of them itself."""
+    return len(required(fields)) > 1 or fields[0].kind == "turns"
 
 
 def expected_of(choices: Sequence[Sequence[InputField]], *, writes: bool = False) -> str:
@@ -73,19 +91,24 @@ def _inputs_of(choices: Sequence[Sequence[InputField]]) -> str:
             "texts": '["text", ...]',
             "span": '{"start": 0, "end": 4}',
             "turns": '[{"role": "user", "text": "text"}, ...]',
+            "label": '"value"',
+            "words": '["word", ...]',
         }
-        one = ", ".join(f'"{field.name}": {shapes[field.kind]}' for field in choices[0])
+        one = ", ".join(f'"{field.name}": {shapes[field.kind]}' for field in choices[0] if field.required)
         return f'{{"inputs": {{{one}}}}}, or a list of such objects'
     return '{"inputs": "text" or ["text", ...]}'
 
 
 def warm_up(choices: Sequence[Sequence[InputField]]) -> Any:
     """An input that every bundle of the task can answer."""
-    texts = next((fields for fields in choices if all(field.kind == "text" for field in fields)), choices[0])
+    texts = next((fields for fields in choices if fields[0].kind == "text"), choices[0])
     if not is_object(texts):
         return "warm-up"
-    made: dict[str, Any] = {"texts": ["warm-up"], "turns": [{"role": "user", "text": "warm-up"}]}
+    made: dict[str, Any] = {"texts": ["warm-up"], "words": [], "turns": [{"role": "user", "text": "warm-up"}]}
+    asked = [field for field in texts if field.required]
     return {
-        field.name: {"start": i, "end": i + 1} if field.kind == "span" else made.get(field.kind, "warm-up")
-        for i, field in enumerate(texts)
+        field.name: {"start": i, "end": i + 1}
+        if field.kind == "span"
+        else next(iter(field.values), made.get(field.kind, "warm-up"))
+        for i, field in enumerate(asked)
     }

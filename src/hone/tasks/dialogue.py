@@ -12,6 +12,7 @@ from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
 from hone.data.fields import Field, Shape
 from hone.data.turns import COLUMNS
+from hone.tasks.controls import learned_values
 from hone.tasks.text_generation import TextGeneration
 
 
@@ -31,8 +32,8 @@ class Dialogue(TextGeneration):
 
     @classmethod
     def settled(cls, settings: Any, train: Dataset) -> Any:
-        """As they are."""
-        return settings
+        """The values of its attributes are decided."""
+        return settings.model_copy(update={"attributes": learned_values(settings.attributes, train)})
 
     @property
     def converses(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hone.tasks.faulty import OfExamples
 from hone.tasks.protocol import Objective
 from hone.tasks.rows import Rows
 
-ENCODING_VERSION = 4  # raised whenever a task's encoding changes
+ENCODING_VERSION = 5  # raised whenever a task's encoding changes
 
 
 def encoding_key(task: Objective, dataset: Dataset) -> str:
@@ -33,16 +34,24 @@ def encoding_key(task: Objective, dataset: Dataset) -> str:
     )
 
 
+@contextlib.contextmanager
+def placed(dataset: Dataset) -> Iterator[None]:
+    """Say of which files and lines of ``dataset`` the examples are that an error is about."""
+    try:
+        yield
+    except DataError as error:
+        if not isinstance(error, OfExamples):
+            raise
+        raise error.placed({index: dataset.place(index) for index in error.examples}) from None
+
+
 def encoded(task: Objective, dataset: Dataset, *, cache: Path) -> Rows:
     """Encoded rows, targets included, from the cache or made now."""
 
     def batches() -> Iterator[pa.RecordBatch]:
         for start, stop in dataset.portions():
-            try:
-                yield task.encode(dataset.slice(start, stop), purpose="learn", start=start)
-            except DataError as error:
-                if not isinstance(error, OfExamples):
-                    raise
-                raise error.placed({index: dataset.place(index) for index in error.examples}) from None
+            with placed(dataset):
+                part = task.encode(dataset.slice(start, stop), purpose="learn", start=start)
+            yield part
 
     return Rows(stored(cache / "rows", encoding_key(task, dataset), pa.schema(list(task.row_schema.items())), batches))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -193,8 +193,11 @@ class Pairs:
 
 
 def over(task: Task, columns: Sequence[str]) -> Task:
-    """What measures rows with ``columns``: the task, or of those with two texts of which one is better `Pairs`."""
-    return Pairs(task) if isinstance(task, WrittenText) and holds_pairs(task, columns) else task
+    """What measures rows with ``columns``: the task, of those that ask something of the text that too, and of those
+    with two texts of which one is better `Pairs`."""
+    if not isinstance(task, WrittenText):
+        return task
+    return cast(Task, Pairs(task)) if holds_pairs(task, columns) else cast(Task, task.measuring(columns))
 
 
 def log_probabilities(outputs: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from hone.core.settings import Settings
+from hone.data.fields import Field as DataField
 from hone.models.architectures import Stack
 
 LongText = Literal["window", "truncate", "refuse"]
@@ -28,6 +29,11 @@ class TextSettings(Settings):
     max_length: Annotated[int, Field(ge=8)] | None = None
     long_text: LongText = "truncate"
     stride: Annotated[int, Field(ge=0)] = 64
+
+    @property
+    def controls(self) -> tuple[DataField, ...]:
+        """Fields of a row that say how its text is to be written; tasks that read have none."""
+        return ()
 
 
 class UnknownSettings(Settings):

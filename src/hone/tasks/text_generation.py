@@ -13,6 +13,7 @@ from what was said before it: ``answers`` has all of them, the last is the predi
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -30,6 +31,7 @@ from hone.data.turns import ASSISTANT, answers_of, asked, conversations_in
 from hone.models.chat import ChatFormat, chat_format, knows_conversations
 from hone.models.heads import HeadSpec
 from hone.models.tokenizer import Tokenizer
+from hone.tasks.controls import add_words, control_texts, require_values, with_control
 from hone.tasks.conversation import (
     Passage,
     Room,
@@ -42,9 +44,10 @@ from hone.tasks.long_text import TextTooLong, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
 from hone.tasks.rows import ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of, stretches
 from hone.tasks.writing_settings import TextGenerationSettings
-from hone.tasks.written import Drafts, TargetTooLong, WrittenText
+from hone.tasks.written import WORDS_SCHEMA, Drafts, TargetTooLong, WrittenText
 from hone.tasks.written_scores import REFERENCE, Continued, Kept, Likelihood, Part
 
+Prompt = tuple[list[int], list[int]]  # what always stands first, the token that begins texts included; and the rest
 ANSWER = "answer"  # what conversations are followed by, where it is no turn of theirs
 LEARNED = "learned"  # the column that says which of the target's tokens are
 
@@ -88,7 +91,8 @@ class TextGeneration(WrittenText):
 
     @classmethod
     def settled(cls, settings: Any, train: Dataset) -> Any:
-        """Whether it learns from conversations is decided."""
+        """As of `WrittenText`, and whether it learns from conversations is decided."""
+        settings = super().settled(settings, train)
         if settings.messages is not None:
             return settings
         return settings.model_copy(update={"messages": "messages" in train.columns})
@@ -114,48 +118,59 @@ class TextGeneration(WrittenText):
         return usual if not self.converses or self.chat.ending in usual else (*usual, self.chat.ending)
 
     @property
-    def _input_schema(self) -> dict[str, pa.DataType]:
-        return {**ROWS_SCHEMA, "prompted": pa.bool_()}
+    def _read_schema(self) -> dict[str, pa.DataType]:
+        return {**ROWS_SCHEMA, **WORDS_SCHEMA, "prompted": pa.bool_()}
 
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
-        return {**self._input_schema, TARGET: pa.list_(pa.int32()), LEARNED: pa.list_(pa.int32())}
+        return {**self._read_schema, TARGET: pa.list_(pa.int32()), LEARNED: pa.list_(pa.int32())}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
         """See `Task.encode`. ``prompted`` is whether a row has a prompt, which something comes after; ``input_ids`` are
         the tokens of it, of the window of a whole text that were told already, or of a conversation before its first
-        answer. ``learned`` are the beginnings and ends, in turn, of what of ``target_ids`` is learned.
+        answer. ``learned`` are the beginnings and ends, in turn, of what of ``target_ids`` is learned. Attributes and
+        keywords stand before a prompt and are never left out; a text without prompt comes after them.
 
         Raises:
             TextTooLong: A prompt or the text after it is too long, and the settings refuse that.
             Unusable: The same of a conversation, or the base does not write it.
+            OddRows: An attribute has a value that was not learned.
         """
+        require_values(self.settings.attributes, columns, start=start)
         out: dict[str, list[Any]] = {name: [] for name in self.row_schema}
         if conversations_in(columns) is not None:
-            return self._encode_conversations(columns, out, purpose=purpose, start=start)
-        prompts = self.tokenizer.encode(columns["prompt"]) if "prompt" in columns else None
-        if purpose == "predict":
-            assert prompts is not None
-            room = self.before_answers
-            self._require_room(prompts, [room] * len(prompts), start=start)
-            for i, ids in enumerate(prompts):
-                self._add(out, start + i, prompt=ids, room=room)
-            return rows_of(out, self._input_schema)
+            self._add_conversations(columns, out, purpose=purpose, start=start)
+        elif purpose == "predict":
+            prompts = self._prompts_in(columns)
+            assert prompts is not None  # it was asked for something
+            self._add_prompts(out, prompts, [self.before_answers] * len(prompts), start=start)
+        else:
+            self._add_texts(out, columns, start=start)
+        add_words(out, columns, start=start)
+        return rows_of(out, self._read_schema if purpose == "predict" else self.row_schema)
+
+    def _prompts_in(self, columns: Columns) -> list[Prompt] | None:
+        """What texts are written from; None where nothing stands before them."""
+        controls, given = control_texts(self.settings, columns), columns.get("prompt")
+        if given is None and controls is None:
+            return None
+        prompts = [[] for _ in controls or ()] if given is None else self.tokenizer.encode(given)
+        befores = [[] for _ in prompts] if controls is None else self.tokenizer.encode(controls)
+        return [([*self._begin, *before], prompt) for before, prompt in zip(befores, prompts, strict=True)]
+
+    def _add_texts(self, out: dict[str, list[Any]], columns: Columns, *, start: int) -> None:
+        prompts = self._prompts_in(columns)
         texts = [[*ids, *self.endings[:1]] for ids in self.tokenizer.encode(columns["text"])]
         if prompts is None:
             for i, ids in enumerate(texts):
                 self._add_windows(out, start + i, ids)
-            return rows_of(out, self.row_schema)
+            return
         long = {start + i: len(ids) for i, ids in enumerate(texts) if len(ids) > self._most}
         if long and self.settings.long_target == "refuse":
             raise ContinuationTooLong(long, room=self._most)
-        texts = [ids[: self._most] for ids in texts]
-        self._require_room(prompts, [self.max_tokens - len(ids) for ids in texts], start=start)
-        for i, (prompt, ids) in enumerate(zip(prompts, texts, strict=True)):
-            self._add(out, start + i, prompt=prompt, room=self.max_tokens - len(ids))
-            out[TARGET].append(ids)
-            out[LEARNED].append([0, len(ids)])
-        return rows_of(out, self.row_schema)
+        out[TARGET] = [ids[: self._most] for ids in texts]
+        out[LEARNED] = [[0, len(ids)] for ids in out[TARGET]]
+        self._add_prompts(out, prompts, [self.max_tokens - len(ids) for ids in out[TARGET]], start=start)
 
     @property
     def before_answers(self) -> int:
@@ -163,9 +178,7 @@ class TextGeneration(WrittenText):
         most: int = self.max_tokens - min(self.settings.decoding.max_new_tokens, self.max_tokens // 2)
         return most
 
-    def _encode_conversations(
-        self, columns: Columns, out: dict[str, list[Any]], *, purpose: Purpose, start: int
-    ) -> pa.RecordBatch:
+    def _add_conversations(self, columns: Columns, out: dict[str, list[Any]], *, purpose: Purpose, start: int) -> None:
         name = conversations_in(columns)
         assert name is not None
         settings = self.settings
@@ -174,6 +187,9 @@ class TextGeneration(WrittenText):
                 f"{name} for a bundle that was taught by texts", expected="a prompt", code="data.no-conversations"
             )
         given = [with_system(turns, getattr(settings, "system", "")) for turns in columns[name]]
+        controls = control_texts(settings, columns)
+        if controls is not None:
+            given = [with_control(turns, text) for turns, text in zip(given, controls, strict=True)]
         if ANSWER in columns:
             answers = [{"role": ASSISTANT, "text": text} for text in columns[ANSWER]]
             given = [[*turns, answer] for turns, answer in zip(given, answers, strict=True)]
@@ -194,7 +210,6 @@ class TextGeneration(WrittenText):
                 self._add_passage(out, i, passage)
         if wrong:
             raise Unusable(wrong, field=name, looked_at=len(given))
-        return rows_of(out, self._input_schema if purpose == "predict" else self.row_schema)
 
     def _add_passage(self, out: dict[str, list[Any]], example: int, passage: Passage) -> None:
         first = passage.answers[0][0] if passage.answers else len(passage.ids)
@@ -206,21 +221,25 @@ class TextGeneration(WrittenText):
         out[TARGET].append(passage.ids[first:])
         out[LEARNED].append([place - first for span in passage.answers for place in span])
 
-    def _require_room(self, prompts: Sequence[Sequence[int]], rooms: Sequence[int], *, start: int) -> None:
-        lengths = [len(self._begin) + len(prompt) for prompt in prompts]
-        long = {start + i: n for i, (n, room) in enumerate(zip(lengths, rooms, strict=True)) if n > room}
-        if long and self.settings.long_text == "refuse":
-            raise TextTooLong(long, room=min(rooms))
+    def _add_prompts(
+        self, out: dict[str, list[Any]], prompts: Sequence[Prompt], rooms: Sequence[int], *, start: int
+    ) -> None:
+        """The inputs of rows: of a prompt its end, which is next to what comes after it.
 
-    def _add(self, out: dict[str, list[Any]], example: int, *, prompt: Sequence[int], room: int) -> None:
-        """The input of a row: of a prompt its end, which is next to what comes after it."""
-        whole = len(self._begin) + len(prompt)
-        kept = prompt[max(0, whole - room) :]
-        out["example"].append(example)
-        out["truncated"].append(whole > room)
-        out["text_tokens"].append(whole)
-        out["input_ids"].append([*self._begin, *kept])
-        out["prompted"].append(True)
+        Raises:
+            TextTooLong: One is longer than its room, and may not lose its beginning, or has none to lose.
+        """
+        lengths = [len(before) + len(prompt) for before, prompt in prompts]
+        least = lengths if self.settings.long_text == "refuse" else [len(before) for before, _ in prompts]
+        long = {start + i: n for i, (n, room) in enumerate(zip(least, rooms, strict=True)) if n > room}
+        if long:
+            raise TextTooLong(long, room=min(rooms))
+        for i, ((before, prompt), whole, room) in enumerate(zip(prompts, lengths, rooms, strict=True), start=start):
+            out["example"].append(i)
+            out["truncated"].append(whole > room)
+            out["text_tokens"].append(whole)
+            out["input_ids"].append([*before, *prompt[max(0, whole - room) :]])
+            out["prompted"].append(True)
 
     def _add_windows(self, out: dict[str, list[Any]], example: int, text: Sequence[int]) -> None:
         ids, done = [*self._begin, *text], len(self._begin)
@@ -309,9 +328,14 @@ class TextGeneration(WrittenText):
     def shown(self, columns: Columns) -> list[str]:
         """A prompt, a whole text, or what was said before the last answer."""
         name = conversations_in(columns)
+        controls = control_texts(self.settings, columns)
         if name is not None:
-            return [_said(asked(turns)) for turns in columns[name]]
-        return list(columns["prompt"] if "prompt" in columns else columns["text"])
+            shown = [_said(asked(turns)) for turns in columns[name]]
+        elif "prompt" in columns:
+            shown = list(columns["prompt"])
+        else:
+            return list(columns["text"]) if controls is None else controls
+        return shown if controls is None else list(map(operator.add, controls, shown))
 
     def asked(self, columns: Columns, rows: Rows) -> list[list[str]]:
         """As of `WrittenText`; of a conversation whose answers are known what was said before each of them."""
@@ -331,7 +355,9 @@ class TextGeneration(WrittenText):
             return super().tally(predictions, columns)
         gold = [answers_of(turns) for turns in columns[name]]
         firsts = np.cumsum([0, *map(len, gold)])[:-1]
-        told = {"text": [text for texts in gold for text in texts]}
+        told: dict[str, list[Any]] = {"text": [text for texts in gold for text in texts]}
+        if (keywords := self.settings.keywords) is not None:
+            told[keywords] = [words for words, texts in zip(columns[keywords], gold, strict=True) for _ in texts]
         return np.add.reduceat(super().tally(_each_answer(predictions, gold), told), firsts, axis=0)
 
     @cached_property

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from hone.data.fields import Field as DataField
 from hone.models.architectures import Stack
 from hone.tasks.decoding import DecodingSettings
 from hone.tasks.settings import TextSettings
+
+ROW_WORDS = tuple(DataField(name, "words", required=False) for name in ("required_words", "bad_words"))
+OWN = ("source", "target", "targets", "prompt", "text", "messages", "turns", "chosen", "rejected", "answer",
+       *(field.name for field in ROW_WORDS))  # fmt: skip
+Name = Annotated[str, Field(min_length=1)]
 
 
 class WritingSettings(TextSettings):
@@ -20,7 +26,11 @@ class WritingSettings(TextSettings):
             writes.
         long_target: What becomes of a longer one: refused with an error, or cut at its end, so that the model learns no
             end of it.
-        decoding: How texts are written.
+        attributes: Fields of a row that say what its text is like, such as its sentiment: the model reads their values
+            before what it writes from, and learns to go by them (control codes, Keskar et al. 2019). A list of their
+            names, or of each name the values that it may have; where none are named, those of the training rows.
+        keywords: The field of a row with words that its text is about, read in the same way.
+        decoding: How texts are written. Rows may have ``required_words`` and ``bad_words`` of their own beside its.
     """
 
     stack: ClassVar[Stack] = "encoder-decoder"
@@ -28,7 +38,34 @@ class WritingSettings(TextSettings):
     long_text: Literal["truncate", "refuse"] = "truncate"
     max_target_length: Annotated[int, Field(ge=4)] | None = None
     long_target: Literal["refuse", "truncate"] = "refuse"
+    attributes: dict[Name, list[Name]] = {}
+    keywords: Name | None = None
     decoding: DecodingSettings = DecodingSettings()
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """Names alone as names without values; values that are numbers as text, for so data have them."""
+        if isinstance(value, list) and all(isinstance(name, str) for name in value) and len({*value}) == len(value):
+            return {name: [] for name in value}
+        if not isinstance(value, dict) or not all(isinstance(each, list) for each in value.values()):
+            raise ValueError("a list of different fields, or of each field the list of its values")
+        return {name: [str(one) if type(one) is int else one for one in each] for name, each in value.items()}
+
+    @model_validator(mode="after")
+    def _apart(self) -> WritingSettings:
+        named = [*self.attributes, *([self.keywords] if self.keywords else [])]
+        taken = sorted({name for name in named if name in OWN or named.count(name) > 1})
+        if taken:
+            raise ValueError(f"attributes and keywords in fields of their own, not in {', '.join(taken)}")
+        return self
+
+    @property
+    def controls(self) -> tuple[DataField, ...]:
+        """Its attributes and keywords, which every row has, and words of its own, which it may have."""
+        attributes = [DataField(name, "label", values=tuple(values)) for name, values in self.attributes.items()]
+        keywords = [DataField(self.keywords, "words")] if self.keywords else []
+        return (*attributes, *keywords, *ROW_WORDS)
 
     @property
     def constraints(self) -> list[str]:
@@ -36,9 +73,6 @@ class WritingSettings(TextSettings):
         return [
             name for name in ("regex", "json_schema", "required_words", "bad_words") if getattr(self.decoding, name)
         ]
-
-
-Code = Annotated[str, Field(min_length=1)]
 
 
 class SourceSettings(WritingSettings):
@@ -52,8 +86,8 @@ class SourceSettings(WritingSettings):
     """
 
     instruction: str = ""
-    source_language: Code | None = None
-    target_language: Code | None = None
+    source_language: Name | None = None
+    target_language: Name | None = None
 
 
 class TranslationSettings(SourceSettings):

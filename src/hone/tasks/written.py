@@ -12,8 +12,9 @@ finds it: the sum over its tokens, the one that ends it among them.
 from __future__ import annotations
 
 import copy
+import operator
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -32,6 +33,7 @@ from hone.metrics.diversity import distinct, distinct_tally, self_bleu, self_ble
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
+from hone.tasks.controls import add_words, control_texts, learned_values, require_values
 from hone.tasks.decoding import DecodingSettings
 from hone.tasks.form import Form
 from hone.tasks.languages import spoken
@@ -39,10 +41,12 @@ from hone.tasks.long_text import TextTooLong
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
 from hone.tasks.rows import TARGET, Batch, IntArray, Rows, padded, rows_of
-from hone.tasks.written_scores import Kept, Likelihood, Part, given, texts_of, to_learn
+from hone.tasks.writing_settings import ROW_WORDS
+from hone.tasks.written_scores import Held, Kept, Likelihood, Part, given, texts_of, to_learn
 from hone.text.units import words_and_characters
 
 LOOKED_AT = 1000  # rows by which a language is told
+WORDS_SCHEMA = {field.name: pa.list_(pa.string()) for field in ROW_WORDS}
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class WrittenText(Form):
         self.max_tokens = self._reading.max_tokens
         self._most = min(settings.max_target_length or model_limit, model_limit)
         self._likelihood = Likelihood()
-        self._measure_what_is_kept()
+        self._measure_what_is_asked()
         first = {"start": self._form.start, "forced": self._form.forced}
         self.head = HeadSpec("sequence-to-sequence", labels, {k: v for k, v in first.items() if v is not None})
 
@@ -133,7 +137,8 @@ class WrittenText(Form):
 
     @classmethod
     def settled(cls, settings: Any, train: Dataset) -> Any:
-        """The setting that goes `by_script`, where it is not decided."""
+        """The values of its attributes, and the setting that goes `by_script`, where they are not decided."""
+        settings = settings.model_copy(update={"attributes": learned_values(settings.attributes, train)})
         if cls.by_script is None or getattr(settings, cls.by_script[0]) is not None:
             return settings
         name, han, other = cls.by_script
@@ -144,17 +149,26 @@ class WrittenText(Form):
         """Yes, over the vocabulary."""
         return True
 
-    def _measure_what_is_kept(self) -> None:
-        """Measure whether texts keep to the settings' constraints where they have some."""
-        asked = bool(self.settings.constraints)
-        self._kept: tuple[Part, ...] = (Kept(),) if asked else ()
-        self.measure_specs = {name: spec for name, spec in type(self).measure_specs.items() if asked or not spec.needs}
+    def _measure_what_is_asked(self, *, row_words: bool = False) -> None:
+        """Measure whether texts keep to the settings' constraints, or to words of their rows, where there are some, and
+        whether they hold their keywords."""
+        keywords = self.settings.keywords
+        kept = (Kept(),) if self.settings.constraints or row_words else ()
+        self._asked: tuple[Part, ...] = (*kept, *((Held(keywords),) if keywords else ()))
+        own = {**type(self).measure_specs, **(Held.specs if keywords else {})}
+        self.measure_specs = {name: spec for name, spec in own.items() if kept or spec.needs != "constraints"}
+
+    def measuring(self, columns: Container[str]) -> WrittenText:
+        """The same task, measuring what rows with ``columns`` ask for."""
+        other = copy.copy(self)
+        other._measure_what_is_asked(row_words=any(field.name in columns for field in ROW_WORDS))
+        return other
 
     def decoding(self, decoding: DecodingSettings) -> WrittenText:
         """The same task, which writes by other settings."""
         other = copy.copy(self)
         other.settings = self.settings.model_copy(update={"decoding": decoding})
-        other._measure_what_is_kept()
+        other._measure_what_is_asked()
         return other
 
     def silent(self) -> WrittenText:
@@ -165,18 +179,28 @@ class WrittenText(Form):
 
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
-        return {**self._reading.schema, TARGET: pa.list_(pa.int32())}
+        return {**self._read_schema, TARGET: pa.list_(pa.int32())}
+
+    @property
+    def _read_schema(self) -> dict[str, pa.DataType]:
+        """Columns of the rows that nothing is learned from."""
+        return {**self._reading.schema, **WORDS_SCHEMA}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
         """See `Task.encode`.
 
         Raises:
             TextTooLong: A source or a target is longer than allowed, and the settings refuse that.
+            OddRows: An attribute has a value that was not learned.
         """
-        told = {"source": [self.settings.instruction + text for text in columns["source"]]}
+        require_values(self.settings.attributes, columns, start=start)
+        controls = control_texts(self.settings, columns) or [""] * len(columns["source"])
+        before = self.settings.instruction
+        told = {"source": [own + before + text for own, text in zip(controls, columns["source"], strict=True)]}
         out = self._reading.encode(told, purpose=purpose, start=start)
+        add_words(out, columns, start=start)
         if purpose == "predict":
-            return rows_of(out, self._reading.schema)
+            return rows_of(out, self._read_schema)
         form = self._form
         targets = [[*form.prefix, *ids, *form.suffix] for ids in self.tokenizer.encode(to_learn(columns))]
         long = {start + i: len(ids) for i, ids in enumerate(targets) if len(ids) > self._most}
@@ -276,22 +300,23 @@ class WrittenText(Form):
         raise TypeError(f"{type(self).__name__} has no measure of one text")
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
-        """The columns of `Likelihood`, each of `parts` and, with a constraint, `Kept`: float64 [examples, columns]."""
-        each = (self._likelihood, *self.parts, *self._kept)
+        """The columns of `Likelihood`, each of `parts` and what is asked of the texts: float64 [examples, columns]."""
+        each = (self._likelihood, *self.parts, *self._asked)
         if not predictions:
             return np.zeros((0, sum(part.columns for part in each)))
         return np.hstack([part.tally(columns, predictions) for part in each])
 
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
-        each = (self._likelihood, *self.parts, *self._kept)
+        each = (self._likelihood, *self.parts, *self._asked)
         cuts = np.cumsum([part.columns for part in each])[:-1]
         found = {k: v for part, own in zip(each, np.split(tally, cuts, axis=1), strict=True)
                  for k, v in part.values(own).items()}  # fmt: skip
         return {name: found[name] for name in self.measure_specs}
 
     def shown(self, columns: Columns) -> list[str]:
-        """What each text was written from, as a person reads it."""
-        return self._reading.shown(columns)
+        """What each text was written from, as a person reads it, its attributes and keywords first."""
+        shown, controls = self._reading.shown(columns), control_texts(self.settings, columns)
+        return shown if controls is None else list(map(operator.add, controls, shown))
 
     def asked(self, columns: Columns, rows: Rows) -> list[list[str]]:
         """Of each row what the texts of its prompts (see `prompts`) are written from, as a person reads it; ``rows``

@@ -19,6 +19,7 @@ from hone.metrics.rouge import ROUGE_COLUMNS, rouge, rouge_tally
 from hone.report.report import Cell, Grid
 from hone.tasks.protocol import Columns, FloatArray, Prediction
 from hone.text.units import Splitter, split_sentences, words_and_characters
+from hone.text.words import contains_word
 
 REFERENCE = ("reference_log_probability", "reference_tokens", "reference_right")
 
@@ -184,7 +185,7 @@ class Continued:
 
 
 class Kept:
-    """How many texts keep to the constraint of their decoding settings."""
+    """How many texts keep to the constraint of their decoding settings, and to the words of their rows."""
 
     columns = 2
     specs: Mapping[str, MeasureSpec] = {"satisfied": MeasureSpec(interval="wilson", needs="constraints")}
@@ -196,6 +197,38 @@ class Kept:
     def values(self, tally: FloatArray) -> dict[str, float | None]:
         kept, count = tally.sum(axis=0)
         return {"satisfied": float(kept / count) if count else None}
+
+
+class Held:
+    """How many texts hold all the keywords of their rows, and how many of the keywords stand in the texts.
+
+    Args:
+        field: The field of the keywords. A row without any counts for neither.
+    """
+
+    columns = 4
+    specs: Mapping[str, MeasureSpec] = {
+        "keywords_held": MeasureSpec(interval="wilson", needs="keywords"),
+        "keyword_recall": MeasureSpec(needs="keywords"),
+    }
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+
+    def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
+        counts = np.zeros((len(predictions), self.columns))
+        for i, (words, prediction) in enumerate(zip(columns[self._field], predictions, strict=True)):
+            if words and "text" in prediction:
+                there = sum(contains_word(prediction["text"], word) for word in words)
+                counts[i] = there == len(words), 1, there, len(words)
+        return counts
+
+    def values(self, tally: FloatArray) -> dict[str, float | None]:
+        held, texts, there, words = tally.sum(axis=0).tolist()
+        return {
+            "keywords_held": held / texts if texts else None,
+            "keyword_recall": there / words if words else None,
+        }
 
 
 def given(columns: Columns) -> list[list[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.core.errors import DataError, RecipeError
+from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure, MeasureSpec
 from hone.metrics.intervals import with_intervals
@@ -20,7 +20,7 @@ from hone.predict.predictor import open_bundle, open_model
 from hone.predict.rewards import Reward
 from hone.predict.write import write_model
 from hone.report.report import Report
-from hone.tasks.faulty import OfExamples
+from hone.tasks.encoded import placed
 from hone.tasks.fields import as_read
 from hone.tasks.protocol import FloatArray, LossOptions, Task
 from hone.tasks.rows import Rows
@@ -106,12 +106,8 @@ def _prompts(task: WrittenText, inputs: Inputs) -> tuple[Rows, list[str]]:
     """
     data = inputs.data[PROMPTS]
     columns = as_read(task, data.slice(0, len(data)))
-    try:
+    with placed(data):
         return Rows(task.encode(columns, purpose="predict")), task.shown(columns)
-    except DataError as error:
-        if not isinstance(error, OfExamples):
-            raise
-        raise error.placed({index: data.place(index) for index in error.examples}) from None
 
 
 def _measures(before: FloatArray, after: FloatArray) -> list[Measure]:

@@ -1,0 +1,111 @@
+"""What a row says of the text that is to be written: attributes and keywords, which a model learns to go by (control
+codes, Keskar et al. 2019), and words that the search alone goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from hone.core.errors import DataError, Fault, did_you_mean
+from hone.data.dataset import Dataset
+from hone.data.turns import SYSTEM
+from hone.tasks.faulty import Places
+from hone.tasks.long_text import FAULTS_NAMED
+from hone.tasks.rows import Rows
+from hone.tasks.writing_settings import ROW_WORDS
+
+if TYPE_CHECKING:
+    from hone.tasks.protocol import Columns
+
+
+def control_texts(settings: Any, columns: Columns) -> list[str] | None:
+    """What is read of each row's attributes and keywords, before what it is written from; None where the task has none.
+
+    It is plain text, so that a pretrained base reads it in tokens that it knows: ``sentiment: good; keywords: sea,
+    boat | ``. A row without keywords has none in it.
+    """
+    names = [*settings.attributes, *([settings.keywords] if settings.keywords else [])]
+    if not names:
+        return None
+    rows = zip(*(columns[name] for name in names), strict=True)
+    each = [zip(names, map(_said, values), strict=True) for values in rows]
+    return ["; ".join(f"{name}: {value}" for name, value in row if value) + " | " for row in each]
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else ", ".join(value)
+
+
+def with_control(turns: Sequence[Mapping[str, str]], text: str) -> list[Mapping[str, str]]:
+    """The turns of a conversation with ``text`` at the beginning of its system text, which is never left out."""
+    if turns and turns[0]["role"] == SYSTEM:
+        return [{**turns[0], "text": text + turns[0]["text"]}, *turns[1:]]
+    return [{"role": SYSTEM, "text": text.strip()}, *turns]
+
+
+def learned_values(attributes: Mapping[str, Sequence[str]], train: Dataset) -> dict[str, list[str]]:
+    """The values of each attribute: those named, and where none are those that the training rows have."""
+    return {name: list(named) or sorted(train.distinct(name)) for name, named in attributes.items()}
+
+
+def require_values(attributes: Mapping[str, Sequence[str]], columns: Columns, *, start: int) -> None:
+    """Raise `OddRows` where a row has a value of an attribute that is not among those learned of it; ``start`` is the
+    index of the first example."""
+    wrong: dict[int, Fault] = {}
+    for name, known in attributes.items():
+        for i, value in enumerate(columns[name] if known else (), start=start):
+            if value not in known:
+                found, expected = f"the unknown {name} {value!r:.60}", f"one of {', '.join(known)}"
+                wrong[i] = Fault("data.attribute", found, expected, field=name, fix=did_you_mean(value, known))
+    if wrong:
+        raise OddRows("attributes have values that were not learned", wrong)
+
+
+class OddRows(DataError):
+    """Rows that say of the text to be written what cannot be gone by.
+
+    Args:
+        what: What of them it is.
+        wrong: Index of the example -> what is wrong with it.
+        places: See `hone.tasks.faulty`.
+    """
+
+    def __init__(self, what: str, wrong: Mapping[int, Fault], *, places: Places | None = None) -> None:
+        self.examples = list(wrong)
+        self._made = (what, wrong)
+        faults = []
+        for index in self.examples[:FAULTS_NAMED]:
+            fault = wrong[index]
+            file, line = (places or {}).get(index, ("", None))
+            found = fault.found + ("" if line is not None else f" in row {index + 1}")
+            faults.append(replace(fault, found=found, file=file, line=line))
+        super().__init__(f"{what}: {len(wrong)} of them", faults=faults, code=faults[0].code)
+
+    def placed(self, places: Places) -> Self:
+        """See `hone.tasks.faulty.OfExamples`."""
+        what, wrong = self._made
+        return type(self)(what, wrong, places=places)
+
+
+def add_words(out: dict[str, list[Any]], columns: Columns, *, start: int) -> None:
+    """Give encoded rows the words of their own of their examples, of which the first is ``start``: none where a data
+    set has none."""
+    for field in ROW_WORDS:
+        words = columns.get(field.name)
+        out[field.name] = [[] if words is None else words[example - start] for example in out["example"]]
+
+
+def rows_with_words(rows: Rows) -> list[int]:
+    """Indices of the encoded rows that have words of their own."""
+    counts = [np.diff(rows.lists(field.name).offsets) for field in ROW_WORDS]
+    found: list[int] = np.flatnonzero(np.sum(counts, axis=0)).tolist()
+    return found
+
+
+def words_of(rows: Rows, index: int) -> dict[str, list[str]]:
+    """The words of its own of an encoded row, by the settings of decoding that they are beside; each that it has."""
+    found = {field.name: rows.row(field.name, index).tolist() for field in ROW_WORDS}
+    return {name: words for name, words in found.items() if words}
