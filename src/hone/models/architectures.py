@@ -112,6 +112,25 @@ class ExtensionSettings(Settings):
         return self.model_dump(mode="json")
 
 
+class GrowthSettings(Settings):
+    """A base that is to have more layers than the one it begins as.
+
+    Attributes:
+        grow: The base.
+        layers: How many each of its stacks then has.
+        how: ``stack`` puts its upper layers over it again; ``interleave`` puts copies behind the layers they are of;
+            ``identity`` does too, and the copies change nothing before they have learned.
+    """
+
+    grow: str
+    layers: Annotated[int, Field(ge=2)]
+    how: Literal["stack", "interleave", "identity"] = "stack"
+
+    def decided(self) -> dict[str, Any]:
+        """Every key with its value, as the decided recipe has it."""
+        return self.model_dump(mode="json")
+
+
 class BaseSettings(Settings):
     """What every architecture may be told.
 

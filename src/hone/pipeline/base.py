@@ -12,7 +12,7 @@ from hone.data.cache import default_cache
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
 from hone.data.turns import texts_in
-from hone.models.architectures import ExtensionSettings
+from hone.models.architectures import ExtensionSettings, GrowthSettings
 from hone.models.base import Base, resolve_base
 from hone.pipeline.recipe import Recipe
 from hone.tasks.table import TASKS
@@ -31,6 +31,7 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
     if isinstance(recipe.base, str):
         return resolve_base(recipe.base, relative_to=recipe.folder)
     from hone.models.extended_base import extended
+    from hone.models.grown_base import grown
     from hone.models.new_base import make_base
 
     shapes = () if recipe.task is NO_TASK else TASKS[recipe.task.name].shapes()
@@ -46,6 +47,10 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
         for name, dataset in read.items():
             yield from _texts(dataset, dataset.having([TEXT] if name == CORPUS else fields))
 
+    if isinstance(recipe.base, GrowthSettings):
+        old = resolve_base(recipe.base.grow, relative_to=recipe.folder)
+        progress.say(f"{old.name} is given {recipe.base.layers} layers ({recipe.base.how})")
+        return grown(old, recipe.base, cache=default_cache() / "bases")
     cache, sources = default_cache() / "bases", " and ".join(read)
     if isinstance(recipe.base, ExtensionSettings):
         old = resolve_base(recipe.base.extends, relative_to=recipe.folder)

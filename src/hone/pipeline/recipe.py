@@ -17,7 +17,7 @@ from hone.core.settings import Settings, check_settings
 from hone.core.tables import Table
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.source import HUB, Source
-from hone.models.architectures import ARCHITECTURES, ExtensionSettings, NewBase
+from hone.models.architectures import ARCHITECTURES, ExtensionSettings, GrowthSettings, NewBase
 from hone.models.base import MINILM
 from hone.pipeline.needs import CARVED, CORPORA, DATA_OPTIONS, misprobed, mistyped, needs, probed, tasked, unwritten
 from hone.pipeline.overrides import apply_overrides
@@ -86,7 +86,7 @@ class Recipe:
     where it was read, for messages."""
 
     name: str
-    base: str | NewBase | ExtensionSettings
+    base: str | NewBase | ExtensionSettings | GrowthSettings
     seed: int
     device: Device
     language: Language
@@ -146,6 +146,8 @@ class Recipe:
             values["base"] = _placed(self.base, root)
         elif isinstance(self.base, ExtensionSettings):
             values["base"]["extends"] = _placed(self.base.extends, root)
+        elif isinstance(self.base, GrowthSettings):
+            values["base"]["grow"] = _placed(self.base.grow, root)
         for choice, stage in zip(self.stages, values["stages"], strict=True):
             for setting, paths in self.bundles(choice).items():
                 named = [str(path.absolute()) for path in paths]
@@ -295,7 +297,7 @@ def _placed(base: str, root: Path) -> str:
     return str(folder) if base != MINILM and folder.is_dir() else base
 
 
-def _base(raw: Any) -> tuple[str | NewBase | ExtensionSettings | None, list[Fault]]:
+def _base(raw: Any) -> tuple[str | NewBase | ExtensionSettings | GrowthSettings | None, list[Fault]]:
     """The base's name; or of a mapping what is to be made."""
     if isinstance(raw, str):
         return raw, []
@@ -303,6 +305,8 @@ def _base(raw: Any) -> tuple[str | NewBase | ExtensionSettings | None, list[Faul
         return None, [Fault("recipe.wrong-type", repr(raw), "a base's name, or {architecture: ...}", field="base")]
     if "extends" in raw:
         return check_settings(ExtensionSettings, raw, at="base")
+    if "grow" in raw:
+        return check_settings(GrowthSettings, raw, at="base")
     name, rest, faults = _named(raw, key="architecture", table=ARCHITECTURES, at="base")
     if faults:
         return None, faults

@@ -1,0 +1,57 @@
+"""A base with more layers than the one it begins as: kept, opened as any base, refused where it cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import transformers
+
+from hone.core.errors import RecipeError
+from hone.core.progress import Silent
+from hone.models.architectures import GrowthSettings, NewBase, TextCnnSettings
+from hone.models.base import Base, digest_base
+from hone.models.grown_base import grown
+from hone.models.new_base import make_base
+from hone.models.tokenizer import load_tokenizer
+from hone.pipeline.base import find_base
+from hone.pipeline.recipe import make_recipe
+
+
+def base_of(folder: Path) -> Base:
+    return Base("tiny", folder, digest_base(folder))
+
+
+def test_it_is_kept_and_says_what_it_was_made_of(tiny_base: Path, tmp_path: Path) -> None:
+    base = base_of(tiny_base)
+    settings = GrowthSettings(grow="tiny", layers=3)
+    first, again = (grown(base, settings, cache=tmp_path) for _ in range(2))
+    assert first == again
+    assert first.made == {"grows": base.digest, "layers": 3, "how": "stack"}
+    assert transformers.AutoConfig.from_pretrained(first.folder).num_hidden_layers == 3
+    text = ["refund my order please"]
+    assert load_tokenizer(first.folder).encode(text) == load_tokenizer(tiny_base).encode(text)
+
+
+def test_a_recipe_asks_for_it_and_runs_again_from_elsewhere(tiny_base: Path) -> None:
+    values = {"version": 1, "base": {"grow": tiny_base.name, "layers": 3, "how": "identity"}, "stages": ["pretrain"],
+              "data": {"corpus": "texts.txt"}}  # fmt: skip
+    recipe = make_recipe(values, folder=tiny_base.parent)
+    base = find_base(recipe, {}, Silent())
+    assert base.made is not None
+    assert base.made["grows"] == digest_base(tiny_base)
+    assert str(tiny_base) in recipe.to_yaml()
+
+
+def test_fewer_layers_are_refused(tiny_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="has 2 layers") as caught:
+        grown(base_of(tiny_base), GrowthSettings(grow="tiny", layers=2), cache=tmp_path)
+    assert caught.value.code == "base.grow-layers"
+
+
+def test_a_net_without_such_layers_is_refused(tmp_path: Path) -> None:
+    new = NewBase("textcnn", TextCnnSettings())
+    base = make_base(new, lambda: ["one text and another"] * 3, source="", seed=1, cache=tmp_path)
+    with pytest.raises(RecipeError, match="not known here") as caught:
+        grown(base, GrowthSettings(grow="x", layers=3), cache=tmp_path)
+    assert caught.value.code == "base.grow-kind"
