@@ -71,6 +71,29 @@ def run(recipe: Path, overrides: Overrides = None, out: Out = None, as_json: Jso
 
 
 @app.command()
+def curve(
+    recipe: Path,
+    overrides: Overrides = None,
+    out: Out = None,
+    points: Annotated[int, typer.Option("--points", min=1, max=12, help="Parts: 1, 1/2, 1/4 ... of the data.")] = 5,
+    measure: Annotated[str, typer.Option("--measure", help="The measure; the main one where none is named.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Run a recipe on ever larger parts of its data, and tell what more would bring."""
+    from hone.cli.console import make_progress
+    from hone.cli.show import show_report
+    from hone.pipeline.curve import learning_curve
+
+    folder = out or Path("runs") / f"{recipe.stem}-curve"
+    report = learning_curve(
+        recipe, out=folder, points=points, measure=measure, overrides=overrides or [], progress=make_progress()
+    )
+    show_report(report, as_json=as_json)
+    if not as_json:
+        typer.echo(f"report   {folder / 'curve.html'}")
+
+
+@app.command()
 def inspect(
     files: Annotated[
         list[Path], typer.Argument(help="Data files; the first is train, a second one test. Or a recipe.")

@@ -15,6 +15,20 @@ from hone.data.dataset import Dataset, IntArray
 CODE_BITS = 32  # of a group and a label in one number
 
 
+def nested_part(dataset: Dataset, *, share: float, seed: int, target: str) -> Dataset:
+    """About ``share`` of the rows, in their order, of each label of ``target`` as much and at least one; at random
+    where that is empty. A smaller part is within a larger one."""
+    rng = np.random.default_rng([seed, 0x9A27])
+    place = rng.random(len(dataset))  # where each row comes in, from 0 to 1
+    if target:
+        _, label = np.unique(np.asarray(dataset.column(target)), return_inverse=True)
+        order = np.lexsort((place, label.reshape(-1)))
+        counts = np.bincount(label.reshape(-1))
+        rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place[order] = rank / np.repeat(counts, counts)
+    return dataset.take(np.flatnonzero((place < share) | (place == place.min())))
+
+
 def carve_validation(
     dataset: Dataset,
     *,

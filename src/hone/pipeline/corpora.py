@@ -33,6 +33,9 @@ def read_corpora(
             f"no {HELD_OUT} is named: {len(held):,} documents of the corpus were taken for it (seed {recipe.seed}); "
             f"{len(learned):,} remain"
         )
+    if recipe.options.train_share < 1:
+        learned = learned.part(recipe.options.train_share, seed=recipe.seed)
+        progress.say(f"{len(learned):,} of these documents are learned from")
     texts = {CORPUS: learned.rows}
     if held is None:
         return {CORPUS: corpus}, texts

@@ -65,10 +65,13 @@ class DataOptions(Settings):
             another split as well.
         validation_share: Part of the training rows that a missing validation split is carved from, and of ``pairs``
             that missing ``validation_pairs`` are.
+        train_share: Part of ``train`` and of ``corpus`` that is learned from, of what is left after others were taken
+            from them. A smaller part is within a larger one.
     """
 
     drop: list[Literal["duplicates", "leaked"]] = []
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from hone.data.checks import duplicates, leaked, require_one_writing
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE
 from hone.data.read import read
-from hone.data.splits import carve_validation
+from hone.data.splits import carve_validation, nested_part
 from hone.models.base import Base
 from hone.pipeline.base import UNLABELED, find_base
 from hone.pipeline.corpora import read_corpora
@@ -275,9 +275,19 @@ def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dat
     for held, whole in CARVED.items():
         if whole in data and held not in recipe.sources:
             data[whole], data[held] = _carved(recipe, data[whole], progress, held=held)
+    if "train" in data and recipe.options.train_share < 1:
+        data["train"] = _part(recipe, data["train"], progress)
     order = ["train", "validation", "test"]
     names = sorted(data, key=lambda name: (order.index(name) if name in order else 9, name))
     return recipe, {name: data[name] for name in names} | asked
+
+
+def _part(recipe: Recipe, train: Dataset, progress: Progress) -> Dataset:
+    shape = shape_of(TASKS[recipe.task.name], train.columns)
+    target = next((target.name for target in shape.targets[:1] if target.kind == "label"), "")
+    part = nested_part(train, share=recipe.options.train_share, seed=recipe.seed, target=target)
+    progress.say(f"{len(part)} of {len(train)} training rows are learned from")
+    return part
 
 
 def _carved(recipe: Recipe, dataset: Dataset, progress: Progress, *, held: str) -> tuple[Dataset, Dataset]:

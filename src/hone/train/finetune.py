@@ -30,7 +30,7 @@ from hone.predict.formats import ADAPTERS, SAFETENSORS, SHAPED
 from hone.predict.predictor import weights_format
 from hone.predict.write import write_model
 from hone.report.catalog import word
-from hone.report.report import Cell, Grid, Report
+from hone.report.report import Cell, Report
 from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
@@ -43,6 +43,7 @@ from hone.train.faults import find_faults
 from hone.train.frozen import FrozenStates, frozen_states
 from hone.train.jointly import jointly, learning_of, others_of
 from hone.train.label_weights import loss_options
+from hone.train.log_plots import training_plots
 from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.mining import mines, with_negatives
 from hone.train.primitives import keep_few_primitives
@@ -326,16 +327,12 @@ def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, input
                 name=setup.watched, value=position.best, n=rows, unit=spec.unit, better=spec.better, slice="validation"
             )
         )
-    tables = {}
-    if position.history:
-        points: list[list[Cell]] = [[record["epoch"], record[setup.watched]] for record in position.history]
-        tables["validation_curve"] = Grid(columns=["epoch", setup.watched], rows=points, show="line")
     alone = single_labels(inputs.data["train"]) if task.says == "direction" else 0
     return Report(
         stage="finetune",
         bundle=bundle.digest,
         measures=measures,
-        tables=tables,
+        tables=training_plots(trained, setup),
         warnings=[word("warn.single_labels", run.language, count=f"{alone:,}")] if alone else [],
         facts={"rows": len(inputs.data["train"]), **training_facts(trained, setup.settings)},
     )

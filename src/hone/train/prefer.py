@@ -23,7 +23,7 @@ from hone.predict.engine import Engine, TorchEngine
 from hone.predict.predictor import open_model
 from hone.predict.references import reference_of
 from hone.predict.write import write_model
-from hone.report.report import Cell, Grid, Report
+from hone.report.report import Report
 from hone.tasks.encoded import encoded
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
 from hone.tasks.pairs import Pairs
@@ -31,6 +31,7 @@ from hone.tasks.protocol import FloatArray, LossOptions, Task
 from hone.tasks.rows import Rows
 from hone.tasks.written import WrittenText
 from hone.train.finetune import ready, run_loop, start_of, training_facts, tune
+from hone.train.log_plots import training_plots
 from hone.train.loop import Setup, Trained
 from hone.train.prefer_faults import base_of, find_faults
 from hone.train.prefer_settings import PreferSettings
@@ -144,15 +145,11 @@ def _measured(pairs: Pairs, engine: Engine, parts: Mapping[str, Part]) -> list[M
 def _report(
     bundle: Bundle, trained: Trained, *, setup: Setup, parts: Mapping[str, Part], measures: list[Measure]
 ) -> Report:
-    position, settings = trained.position, cast(PreferSettings, setup.settings)
-    tables = {}
-    if position.history:
-        points: list[list[Cell]] = [[record["epoch"], record[setup.watched]] for record in position.history]
-        tables["validation_curve"] = Grid(columns=["epoch", setup.watched], rows=points, show="line")
+    settings = cast(PreferSettings, setup.settings)
     return Report(
         stage="prefer",
         bundle=bundle.digest,
         measures=measures,
-        tables=tables,
+        tables=training_plots(trained, setup),
         facts={"rows": len(parts[PAIRS].data), "loss": settings.loss["name"], **training_facts(trained, settings)},
     )

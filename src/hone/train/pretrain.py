@@ -15,7 +15,7 @@ from hone.models.cost import matrix_rate, size_of, training_flops
 from hone.models.model import build_model, read_limit
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 from hone.predict.write import write_base
-from hone.report.report import Cell, Grid, Report
+from hone.report.report import Report
 from hone.tasks.objectives.documents import Documents
 from hone.tasks.objectives.mixture import mixed
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
@@ -24,6 +24,7 @@ from hone.tasks.rows import Rows
 from hone.train.base_probes import Probe
 from hone.train.finetune import ready, run_loop, start_of, training_facts
 from hone.train.judged import Judged
+from hone.train.log_plots import training_plots
 from hone.train.loop import Setup, Trained
 from hone.train.pretrain_faults import find_faults
 from hone.train.pretrain_settings import PretrainSettings
@@ -97,13 +98,9 @@ def _documents(settings: PretrainSettings, tokenizer: Tokenizer, folder: Path) -
 
 
 def _report(trained: Trained, *, setup: Setup, inputs: Inputs, rows: Rows, judged: Judged) -> Report:
-    tables = judged.curve(trained.position.history)
-    if trained.position.history:
-        points: list[list[Cell]] = [[record["epoch"], record[setup.watched]] for record in trained.position.history]
-        tables["validation_curve"] = Grid(columns=["epoch", setup.watched], rows=points, show="line")
     return Report(
         stage="pretrain",
-        tables=tables,
+        tables={**judged.curve(trained.position.history), **training_plots(trained, setup)},
         facts={
             "rows": len(inputs.data[CORPUS]),
             "corpus_tokens": int(rows.lengths.sum()),

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from hone.core.errors import MissingExtra
 from hone.train.settings import Tracker
 
+LOG = "log.jsonl"
 PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
 
 
@@ -58,7 +59,7 @@ class RunLog:
         resumed_at: int | None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "log.jsonl"
+        self._path = folder / LOG
         self._accelerator = accelerator if trackers else None
         kept = self._kept(resumed_at) if resumed_at is not None else []
         self._file: IO[str] = self._path.open("w", encoding="utf-8")

@@ -358,10 +358,11 @@ def test_the_report_says_how_training_went(train: Train) -> None:
     assert outcome.report.bundle == bundle_of(outcome).digest
 
 
-def test_without_validation_the_report_has_no_measure_and_no_curve(train: Train) -> None:
-    report = train(max_steps=2).report
+def test_without_validation_the_report_has_no_measure_and_plots_the_log_alone(train: Train) -> None:
+    report = train(max_steps=2, logging_steps=1).report
     assert report.measures == []
-    assert report.tables == {}
+    assert set(report.tables) == {"log_loss", "log_learning_rate", "log_gradient_norm", "log_tokens_per_s"}
+    assert [row[0] for row in report.tables["log_loss"].rows] == [1, 2]
     assert report.facts["best_step"] == 2
 
 

@@ -24,6 +24,7 @@ from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import CHARACTERS, Dataset, IntArray
 
 VERSION = 2  # raised whenever other documents come of the same files and settings
+PART = 0x9A27  # sets the draw of a part apart from that of what is held out
 READ_BY = ("filters", "unreadable", "max_line_bytes", "max_characters")
 
 
@@ -86,6 +87,12 @@ class Corpus:
     def of(self, rows: Dataset) -> Corpus:
         """A corpus of some of its documents, as they are given to a stage."""
         return Corpus(rows, self.settings, self.card)
+
+    def part(self, share: float, *, seed: int) -> Corpus:
+        """About ``share`` of the documents, at least one, drawn by the texts themselves; a smaller part is within a
+        larger one."""
+        drawn = _drawn(self.rows, seed, apart=PART)
+        return self.take(np.flatnonzero((drawn < share) | (drawn == drawn.min())))
 
     def carve(self, share: float, *, seed: int) -> tuple[Corpus, Corpus]:
         """Two corpora, the second with about ``share`` of the documents, at least one: drawn by the texts themselves,
@@ -181,9 +188,9 @@ def _sizes(rows: Dataset, names: Sequence[str]) -> list[Sizes]:
     return [Sizes(name, int(d), int(c)) for name, d, c in zip(names, documents, characters, strict=True)]
 
 
-def _drawn(rows: Dataset, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _drawn(rows: Dataset, seed: int, *, apart: int = 0xCA47) -> np.ndarray[Any, np.dtype[np.float64]]:
     """A number from 0 to 1 for each document, which its text and the seed decide, float64 [documents]."""
-    word = np.uint64(np.random.default_rng([seed, 0xCA47]).integers(1 << 63)) | np.uint64(1)
+    word = np.uint64(np.random.default_rng([seed, apart]).integers(1 << 63)) | np.uint64(1)
     out = np.empty(len(rows))
     at = 0
     for part in rows.parts(DIGEST):
