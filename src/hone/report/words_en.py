@@ -292,7 +292,7 @@ WORDS: dict[str, str] = {
     "note.measured": "The bounds are what a filter keeps; the percentiles are of what it measured, from a sample.",
     "note.first_taken": "File and line.",
     "note.selected": "Documents drawn by how much likelier the domain makes their words. The weights of all tell as much as so many even draws; "
-    "the divergence of the domain's words from the documents' falls from what it is of all to what it is of those kept.",
+    "the divergence of the domain's words from the documents' falls from what it is of as many even draws to what it is of those kept.",
     "note.reading": "What was left out because it cannot be read, and what was read otherwise than it stands there.",
     "files": "Files",
     "size_bytes": "Size",
@@ -309,7 +309,7 @@ WORDS: dict[str, str] = {
     "first_place": "First place",
     "like_documents": "Domain",
     "effective_documents": "Even draws",
-    "kl_before": "KL all",
+    "kl_before": "KL even",
     "kl_after": "KL kept",
     "exact_duplicates": "Equal documents",
     "near_duplicates": "Nearly equal documents",

@@ -66,8 +66,8 @@ class Selected(BaseModel):
         seen: Documents of the source.
         documents: Those that are kept.
         effective: How many of all, drawn evenly, the importance weights tell as much as.
-        before, after: Kullback-Leibler divergence of the domain's n-grams from those of all documents, and of the kept
-            ones, in nats.
+        before, after: Kullback-Leibler divergence of the domain's n-grams from those of as many documents drawn evenly,
+            and of those kept, in nats.
     """
 
     model_config = ConfigDict(frozen=True)

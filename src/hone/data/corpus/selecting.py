@@ -66,11 +66,13 @@ def _drawn(
     target = shares(features.counts(_texts(like)), prior=corpus)
     ratio = np.log(target / corpus)
     weights = np.fromiter((ratio[features.of(text)].sum() for text in _texts(rows)), np.float64, len(rows))
-    chosen = gumbel_top(weights, count, rng=np.random.default_rng([seed, 0xD51E]))
-    drawn = shares(features.counts(_texts(rows.take(chosen))), prior=corpus)
+    rng = np.random.default_rng([seed, 0xD51E])
+    chosen = gumbel_top(weights, count, rng=rng)
+    evenly = np.sort(rng.choice(len(rows), count, replace=False))
+    drawn, even = (shares(features.counts(_texts(rows.take(some))), prior=corpus) for some in (chosen, evenly))
     return chosen, Selected(
         name=name, like=len(like), seen=len(rows), documents=count, effective=effective_size(weights),
-        before=divergence(target, corpus), after=divergence(target, drawn),
+        before=divergence(target, even), after=divergence(target, drawn),
     )  # fmt: skip
 
 
