@@ -62,7 +62,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     base, before = start_of(inputs)
     task = _task(inputs, base, train)
     torch.manual_seed(run.seed)
-    learning = learning_of(settings, base.folder, max_tokens=task.max_tokens)
+    learning = learning_of(settings, base.folder, inputs, max_tokens=task.max_tokens)
     model = build_model(
         base.folder,
         task.head,

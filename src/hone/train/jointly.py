@@ -16,6 +16,7 @@ from hone.tasks.objectives.documents import TEXT, Documents
 from hone.tasks.objectives.joint import Joint
 from hone.tasks.objectives.mixture import mixed
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
+from hone.tasks.objectives.segmenting import segmenter_faults, segmenter_of
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import Objective, Task
 from hone.tasks.table import TASKS
@@ -24,12 +25,14 @@ from hone.train.settings import FinetuneSettings
 from hone.train.techniques import TECHNIQUES
 
 
-def learning_of(settings: FinetuneSettings, folder: Path, *, max_tokens: int) -> Pretraining | None:
+def learning_of(settings: FinetuneSettings, folder: Path, inputs: Inputs, *, max_tokens: int) -> Pretraining | None:
     """The objectives beside the task, over the base in ``folder``."""
     if settings.joint is None:
         return None
     limit = min(max_tokens, read_limit(folder))
-    return Pretraining(settings.joint.objective, Documents(load_tokenizer(folder), max_tokens=limit))
+    segmenter = segmenter_of(settings.joint.segmenter, inputs.data[settings.joint.on])
+    documents = Documents(load_tokenizer(folder), max_tokens=limit, segmenter=segmenter)
+    return Pretraining(settings.joint.objective, documents)
 
 
 def others_of(learning: Pretraining | None) -> Mapping[str, HeadSpec]:
@@ -64,6 +67,8 @@ def joint_faults(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
         return
     entries = [OBJECTIVES[value["name"]] for value in settings.joint.objective]
     yield from (replace(fault, field=f"joint.{fault.field}") for fault in base_faults(entries, inputs))
+    silent = segmenter_faults(settings.joint.segmenter, settings.joint.objective)
+    yield from (replace(fault, field=f"joint.{fault.field}") for fault in silent)
     on = settings.joint.on
     if on not in inputs.data:
         fix = f"Name a source under data: {on}: FILE"

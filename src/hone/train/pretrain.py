@@ -10,6 +10,7 @@ import torch
 from hone.bundle.stage import CORPUS, HELD_OUT, Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
+from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.cost import matrix_rate, size_of, training_flops
 from hone.models.model import build_model, read_limit
@@ -19,6 +20,7 @@ from hone.report.report import Report
 from hone.tasks.objectives.documents import Documents
 from hone.tasks.objectives.mixture import mixed
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
+from hone.tasks.objectives.segmenting import segmenter_of
 from hone.tasks.protocol import LossOptions
 from hone.tasks.rows import Rows
 from hone.train.base_probes import Probe
@@ -42,7 +44,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     device = ready(settings, run)
     base, _ = start_of(inputs)
     tokenizer = load_tokenizer(base.folder)
-    learning = Pretraining(settings.objective, _documents(settings, tokenizer, base.folder))
+    learning = Pretraining(settings.objective, _documents(settings, tokenizer, base.folder, inputs.data[CORPUS]))
     texts = {name: inputs.data[name] for name in (CORPUS, HELD_OUT) if name in inputs.data}
     rows = {name: text_rows(learning, dataset, cache=run.cache) for name, dataset in texts.items()}
     torch.manual_seed(run.seed)
@@ -91,10 +93,11 @@ def _utilization(base: Base, rows: Rows, *, device: torch.device) -> Callable[[f
     return lambda tokens_per_s: tokens_per_s * a_token / rate
 
 
-def _documents(settings: PretrainSettings, tokenizer: Tokenizer, folder: Path) -> Documents:
+def _documents(settings: PretrainSettings, tokenizer: Tokenizer, folder: Path, corpus: Dataset) -> Documents:
     limit = read_limit(folder)
     allowed = min(limit, tokenizer.max_tokens or limit)
-    return Documents(tokenizer, max_tokens=min(settings.max_length or allowed, allowed))
+    segmenter = segmenter_of(settings.segmenter, corpus)
+    return Documents(tokenizer, max_tokens=min(settings.max_length or allowed, allowed), segmenter=segmenter)
 
 
 def _report(trained: Trained, *, setup: Setup, inputs: Inputs, rows: Rows, judged: Judged) -> Report:

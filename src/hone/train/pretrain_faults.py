@@ -12,6 +12,7 @@ from hone.models.architectures import named_stack
 from hone.models.model import stack_of
 from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
+from hone.tasks.objectives.segmenting import segmenter_faults
 from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry, sentinel
 from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.pretrain_settings import PretrainSettings, measure_of
@@ -30,6 +31,7 @@ def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
         *_probe_base(settings, inputs),
         *_techniques(settings),
         *_noise(settings, entries),
+        *segmenter_faults(settings.segmenter, settings.objective),
     ]
 
 

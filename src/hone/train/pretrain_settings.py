@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from hone.bundle.stage import CORPUS, HELD_OUT, Stage
-from hone.core.choice import all_decided
+from hone.core.choice import all_decided, decided
 from hone.core.settings import Settings
 from hone.data.fields import Field as Column
 from hone.tasks.objectives.settings import OBJECTIVES
+from hone.text.segmenters.table import SEGMENTERS
 from hone.train.settings import Count, LoopSettings, Positive
 
 TEXT, LABEL, SCORE = Column("text", "text"), Column("label", "label"), Column("score", "score")
@@ -44,6 +45,8 @@ class PretrainSettings(LoopSettings):
             their mean losses is learned, each by its ``weight``.
         max_length: Most tokens of a piece that a document is read in, special ones included; None: the most the base
             reads.
+        segmenter: What cuts Chinese into words, which ``mlm`` then hides whole: a name of `SEGMENTERS`, or
+            ``{name: ..., ...}`` with its settings; None: each character is a word.
         metric_for_best_model: A measure of the first objective when None; of a probe it is called ``NAME.accuracy`` or
             ``NAME.spearman``.
         probes: Labeled data that the base is judged by whenever it is measured, and before: names of data, or
@@ -52,6 +55,7 @@ class PretrainSettings(LoopSettings):
 
     objective: list[dict[str, Any]] = [{"name": "mlm"}]
     max_length: Annotated[int, Field(ge=8)] | None = None
+    segmenter: dict[str, Any] | None = None
     num_train_epochs: Positive = 1.0
     per_device_train_batch_tokens: Count | None = 8192
     learning_rate: Positive = 5e-4
@@ -68,6 +72,11 @@ class PretrainSettings(LoopSettings):
         if not several:
             raise ValueError("at least one objective")
         return all_decided(several, OBJECTIVES)
+
+    @field_validator("segmenter", mode="before")
+    @classmethod
+    def _segmenter(cls, value: Any) -> dict[str, Any] | None:
+        return None if value is None else decided(value, SEGMENTERS)
 
     @field_validator("probes", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from hone.core.choice import all_decided, decided
 from hone.core.settings import Settings
 from hone.models.adapters.table import METHODS
 from hone.tasks.objectives.settings import OBJECTIVES
+from hone.text.segmenters.table import SEGMENTERS
 from hone.train.batches import batches_of
 from hone.train.schedule import Shape
 from hone.train.techniques import TECHNIQUES, Load, load_of
@@ -139,12 +140,14 @@ class JointSettings(Settings):
 
     Attributes:
         objective: As of ``pretrain``.
+        segmenter: What cuts Chinese into words, as of ``pretrain``.
         on: The data whose texts they learn: ``unlabeled``, rows with a ``text``, or ``corpus``.
         weight: Of their loss beside the task's.
         schedule: Whether the weight stays (``constant``) or falls in a line to nothing (``falling``).
     """
 
     objective: list[dict[str, Any]] = [{"name": "mlm"}]
+    segmenter: dict[str, Any] | None = None
     on: Literal["unlabeled", "corpus"] = "unlabeled"
     weight: Positive = 1.0
     schedule: Literal["constant", "falling"] = "constant"
@@ -153,6 +156,11 @@ class JointSettings(Settings):
     @classmethod
     def _objectives(cls, value: Any) -> list[dict[str, Any]]:
         return all_decided(value if isinstance(value, list) else [value], OBJECTIVES)
+
+    @field_validator("segmenter", mode="before")
+    @classmethod
+    def _segmenter(cls, value: Any) -> dict[str, Any] | None:
+        return None if value is None else decided(value, SEGMENTERS)
 
 
 class FinetuneSettings(LoopSettings):

@@ -20,6 +20,7 @@ from hone.tasks.long_text import spans
 from hone.tasks.objectives.settings import DocumentSettings
 from hone.tasks.protocol import Columns, Purpose
 from hone.tasks.rows import ROWS_SCHEMA, IntArray, Rows, padded, rows_of
+from hone.text.segmenters.segmenter import Segmenter, words_at
 from hone.text.units import sentence_starts
 
 TEXT = "text"
@@ -31,10 +32,12 @@ class Documents:
     Args:
         tokenizer: The base's.
         max_tokens: Most tokens of a row, special ones included.
+        segmenter: Says what a word of Chinese is; None: each character.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int) -> None:
-        self.settings = DocumentSettings()
+    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, segmenter: Segmenter | None = None) -> None:
+        self.settings = DocumentSettings(segmenter="" if segmenter is None else segmenter.digest)
+        self._segmenter = segmenter
         self.tokenizer, self.max_tokens = tokenizer, max_tokens
         edges = len(tokenizer.prefix) + len(tokenizer.suffix) + len(tokenizer.middle or [])
         self.room = max_tokens - max(2, edges)  # of a decoder: what stands before a text and after it
@@ -62,8 +65,10 @@ class Documents:
         ids, words = np.array(pieces.ids, dtype=np.int64), np.array(pieces.words, dtype=np.int64)
         if not len(ids):
             return
-        words = np.where(np.isin(ids, self._special), -1, words)
         places = np.array([place for place, _ in pieces.places], dtype=np.int64)
+        if self._segmenter is not None:
+            words = _joined(words, np.array(words_at(text, self._segmenter))[places])
+        words = np.where(np.isin(ids, self._special), -1, words)
         begins = np.unique(np.searchsorted(places, sentence_starts(text)))
         for begin, end in spans(len(ids), room=self.room, stride=0):
             here = begins[(begins >= begin) & (begins < end)] - begin
@@ -105,3 +110,16 @@ class Documents:
         ids = np.full(real.shape, self.tokenizer.pad_id, dtype=np.int64)
         ids[real] = np.fromiter(itertools.chain.from_iterable(texts), dtype=np.int64, count=int(lengths.sum()))
         return torch.from_numpy(ids), torch.from_numpy(real)
+
+
+def _joined(words: IntArray, segments: IntArray) -> IntArray:
+    """The number of each token's word where Chinese characters make words: those of one segment are one, int64
+    [tokens].
+
+    Args:
+        words: The tokenizer's, int64 [tokens].
+        segments: The number of the segment that a token begins in, -1 outside of any.
+    """
+    own = np.where(segments >= 0, segments, words)
+    changes = (own[1:] != own[:-1]) | ((segments[1:] >= 0) != (segments[:-1] >= 0))
+    return np.concatenate([[0], np.cumsum(changes)]).astype(np.int64)

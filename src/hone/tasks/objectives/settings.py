@@ -37,7 +37,13 @@ def sentinel(number: int) -> str:
 
 
 class DocumentSettings(Settings):
-    """How documents become rows, beside how long a row may be."""
+    """How documents become rows, beside how long a row may be.
+
+    Attributes:
+        segmenter: Digest of what cuts Chinese into words; empty: each character is one.
+    """
+
+    segmenter: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Chinese words: how text that is written without spaces is cut into them."""
