@@ -29,6 +29,7 @@ from machine import machine  # noqa: E402
 
 from hone.bundle.bundle import Bundle  # noqa: E402
 from hone.cli.console import Lines  # noqa: E402
+from hone.core.lineage import digest_value  # noqa: E402
 from hone.pipeline.recipe import make_recipe  # noqa: E402
 from hone.pipeline.run import run_stages  # noqa: E402
 from hone.report.report import Report  # noqa: E402
@@ -138,6 +139,11 @@ class _Kept:
         before = json.loads(file.read_text()) if file.is_file() else {}
         self._all = before if before.get("identity") == identity else {"identity": identity}
 
+    @property
+    def digest(self) -> str:
+        """Of the experiment: bundles of another one are none of this."""
+        return digest_value(self._all["identity"])
+
     def of(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._all:
             self._all[name] = make()
@@ -155,7 +161,7 @@ class _Measured:
 
     def tried(self, way: dict[str, Any]) -> Path:
         """The bundle that ``way`` makes of the parent."""
-        folder: Path = self._given.out / _name(way)
+        folder: Path = self._given.out / f"{_name(way)}-{self._kept.digest[:8]}"
         if not (folder / "bundle" / "hone.json").is_file():
             stage = {
                 "kind": "prefer", **way, "num_train_epochs": self._given.epochs, "save_steps": 50,

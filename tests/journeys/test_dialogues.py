@@ -60,6 +60,14 @@ def test_every_answer_of_a_conversation_is_learned_and_measured(result: Any) -> 
     assert result.reports["inspect"].tables["turns"].rows[0] == ["train", 9, 18, 4, 4, 0]
 
 
+def test_answers_have_a_bleu_with_its_signature(result: Any) -> None:
+    report = result.reports["evaluate"]
+    measures = {measure.name: measure for measure in report.measures}
+    assert measures["bleu"].value is not None  # of single words, which have no two in a row
+    assert measures["chrf"].value > 90
+    assert [row[0] for row in report.tables["signatures"].rows] == ["BLEU", "chrF"]
+
+
 def test_every_word_of_its_reports_is_in_the_catalogs(result: Any) -> None:
     for report in result.reports.values():
         words = [measure.name for measure in report.measures]
@@ -123,6 +131,16 @@ def test_pairs_of_answers_are_measured(result: Any, tmp_path: Path, command: Com
     code, out, err = command("evaluate", result.bundle.path, write(tmp_path / "pairs.jsonl", rows), "--json")
     assert code == 0, err
     assert {one["name"]: one["value"] for one in json.loads(out)["measures"]}["likelihood_accuracy"] == 1.0
+    said = {name: write(tmp_path / f"{name}.jsonl", [{
+        name: [{"role": "user", "content": row["turns"][0]["text"]}],
+        "chosen": [{"role": "assistant", "content": row["chosen"]}],
+        "rejected": [{"role": "assistant", "content": row["rejected"]}],
+    } for row in rows]) for name in ("prompt", "messages")}  # fmt: skip
+    for file in said.values():  # as TRL has them
+        assert (
+            json.loads(command("evaluate", result.bundle.path, file, "--json")[1])["measures"]
+            == json.loads(out)["measures"]
+        )
 
 
 def test_it_learns_from_what_its_answers_are_worth(
@@ -137,7 +155,7 @@ def test_it_learns_from_what_its_answers_are_worth(
     write(tmp_path / "rows.jsonl", [*asked, {"messages": [{"role": "user", "content": "red " * 60}]}])
     code, _, err = command(*given, "--out", tmp_path / "c")
     assert code == 2
-    assert "rows.jsonl:4: turns" in err
+    assert "rows.jsonl:4: messages" in err
 
 
 class Terminal(io.StringIO):

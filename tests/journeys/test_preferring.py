@@ -235,5 +235,5 @@ def test_a_recipe_without_pairs_is_told_so(tmp_path: Path) -> None:
         "data": {"train": str(write(tmp_path / "t.jsonl", rows))},
         "stages": ["finetune", "prefer"],
     }
-    with pytest.raises(hone.RecipeError, match="no data named 'pairs'"):
+    with pytest.raises(hone.RecipeError, match="data.pairs: found no data named 'pairs'"):
         hone.run(values, out=tmp_path / "run")

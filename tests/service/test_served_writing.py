@@ -149,6 +149,18 @@ def test_a_client_that_goes_away_ends_its_stream(service: Service) -> None:
     assert service.metric('hone_requests_total{outcome="cancelled"}') == before + 1
 
 
+def test_texts_that_nobody_waits_for_are_written_no_further(service: Service) -> None:
+    name = 'hone_requests_total{outcome="generation.abandoned"}'
+    before = service.metric(name)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{service.address}/predict", json={"inputs": ["a"] * 64, "decoding": LONG}, timeout=1)
+    until = time.monotonic() + 30
+    while service.metric(name) == before:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert service.metric("hone_requests_in_flight") == 0
+
+
 def test_there_are_so_many_streams_and_no_more(service: Service) -> None:
     body = {"inputs": "a", "decoding": {**LONG, "do_sample": True}, "stream": True}
     opened = [httpx.Client(timeout=60) for _ in range(16)]

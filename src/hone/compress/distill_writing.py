@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import torch
 
-from hone.compress.compare import answers
 from hone.compress.int8 import require_float
 from hone.compress.recover import learn
 from hone.compress.settings import DistillSettings
@@ -17,6 +16,8 @@ from hone.compress.shorter import STACKS, depths_of, shortened
 from hone.compress.start import Made, Start
 from hone.core.errors import Fault, RecipeError
 from hone.data.dataset import Dataset
+from hone.data.fields import required
+from hone.data.turns import ASSISTANT, USER, conversations_in
 from hone.models.heads import Outputs
 from hone.models.model import Model
 from hone.predict.device import pick_device
@@ -24,7 +25,7 @@ from hone.predict.engine import TorchEngine
 from hone.predict.predictor import Predictor
 from hone.tasks.divergence import distance
 from hone.tasks.encoded import encoded, encoding_key
-from hone.tasks.fields import inputs_in
+from hone.tasks.fields import choices_of, inputs_in
 from hone.tasks.protocol import Loss, LossOptions, Task
 from hone.tasks.rows import Batch
 from hone.tasks.written import WrittenText
@@ -119,22 +120,38 @@ def _lesson(settings: DistillSettings, start: Start, teacher: TorchEngine) -> Da
         )
     if settings.texts == "given":
         return sets[0]
-    asked = [inputs_in(start.task, data.slice(0, len(data))) for data in sets]
+    asked = [_asked(start.task, data.slice(0, len(data))) for data in sets]
     columns: Mapping[str, Sequence[Any]] = {name: [v for each in asked for v in each[name]] for name in asked[0]}
-    if not columns:
+    if not any(columns.keys() >= set(required(fields)) for fields in choices_of(start.task)):
         raise RecipeError(
             "texts: written, and rows in which nothing stands before the text to write",
             expected="rows with a prompt, or a source",
             code="compress.distill",
         )
     start.run.progress.say("asking the teacher for a text of every row ...")
-    said = [one["text"] for one in answers(Predictor(start.bundle, start.task, teacher), columns)]
+    said = [one["text"] for one in Predictor(start.bundle, start.task, teacher).predict_columns(columns)]
     lengths = [len(ids) for ids in start.task.tokenizer.encode(said)]
     fit = [i for i, n in enumerate(lengths) if said[i].strip() and n <= cast(WrittenText, start.task).room_to_write]
     if len(fit) < len(said):
         start.run.progress.say(f"left out {len(said) - len(fit):,} of {len(said):,} texts, too long to learn or empty")
     if not fit:
         raise RecipeError("the teacher wrote no text that can be learned", code="compress.distill")
-    target = start.task.targets[0].name
-    whole = {**columns, target: said}
+    whole = cast(WrittenText, start.task).with_texts(columns, said)
     return Dataset.from_columns("train", {name: [values[i] for i in fit] for name, values in whole.items()})
+
+
+def _asked(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """What an answer of the teacher is to: the inputs; of conversations what was said before each of their answers, and
+    those that end with a question."""
+    name = conversations_in(columns)
+    if name is None:
+        return inputs_in(task, columns)
+    places = [
+        (row, at)
+        for row, turns in enumerate(columns[name])
+        for at in range(1, len(turns) + 1)
+        if turns[at - 1]["role"] == USER and (at == len(turns) or turns[at]["role"] == ASSISTANT)
+    ]
+    more = {field.name for field in task.settings.controls} & columns.keys()
+    told = {other: [columns[other][row] for row, _ in places] for other in more}
+    return {name: [columns[name][row][:at] for row, at in places], **told}

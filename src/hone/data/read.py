@@ -18,7 +18,7 @@ from hone.core.lineage import digest_file, digest_value
 from hone.data.cache import stored
 from hone.data.dataset import FILE, LINE, Dataset
 from hone.data.encodings import detect
-from hone.data.fields import Field
+from hone.data.fields import Field, Kind
 from hone.data.formats import TEXT_FORMATS, Raw, RawRow, parquet
 from hone.data.hub import hub_rows
 from hone.data.lines import side_by_side
@@ -99,10 +99,18 @@ def _there(rows: Callable[[], Raw], choices: Sequence[Sequence[Field]], columns:
 
     def unfit(some: Sequence[Field]) -> tuple[int, int]:
         names = {field.name for field in some}
-        return len(columns.keys() - names), sum(f.required and columns.get(f.name, f.name) not in first for f in some)
+        lacking = sum(f.required and not _may_be(first, columns.get(f.name, f.name), f.kind) for f in some)
+        return len(columns.keys() - names), lacking
 
     fields = min(choices, key=unfit)
     return [replace(f, required=True) for f in fields if f.required or f.name in columns or f.name in first]
+
+
+def _may_be(row: Mapping[str, Any], column: str, kind: Kind) -> bool:
+    """Whether a raw row has the column, and neither turns where a text is to stand nor the other way round."""
+    value = row.get(column)
+    odd = isinstance(value, list) if kind == "text" else isinstance(value, str) if kind == "turns" else False
+    return column in row and not odd
 
 
 def read_stream(

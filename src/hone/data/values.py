@@ -50,6 +50,7 @@ EXPECTED: dict[Kind, str] = {
     "turns": "a list of objects with a role (user, assistant, or first system) and a text; a user's is the last",
     "answered": "a list of objects with a role (user, assistant, or first system) and a text, one by the assistant",
 }
+ANSWERS = ("chosen", "rejected")  # fields that may be written as the one turn that answers
 NUMBERED = "_numbered"  # among a row's values: whether its labels were written as numbers
 _BIO = re.compile(r"O|[BI]-.+")
 _OTHER_SCHEME = re.compile(r"[MESLU]-.+")
@@ -96,7 +97,8 @@ class RowChecker:
                     faults.append(Fault(odd.code, odd.found, EXPECTED[field.kind], file=file, line=line, field=column,
                                         fix=odd.fix))  # fmt: skip
                 continue
-            value, wrong = self._value(raw[column], field.kind)
+            given = _one_answer(raw[column]) if field.name in ANSWERS else raw[column]
+            value, wrong = self._value(given, field.kind)
             if wrong:
                 code = {"null": "data.null", "NaN": "data.nan"}.get(wrong, f"data.{field.kind}-kind")
                 faults.append(Fault(code, wrong, EXPECTED[field.kind], file=file, line=line, field=column))
@@ -206,6 +208,14 @@ class RowChecker:
             barred = kind in ("labels", "texts", "references", "words") and raw.strip()
             raw = [part.strip() for part in raw.split("|")] if barred else raw.split()
         return _label_set(raw) if kind == "labels" else _words(raw, kind)
+
+
+def _one_answer(raw: Any) -> Any:
+    """The text of an answer that is written as a list with one turn, the assistant's; else what it is."""
+    if not isinstance(raw, list) or len(raw) != 1:
+        return raw
+    turns, odd = turns_of(raw, answered=True)
+    return raw if odd is not None else turns[0]["text"]
 
 
 def _numbered(raw: Any) -> bool | None:

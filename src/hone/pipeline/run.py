@@ -186,9 +186,9 @@ def _require_doable(
             faults.append(Fault("recipe.bundles", found, field=at, fix=fix))
         inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports={})
         wrong = choice.stage.faults(choice.settings, inputs)
-        of_task = [fault for fault in wrong if fault.field.startswith("task.")]  # which stands beside the stages
-        own = [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong if fault not in of_task]
-        faults += [*of_task, *own]
+        beside = [fault for fault in wrong if fault.field.startswith(("task.", "data."))]  # not within the stage
+        own = [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong if fault not in beside]
+        faults += [*beside, *own]
         has_bundle |= choice.stage.changes != "nothing" and choice.stage.does_task
     if faults:
         raise recipe.refusal(faults)

@@ -37,15 +37,24 @@ def budgeted(lengths: IntArray, *, tokens: int = TOKENS_AT_ONCE) -> Iterator[Int
         at += rows
 
 
-def score_rows(task: Task, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None = None) -> list[Any]:
+def score_rows(
+    task: Task,
+    engine: Engine,
+    rows: Rows,
+    *,
+    done: Callable[[int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[Any]:
     """What every row came to, in the order of the rows, as `Task.join` takes it: the task's decoded scores, and of one
     that writes a `hone.tasks.written.Written`.
 
     Args:
         done: Called with the number of rows each batch finished.
+        stopped: Of a task that writes: asked before each token whether to write no further, which raises
+            `hone.predict.generation.generate.Abandoned`.
     """
     if isinstance(task, Writing):
-        return write_rows(task, engine, rows, score=lambda: _scored(task, engine, rows), done=done)
+        return write_rows(task, engine, rows, score=lambda: _scored(task, engine, rows), done=done, stopped=stopped)
     return _scored(task, engine, rows, done=done)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class Predictor:
         self.task = task
         self.engine = engine
         self._reward = reward
+        self._stopped: Callable[[], bool] = lambda: False
 
     def predict(self, inputs: Any) -> list[Prediction]:
         """One prediction an example, in order; each task's shape is written in its file.
@@ -78,6 +80,13 @@ class Predictor:
             RecipeError: The task does not write, or the settings cannot be used.
         """
         return Predictor(self.bundle, with_decoding(self.task, settings), self.engine, reward=self._reward)
+
+    def until(self, stopped: Callable[[], bool]) -> Predictor:
+        """The same bundle, which asks before each token that it writes whether nobody waits any more, and then raises
+        `hone.predict.generation.generate.Abandoned`."""
+        other = copy.copy(self)
+        other._stopped = stopped
+        return other
 
     def best_of(self, n: int, /, reward: Predictor, *, label: str = "") -> Predictor:
         """The same bundle, writing ``n`` texts for each input by its decoding settings and answering the one with the
@@ -143,7 +152,7 @@ class Predictor:
             task: What is asked of the model, where it is not the bundle's own task.
             done: Called with the number of rows each batch finished.
         """
-        scores = score_rows(task or self.task, self.engine, rows, done=done)
+        scores = score_rows(task or self.task, self.engine, rows, done=done, stopped=self._stopped)
         if self._reward is None:
             return scores
         assert isinstance(self.task, WrittenText)

@@ -32,7 +32,8 @@ def reference_of(
     Args:
         pairs: The bundle's task over pairs.
         engine: Runs the bundle's model; not asked where the cache has what it said.
-        device: The kind of device that it runs on: another one rounds otherwise.
+        device: The kind of device that it runs on, and the precision where that is not float32: another rounds
+            otherwise.
     """
     task = cast(Task, pairs)
 

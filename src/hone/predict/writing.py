@@ -33,13 +33,20 @@ Score = Callable[[], Sequence[NDArray[np.float32]]]
 
 
 def write_rows(
-    task: Task, engine: Engine, rows: Rows, *, score: Score, done: Callable[[int], None] | None = None
+    task: Task,
+    engine: Engine,
+    rows: Rows,
+    *,
+    score: Score,
+    done: Callable[[int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> list[Drafts]:
     """What each row came to, in order.
 
     Args:
         score: Scores of every row's own target, where the rows have them.
         done: Called with the number of rows that were finished each time.
+        stopped: Whether nobody waits any more, as of `generate`.
     """
     assert isinstance(task, Writing)
     references: list[Any] = [None] * len(rows)
@@ -47,14 +54,14 @@ def write_rows(
         references = [reference_of(found) for found in score()]
     texts: Sequence[tuple[tuple[Draft, ...], ...]] = [()] * len(rows)
     if task.writes:
-        texts = _written(task, engine, rows, done=done)
+        texts = _written(task, engine, rows, done=done, stopped=stopped)
     elif done is not None:
         done(len(rows))
     return [Drafts(each, reference) for each, reference in zip(texts, references, strict=True)]
 
 
 def _written(
-    task: Writing, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None
+    task: Writing, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None, stopped: Callable[[], bool]
 ) -> list[tuple[tuple[Draft, ...], ...]]:
     """The texts of each row's prompts. Where the engine takes several batches at a time, so many share the prompts,
     long and short ones alike."""
@@ -72,7 +79,14 @@ def _written(
         for row, some in _alike(part, own, owner):
             chosen = [prompts[i] for i in some]
             with _placed(rows, row, own=row in own):
-                texts = generate(writer, chosen, own.get(row, settings), vocabulary=vocabulary_of(task), done=tell)
+                texts = generate(
+                    writer,
+                    chosen,
+                    own.get(row, settings),
+                    vocabulary=vocabulary_of(task),
+                    done=tell,
+                    stopped=stopped,
+                )
             found |= dict(zip(some, texts, strict=True))
         return [found[i] for i in part]
 

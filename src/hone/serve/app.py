@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 
 import hone
 from hone.core.errors import DataError, HoneError, MissingExtra, RecipeError
+from hone.predict.generation.generate import Abandoned
 from hone.predict.predictor import Predictor
 from hone.predict.shelf import Shelf
 from hone.serve.docs_page import docs_page
@@ -84,7 +86,7 @@ def make_app(served: Predictor | Shelf) -> FastAPI:
 def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meters, streams: Streams) -> None:
     writes = isinstance(predictor.task, Writing)
 
-    async def predict(body: Any) -> Any:
+    async def predict(body: Any, request: Request) -> Any:
         """Answer one input or a list of them; of a task that writes also one text in pieces."""
         inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
         inputs = [one.model_dump(exclude_none=True) if isinstance(one, BaseModel) else one for one in inputs]
@@ -102,7 +104,7 @@ def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meter
             return await streams.answer(asked, inputs)
         began = time.perf_counter()
         with meters.in_flight.track_inprogress():
-            predictions = await asyncio.to_thread(asked.predict, inputs) if inputs else []
+            predictions = await _answers(asked, inputs, request) if inputs else []
         meters.answered(predictions, seconds=time.perf_counter() - began)
         return {"predictions": predictions, "bundle": predictor.bundle.digest}
 
@@ -112,6 +114,27 @@ def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meter
     if writes:
         failures |= {429: {"model": Failure}, 501: {"model": Failure}}
     app.post(path, response_model=Answer, responses=failures)(predict)
+
+
+async def _answers(predictor: Predictor, inputs: Sequence[Any], request: Request) -> list[dict[str, Any]]:
+    """The answers; texts are written no further than the token at hand where the client has gone.
+
+    Raises:
+        Abandoned: It has.
+    """
+    gone = threading.Event()
+    watching = asyncio.create_task(_watch(request, gone))
+    try:
+        return await asyncio.to_thread(predictor.until(gone.is_set).predict, inputs)
+    finally:
+        watching.cancel()
+
+
+async def _watch(request: Request, gone: threading.Event) -> None:
+    """Say when the client goes: after its body nothing else comes of it."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
 
 
 def _decoding(predictor: Predictor, values: Mapping[str, Any], *, inputs: int) -> Predictor:
@@ -186,7 +209,7 @@ def _add_errors(app: FastAPI, meters: Meters, *, expected: Mapping[str, str]) ->
 
 def _status(error: HoneError) -> int:
     """By whose doing it is: the request's, the load's, or the server's."""
-    kinds = {DataError: 422, RecipeError: 422, TooManyStreams: 429, MissingExtra: 501}
+    kinds = {DataError: 422, RecipeError: 422, TooManyStreams: 429, Abandoned: 499, MissingExtra: 501}
     return next((status for kind, status in kinds.items() if isinstance(error, kind)), 500)
 
 

@@ -6,13 +6,9 @@ Rows are conversations (``turns``, or ``messages``), of which the assistant's tu
 
 from __future__ import annotations
 
-from typing import Any
-
 from hone.core.measures import MeasureSpec
-from hone.data.dataset import Dataset
 from hone.data.fields import Field, Shape
 from hone.data.turns import COLUMNS
-from hone.tasks.controls import learned_values
 from hone.tasks.text_generation import TextGeneration
 
 
@@ -29,11 +25,6 @@ class Dialogue(TextGeneration):
     def shapes(cls) -> tuple[Shape, ...]:
         """Conversations under either name."""
         return tuple(Shape((), (Field(name, "answered"),)) for name in COLUMNS)
-
-    @classmethod
-    def settled(cls, settings: Any, train: Dataset) -> Any:
-        """The values of its attributes are decided."""
-        return settings.model_copy(update={"attributes": learned_values(settings.attributes, train)})
 
     @property
     def converses(self) -> bool:

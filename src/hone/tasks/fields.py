@@ -28,27 +28,25 @@ def shape_of(task: Any, columns: Container[str], settings: Any = None) -> Shape:
 
 
 def pair_shapes(task: Any) -> tuple[Shape, ...]:
-    """The fields of rows with two texts, of which one is better: the task's own inputs, or ``prompt`` for what is read.
-    None where the task does not write."""
+    """The fields of rows with two texts, of which one is better: the task's own inputs, or ``prompt`` for what is read,
+    a text or turns. None where the task does not write."""
     if task.says != "text":
         return ()
-    choices = _input_choices(task)
-    own = choices[0]
-    if own[0].kind == "turns":
-        return tuple(Shape(fields, (CHOSEN, REJECTED)) for fields in choices)
-    prompt = (Field("prompt", "text"),)
-    both = (CHOSEN, REJECTED)
-    return (Shape(own, both), *([Shape(prompt, both)] if len(own) == 1 and own != prompt else []))
+    choices = list(_input_choices(task))
+    for kind in ("text", "turns"):  # any input of one field may be called so
+        if any(len(fields) == 1 and fields[0].kind == kind for fields in choices):
+            choices.append((Field("prompt", kind),))
+    return tuple(Shape(fields, (CHOSEN, REJECTED)) for fields in dict.fromkeys(choices))
 
 
 def as_read(task: Any, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """``columns`` with what is read under the name that the task has for it, where they call it ``prompt``, or give
-    conversations their other name."""
-    own, *others = (shape.inputs[0].name for shape in pair_shapes(task))
-    called = next((name for name in others if name in columns), own)
-    if own in columns:
+    """``columns`` with what is read under a name that the task has for it, where they call it ``prompt``."""
+    prompts = columns.get("prompt", ())
+    kind = "text" if not len(prompts) or isinstance(prompts[0], str) else "turns"
+    names = [fields[0].name for fields in _input_choices(task) if fields[0].kind == kind]
+    if "prompt" in names or not names:
         return dict(columns)
-    return {own if name == called else name: values for name, values in columns.items()}
+    return {names[0] if name == "prompt" else name: values for name, values in columns.items()}
 
 
 def holds_pairs(task: Any, columns: Container[str]) -> bool:

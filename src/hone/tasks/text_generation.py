@@ -28,6 +28,7 @@ from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
 from hone.data.fields import Field, Shape
 from hone.data.turns import ASSISTANT, answers_of, asked, conversations_in
+from hone.metrics.bleu import Bleu, Chrf
 from hone.models.chat import ChatFormat, chat_format, knows_conversations
 from hone.models.heads import HeadSpec
 from hone.models.tokenizer import Tokenizer
@@ -45,7 +46,7 @@ from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
 from hone.tasks.rows import ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of, stretches
 from hone.tasks.writing_settings import TextGenerationSettings
 from hone.tasks.written import WORDS_SCHEMA, Drafts, TargetTooLong, WrittenText
-from hone.tasks.written_scores import REFERENCE, Continued, Kept, Likelihood, Part
+from hone.tasks.written_scores import REFERENCE, Continued, Kept, Likelihood, Matched, Part, Referred
 
 Prompt = tuple[list[int], list[int]]  # what always stands first, the token that begins texts included; and the rest
 ANSWER = "answer"  # what conversations are followed by, where it is no turn of theirs
@@ -73,7 +74,14 @@ class TextGeneration(WrittenText):
     input_choices: tuple[tuple[Field, ...], ...] = ((Field("prompt", "text"),), (Field("messages", "turns"),))
     targets: tuple[Field, ...] = (Field("text", "written"),)
     main_measure = "perplexity"
-    measure_specs: Mapping[str, MeasureSpec] = {**Likelihood.specs, **Continued.specs, **Kept.specs}
+    by_script = ("bleu_tokenizer", "zh", "13a")
+    measure_specs: Mapping[str, MeasureSpec] = {
+        **Likelihood.specs,
+        **Matched.specs,
+        **Continued.specs,
+        **Referred.specs,
+        **Kept.specs,
+    }
 
     def __init__(
         self, settings: TextGenerationSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
@@ -93,7 +101,7 @@ class TextGeneration(WrittenText):
     def settled(cls, settings: Any, train: Dataset) -> Any:
         """As of `WrittenText`, and whether it learns from conversations is decided."""
         settings = super().settled(settings, train)
-        if settings.messages is not None:
+        if getattr(settings, "messages", True) is not None:
             return settings
         return settings.model_copy(update={"messages": "messages" in train.columns})
 
@@ -362,7 +370,7 @@ class TextGeneration(WrittenText):
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        return (Continued(),)
+        return (Matched(Bleu(self.settings.bleu_tokenizer or "13a"), Chrf()), Continued(), Referred())
 
     def quality(self, tally: FloatArray) -> float | None:
         """What the perplexity of a text would be the inverse of."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import cached_property
 
 from hone.core.measures import MeasureSpec
 from hone.metrics.bleu import Bleu, Chrf
-from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored
+from hone.tasks.protocol import FloatArray
 from hone.tasks.written import WrittenText
-from hone.tasks.written_scores import Kept, Likelihood, Part, Translated, texts_of
+from hone.tasks.written_scores import Kept, Likelihood, Matched, Part, Referred
 
 
 class Translation(WrittenText):
@@ -19,21 +18,11 @@ class Translation(WrittenText):
     name = "translation"
     main_measure = "bleu"
     by_script = ("bleu_tokenizer", "zh", "13a")
-    measure_specs: Mapping[str, MeasureSpec] = {**Translated.specs, **Likelihood.specs, **Kept.specs}
+    measure_specs: Mapping[str, MeasureSpec] = {**Matched.specs, **Referred.specs, **Likelihood.specs, **Kept.specs}
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        return (self._translated,)
-
-    @cached_property
-    def _translated(self) -> Translated:
-        return Translated(Bleu(self.settings.bleu_tokenizer or "13a"), Chrf())
-
-    def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
-        scored = super().scored(predictions, columns)
-        if not predictions or not texts_of(predictions):
-            return scored
-        return replace(scored, tables={**scored.tables, "signatures": self._translated.signatures(columns)})
+        return (Matched(Bleu(self.settings.bleu_tokenizer or "13a"), Chrf()), Referred())
 
     def quality(self, tally: FloatArray) -> float | None:
         """chrF, as a share."""

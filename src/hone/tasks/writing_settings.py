@@ -15,6 +15,7 @@ ROW_WORDS = tuple(DataField(name, "words", required=False) for name in ("require
 OWN = ("source", "target", "targets", "prompt", "text", "messages", "turns", "chosen", "rejected", "answer",
        *(field.name for field in ROW_WORDS))  # fmt: skip
 Name = Annotated[str, Field(min_length=1)]
+BleuTokenizer = Literal["13a", "intl", "zh", "char", "none"]
 
 
 class WritingSettings(TextSettings):
@@ -98,7 +99,7 @@ class TranslationSettings(SourceSettings):
             targets are mostly Han characters, else ``13a``.
     """
 
-    bleu_tokenizer: Literal["13a", "intl", "zh", "char", "none"] | None = None
+    bleu_tokenizer: BleuTokenizer | None = None
 
 
 class TextGenerationSettings(WritingSettings):
@@ -110,11 +111,13 @@ class TextGenerationSettings(WritingSettings):
             it is refused with an error. A text without prompt is read in windows.
         stride: Tokens that neighboring windows of a text share.
         messages: Whether it learns from conversations; None: where the training rows have ``messages``.
+        bleu_tokenizer: As of ``translation``.
     """
 
     stack: ClassVar[Stack] = "decoder"
 
     messages: bool | None = None
+    bleu_tokenizer: BleuTokenizer | None = None
 
 
 class DialogueSettings(WritingSettings):
@@ -128,11 +131,13 @@ class DialogueSettings(WritingSettings):
         stride: Where the answers of a conversation do not fit in one row, most tokens of turns that the next one
             repeats, beyond those that its first answer is to.
         system: The system text of conversations that bring none; empty: they have none.
+        bleu_tokenizer: As of ``translation``.
     """
 
     stack: ClassVar[Stack] = "decoder"
 
     system: str = ""
+    bleu_tokenizer: BleuTokenizer | None = None
 
 
 class SummarizationSettings(SourceSettings):

@@ -42,7 +42,7 @@ from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Predicti
 from hone.tasks.reading import Reading
 from hone.tasks.rows import TARGET, Batch, IntArray, Rows, padded, rows_of
 from hone.tasks.writing_settings import ROW_WORDS
-from hone.tasks.written_scores import Held, Kept, Likelihood, Part, given, texts_of, to_learn
+from hone.tasks.written_scores import Held, Kept, Likelihood, Matched, Part, given, texts_of, to_learn
 from hone.text.units import words_and_characters
 
 LOOKED_AT = 1000  # rows by which a language is told
@@ -142,7 +142,8 @@ class WrittenText(Form):
         if cls.by_script is None or getattr(settings, cls.by_script[0]) is not None:
             return settings
         name, han, other = cls.by_script
-        return settings.model_copy(update={name: han if mostly_han(to_learn(train.slice(0, LOOKED_AT))) else other})
+        texts = [first for first, *_ in given(train.slice(0, LOOKED_AT))]
+        return settings.model_copy(update={name: han if mostly_han(texts) else other})
 
     @classmethod
     def smooths(cls, settings: Any) -> bool:
@@ -330,8 +331,12 @@ class WrittenText(Form):
         said = [prediction.get("text", "") for prediction in predictions]
         written = [one for prediction in predictions for one in prediction.get("answers", [prediction])]
         variety = _variety([one.get("text", "") for one in written])
+        tables = {"endings": _endings(written), "variety": variety} if texts_of(predictions) else {}
+        matched = next((part for part in self.parts if isinstance(part, Matched)), None)
+        if tables and matched is not None:
+            tables["signatures"] = matched.signatures(columns)
         return Scored(
-            {"endings": _endings(written), "variety": variety} if texts_of(predictions) else {},
+            tables,
             np.array([1.0 - (value or 0.0) for value in each]),
             self.shown(columns),
             [" ‖ ".join(texts) for texts in given(columns)],

@@ -74,8 +74,8 @@ class Likelihood:
         return {**perplexities(tally[:, :-1]), "next_token_accuracy": float(right / tokens)}
 
 
-class Translated:
-    """BLEU and chrF, how long the texts are beside the given ones, and how many are theirs to the letter.
+class Matched:
+    """BLEU and chrF, as sacrebleu counts them.
 
     Args:
         bleu, chrf: What counts.
@@ -84,22 +84,18 @@ class Translated:
     specs: Mapping[str, MeasureSpec] = {
         "bleu": MeasureSpec(unit="points"),
         "chrf": MeasureSpec(unit="points"),
-        "length_ratio": MeasureSpec(unit="", better=None),
-        "exact_match": MeasureSpec(interval="wilson"),
     }
 
     def __init__(self, bleu: Bleu, chrf: Chrf) -> None:
         self._bleu, self._chrf = bleu, chrf
-        self._cuts = np.cumsum([bleu.columns, chrf.columns]).tolist()
-        self.columns = self._cuts[-1] + REFERENCE_COLUMNS
+        self.columns = bleu.columns + chrf.columns
 
     def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
         said = texts_of(predictions)
         if said is None:
             return np.zeros((len(predictions), self.columns))
         gold = given(columns)
-        whole = reference_tally(_split(gold, words_and_characters), [words_and_characters(text) for text in said])
-        return np.hstack([self._bleu.tally(gold, said), self._chrf.tally(gold, said), whole])
+        return np.hstack([self._bleu.tally(gold, said), self._chrf.tally(gold, said)])
 
     def signatures(self, columns: Columns) -> Grid:
         """How sacrebleu says that it counted."""
@@ -108,10 +104,29 @@ class Translated:
         return Grid(columns=["measure", "signature"], rows=told)
 
     def values(self, tally: FloatArray) -> dict[str, float | None]:
-        if not tally[:, -1].any():
+        if not tally.any():
             return dict.fromkeys(self.specs)
-        bleu, chrf, whole = np.split(tally, self._cuts, axis=1)
-        return {"bleu": self._bleu.score(bleu), "chrf": self._chrf.score(chrf), **against_references(whole)}
+        bleu, chrf = np.split(tally, [self._bleu.columns], axis=1)
+        return {"bleu": self._bleu.score(bleu), "chrf": self._chrf.score(chrf)}
+
+
+class Referred:
+    """How long the texts are beside the given ones, and how many are theirs to the letter."""
+
+    columns = REFERENCE_COLUMNS
+    specs: Mapping[str, MeasureSpec] = {
+        "length_ratio": MeasureSpec(unit="", better=None),
+        "exact_match": MeasureSpec(interval="wilson"),
+    }
+
+    def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
+        said = texts_of(predictions)
+        if said is None:
+            return np.zeros((len(predictions), self.columns))
+        return reference_tally(_split(given(columns), words_and_characters), [*map(words_and_characters, said)])
+
+    def values(self, tally: FloatArray) -> dict[str, float | None]:
+        return dict(against_references(tally)) if tally[:, -1].any() else dict.fromkeys(self.specs)
 
 
 class Summarized:
@@ -156,14 +171,11 @@ class Summarized:
 
 
 class Continued:
-    """What comes after a prompt beside the text that came after it: ROUGE-L, length, how many are the same; and how
-    much the texts repeat themselves."""
+    """ROUGE-L of what comes after a prompt beside the text that came after it, and how much it repeats itself."""
 
-    columns = ROUGE_COLUMNS + REPETITION_COLUMNS + REFERENCE_COLUMNS
+    columns = ROUGE_COLUMNS + REPETITION_COLUMNS + 1
     specs: Mapping[str, MeasureSpec] = {
         "rougeL": MeasureSpec(),
-        "length_ratio": MeasureSpec(unit="", better=None),
-        "exact_match": MeasureSpec(interval="wilson"),
         "repeated_ngrams": MeasureSpec(better="lower"),
     }
 
@@ -174,13 +186,13 @@ class Continued:
         gold = _split(given(columns), words_and_characters)
         whole = [words_and_characters(text) for text in said]
         rouges = rouge_tally([[[text] for text in each] for each in gold], [[text] for text in whole])
-        return np.hstack([rouges, repetition_tally(whole), reference_tally(gold, whole)])
+        return np.hstack([rouges, repetition_tally(whole), np.ones((len(said), 1))])
 
     def values(self, tally: FloatArray) -> dict[str, float | None]:
         if not tally[:, -1].any():
             return dict.fromkeys(self.specs)
-        parts = np.split(tally, [ROUGE_COLUMNS, ROUGE_COLUMNS + REPETITION_COLUMNS], axis=1)
-        found = {**rouge(parts[0]), **repetition(parts[1]), **against_references(parts[2])}
+        rouges, repeated, _ = np.split(tally, [ROUGE_COLUMNS, ROUGE_COLUMNS + REPETITION_COLUMNS], axis=1)
+        found = {**rouge(rouges), **repetition(repeated)}
         return {name: found[name] for name in self.specs}
 
 

@@ -19,6 +19,7 @@ from hone.metrics.intervals import with_intervals
 from hone.models.model import Model
 from hone.predict.bases import place_of
 from hone.predict.batching import score_rows
+from hone.predict.device import HALVES
 from hone.predict.engine import Engine, TorchEngine
 from hone.predict.predictor import open_model
 from hone.predict.references import reference_of
@@ -70,14 +71,13 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     model, task = open_model(parent, dropout=settings.dropout)
     assert isinstance(task, WrittenText)  # `Stage.writes`
     pairs = Pairs(task)
-    engine = TorchEngine(model, device)
-    ask = partial(
-        reference_of, pairs, engine=engine, bundle=parent, device=device.type, cache=run.cache, progress=run.progress
-    )
-    parts = {
-        name: Part(data, encoded(cast(Task, pairs), data, cache=run.cache), ask(data))
-        for name, data in inputs.data.items()
-    }
+    ask = partial(reference_of, pairs, bundle=parent, cache=run.cache, progress=run.progress)
+    parts = {}
+    for name, data in inputs.data.items():
+        precision = settings.mixed_precision if name == PAIRS else "no"  # what is held back is measured in float32
+        engine = InTraining(model, device, precision)
+        said = ask(data, engine=engine, device=engine.named)
+        parts[name] = Part(data, encoded(cast(Task, pairs), data, cache=run.cache), said)
     tune(model, settings)
     recipe = {"stage": "prefer", "settings": settings.model_dump(mode="json"), "seed": run.seed,
               "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")}}  # fmt: skip
@@ -90,6 +90,23 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))
     kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
     return Outcome(_report(bundle, trained, setup=setup, parts=parts, measures=measures), bundle, kept)
+
+
+class InTraining(TorchEngine):
+    """A model that computes in the precision of a training, so that what is compared with what it says there is rounded
+    alike; without dropout.
+
+    Args:
+        precision: As ``mixed_precision``; the device has it.
+
+    Attributes:
+        named: The kind of device and the precision: others round otherwise.
+    """
+
+    def __init__(self, model: Model, device: torch.device, precision: str) -> None:
+        super().__init__(model, device)
+        self._dtype = HALVES.get(precision, torch.float32)
+        self.named = device.type if precision == "no" else f"{device.type} {precision}"
 
 
 def tallied(pairs: Pairs, engine: Engine, part: Part) -> tuple[Pairs, FloatArray]:

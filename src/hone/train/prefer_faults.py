@@ -11,7 +11,7 @@ from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
 from hone.models.base import Base
 from hone.predict.rewards import reward_faults
-from hone.tasks.fields import PAIRS, VALIDATION_PAIRS, as_read, pair_shapes
+from hone.tasks.fields import PAIRS, VALIDATION_PAIRS, pair_shapes
 from hone.tasks.pairs import Pairs
 from hone.tasks.table import TASKS
 from hone.train.faults import tuning_faults
@@ -74,18 +74,17 @@ def _dropping(settings: ReinforceSettings) -> Iterator[Fault]:
 
 
 def _prompts(inputs: Inputs) -> Iterator[Fault]:
-    kind = TASKS[inputs.task.name]
-    name = pair_shapes(kind)[0].inputs[0].name
+    names = list(dict.fromkeys(shape.inputs[0].name for shape in pair_shapes(TASKS[inputs.task.name])))
     if PROMPTS not in inputs.data:
         found, fix = f"no data named {PROMPTS!r}", f"Name a source under data: {PROMPTS}: FILE"
-        yield Fault("recipe.no-split", found, "prompts to write from", field="reward", fix=fix)
-    elif name not in as_read(kind, dict.fromkeys(inputs.data[PROMPTS].columns, ())):
-        found = f"no {name} in {inputs.data[PROMPTS].origin}"
-        yield Fault("data.column-missing", found, f"a column {name}", field="reward")
+        yield Fault("recipe.no-split", found, "prompts to write from", field=f"data.{PROMPTS}", fix=fix)
+    elif not any(name in inputs.data[PROMPTS].columns for name in names):
+        found = f"no {' and no '.join(names)} in {inputs.data[PROMPTS].origin}"
+        yield Fault("data.column-missing", found, f"a column {' or '.join(names)}", field=f"data.{PROMPTS}")
 
 
 def _data(inputs: Inputs) -> Iterator[Fault]:
     if PAIRS not in inputs.data:
         found = f"no data named {PAIRS!r}"
         fix = f"Name a source under data: {PAIRS}: FILE"
-        yield Fault("recipe.no-split", found, "rows with chosen and rejected", field="kind", fix=fix)
+        yield Fault("recipe.no-split", found, "rows with chosen and rejected", field=f"data.{PAIRS}", fix=fix)

@@ -152,6 +152,22 @@ def test_a_student_comes_nearer_to_what_its_teacher_says(
     assert far[1] < 0.8 * far[0]
 
 
+def test_a_teacher_answers_in_conversations(tmp_path: Path) -> None:
+    base = write_tiny_writer(tmp_path / "base", kind="gpt2", width=64)
+    settings = SETTINGS["dialogue"].model_validate({"decoding": {"max_new_tokens": 4, "bad_words": ["<unk>"]}})
+    task = make_task("dialogue", settings, labels=(), folder=base)
+    lineage = Lineage(parents=(), stage="finetune", recipe={}, recipe_digest="", data=(), seed=1, hone="")
+    bundle = write_model(tmp_path / "bundle", build_model(base, task.head), task, lineage=lineage)
+    turns = [{"role": role, "text": text} for role, text in
+             (("user", "the card"), ("assistant", "my card"), ("user", "help me"), ("assistant", "now"))]  # fmt: skip
+    data = {name: Dataset.from_columns(name, {"turns": [turns, turns]}) for name in ("train", "validation")}
+    inputs = Inputs(task=TaskChoice("dialogue", settings), base=None, data=data, bundle=bundle)
+    run = Run(seed=1, device="cpu", folder=tmp_path / "run", target=tmp_path / "new", cache=tmp_path / "cache")
+    method = {"name": "distill", "layers": 1, "texts": "written", "num_train_epochs": 0.25, "save_steps": None}
+    outcome = compress(CompressSettings.model_validate({"method": method}), inputs, run)
+    assert outcome.report.facts["rows_taught"] == 4  # each answer
+
+
 def test_a_student_that_cannot_be_is_refused_with_all_reasons(parents: dict[str, Bundle], tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as raised:
         compressed(parents["bart"], {"name": "distill", "layers": 7, "hidden": 1.0}, tmp_path)

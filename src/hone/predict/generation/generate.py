@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 
-from hone.core.errors import RecipeError
+from hone.core.errors import HoneError, RecipeError
 from hone.models.writers.writer import Writer
 from hone.predict.generation.beam import BeamSearch
 from hone.predict.generation.contrastive import ContrastiveSearch
@@ -18,6 +18,10 @@ from hone.tasks.decoding import DecodingSettings
 TOKENS_AT_ONCE = 16384
 
 
+class Abandoned(HoneError):
+    """Texts that were being written when it was said that nobody wants them."""
+
+
 def generate(
     writer: Writer,
     prompts: Sequence[Sequence[int]],
@@ -26,6 +30,7 @@ def generate(
     vocabulary: Vocabulary,
     tokens_at_once: int = TOKENS_AT_ONCE,
     done: Callable[[int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> list[list[Written]]:
     """Texts for each prompt, in the order of the prompts, best first; ``settings.num_return_sequences`` of them.
 
@@ -38,8 +43,10 @@ def generate(
         tokens_at_once: Most tokens of the rows that are worked on together, each with its prompt and all that it may
             come to have; one prompt is worked on even if it alone may have more.
         done: Called with the number of prompts each step finished.
+        stopped: Asked before each token, whether to write no further.
 
     Raises:
+        Abandoned: It was stopped.
         DataError: A prompt has no tokens, or so many that nothing can be written.
         RecipeError: There are stop strings or bad words, and ``vocabulary`` lacks what they need.
     """
@@ -50,6 +57,8 @@ def generate(
             found[key] = texts
         if finished and done is not None:
             done(len(finished))
+        if stopped():
+            raise Abandoned("nobody waits for what was being written", code="generation.abandoned")
     return found
 
 
