@@ -217,6 +217,20 @@ def test_what_cannot_be_learned_names_file_line_and_field(
     assert field in said
 
 
+def test_how_many_texts_are_too_long_is_told_before_training(
+    tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    long = [{"source": f"one {i}", "target": "eins " * 60} for i in range(4)]
+    values = recipe(tmp_path, "translation", [*rows("translation"), *long])
+    file = tmp_path / "recipe.yaml"
+    file.write_text(json.dumps(values), encoding="utf-8")
+    code, _, said = command("run", file, "--out", tmp_path / "out")
+    assert code == 2
+    assert "longer than allowed, and long_target is 'refuse': 4 of 20 (20.0%)" in said
+    assert "rows.jsonl:20: target: found" in said
+    assert "finetune" not in said
+
+
 def test_a_base_that_reads_does_not_write(
     tiny_base: Path, tmp_path: Path, command: Callable[..., tuple[object, str, str]]
 ) -> None:

@@ -29,7 +29,9 @@ from hone.tasks.pairs import Pairs, over
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
 from hone.tasks.rows import IntArray
 from hone.tasks.writing_settings import WritingSettings
+from hone.tasks.written import WrittenText
 
+AS_LABELED = ("text", "gold", "predicted")
 TEXT_SHOWN = 300  # characters of a text in the report; files hold it whole
 
 
@@ -83,7 +85,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             **scored.tables,
             **by_value,
             "by_length": _by_length(task, tally, lengths, settings),
-            "worst_mistakes": _worst(scored, settings.worst),
+            "worst_mistakes": _worst(scored, settings.worst, heads=_heads(task)),
         },
         warnings=_warnings(data, cut, run.language),
         facts=_facts(task, settings, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
@@ -161,13 +163,18 @@ def _by_length(task: Task, tally: FloatArray, lengths: IntArray, settings: Evalu
     return Grid(columns=["tokens", main, "low", "high", "count"], rows=rows, show="bars")
 
 
-def _worst(scored: Scored, count: int) -> Grid:
+def _heads(task: Task) -> tuple[str, str, str]:
+    """What an input, the right answer and the given one are called."""
+    return ("written_from", "reference_text", "written_text") if isinstance(task, WrittenText) else AS_LABELED
+
+
+def _worst(scored: Scored, count: int, *, heads: Sequence[str]) -> Grid:
     order = [int(i) for i in np.argsort(-scored.badness, kind="stable")[:count] if scored.badness[i] > 0]
     rows: list[list[Cell]] = [
         [*(_short(column[i]) for column in (scored.texts, scored.gold, scored.said)), float(scored.badness[i])]
         for i in order
     ]
-    return Grid(columns=["text", "gold", "predicted", "badness"], rows=rows)
+    return Grid(columns=[*heads, "badness"], rows=rows)
 
 
 def _short(text: str) -> str:

@@ -32,6 +32,7 @@ section{margin:clamp(36px,5vw,56px) 0 0}
 nav{margin-top:1.1rem;font-size:.9rem;display:flex;flex-wrap:wrap;gap:.3rem 1.1rem}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,max(225px,100%/var(--across,4) - 14px)),1fr));gap:14px;margin:0;padding:0;
 list-style:none}
+.cards+.scroll{margin-top:18px}
 .card{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:16px 18px 15px;display:flex;
 flex-direction:column;min-width:0}
 .card .key{display:block;line-height:1.3;color:var(--soft);font-weight:400;font-size:.78rem}
@@ -76,7 +77,10 @@ tr>:last-child{padding-right:4px}
 .text{min-width:min(62vw,19rem);max-width:38rem;white-space:pre-wrap;overflow-wrap:anywhere}
 th.short,td.short,.part{white-space:nowrap}
 @media (min-width:641px){wbr{display:none}}
-@media (max-width:640px){th,td{padding:6px 8px}th.short,td.short{white-space:normal}}
+@media (max-width:640px){th,td{padding:6px 8px}th.short,td.short{white-space:normal}
+.texts thead{display:none}.texts :is(tbody,tr,th,td){display:block}.texts tr{padding:10px 2px}
+.texts tr>:is(th,td){border:0;padding:2px 0;min-width:0;text-align:left}.texts tr+tr{border-top:1px solid var(--rule)}
+.texts tr>::before{content:attr(data-head);display:block;color:var(--soft);font-size:.78rem}}
 td .range{display:block;color:var(--soft);font-size:.8rem}
 .zero{color:var(--soft)}
 .mark{border:1px solid var(--rule);border-radius:4px;background:var(--wash);color:var(--soft);font:.72em ui-monospace,

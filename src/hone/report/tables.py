@@ -86,14 +86,22 @@ def _rows(grid: Grid, title: str, *, language: Language) -> str:
                 for cell, text in zip(cells, texts, strict=True)
             ]
         )
+    beside = classes.count("text") > 1  # texts to compare: on a phone one stands below the other, each with its name
+    if beside:
+        names = [html.escape(as_line(word(name, language)), quote=True) for name in grid.columns]
+        columns = [
+            [f'{cell[:3]} data-head="{name}"{cell[3:]}' for cell in column]  # behind "<th" or "<td"
+            for name, column in zip(names, columns, strict=True)
+        ]
     matrix = grid.show == "matrix"
     heads = "".join(
         f'<th scope="col" class="{kind}">{as_markup(name if i and matrix else word(name, language))}</th>'
         for i, (name, kind) in enumerate(zip(grid.columns, classes, strict=True))
     )
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
+    opening = '<table class="texts">' if beside else "<table>"
     return (
-        f'<table><caption class="heard">{html.escape(as_line(title))}</caption><thead><tr>{heads}</tr></thead>'
+        f'{opening}<caption class="heard">{html.escape(as_line(title))}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table>"
     )
 

@@ -71,23 +71,32 @@ class OddRows(DataError):
         what: What of them it is.
         wrong: Index of the example -> what is wrong with it.
         places: See `hone.tasks.faulty`.
+        looked_at: How many examples there are with these; 0 where that is not known.
     """
 
-    def __init__(self, what: str, wrong: Mapping[int, Fault], *, places: Places | None = None) -> None:
+    def __init__(
+        self, what: str, wrong: Mapping[int, Fault], *, places: Places | None = None, looked_at: int = 0
+    ) -> None:
         self.examples = list(wrong)
-        self._made = (what, wrong)
+        self._made = (what, wrong, looked_at)
         faults = []
         for index in self.examples[:FAULTS_NAMED]:
             fault = wrong[index]
             file, line = (places or {}).get(index, ("", None))
             found = fault.found + ("" if line is not None else f" in row {index + 1}")
             faults.append(replace(fault, found=found, file=file, line=line))
-        super().__init__(f"{what}: {len(wrong)} of them", faults=faults, code=faults[0].code)
+        of = f"{looked_at:,} ({len(wrong) / looked_at:.1%})" if looked_at else "them"
+        super().__init__(f"{what}: {len(wrong):,} of {of}", faults=faults, code=faults[0].code)
 
     def placed(self, places: Places) -> Self:
         """See `hone.tasks.faulty.OfExamples`."""
-        what, wrong = self._made
-        return type(self)(what, wrong, places=places)
+        what, wrong, looked_at = self._made
+        return type(self)(what, wrong, places=places, looked_at=looked_at)
+
+    def among(self, others: Sequence[Self], *, looked_at: int) -> Self:
+        """See `hone.tasks.faulty.OfExamples`."""
+        wrong = {index: fault for one in (self, *others) for index, fault in one._made[1].items()}
+        return type(self)(self._made[0], wrong, looked_at=looked_at)
 
 
 def add_words(out: dict[str, list[Any]], columns: Columns, *, start: int) -> None:

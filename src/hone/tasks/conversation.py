@@ -83,6 +83,11 @@ class Unusable(DataError):
         wrong, field, looked_at = self._made
         return type(self)(wrong, field=field, looked_at=looked_at, places=places)
 
+    def among(self, others: Sequence[Self], *, looked_at: int) -> Self:
+        """See `hone.tasks.faulty.OfExamples`."""
+        wrong = {index: error for one in (self, *others) for index, error in one._made[0].items()}
+        return type(self)(wrong, field=self._made[1], looked_at=looked_at)
+
 
 def with_system(turns: Sequence[Turn], system: str) -> list[Turn]:
     """The turns after ``system``, where that is not empty and they bring no such text of their own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -46,12 +47,28 @@ def placed(dataset: Dataset) -> Iterator[None]:
 
 
 def encoded(task: Objective, dataset: Dataset, *, cache: Path) -> Rows:
-    """Encoded rows, targets included, from the cache or made now."""
+    """Encoded rows, targets included, from the cache or made now.
+
+    Raises:
+        DataError: Some examples cannot be rows: all of one kind are counted, the first ones named with file and line.
+    """
 
     def batches() -> Iterator[pa.RecordBatch]:
+        wrong: list[Any] = []
         for start, stop in dataset.portions():
-            with placed(dataset):
+            try:
                 part = task.encode(dataset.slice(start, stop), purpose="learn", start=start)
-            yield part
+            except DataError as error:
+                if not isinstance(error, OfExamples):
+                    raise
+                wrong.append(error)
+                continue
+            if not wrong:
+                yield part
+        if wrong:
+            first, *others = wrong
+            alike = [one for one in others if type(one) is type(first)]
+            with placed(dataset):
+                raise first.among(alike, looked_at=len(dataset))
 
     return Rows(stored(cache / "rows", encoding_key(task, dataset), pa.schema(list(task.row_schema.items())), batches))

@@ -22,3 +22,7 @@ class OfExamples(Protocol):
     def placed(self, places: Places) -> Self:
         """The same error, with the file and line of each that is known."""
         ...
+
+    def among(self, others: Sequence[Self], *, looked_at: int) -> Self:
+        """The same error of these examples and those of ``others``, of so many that were looked at."""
+        ...

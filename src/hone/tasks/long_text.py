@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from hone.core.errors import DataError, Fault
@@ -41,22 +41,26 @@ class TextTooLong(DataError):
         lengths: Index of the example -> its tokens.
         room: Tokens allowed.
         places: File and line of each of them, where they are known.
+        looked_at: How many examples there are with these; 0 where that is not known.
     """
 
     what = "texts are longer than a row, and long_text is 'refuse'"
     field = ""
     fix = "Shorten them, or set long_text to window or truncate."
 
-    def __init__(self, lengths: Mapping[int, int], *, room: int, places: Places | None = None) -> None:
-        self.lengths, self.room = lengths, room
+    def __init__(
+        self, lengths: Mapping[int, int], *, room: int, places: Places | None = None, looked_at: int = 0
+    ) -> None:
+        self.lengths, self.room, self._looked_at = lengths, room, looked_at
         self.examples = list(lengths)
         faults = []
         for index, length in list(lengths.items())[:FAULTS_NAMED]:
             file, line = (places or {}).get(index, ("", None))
             found = f"{length} tokens" + ("" if line is not None else f" in row {index + 1}")
             faults.append(Fault("data.text-too-long", found, f"at most {room}", file=file, line=line, field=self.field))
+        of = f"{looked_at:,} ({len(lengths) / looked_at:.1%})" if looked_at else "them"
         super().__init__(
-            f"{self.what}: {len(lengths)} of them",
+            f"{self.what}: {len(lengths):,} of {of}",
             faults=faults,
             fix=self.fix,
             code="data.text-too-long",
@@ -64,7 +68,13 @@ class TextTooLong(DataError):
 
     def placed(self, places: Places) -> Self:
         """See `hone.tasks.faulty.OfExamples`."""
-        return type(self)(self.lengths, room=self.room, places=places)
+        return type(self)(self.lengths, room=self.room, places=places, looked_at=self._looked_at)
+
+    def among(self, others: Sequence[Self], *, looked_at: int) -> Self:
+        """See `hone.tasks.faulty.OfExamples`."""
+        lengths = {index: n for one in (self, *others) for index, n in one.lengths.items()}
+        room = min(one.room for one in (self, *others))
+        return type(self)(lengths, room=room, looked_at=looked_at)
 
 
 def refuse_long(lengths: Mapping[int, int], *, room: int) -> None:

@@ -45,3 +45,9 @@ def test_without_one_in_it_the_text_ends_by_itself() -> None:
 
 def test_a_stop_string_counts_even_in_the_last_token_there_is_room_for() -> None:
     assert written(["two"], max_new_tokens=2) == ("One ", "stop-string", 2)
+
+
+def test_a_stop_string_that_never_comes_leaves_the_text_to_end_otherwise() -> None:
+    assert written(["Four"], max_new_tokens=4) == ("One two. Three", "length", 4)
+    text, ended, _ = written(["Four"], max_new_tokens=20)
+    assert (text, ended) == ("One two. Three four\n\nFive", "stop")
