@@ -134,6 +134,12 @@ def prepare(out: Path) -> None:
     seen = {row["text"].strip() for row in train}
     dev = [row for row in read(root / "sentiment/chnsenticorp/dev.jsonl") if row["text"].strip() not in seen]
     write(out / "chnsenticorp-dev.jsonl", dev)
+    prepare_smp2019(out)
+
+
+def prepare_smp2019(out: Path) -> None:
+    """Write SMP2019's two parts, labels with few rows left out: ``smp2019-train.jsonl`` and ``smp2019-test.jsonl``."""
+    root = Path(os.environ["HONE_DATA"])
     rows = [{"text": row["text"], "label": row["domain"]} for row in read(root / "intent/smp2019_nlu/train.jsonl")]
     counts = Counter(row["label"] for row in rows)
     by_label: dict[str, list[dict[str, Any]]] = {}

@@ -27,9 +27,8 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+import paired  # noqa: E402
 from machine import machine  # noqa: E402
-
-from hone.metrics.intervals import FloatArray, Values, bootstrap  # noqa: E402
 
 RESULT = HERE / "techniques.json"
 SENTENCES, DEV = "sentiment/sst2/train_sentences.jsonl", "sentiment/sst2/dev.jsonl"
@@ -142,22 +141,15 @@ def table(cells: Any) -> list[dict[str, Any]]:
             of.setdefault(cell["name"], {})[cell["seed"]] = cell
     rows = []
     for name, own in of.items():
-        seeds = sorted(set(own) & set(of["plain"]))
-        pairs = np.array([[own[s]["right"], of["plain"][s]["right"]] for s in seeds], dtype=np.float64)
-        tally = pairs.mean(0).T  # [sentences, technique or plain]
-        low, high = bootstrap(with_count(tally), gain, additive=True)["gain"] or (None, None)
+        found = paired.compared(right_of(own), right_of(of["plain"]))
+        seeds = found["seeds"]
         ratios = [own[s]["seconds"] / of["plain"][s]["seconds"] for s in seeds]
         memory = [own[s]["peak_mb"] - of["plain"][s]["peak_mb"] for s in seeds]
         rows.append(
             {
                 "technique": name,
                 "settings": own[seeds[0]]["settings"],
-                "seeds": seeds,
-                "accuracy": float(tally[:, 0].mean()),
-                "accuracy_by_seed": [float(np.mean(own[s]["right"])) for s in seeds],
-                "gain": float((tally[:, 0] - tally[:, 1]).mean()),
-                "gain_low": low,
-                "gain_high": high,
+                **found,
                 "seconds_ratio": statistics.median(ratios),
                 "more_memory_mb": statistics.median(memory),
             }
@@ -165,25 +157,15 @@ def table(cells: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def with_count(tally: FloatArray) -> FloatArray:
-    """With a column of ones, so that sums of rows tell how many there are."""
-    return np.column_stack([tally, np.ones(len(tally))])
-
-
-def gain(tally: FloatArray) -> Values:
-    """How many more of the sentences the technique has right, as a share."""
-    technique, plain, count = tally.sum(0)
-    return {"gain": float((technique - plain) / count)}
+def right_of(cells: Mapping[int, Mapping[str, Any]]) -> dict[int, list[int]]:
+    return {seed: cell["right"] for seed, cell in cells.items()}
 
 
 def shown(rows: list[dict[str, Any]]) -> str:
     lines = [f"{'':24} accuracy    gain  [95%, paired]       time   memory"]
     for row in rows:
-        low, high = (0.0 if row[key] is None else row[key] for key in ("gain_low", "gain_high"))
-        lines.append(
-            f"{row['technique']:24} {row['accuracy']:8.4f} {row['gain']:+7.4f}  [{low:+.4f}, {high:+.4f}]"
-            f"  x{row['seconds_ratio']:.2f} {row['more_memory_mb']:+6.0f} MB"
-        )
+        cost = f"  x{row['seconds_ratio']:.2f} {row['more_memory_mb']:+6.0f} MB"
+        lines.append(paired.shown(row, name=row["technique"]) + cost)
     return "\n".join(lines)
 
 

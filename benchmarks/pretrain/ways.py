@@ -1,0 +1,158 @@
+"""Ways from a base, text without labels and few labeled rows to a task, each once a seed, beside fine-tuning alone.
+
+A recipe NAME.yaml has the stages ``pretrain`` and ``finetune``, the latter with ``joint``. Of these a way takes what
+its name says; its base is the recipe's, or what ``pretrain`` made of it, once for all seeds, and one from nothing is
+the same for all, its tokenizer too. The test rows are those of every seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from machine import machine  # noqa: E402
+from paired import compared, shown  # noqa: E402
+
+from hone.cli.console import Lines  # noqa: E402
+from hone.core.progress import Silent  # noqa: E402
+from hone.pipeline.base import find_base  # noqa: E402
+from hone.pipeline.corpora import read_corpora  # noqa: E402
+from hone.pipeline.recipe import make_recipe  # noqa: E402
+from hone.pipeline.run import read_data, run_stages  # noqa: E402
+from hone.pipeline.yaml_file import parse_yaml  # noqa: E402
+
+Way = Literal["finetune", "pretrain, finetune", "joint", "pretrain, joint"]
+Values = dict[str, Any]  # of a recipe
+Prepare = Callable[[Path, int], Values]  # a folder to write into and a seed to what stands under ``data``
+HELD_OUT = 0.05  # of the text, to measure pretraining by
+PLAIN: Way = "finetune"  # what the others are compared with
+
+
+def measure(
+    name: str, prepare: Prepare, *, doc: str, ways: Sequence[Way], seeds: Sequence[int], says: Callable[[Path], Values]
+) -> None:
+    """The command: every way with every seed. After each, ``NAME.json`` has what was measured; what stands there of
+    this very recipe is not measured again, and an interrupted training goes on.
+
+    Args:
+        says: More that the file says, of the folder that was written into.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(seeds))
+    parser.add_argument("--ways", nargs="+", choices=ways, default=list(ways))
+    parser.add_argument("--out", type=Path, default=Path("runs/pretrain"))
+    parser.add_argument("--recipe", type=Path, default=HERE / f"{name}.yaml", help="of this or smaller sizes, to try")
+    given = parser.parse_args()
+    values, _ = parse_yaml(given.recipe.read_text(), file=given.recipe.name)
+    out, file = given.out / given.recipe.stem, given.recipe.with_suffix(".json")
+    record = json.loads(file.read_text()) if file.is_file() else {}
+    record = record if record.get("recipe") == values else {"recipe": values, "cells": []}
+    for seed in given.seeds:
+        for way in dict.fromkeys([PLAIN, *given.ways]):
+            if any((cell["way"], cell["seed"]) == (way, seed) for cell in record["cells"]):
+                continue
+            data = prepare(out, seed)
+            base = started(values, data, out)
+            if way.startswith("pretrain"):
+                base, record["pretrained"] = pretrained(values, base, data, out)
+            record["cells"].append(answered(values, base, data, way=way, seed=seed, out=out))
+            record |= {"table": table(record["cells"]), **says(out), "machine": machine()}
+            file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    print(*(shown(row, name=row["way"]) for row in record["table"]), sep="\n")
+
+
+def started(values: Values, data: Values, out: Path) -> str:
+    """The base of all ways: as the recipe names it, or the folder of the one that is made from nothing."""
+    if isinstance(values["base"], str):
+        return str(values["base"])
+    recipe = recipe_of({**values, "data": data})
+    recipe, splits = read_data(recipe, Silent())
+    _, texts = read_corpora(recipe, recipe.stages, Silent())
+    return str(find_base(recipe, {**splits, **texts}, Silent()).folder)
+
+
+def pretrained(values: Values, base: str, data: Values, out: Path) -> tuple[str, Values]:
+    """The base that ``pretrain`` made, once, and what its report says."""
+    place, found = out / "pretrained", out / "pretrained" / "cost.json"
+    if not found.is_file():
+        stages = [stage for stage in values["stages"] if stage["kind"] == "pretrain"]
+        recipe = {key: values[key] for key in ("version", "name")} | {"base": base, "stages": stages}
+        recipe["data"] = {"corpus": data["corpus"], "validation_share": HELD_OUT}
+        with timed() as cost:
+            result = run_stages(recipe_of(recipe), out=place, progress=Lines())
+        report = result.reports["pretrain"]
+        measured = {f"{m.slice} {m.name}": m.value for m in report.measures}
+        found.write_text(json.dumps({**cost, "facts": report.facts, "measures": measured}))
+    return str((place / "bundle").absolute()), json.loads(found.read_text())
+
+
+def answered(values: Values, base: str, data: Values, *, way: Way, seed: int, out: Path) -> Values:
+    """A training and its answers on test."""
+    (stage,) = (dict(stage) for stage in values["stages"] if stage["kind"] == "finetune")
+    if way.endswith("joint"):
+        data = {**data, "held_out": "none"}  # it is learned from all of the text
+    else:
+        stage.pop("joint", None)
+        data = {key: value for key, value in data.items() if key != "corpus"}
+    place = out / f"{way.replace(', ', '-')}-{seed}"
+    recipe = {**values, "base": base, "seed": seed, "data": data, "stages": [stage, {"kind": "evaluate"}]}
+    with timed() as cost:
+        result = run_stages(recipe_of(recipe), out=place, progress=Lines())
+    (file,) = (place / "stages").glob("*-evaluate/predictions.jsonl")
+    answers = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    facts = result.reports["finetune"].facts
+    cell = {
+        "way": way,
+        "seed": seed,
+        **cost,
+        "train_seconds": facts["seconds"],
+        "measures": {m.name: m.value for m in result.reports["evaluate"].measures if not m.slice},
+        "right": [int(answer["label"] == answer["prediction"]["label"]) for answer in answers],
+    }
+    print({key: value for key, value in cell.items() if key != "right"}, flush=True)
+    return cell
+
+
+def recipe_of(values: Values) -> Any:
+    return make_recipe(values, folder=Path(os.environ["HONE_DATA"]))
+
+
+@contextmanager
+def timed() -> Iterator[dict[str, float]]:
+    """Fills in minutes of wall and of processor time at the end."""
+    cost: dict[str, float] = {}
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield cost
+    cost["minutes"] = round((time.perf_counter() - wall) / 60, 2)
+    cost["cpu_minutes"] = round((time.process_time() - cpu) / 60, 2)
+
+
+def table(cells: Sequence[Mapping[str, Any]]) -> list[Values]:
+    """Of each way accuracy, and its gain over `PLAIN` with the paired interval over the rows of test."""
+    of: dict[str, dict[int, list[int]]] = {}
+    for cell in cells:
+        of.setdefault(cell["way"], {})[cell["seed"]] = cell["right"]
+    return [{"way": way, **compared(rights, of[PLAIN])} for way, rights in of.items()]
+
+
+def write_rows(file: Path, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows into ``file`` and give its place, as a recipe names it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return str(file.absolute())
+
+
+def read_rows(path: str) -> list[Values]:
+    """The rows of a file under ``HONE_DATA``."""
+    text = (Path(os.environ["HONE_DATA"]) / path).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.rstrip("\n").split("\n")]
