@@ -42,6 +42,11 @@ def test_parts_are_measured_once_and_what_more_would_bring_is_told(
     _, again, words = command("curve", file, "--points", "3", "--out", out, "--json")
     assert json.loads(again) == report
     assert "finetune ..." not in words
+    next(out.glob("share-0.25-*/point.json")).unlink()  # as of a run that was killed while it evaluated
+    code, again, words = command("curve", file, "--points", "3", "--out", out, "--json")
+    assert code == 0, words
+    assert json.loads(again)["tables"]["curve_points"] == report["tables"]["curve_points"]
+    assert words.count("finetune ...") == 1
     with pytest.raises(RecipeError, match="no stage has a value") as caught:
         learning_curve(file, out=tmp_path / "other", points=1, measure="bleu")
     assert caught.value.code == "curve.no-measure"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,6 +94,7 @@ def _point(recipe: Recipe, share: float, *, measure: str, folder: Path, progress
     if kept.is_file():
         values = json.loads(kept.read_text(encoding="utf-8"))
         return Point(share, values["size"], Measure.model_validate(values["measure"]))
+    shutil.rmtree(folder / "bundle", ignore_errors=True)  # of a run that ended before it was measured
     reports = run_stages(recipe, out=folder, progress=progress).reports
     point = Point(share, _size(reports), _measured(reports, recipe, measure))
     write_atomically(kept, json.dumps({"size": point.size, "measure": point.measure.model_dump()}).encode())
