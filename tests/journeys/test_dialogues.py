@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 import hone
+from hone.cli.chat import Chat
+from hone.predict.conversation import Conversation
 from hone.predict.predictor import load
 from hone.report.catalog import CATALOGS
 from hone.serve.app import make_app
@@ -212,6 +214,33 @@ def test_an_unknown_command_ends_a_pipe_and_is_told_on_a_terminal(chat: Command)
     assert code == 0
     assert "Did you mean '/reset'?" in err
     assert "rot" in out
+
+
+def test_an_interrupt_ends_an_answer_and_not_the_conversation(
+    result: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(Conversation):
+        def ask(self, text: str) -> Iterator[str]:
+            pieces = super().ask(text)
+            if text == "red":
+                yield next(pieces)
+                raise KeyboardInterrupt
+            yield from pieces
+
+    talk = Interrupted(load(result.bundle.path))
+    monkeypatch.setattr("sys.stdin", Terminal("red\nblue\n"))
+    Chat(talk, seen=True, as_json=False).run()
+    assert "Stopped; the question is forgotten." in capsys.readouterr().err
+    assert [turn["text"] for turn in talk.turns] == ["blue", "blau"]
+
+
+def test_bytes_that_are_no_text_are_told_with_their_line(
+    result: Any, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"red\n\xff\n"), encoding="utf-8"))
+    code, out, err = command("chat", result.bundle.path)
+    assert (code, out) == (2, "rot\n")
+    assert "standard input:2: found bytes that are not UTF-8" in err
 
 
 def test_other_bundles_take_part_in_no_conversation(text_bundle: Path, command: Command) -> None:

@@ -46,7 +46,16 @@ from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
 from hone.tasks.rows import ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of, stretches
 from hone.tasks.writing_settings import TextGenerationSettings
 from hone.tasks.written import WORDS_SCHEMA, Drafts, TargetTooLong, WrittenText
-from hone.tasks.written_scores import REFERENCE, Continued, Kept, Likelihood, Matched, Part, Referred
+from hone.tasks.written_scores import (
+    REFERENCE,
+    Continued,
+    Kept,
+    Likelihood,
+    Matched,
+    Part,
+    Referred,
+    each_answer,
+)
 
 Prompt = tuple[list[int], list[int]]  # what always stands first, the token that begins texts included; and the rest
 ANSWER = "answer"  # what conversations are followed by, where it is no turn of theirs
@@ -75,13 +84,8 @@ class TextGeneration(WrittenText):
     targets: tuple[Field, ...] = (Field("text", "written"),)
     main_measure = "perplexity"
     by_script = ("bleu_tokenizer", "zh", "13a")
-    measure_specs: Mapping[str, MeasureSpec] = {
-        **Likelihood.specs,
-        **Matched.specs,
-        **Continued.specs,
-        **Referred.specs,
-        **Kept.specs,
-    }
+    measure_specs: Mapping[str, MeasureSpec] = {**Likelihood.specs, **Matched.specs, **Continued.specs,
+                                                **Referred.specs, **Kept.specs}  # fmt: skip
 
     def __init__(
         self, settings: TextGenerationSettings, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int
@@ -366,7 +370,7 @@ class TextGeneration(WrittenText):
         told: dict[str, list[Any]] = {"text": [text for texts in gold for text in texts]}
         if (keywords := self.settings.keywords) is not None:
             told[keywords] = [words for words, texts in zip(columns[keywords], gold, strict=True) for _ in texts]
-        return np.add.reduceat(super().tally(_each_answer(predictions, gold), told), firsts, axis=0)
+        return np.add.reduceat(super().tally(each_answer(predictions, gold), told), firsts, axis=0)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -390,14 +394,3 @@ def _add_row(found: Prediction, row: Prediction) -> None:
     found["truncated"] |= row["truncated"]
     if "answers" in row:
         found["answers"] += row["answers"]
-
-
-def _each_answer(predictions: Sequence[Prediction], gold: Sequence[Sequence[str]]) -> list[Prediction]:
-    """A prediction for each of the answers; how likely a conversation's are stands at its first."""
-    found: list[Prediction] = []
-    for prediction, texts in zip(predictions, gold, strict=True):
-        each = list(prediction.get("answers", [prediction]))
-        each += [{}] * (len(texts) - len(each))  # where nothing was written
-        told = {name: prediction[name] for name in REFERENCE if name in prediction}
-        found += [{**each[0], **told}, *each[1:]]
-    return found

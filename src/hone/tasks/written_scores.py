@@ -264,5 +264,16 @@ def texts_of(predictions: Sequence[Prediction]) -> list[str] | None:
     return [prediction["text"] for prediction in predictions] if "text" in predictions[0] else None
 
 
+def each_answer(predictions: Sequence[Prediction], gold: Sequence[Sequence[str]]) -> list[Prediction]:
+    """A prediction for each of the answers; how likely a conversation's are stands at its first."""
+    found: list[Prediction] = []
+    for prediction, texts in zip(predictions, gold, strict=True):
+        each = list(prediction.get("answers", [prediction]))
+        each += [{}] * (len(texts) - len(each))  # where nothing was written
+        told = {name: prediction[name] for name in REFERENCE if name in prediction}
+        found += [{**each[0], **told}, *each[1:]]
+    return found
+
+
 def _split(gold: Sequence[Sequence[str]], units: Splitter) -> list[list[list[str]]]:
     return [[units(text) for text in each] for each in gold]
