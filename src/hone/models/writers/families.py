@@ -19,7 +19,6 @@ from hone.models.writers.net import (
     line_of,
     rows_of,
     table_of,
-    wide_of,
 )
 
 BEFORE = frozenset({"mbart", "pegasus"})  # of those laid out as BART, they normalize what parts read
@@ -54,7 +53,7 @@ def _gpt2_layer(block: Any) -> Layer:
         out=line_of([block.attn.c_proj]),
         cross=None,
         wide_norm=Norm.of(block.ln_2),
-        wide=wide_of(block.mlp.c_fc),
+        wide=line_of([block.mlp.c_fc]),
         gate=None,
         narrow=line_of([block.mlp.c_proj]),
     )
@@ -102,7 +101,7 @@ def _bart_layer(layer: Any) -> Layer:
             out=line_of([other.out_proj]),
         ),
         wide_norm=Norm.of(layer.final_layer_norm),
-        wide=wide_of(layer.fc1),
+        wide=line_of([layer.fc1]),
         gate=None,
         narrow=line_of([layer.fc2]),
     )
@@ -161,8 +160,8 @@ def _t5_layer(parts: Sequence[Any]) -> Layer:
         out=line_of([own.o]),
         cross=cross,
         wide_norm=Norm.of(parts[-1].layer_norm),
-        wide=wide_of(wide.wi_0 if gated else wide.wi),
-        gate=wide_of(wide.wi_1) if gated else None,
+        wide=line_of([wide.wi_0 if gated else wide.wi]),
+        gate=line_of([wide.wi_1]) if gated else None,
         narrow=line_of([wide.wo]),
     )
 

@@ -16,7 +16,7 @@ from hone.models.int8 import Int8Embedding, Int8Linear
 
 aten = torch.ops.aten
 
-WIDE_BYTES, HEAD_BYTES = 1 << 22, 1 << 26  # weights of feed-forward parts and of scores that are copied at most
+WIDE_BYTES, HEAD_BYTES = 1 << 22, 1 << 26  # weights of layers and of scores that are copied at most
 PACKED_ROWS = 32  # that weights are packed for; others are multiplied by them as well
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -119,7 +119,10 @@ def _plain(layers: Sequence[Any]) -> Line:
     if given and len(given) < len(layers):
         raise UnlikeError("some of joint layers have a bias")
     if len(layers) == 1:
-        return Line(weights[0], given[0] if given else None)
+        weight, bias = weights[0], given[0] if given else None
+        # multiplied soonest in the order in which they are added up, but for one row of many inputs
+        wide = weight.shape[0] <= weight.shape[1] and weight.nbytes <= WIDE_BYTES
+        return Line(weight.contiguous() if wide else weight, bias)
     return Line(torch.cat(weights, dim=1), torch.cat(given) if given else None)
 
 
@@ -260,15 +263,6 @@ def weight_of(layer: Any) -> Tensor:
     if weight.device.type != "cpu" or weight.dtype != torch.float32:
         raise UnlikeError(f"weights in {weight.dtype} on {weight.device}")
     return weight.t() if type(layer) is nn.Linear else weight
-
-
-def wide_of(layer: Any) -> Line | Rounded:
-    """A layer that gives more than it takes: one row times weights in the order in which they are added up takes less
-    time, so they are copied where they are few."""
-    line = line_of([layer])
-    if isinstance(line, Rounded):
-        return line
-    return Line(line.weight.contiguous(), line.bias) if line.weight.nbytes <= WIDE_BYTES else line
 
 
 class Head:

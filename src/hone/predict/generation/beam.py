@@ -13,6 +13,7 @@ from torch import Tensor
 from hone.models.writers.writer import State, Writer
 from hone.predict.generation.controls import Controls
 from hone.predict.generation.ends import Ends
+from hone.predict.generation.greatest import greatest
 from hone.predict.generation.written import Ended, Vocabulary, Written
 from hone.tasks.decoding import DecodingSettings
 
@@ -128,7 +129,7 @@ class BeamSearch:
     def _looked_at(self, sums: Tensor, own: Tensor | None) -> Iterator[Looked]:
         """For each prompt the beginnings that are looked at, best first: their chances, where they stand among all, and
         their log-probabilities without controls; of the chances of all, float32 [prompts, beams x vocabulary]."""
-        best, places = sums.topk(self._wide, dim=-1)
+        best, places = greatest(sums, self._wide)
         alone = itertools.repeat(None) if own is None else own.gather(1, places).tolist()
         yield from zip(best.tolist(), places.tolist(), alone, strict=False)
 
