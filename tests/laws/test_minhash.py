@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hone.data.corpus import near
 from hone.data.corpus.corpus import open_corpus
 from hone.data.corpus.minhash import PERMUTATIONS, shingles, signature, similarity
+from hone.data.corpus.near import BANDS, ROWS, _kept
 from hone.data.corpus.settings import CorpusSettings
 
 
@@ -60,3 +62,49 @@ def test_of_nearly_equal_documents_the_first_stays(tmp_path: Path) -> None:
             ("exact_duplicates", 17, 0),
             ("near_duplicates", 17, 4),
         ]
+
+
+def greedy(signatures: np.ndarray, least: float) -> list[bool]:
+    """Which documents stay where each is compared with every earlier one that stays."""
+    kept: list[int] = []
+    for at, one in enumerate(signatures):
+        if not any(similarity(one, signatures[other]) >= least for other in kept):
+            kept.append(at)
+    return [at in kept for at in range(len(signatures))]
+
+
+def test_a_document_is_compared_with_others_than_the_first_that_agrees() -> None:
+    """Twenty that agree in one band each with both of two nearly equal ones, and stand before them."""
+    rng = np.random.default_rng(0)
+    pair = np.repeat(rng.integers(1 << 31, size=(1, PERMUTATIONS), dtype=np.uint32), 2, axis=0)
+    pair[1, ::ROWS] ^= np.arange(BANDS, dtype=np.uint32) < 3  # three of 120 places differ
+    others = rng.integers(1 << 31, size=(BANDS, PERMUTATIONS), dtype=np.uint32)
+    for band in range(BANDS):
+        others[band, band * ROWS : (band + 1) * ROWS] = pair[1, band * ROWS : (band + 1) * ROWS]
+    assert _kept(np.concatenate([others, pair]), 0.8).tolist() == [True] * (BANDS + 1) + [False]
+
+
+def test_nearly_equal_documents_are_found_with_the_chance_that_banding_promises() -> None:
+    """Families of nearly equal documents, all of which share a band, as a notice at the top of every page makes them:
+    brute force over all pairs finds the same, but for what no band brings together."""
+    rng = np.random.default_rng(5)
+    families = rng.integers(1 << 31, size=(60, PERMUTATIONS), dtype=np.uint32)
+    signatures = families[rng.integers(60, size=400)]
+    signatures = np.where(rng.random(signatures.shape) < 0.06, rng.integers(1 << 31, size=signatures.shape), signatures)
+    signatures = signatures.astype(np.uint32)
+    signatures[:, 18:24] = 7
+    truth = greedy(signatures, 0.8)
+    found = _kept(signatures, 0.8).tolist()
+    gone = [at for at, stays in enumerate(truth) if not stays]
+    assert len(gone) > 250
+    assert sum(not found[at] for at in gone) >= 0.99 * len(gone)
+    assert sum(not stays for stays in found) <= len(gone) + 4
+
+
+def test_the_comparisons_of_one_band_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(near, "similarity", lambda one, other: counted.append(len(one)) or np.zeros(len(one)))
+    signatures = np.random.default_rng(0).integers(1 << 31, size=(500, PERMUTATIONS), dtype=np.uint32)
+    signatures[:, :ROWS] = 7
+    near._alike(signatures, np.arange(500), 0, 0.8)
+    assert sum(counted) <= 500 * (near.NEAREST + near.FIRST)

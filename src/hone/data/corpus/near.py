@@ -13,6 +13,7 @@ from hone.data.dataset import Dataset, IntArray
 
 ROWS = 6  # of a band: documents of similarity J are compared with probability 1 - (1 - J ** ROWS) ** BANDS
 BANDS = PERMUTATIONS // ROWS
+NEAREST, FIRST = 8, 8  # of those that agree in a band: how many a document is compared with
 COMPARED_AT_ONCE = 8192
 
 
@@ -53,13 +54,26 @@ def _kept(signatures: NDArray[np.uint32], least: float) -> NDArray[np.bool_]:
 
 
 def _alike(signatures: NDArray[np.uint32], rows: IntArray, band: int, least: float) -> IntArray:
-    """Of those that agree in a band each that is nearly equal to the first of them, and that one: int64 [pairs, 2]."""
+    """Of those that agree in a band each that is nearly equal to an earlier one, and that one: int64 [pairs, 2]. Each
+    is compared with the `NEAREST` before it and the `FIRST` of all: with every one, unless more agree than that."""
     keys = _keys(signatures, rows, band)
     order = np.argsort(keys, kind="stable")
     begins = np.flatnonzero(np.append(True, keys[order][1:] != keys[order][:-1]))
-    first = np.repeat(order[begins], np.diff(np.append(begins, len(order))))
-    later = first != order
-    pairs = np.stack([rows[order[later]], rows[first[later]]], axis=1)
+    begin = np.repeat(begins, np.diff(np.append(begins, len(order))))  # where those that agree with each begin
+    number = np.arange(len(order)) - begin
+    found = [np.zeros((0, 2), dtype=np.int64)]
+    for back in range(1, NEAREST + 1):
+        later = np.flatnonzero(number >= back)
+        found.append(_near(signatures, rows[order[later]], rows[order[later - back]], least))
+    for first in range(FIRST):
+        later = np.flatnonzero(number > NEAREST + first)
+        found.append(_near(signatures, rows[order[later]], rows[order[begin[later] + first]], least))
+    return np.concatenate(found)
+
+
+def _near(signatures: NDArray[np.uint32], others: IntArray, ones: IntArray, least: float) -> IntArray:
+    """Those pairs that are nearly equal, int64 [pairs, 2]."""
+    pairs = np.stack([others, ones], axis=1)
     near = [np.zeros(0, dtype=np.bool_)]
     for at in range(0, len(pairs), COMPARED_AT_ONCE):
         other, one = (signatures[pairs[at : at + COMPARED_AT_ONCE, side]] for side in (0, 1))

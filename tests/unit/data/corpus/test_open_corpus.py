@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,37 @@ def test_a_file_that_changes_while_it_is_read_ends_the_reading(
     error = refused(tmp_path, "*.txt", unreadable="skip")
     assert error.code == code
     assert "a.txt" in str(error)
+
+
+@pytest.mark.parametrize("change", ["grow", "vanish"])
+def test_a_file_that_changes_after_it_was_read_changes_nothing(tmp_path: Path, change: str) -> None:
+    """As while a training goes on, which reads the documents where they are kept."""
+    path = tmp_path / write(tmp_path, "a.txt", "one\n\ntwo\n")
+    corpus = opened(tmp_path, "a.txt")
+    if change == "grow":
+        path.write_text("other words\n" * 99)
+    else:
+        path.unlink()
+    assert texts(corpus) == ["one", "two"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_a_line_that_is_too_long_is_never_whole_in_memory(tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.write(b'{"text": "one"}\n{"text": "')
+        for _ in range(100):
+            file.write(b"x" * 1_000_000)
+        file.write(b'"}\n')
+    tracemalloc.start()
+    try:
+        error = refused(tmp_path, name, max_line_bytes=1 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    [fault] = error.faults
+    assert (fault.code, fault.line, fault.file) == ("data.long-line", 2, str(tmp_path / name))
+    assert "100,000,013 bytes" in fault.found
+    assert "max_line_bytes" in fault.fix
 
 
 def test_a_corpus_of_which_filters_leave_nothing_says_which_took_what(tmp_path: Path) -> None:
