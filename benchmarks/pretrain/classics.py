@@ -39,7 +39,8 @@ def shared_characters(out: Path) -> Values:
     """Which share of the characters of all requests stands in the novels, once each and as often as they stand."""
     books: set[str] = set()
     for file in Path(os.environ["HONE_DATA"]).glob(BOOKS):
-        books.update(file.read_text(encoding="utf-8"))
+        for line in file.read_text(encoding="utf-8").splitlines():
+            books.update(json.loads(line)["text"])
     counts: Counter[str] = Counter()
     for name in ("train", "test"):
         for line in (out / f"smp2019-{name}.jsonl").read_text(encoding="utf-8").splitlines():
