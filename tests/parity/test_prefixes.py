@@ -90,6 +90,40 @@ def test_one_request_after_another_reads_what_is_new(writer: Any) -> None:
         torch.testing.assert_close(found, writer.begin(*padded([SYSTEM + end]))[1], rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize(("first", "read"), [(SYSTEM, 68 - 64), (SYSTEM[:20], 48 - 32)])
+def test_what_was_written_is_not_read_again_when_a_conversation_goes_on(
+    first: list[int], read: int, writer: Any
+) -> None:
+    settings, words, prefixed = DecodingSettings(max_new_tokens=25), Vocabulary(()), PrefixWriter(writer)
+    said = generate(prefixed, [first], settings, vocabulary=words)[0][0].ids
+    assert said == generate(writer, [first], settings, vocabulary=words)[0][0].ids
+    second = [*first, *said, 7, 8, 9]
+    expected = generate(writer, [second], settings, vocabulary=words)[0][0].ids
+    writer.read = 0
+    assert generate(prefixed, [second], settings, vocabulary=words)[0][0].ids == expected
+    assert writer.read == read
+
+
+def test_a_text_that_joins_another_is_not_taken_for_it() -> None:
+    quick = writer_of(model_of("gpt2"))
+    prefixed = PrefixWriter(quick)
+    state, _ = prefixed.begin(*padded([SYSTEM]))
+    other, _ = prefixed.begin(*padded([ENDS[3]]))
+    state.join(other)
+    state.take(torch.tensor([1]))
+    for token in range(3, 60):
+        prefixed.step(state, torch.tensor([token]))
+    assert list(prefixed._kept) == [tuple(SYSTEM)]
+
+
+def test_a_text_that_was_stepped_elsewhere_is_not_kept(writer: Any) -> None:
+    prefixed = PrefixWriter(writer)
+    state, _ = prefixed.begin(*padded([SYSTEM]))
+    for token in range(3, 28):
+        (writer if token == 10 else prefixed).step(state, torch.tensor([token]))
+    assert list(prefixed._kept) == [tuple(SYSTEM)]
+
+
 def test_no_more_is_kept_than_is_allowed(writer: Any) -> None:
     _, one = prefixed_bytes(writer, SYSTEM)
     prefixed = PrefixWriter(writer, most_bytes=int(2.5 * one))

@@ -20,13 +20,13 @@ class CausalState:
     """State of a model that continues its prompt.
 
     Between a prompt and what is written after it the cache has the padding of longer prompts beside it, which
-    ``mask`` leaves out; positions are counted without it.
+    ``mask`` leaves out; ``places``, int64 [rows], where each row's next token stands, are counted without it.
     """
 
     def __init__(self, cache: DynamicCache, mask: Tensor, hidden: Tensor | None) -> None:
         self.cache = cache
         self.mask = mask  # int64 [rows, places]
-        self.lengths = mask.sum(dim=1)
+        self.places = mask.sum(dim=1)
         self.hidden = hidden
         self.shows = hidden is not None  # whether later steps leave it too
 
@@ -37,17 +37,17 @@ class CausalState:
         self.cache.reorder_cache(index)
         self.hidden = None if self.hidden is None else self.hidden[index]
         index = index.to(self.mask.device)
-        self.mask, self.lengths = self.mask[index], self.lengths[index]
+        self.mask, self.places = self.mask[index], self.places[index]
 
     def join(self, other: CausalState) -> None:
-        places = max(int(self.lengths.max()), int(other.lengths.max()))
+        places = max(int(self.places.max()), int(other.places.max()))
         orders = [_packed(state.mask, places) for state in (self, other)]
         for own, its in zip(self.cache.layers, other.cache.layers, strict=True):
             for name in ("keys", "values"):
                 parts = [getattr(layer, name) for layer in (own, its)]
                 setattr(own, name, torch.cat([_placed(part, order) for part, order in zip(parts, orders, strict=True)]))
-        self.lengths = torch.cat([self.lengths, other.lengths])
-        self.mask = (torch.arange(places, device=self.mask.device) < self.lengths[:, None]).long()
+        self.places = torch.cat([self.places, other.places])
+        self.mask = (torch.arange(places, device=self.mask.device) < self.places[:, None]).long()
         self.hidden = None  # of unlike lengths; the next step makes it
 
 
@@ -131,12 +131,12 @@ class CausalWriter:
         found = self.model(
             input_ids=tokens[:, None].to(self.model.device),
             attention_mask=state.mask,
-            position_ids=state.lengths[:, None],
+            position_ids=state.places[:, None],
             past_key_values=state.cache,
             use_cache=True,
             output_hidden_states=state.shows,
         )
-        state.lengths = state.lengths + 1
+        state.places = state.places + 1
         state.hidden = found.hidden_states[-1].cpu() if state.shows else None
         scores: Tensor = found.logits[:, -1].float().cpu()
         return scores

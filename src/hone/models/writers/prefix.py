@@ -1,11 +1,13 @@
-"""`PrefixWriter`: what prompts begin with alike is read once: a system text, an example that stands before each."""
+"""`PrefixWriter`: what prompts begin with alike is read once: a system text, an example that stands before each, what a
+conversation has come to."""
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -15,18 +17,32 @@ WORTH = 32  # tokens that a beginning has at least: what fewer take is less than
 MOST_BYTES = 1 << 26  # of all that is kept
 
 
+class Alone(NamedTuple):
+    """A text that is written by itself.
+
+    Attributes:
+        state: What was read of it.
+        ids: The tokens of that.
+    """
+
+    state: weakref.ref[Any]
+    ids: list[int]
+
+
 class PrefixWriter:
     """A writer that continues prompts, and keeps what it read of their beginnings.
 
-    What is kept is what all prompts of a batch begin with, or a prompt that was read alone; the least lately used is
-    dropped where there would be more than ``most_bytes``. Scores are those of the writer itself but for rounding. It is
-    safe to call from several threads.
+    What is kept is what all prompts of a batch begin with, or a prompt that was read alone, and every `WORTH` tokens
+    what was written after it, for a conversation goes on from there; the least lately used is dropped where there would
+    be more than ``most_bytes``. Scores are those of the writer itself but for rounding. It is safe to call from several
+    threads.
     """
 
     def __init__(self, writer: Continuing, *, most_bytes: int = MOST_BYTES) -> None:
         self._writer, self._most_bytes = writer, most_bytes
         self._kept: OrderedDict[tuple[int, ...], Past] = OrderedDict()
         self._lock = threading.Lock()
+        self._own = threading.local()  # of each thread, the text that it began last: others may join earlier ones
         self.start: int | None = writer.start
         self.most_tokens, self.most_prompt_tokens = writer.most_tokens, writer.most_prompt_tokens
         self.vocabulary, self.pads, self.joins = writer.vocabulary, writer.pads, writer.joins
@@ -35,8 +51,19 @@ class PrefixWriter:
     def begin(self, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False) -> tuple[Any, Tensor]:
         rows = [row[:count] for row, count in zip(input_ids.tolist(), attention_mask.sum(1).tolist(), strict=True)]
         room = min(map(len, rows)) - 1  # each has a token to read, whose scores are the next one's
-        if hidden or room < WORTH:  # the states of all tokens are asked for
+        self._own.alone = None
+        if hidden:  # the states of all tokens are asked for
             return self._writer.begin(input_ids, attention_mask, hidden=hidden)
+        state, logits = self._begin(input_ids, attention_mask, rows=rows, room=room)
+        if len(rows) == 1:
+            self._own.alone = Alone(weakref.ref(state), rows[0])
+        return state, logits
+
+    def _begin(
+        self, input_ids: Tensor, attention_mask: Tensor, *, rows: Sequence[Sequence[int]], room: int
+    ) -> tuple[Any, Tensor]:
+        if room < WORTH:
+            return self._writer.begin(input_ids, attention_mask)
         shared = rows[0][: min(room, *(_alike(rows[0], row) for row in rows))]
         past, known = self._longest(shared)
         if len(rows) > 1 and len(shared) - known >= WORTH:
@@ -52,7 +79,21 @@ class PrefixWriter:
         return state, logits
 
     def step(self, state: Any, tokens: Tensor) -> Tensor:
-        return self._writer.step(state, tokens)
+        logits = self._writer.step(state, tokens)
+        alone: Alone | None = getattr(self._own, "alone", None)
+        if alone is not None and alone.state() is state:
+            self._follow(alone.ids, state, tokens)
+        return logits
+
+    def _follow(self, ids: list[int], state: Any, tokens: Tensor) -> None:
+        """A text of these tokens has one more."""
+        if len(tokens) > 1:  # beams, or others that joined
+            self._own.alone = None
+            return
+        ids.append(int(tokens[0]))
+        whole = int(state.places[0]) == len(ids)  # not where another thread took some steps of it
+        if whole and len(ids) % WORTH == 0:
+            self._keep(tuple(ids), self._writer.past_of(state, tokens=len(ids)))
 
     def _longest(self, shared: Sequence[int]) -> tuple[Past | None, int]:
         """What is kept of as many of the tokens ``shared`` as there are, and how many; none of too few."""

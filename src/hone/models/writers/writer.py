@@ -74,12 +74,14 @@ class Writer(Protocol):
 
 @runtime_checkable
 class Continuing(Writer, Protocol):
-    """A writer that can read prompts from where another one has got to."""
+    """A writer that can read prompts from where another one has got to. Its states have ``places``, int64 [rows]: where
+    each row's next token stands."""
 
     def begin_after(self, past: Past, input_ids: Tensor, attention_mask: Tensor) -> tuple[Any, Tensor]:
         """As `begin`, of prompts that all begin with the tokens of ``past``, which are not among ``input_ids``."""
         ...
 
     def past_of(self, state: Any, *, tokens: int) -> Past:
-        """What is known of the first tokens of a state's first row, which was begun and not stepped yet."""
+        """What is known of the first tokens of a state's first row: of its prompt, or of what was written after it too
+        where the row is alone."""
         ...
