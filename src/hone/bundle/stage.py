@@ -12,6 +12,7 @@ import hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.core.errors import Fault, RecipeError, did_you_mean
+from hone.core.processes import ALONE, Place
 from hone.core.progress import Progress, Silent
 from hone.core.settings import Settings
 from hone.data.corpus.corpus import Corpus
@@ -103,6 +104,7 @@ class Run:
         target: Where a new bundle goes, if it makes one.
         cache: Where rows and tokens are cached.
         language: Of what people read in the report.
+        place: Which of the processes that share the stage this is; alone in a stage that one does.
     """
 
     seed: int
@@ -112,6 +114,7 @@ class Run:
     cache: Path
     progress: Progress = field(default_factory=Silent)
     language: Language = "en"
+    place: Place = ALONE
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ class Stage:
             part of what a recipe decides: the bundles' digests are.
         writes: Whether it is for tasks that write alone.
         does_task: Whether it is about the recipe's task, which it then must have; else about a base.
+        shared: Whether several processes can train in it together; others the first does, and the rest wait.
     """
 
     kind: str
@@ -152,6 +156,7 @@ class Stage:
     bundles: tuple[str, ...] = ()
     writes: bool = False
     does_task: bool = True
+    shared: bool = False
 
     def __post_init__(self) -> None:
         if self.changes != "nothing" and "test" in self.reads:

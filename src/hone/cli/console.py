@@ -9,12 +9,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from hone.cli.logs import json_line, logs_json
+from hone.core.processes import place
+from hone.core.progress import Silent
 
 LINE_EVERY_SECONDS = 10.0
 
 
-def make_progress() -> Bar | Lines:
-    """A bar where stderr is a terminal, plain lines where it is not, JSON lines where the log is in JSON."""
+def make_progress() -> Bar | Lines | Silent:
+    """A bar where stderr is a terminal, plain lines where it is not, JSON lines where the log is in JSON; of several
+    processes the first alone says anything."""
+    if not place().first:
+        return Silent()
     if logs_json():
         return JsonLines()
     return Bar() if sys.stderr.isatty() else Lines()

@@ -14,6 +14,7 @@ import typer
 from hone import __version__
 from hone.cli import asking
 from hone.cli.columns import parse_columns
+from hone.cli.launching import named, quiet_unless_first
 from hone.cli.options import (
     BaseName,
     ColumnNames,
@@ -57,6 +58,7 @@ def root(
     from hone.cli.logs import configure_logging
 
     configure_logging(verbose, as_json=log_json)
+    quiet_unless_first()
 
 
 @app.command()
@@ -68,6 +70,23 @@ def run(recipe: Path, overrides: Overrides = None, out: Out = None, as_json: Jso
 
     result = run_recipe(recipe, out=out, overrides=overrides or [], progress=make_progress())
     show_result(result, as_json=as_json)
+
+
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def launch(
+    command: Annotated[list[str], typer.Argument(help="run, finetune or pretrain, and all that belongs to it.")],
+    nodes: Annotated[str, typer.Option("--nodes", help="Machines: N, or MIN:MAX to go on with fewer.")] = "1",
+    procs_per_node: Annotated[
+        int | None, typer.Option("--procs-per-node", min=1, help="Processes on each; else one a GPU.")
+    ] = None,
+    head: Annotated[str, typer.Option("--head", help="HOST:PORT of a machine that all reach.")] = "",
+    max_restarts: Annotated[int, typer.Option("--max-restarts", min=0, help="Starts after a failure.")] = 0,
+    show: Annotated[bool, typer.Option("--print", help="Only print what to type on each machine.")] = False,
+) -> None:
+    """Run a command that trains in several processes, here or on several machines."""
+    from hone.cli.launching import launch_command
+
+    launch_command(command, nodes=nodes, procs_per_node=procs_per_node, head=head, max_restarts=max_restarts, show=show)
 
 
 @app.command()
@@ -336,7 +355,7 @@ def _exit_code(arguments: list[str] | None) -> int:
     try:
         code: Any = app(args=arguments, standalone_mode=False)
     except HoneError as error:
-        typer.echo(f"hone: {error}", err=True)
+        typer.echo(named(str(error)), err=True)
         return error.exit_code
     except KeyboardInterrupt:
         return _interrupted()

@@ -14,6 +14,7 @@ LEVELS = 1 << 16  # a draw has 16 bits: the share dropped is the one asked for t
 
 
 Ticket = tuple[int, int, int]  # seed, step, and how many were given out before in that step
+OF_A_BATCH = 1 << 20  # tickets at most
 
 
 class Noise:
@@ -26,9 +27,9 @@ class Noise:
     def __init__(self) -> None:
         self.start(seed=0, step=0)
 
-    def start(self, *, seed: int, step: int) -> None:
-        """Begin the masks of ``step``."""
-        self._seed, self._step, self._given = seed, step, 0
+    def start(self, *, seed: int, step: int, batch: int = 0) -> None:
+        """Begin the masks of ``step``, or those of one of its batches, whichever came before it here."""
+        self._seed, self._step, self._given = seed, step, batch * OF_A_BATCH
 
     @property
     def step(self) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.bundle.stage import CORPUS, HELD_OUT, NO_TASK, Inputs, Outcome, Run
 from hone.core.errors import DataError, Fault, HoneError
+from hone.core.processes import place
 from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked, require_one_writing
@@ -33,6 +34,7 @@ from hone.pipeline.overrides import apply_overrides
 from hone.pipeline.probed import read_probed
 from hone.pipeline.recipe import Recipe, StageChoice, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
+from hone.pipeline.together import first_goes_first, join, outcome_of, require_seen
 from hone.report.catalog import Language
 from hone.report.html import to_html
 from hone.report.report import Report
@@ -106,18 +108,22 @@ def run_stages(
     """
     trains = any(choice.stage.trains for choice in recipe.stages)
     stages = with_inspect(recipe.stages) if trains else recipe.stages
-    recipe, data = read_data(recipe, progress)
-    corpora, texts = read_corpora(recipe, stages, progress)
-    data |= texts
+    join(recipe.device)
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
-    base = find_base(recipe, data, progress) if trains else None
-    _require_doable(recipe, stages, data, base=base, bundle=bundle)
+    with first_goes_first():
+        recipe, data = read_data(recipe, progress)
+        corpora, texts = read_corpora(recipe, stages, progress)
+        data |= texts
+        base = find_base(recipe, data, progress) if trains else None
+        _require_doable(recipe, stages, data, base=base, bundle=bundle)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
-    _write(out / "recipe.yaml", recipe.to_yaml())
-    for stale in (out / "reports").glob("[0-9][0-9]-*.*"):  # of an earlier run into this folder
-        stale.unlink()
+    if place().first:
+        _write(out / "recipe.yaml", recipe.to_yaml())
+        for stale in (out / "reports").glob("[0-9][0-9]-*.*"):  # of an earlier run into this folder
+            stale.unlink()
+    require_seen(out / "recipe.yaml")
     given, reports = bundle, dict[str, Report]()
     pages: list[Path] = []
     made: list[Bundle] = []
@@ -138,7 +144,8 @@ def run_stages(
         page = out / "reports" / f"{i:02d}-{name}.html"
         pages.append(page)
         # A bundle that was given is somebody else's: a judge leaves no trace in it.
-        _keep(outcome, bundle if bundle is not given else None, page=page, name=name, language=recipe.language)
+        if place().first:
+            _keep(outcome, bundle if bundle is not given else None, page=page, name=name, language=recipe.language)
         if choice.stage.kind == until:
             break
     return Result(out, bundle, reports, tuple(pages), recipe.language)
@@ -159,7 +166,7 @@ def _run_in(folder: Path, recipe: Recipe, progress: Progress, *, target: Path) -
 def _timed(choice: StageChoice, inputs: Inputs, run: Run) -> Outcome:
     run.progress.say(f"{choice.stage.kind} ...")
     began = time.perf_counter()
-    outcome = choice.stage.run(choice.settings, inputs, run)
+    outcome = outcome_of(choice.stage, run, lambda here: choice.stage.run(choice.settings, inputs, here))
     logger.info("%s took %.1f s", choice.stage.kind, time.perf_counter() - began)
     return outcome
 

@@ -38,6 +38,7 @@ class Position:
         weight: What the losses of all steps so far weighed together, where batches are made by tokens.
         mean_loss: The running mean of the loss (see `hone.train.watch`).
         history: One record a validation.
+        processes: How many shared the steps; how many go on makes no difference.
     """
 
     identity: str
@@ -52,6 +53,7 @@ class Position:
     weight: float = 0.0
     mean_loss: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    processes: int = 1
 
 
 def save_checkpoint(

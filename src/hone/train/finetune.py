@@ -48,8 +48,10 @@ from hone.train.loop import Loop, Setup, Trained, Validate
 from hone.train.mining import mines, with_negatives
 from hone.train.primitives import keep_few_primitives
 from hone.train.probe import fit_head
+from hone.train.processes import Processes, Released
 from hone.train.settings import FinetuneSettings, LoopSettings
-from hone.train.trackers import RunLog, require_trackers
+from hone.train.sharing import resumed, same
+from hone.train.trackers import RunLog, Unlogged, require_trackers
 
 
 def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
@@ -290,31 +292,34 @@ def _validator(
 
 
 def run_loop(model: Model, task: Objective, rows: Rows, *, setup: Setup, run: Run, device: torch.device) -> Trained:
-    """Train ``model`` on ``rows``, from a checkpoint of this very work where there is one, with log and trackers."""
+    """Train ``model`` on ``rows``, from a checkpoint of this very work where there is one, with log and trackers.
+
+    Raises:
+        Released: This is one of several processes, and not the first: it has done its share.
+    """
     AcceleratorState._reset_state(reset_partial_state=True)  # a process may train twice, with other settings
-    settings = setup.settings
+    settings, processes = setup.settings, Processes(run.place)
+    trackers = list(settings.report_to) if processes.first else []
     accelerator = Accelerator(
         mixed_precision=settings.mixed_precision,
         cpu=device.type == "cpu",
-        log_with=list(settings.report_to) or None,
+        log_with=trackers or None,
         project_dir=str(run.folder),
     )
-    assert PartialState().num_processes == 1
-    loop = Loop(model, task, rows, setup=setup, accelerator=accelerator)
-    resumed_at = loop.resume()
-    if resumed_at is not None:
-        run.progress.say(f"resuming at step {resumed_at} of {loop.total}, from a checkpoint of this same recipe")
-    log = RunLog(
-        run.folder,
-        accelerator=accelerator,
-        trackers=list(settings.report_to),
-        config=settings.model_dump(),
-        resumed_at=resumed_at,
-    )
+    assert PartialState().num_processes == 1  # the loop itself shares the work
+    same(processes, identity=setup.identity, model=model)
+    loop = Loop(model, task, rows, setup=replace(setup, processes=processes), accelerator=accelerator)
+    resumed_at = resumed(loop, run.progress)
+    log = Unlogged() if not processes.first else RunLog(
+        run.folder, accelerator=accelerator, trackers=trackers, config=settings.model_dump(), resumed_at=resumed_at
+    )  # fmt: skip
     try:
-        return loop.run(log=log, progress=run.progress, resumed_at=resumed_at)
+        trained = loop.run(log=log, progress=run.progress, resumed_at=resumed_at)
     finally:
         log.close()
+    if not processes.first:
+        raise Released
+    return trained
 
 
 def _report(bundle: Bundle, task: Task, trained: Trained, *, setup: Setup, inputs: Inputs, run: Run) -> Report:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from hone.models.model import Model
 from hone.models.touched import TouchedEmbedding
+from hone.train.processes import ONE, Processes
 
 NEGLIGIBLE = 1e-12  # momentum below this share of what it was moves no float32 weight
 STEPS_AT_ONCE = 1024  # whose rates are worked out together
@@ -55,14 +56,21 @@ class LazyRows:
         table: Whose parameter the optimizer has.
         rows: The rows that training reads, int64 [n], ascending: moments are kept for these alone.
         factor: The schedule.
+        processes: Those that share each step; the rows that any of them reads are moved in all.
     """
 
     def __init__(
-        self, optimizer: torch.optim.AdamW, table: nn.Embedding, *, rows: Tensor, factor: Callable[[int], float]
+        self,
+        optimizer: torch.optim.AdamW,
+        table: nn.Embedding,
+        *,
+        rows: Tensor,
+        factor: Callable[[int], float],
+        processes: Processes = ONE,
     ) -> None:
         self.embedding = TouchedEmbedding(table, before_read=self._catch_up)
         self._optimizer, self._table, self._weight = optimizer, table, table.weight
-        self._rows, self._factor = rows, factor
+        self._rows, self._factor, self._processes = rows, factor, processes
         self._slot = torch.full((len(table.weight),), -1, dtype=torch.int64)
         self._slot[rows] = torch.arange(len(rows))
         self._taken: tuple[Tensor, Tensor] | None = None
@@ -90,7 +98,23 @@ class LazyRows:
     def gathered(self) -> list[Tensor]:
         """After the backward passes of a step: the rows read, one tensor with its gradient, to clip with the rest."""
         self._taken = self.embedding.take()
+        if self._processes.several:
+            self._taken = self._read_anywhere(self._taken)
         return [] if self._taken is None else [self._taken[1]]
+
+    def _read_anywhere(self, taken: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
+        """What `TouchedEmbedding.take` would have given had this process gone through the batches of all."""
+        width = self._weight.shape[1]
+        own = taken if taken is not None else (torch.zeros(0, dtype=torch.int64), None)
+        gradient = torch.zeros(0, width) if own[1] is None else own[1].grad
+        assert gradient is not None
+        rows, total = self._processes.add_rows(own[0], gradient)
+        if not len(rows):
+            return None
+        self._catch_up(rows)
+        leaf = self._weight.detach()[rows].requires_grad_()
+        leaf.grad = total
+        return rows, leaf
 
     @contextmanager
     def standing_in(self, model: Model) -> Iterator[None]:

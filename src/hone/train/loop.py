@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from hone.models.heads import Outputs
 from hone.models.model import Model
 from hone.tasks.objectives.joint import Joint
 from hone.tasks.objectives.pretraining import Pretraining
-from hone.tasks.protocol import Comparing, Drawing, Loss, LossOptions, Objective, draws
-from hone.tasks.rows import Batch, IntArray, Rows
+from hone.tasks.protocol import Comparing, Loss, LossOptions, Objective
+from hone.tasks.rows import Batch, Rows
 from hone.train.checkpoint import (
     Position,
     fixed_names,
@@ -36,15 +36,16 @@ from hone.train.epochs import Epochs
 from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
+from hone.train.processes import ONE, Processes
 from hone.train.schedule import rate_factor
 from hone.train.settings import LoopSettings
 from hone.train.stopping import asked_to_stop
 from hone.train.technique import Course, Pass, Techniques
 from hone.train.together import united
-from hone.train.trackers import RunLog
+from hone.train.trackers import Log
 from hone.train.watch import Watch, norm_of, numbered
+from hone.train.work import Shares, Work
 
-DRAWS = 0x3A5C  # sets the seeds of a task's draws apart from others'
 Validate = Callable[[Model], dict[str, float | None]]
 
 
@@ -62,6 +63,7 @@ class Setup:
         place: Where an example stands; see `hone.train.watch`.
         act: Makes of a batch of the step what goes through the model, by the model as it then is: texts it writes.
         passes: Which rows each epoch has, and in what order; None: every row once.
+        processes: Those that share each step.
     """
 
     settings: LoopSettings
@@ -77,6 +79,7 @@ class Setup:
     place: Callable[[int], str] = numbered
     act: Callable[[Batch, int], Batch] | None = None
     passes: Passes | None = None
+    processes: Processes = ONE
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,15 @@ class Loop:
 
     def __init__(self, model: Model, task: Objective, rows: Rows, *, setup: Setup, accelerator: Accelerator) -> None:
         self.setup, self.settings, self.task, self.rows = setup, setup.settings, task, rows
+        self.processes = setup.processes
+        self.shares = Shares(task, rows, setup.seed, setup.frozen, setup.processes)
         self.accelerator = accelerator
         self.model = model
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
         self.norm: Tensor | None = None  # of the last gradient
-        self.watch = Watch(setup.checkpoints.parent, leap=self.settings.max_loss_leap, place=setup.place)
+        self.watch = Watch(setup.checkpoints.parent, leap=self.settings.max_loss_leap, place=setup.place,
+                           process=self.processes.place)  # fmt: skip
         self.fixed = fixed_names(model)  # now: a technique may let weights that learn wait for a while
         self.epochs = Epochs(task, rows, settings=self.settings, seed=setup.seed, passes=setup.passes)
         self.steps_per_epoch, self.total = self.epochs.per_epoch, self.epochs.total
@@ -119,6 +125,7 @@ class Loop:
         self.warmup = int(self.settings.warmup_ratio * self.total)
         optimizer = make_optimizer(model, setup.settings, rates=self.techniques.rates())
         self.lazy = self._lazy_rows(optimizer)
+        self.learned = [p for group in optimizer.param_groups for p in group["params"]]
         self.prepared, self.optimizer = accelerator.prepare(model, optimizer)
         yes, self.said = compiles(
             self.settings.torch_compile,
@@ -144,7 +151,8 @@ class Loop:
         assert isinstance(optimizer, torch.optim.AdamW)
         counts = self.rows.token_counts(size=table.num_embeddings)
         counts[self.task.tokenizer.pad_id] += 1
-        return LazyRows(optimizer, table, rows=torch.from_numpy(np.flatnonzero(counts)), factor=self._factor)
+        rows = torch.from_numpy(np.flatnonzero(counts))
+        return LazyRows(optimizer, table, rows=rows, factor=self._factor, processes=self.processes)
 
     def _settled(self) -> AbstractContextManager[object]:
         return self.lazy.settled() if self.lazy is not None else nullcontext()
@@ -163,7 +171,7 @@ class Loop:
         self.techniques.restore(kept)
         return self.position.step
 
-    def run(self, *, log: RunLog, progress: Progress, resumed_at: int | None) -> Trained:
+    def run(self, *, log: Log, progress: Progress, resumed_at: int | None) -> Trained:
         """Train to the end, or until validation stops improving, or until interrupted (a checkpoint is left then).
 
         Raises:
@@ -185,19 +193,19 @@ class Loop:
         learned = sum(value.numel() for name, value in self.model.named_parameters() if name not in self.fixed)
         return Trained(self.position, resumed_at, stopped_early, self.position.seconds, learned)
 
-    def _steps(self, log: RunLog, progress: Progress) -> bool:
+    def _steps(self, log: Log, progress: Progress) -> bool:
         """Every step still to do; returns whether validation ended them early."""
         began, before = time.perf_counter(), self.position.seconds
         self.model.train()
         if self._stale():  # a checkpoint of a run that had stopped early
             return True
         with asked_to_stop() as stop:
-            for batches, tokens, rows in ahead(self._collated, self.epochs.steps(self.position.step)):
-                loss = self._step(batches, rows)
+            for work in ahead(self.shares.work, self.epochs.steps(self.position.step)):
+                loss = self._step(work)
                 self.position.seconds = before + time.perf_counter() - began
-                self._report(loss, tokens, log=log, progress=progress)
+                self._report(loss, work.tokens, log=log, progress=progress)
                 self._measure(log, progress)
-                stopping = stop()  # asked once: what is asked for in between waits for the next step
+                stopping = self.processes.any(stop())  # once: what is asked for in between waits for the next step
                 if stopping or self._due(self.settings.save_steps) or (self._stale() and self.settings.save_steps):
                     self._save()
                 if stopping:
@@ -207,35 +215,19 @@ class Loop:
                     return True
         return False
 
-    def _collated(self, coming: tuple[int, list[IntArray]]) -> tuple[list[Batch], int, IntArray]:
-        """The batches of a step on the CPU, how many tokens they have, and whose they are. What is drawn goes by
-        seed, step and batch, so that a resumed run draws the same."""
-        step, batches = coming
-        more = draws(self.task, self.rows)
-        if isinstance(self.task, Drawing) and more:
-            seeds = [[self.setup.seed, DRAWS, step, i] for i in range(len(batches))]
-            draw = partial(self.task.draw, self.rows)
-            collated = [draw(i, rng=np.random.default_rng(s)) for i, s in zip(batches, seeds, strict=True)]
-        else:
-            collated = [self.task.collate(self.rows, index) for index in batches]
-        if self.setup.frozen is not None:
-            for index, batch in zip(batches, collated, strict=True):
-                batch["lower_states"] = self.setup.frozen.of(index)
-        every = np.concatenate(batches)
-        return collated, max(1, more) * int(self.rows.lengths[every].sum()), self.rows.example[every]
-
-    def _step(self, batches: list[Batch], rows: IntArray) -> float:
-        """One optimizer step over the union of ``batches``, of the examples ``rows``; returns the mean loss."""
-        placed = [{name: value.to(self.accelerator.device) for name, value in b.items()} for b in batches]
+    def _step(self, work: Work) -> float:
+        """One optimizer step over the union of its batches, in whichever process each is; returns the mean loss."""
+        placed = [{name: value.to(self.accelerator.device) for name, value in b.items()} for b in work.batches]
         if self.setup.act is not None:
             with self._settled():
                 placed = [self.setup.act(batch, self.position.step) for batch in placed]
         self._begin()
         gone = self._united if len(placed) > 1 and isinstance(self.task, Comparing) else self._one_by_one
-        total, weight, reference = gone(placed)
+        total, weight, reference = gone(replace(work, batches=placed))
         mean = total / weight
-        self.watch.look(mean, position=self.position, batches=placed, rows=rows)
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.watch.look(mean, position=self.position, batches=placed, rows=work.rows)
+        self.processes.add(self.learned)
+        parameters = [p for p in self.learned if p.grad is not None]
         parameters += self.lazy.gathered() if self.lazy is not None else []
         divisor = self._divisor(weight)
         if divisor != reference:
@@ -251,33 +243,38 @@ class Loop:
         self.techniques.on_step(self.position.step)
         return mean
 
-    def _begin(self) -> None:
-        self.model.noise.start(seed=self.setup.seed, step=self.position.step)
+    def _begin(self, batch: int = 0) -> None:
+        self.model.noise.start(seed=self.setup.seed, step=self.position.step, batch=batch)
 
-    def _one_by_one(self, batches: list[Batch]) -> tuple[float, float, float]:
-        """Take the derivatives of each batch's loss: the summed loss, its weight, and what they are divided by."""
+    def _one_by_one(self, work: Work) -> tuple[float, float, float]:
+        """Take the derivatives of each batch's loss: the summed loss, its weight, and what they are divided by; those
+        of all processes."""
         total, weight, reference = 0.0, 0.0, 0.0
-        for batch in batches:
+        for number, batch in zip(work.numbers, work.batches, strict=True):
+            self._begin(number)
             self.techniques.on_batch(batch, self.position.step)
             outputs, loss = self._forward(batch)
-            reference = reference or loss.weight
+            reference = reference or self.processes.sums(loss.weight)[0]
             backward = partial(self._backward, reference=reference)
             seen = Pass(batch, outputs, loss, again=partial(self._forward, batch), backward=backward)
             backward(self.techniques.on_loss(seen))
             self.techniques.on_derivatives(seen)
             total, weight = total + float(loss.total.detach()), weight + loss.weight
+        if not work.numbers:  # a step of fewer batches than processes: the others ask for this
+            (reference,) = self.processes.sums(0.0)
+        total, weight = self.processes.sums(total, weight)
         return total, weight, reference
 
-    def _united(self, batches: list[Batch]) -> tuple[float, float, float]:
+    def _united(self, work: Work) -> tuple[float, float, float]:
         """The same of all batches as one; no technique then sends a batch through again, see `find_faults`."""
 
         def loss(outputs: Outputs, batch: Batch) -> Loss:
             found = self.task.loss(outputs, batch, options=self.setup.options)
             return Loss(found.total / found.weight, found.weight)
 
-        for batch in batches:
+        for batch in work.batches:
             self.techniques.on_batch(batch, self.position.step)
-        found = united(self._scores, batches, loss=loss, backward=self.accelerator.backward, begin=self._begin)
+        found = united(self._scores, work.batches, loss=loss, backward=self.accelerator.backward, begin=self._begin)
         return float(found.total) * found.weight, found.weight, found.weight
 
     def _scores(self, batch: Batch) -> Outputs:
@@ -302,7 +299,7 @@ class Loop:
         position.weight += weight
         return position.weight / (position.step + 1)
 
-    def _report(self, loss: float, tokens: int, *, log: RunLog, progress: Progress) -> None:
+    def _report(self, loss: float, tokens: int, *, log: Log, progress: Progress) -> None:
         position = self.position
         position.loss_sum, position.loss_count = position.loss_sum + loss, position.loss_count + 1
         position.tokens += tokens
@@ -333,17 +330,17 @@ class Loop:
         patience = self.settings.early_stopping_patience
         return patience is not None and self.position.stale >= patience
 
-    def _measure(self, log: RunLog, progress: Progress) -> None:
+    def _measure(self, log: Log, progress: Progress) -> None:
         """Measure on validation where due."""
         settings, validate = self.settings, self.setup.validate
         every = self.steps_per_epoch if settings.eval_strategy == "epoch" else settings.eval_steps
         if validate is None or settings.eval_strategy == "no" or not self._due(every):
             return
         with self._settled(), self.techniques.as_it_would_end():
-            self._judge(validate(self.model), log=log, progress=progress)
+            self._judge(self.processes.told(partial(validate, self.model)), log=log, progress=progress)
         self.model.train()
 
-    def _judge(self, values: dict[str, float | None], *, log: RunLog, progress: Progress) -> None:
+    def _judge(self, values: dict[str, float | None], *, log: Log, progress: Progress) -> None:
         """Record what validation gave, and keep the weights where they are the best so far."""
         settings, position = self.settings, self.position
         value = values[self.setup.watched]
@@ -356,7 +353,7 @@ class Loop:
         sign = 1 if self.setup.higher_is_better else -1
         if position.best is None or sign * value > sign * position.best:
             position.best, position.best_step, position.stale = value, position.step, 0
-            if settings.keep == "best":
+            if settings.keep == "best" and self.processes.first:
                 self.best = {name: tensor.clone() for name, tensor in self._state().items()}
         else:
             position.stale += 1
@@ -365,6 +362,8 @@ class Loop:
         return learned_state(self.model, fixed=self.fixed)
 
     def _save(self) -> None:
+        if not self.processes.first:
+            return
         save_checkpoint(
             self.setup.checkpoints,
             position=self.position,

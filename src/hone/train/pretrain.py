@@ -72,7 +72,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
         passes=passes,
         place=lambda row: ":".join(map(str, inputs.data[CORPUS].place(row))),
     )
-    before = judged.tallies(model)
+    before = judged.tallies(model) if run.place.first else {}
     trained = run_loop(model, learning, rows[CORPUS], setup=setup, run=run, device=device)
     after = judged.tallies(model)
     lineage = inputs.lineage("pretrain", parents=[base.digest], recipe=recipe, seed=run.seed)

@@ -16,6 +16,7 @@ from hone.tasks.objectives.segmenting import segmenter_faults
 from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry, sentinel
 from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.pretrain_settings import PretrainSettings, measure_of
+from hone.train.sharing import sharing_faults
 from hone.train.techniques import TECHNIQUES, TechniqueEntry
 
 
@@ -32,6 +33,7 @@ def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
         *_techniques(settings),
         *_noise(settings, entries),
         *segmenter_faults(settings.segmenter, settings.objective),
+        *sharing_faults(settings),
     ]
 
 

@@ -97,4 +97,5 @@ PRETRAIN = Stage(
     work="hone.train.pretrain:pretrain",
     check="hone.train.pretrain_faults:find_faults",
     does_task=False,
+    shared=True,
 )

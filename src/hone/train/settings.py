@@ -206,4 +206,5 @@ FINETUNE = Stage(
     changes="model",
     work="hone.train.finetune:finetune",
     check="hone.train.faults:find_faults",
+    shared=True,
 )

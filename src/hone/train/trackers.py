@@ -93,3 +93,16 @@ class RunLog:
             self._accelerator.end_training()
         if self._own_store:
             _mlflow().set_tracking_uri(None)  # the next stage of this process has a store of its own
+
+
+class Unlogged:
+    """The log of a process that keeps none: of several, the first keeps it."""
+
+    def write(self, step: int, figures: dict[str, Any]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+Log = RunLog | Unlogged

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hone.core.errors import HoneError
+from hone.core.processes import ALONE, Place
 from hone.tasks.rows import IntArray
 from hone.train.checkpoint import Position
 
@@ -24,13 +25,15 @@ class Watch:
     """Looks at the loss of every step before it is made.
 
     Args:
-        folder: Where the batches of the step that ends a training go.
+        folder: Where the batches of the step that ends a training go; of several processes each one's own.
         leap: The loss of a step may be so many times the running mean; None: anything that is a number.
         place: Where an example stands: a file and a line, say.
     """
 
-    def __init__(self, folder: Path, *, leap: float | None, place: Callable[[int], str]) -> None:
-        self._folder, self._leap, self._place = folder, leap, place
+    def __init__(
+        self, folder: Path, *, leap: float | None, place: Callable[[int], str], process: Place = ALONE
+    ) -> None:
+        self._folder, self._leap, self._place, self._process = folder, leap, place, process
 
     def look(self, loss: float, *, position: Position, batches: Sequence[Mapping[str, Tensor]], rows: IntArray) -> None:
         """Let a loss pass, or end the training.
@@ -66,7 +69,8 @@ class Watch:
         return loss > self._leap * mean and loss > mean + NATS
 
     def _kept(self, position: Position, batches: Sequence[Mapping[str, Tensor]]) -> Path:
-        file = self._folder / f"stopped-at-{position.step + 1}.safetensors"
+        of = f"-process-{self._process.number}" if self._process.count > 1 else ""
+        file = self._folder / f"stopped-at-{position.step + 1}{of}.safetensors"
         tensors = {f"{i}.{name}": value for i, batch in enumerate(batches) for name, value in batch.items()}
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, file)

@@ -1,0 +1,148 @@
+"""`launch`: one command of hone as several processes on one machine or on many, by torch's elastic agent (torchrun)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hone.core.errors import HoneError, RecipeError
+
+LAUNCHED = ("run", "finetune", "pretrain")  # commands that train in a loop that processes can share
+PORT = 29500  # torchrun's own
+ENDING_SECONDS = 600  # that a process has to write its checkpoint when it is asked to end
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How many processes run a command, and how those of several machines find one another.
+
+    Attributes:
+        nodes: Machines, at least and at most: with fewer than the most it goes on when one is lost.
+        procs_per_node: Processes on each.
+        head: ``HOST:PORT`` of one of the machines, which all can reach; of a single machine there is no need.
+        max_restarts: How often all processes are started again when one has ended in failure.
+        name: What sets this launch apart from others at the same head.
+    """
+
+    nodes: tuple[int, int] = (1, 1)
+    procs_per_node: int = 1
+    head: str = ""
+    max_restarts: int = 0
+    name: str = "hone"
+
+    def __post_init__(self) -> None:
+        if self.nodes != (1, 1) and not self.head:
+            raise RecipeError(
+                f"{self.nodes[1]} nodes, and nothing that says where they meet",
+                expected=f"--head HOST:{PORT}, a machine that all of them reach",
+                code="launch.no-head",
+            )
+
+    @property
+    def endpoint(self) -> str:
+        return "localhost:0" if not self.head else self.head if ":" in self.head else f"{self.head}:{PORT}"
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """The command, in torchrun's own words, that does the same on each of the machines."""
+        low, high = self.nodes
+        return [
+            "torchrun",
+            f"--nnodes={high if low == high else f'{low}:{high}'}",
+            f"--nproc-per-node={self.procs_per_node}",
+            f"--max-restarts={self.max_restarts}",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint={self.endpoint}",
+            f"--rdzv-id={self.name}",
+            "-m",
+            "hone",
+            *arguments,
+        ]
+
+    def lines(self, arguments: Sequence[str]) -> list[str]:
+        """What to type on each machine."""
+        line = shlex.join(self.command(arguments))
+        return [f"node {number}: {line}" for number in range(self.nodes[1])]
+
+
+def parse_nodes(words: str) -> tuple[int, int]:
+    """``4``, or ``2:4``: from two machines on, at most four.
+
+    Raises:
+        RecipeError: It is neither.
+    """
+    low, _, high = words.partition(":")
+    try:
+        found = int(low), int(high or low)
+    except ValueError:
+        found = 0, 0
+    if not 1 <= found[0] <= found[1]:
+        raise RecipeError(f"--nodes {words!r}", expected="a number such as 4, or two such as 2:4", code="launch.nodes")
+    return found
+
+
+def require_launchable(arguments: Sequence[str]) -> None:
+    """Raise `RecipeError` unless ``arguments`` begin with a command that several processes can share."""
+    if not arguments or arguments[0] not in LAUNCHED:
+        raise RecipeError(
+            f"the command {arguments[0]!r}" if arguments else "no command",
+            expected=f"one of: {', '.join(LAUNCHED)}",
+            fix="Other commands run in one process, without launch.",
+            code="launch.command",
+        )
+
+
+def launch(how: Launch, command: Sequence[str]) -> int:
+    """Run ``command`` in the processes of this machine, until all of them have ended; the exit code they ended with.
+
+    Args:
+        command: A program and its arguments.
+
+    Raises:
+        HoneError: One was killed, or has failed once more than `Launch.max_restarts`.
+        KeyboardInterrupt: It was interrupted; so were they, and each trainer has left its checkpoint.
+    """
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what ends it is told below
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // how.procs_per_node)))
+    config = LaunchConfig(
+        min_nodes=how.nodes[0],
+        max_nodes=how.nodes[1],
+        nproc_per_node=how.procs_per_node,
+        run_id=how.name if how.head else uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint=how.endpoint,
+        max_restarts=how.max_restarts,
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
+        shutdown_timeout=ENDING_SECONDS,
+    )
+    program, *arguments = command
+    try:
+        elastic_launch(config, program)(*arguments)
+    except ChildFailedError as error:
+        number, failure = error.get_first_failure()
+        if failure.exitcode > 0:
+            return int(failure.exitcode)  # it has said why
+        raise HoneError(
+            f"process {number} was ended by {failure.signal_name()}, and the others with it",
+            fix="The same command goes on from the last checkpoint; --max-restarts N starts them again up to N times.",
+            code="launch.killed",
+        ) from error
+    except SignalException as error:
+        if error.sigval == signal.SIGINT:
+            raise KeyboardInterrupt from error
+        raise HoneError(f"it was ended by {error.sigval.name}", code="launch.killed") from error
+    return 0
+
+
+def of_hone(arguments: Sequence[str]) -> list[str]:
+    """A command of hone as a program and its arguments."""
+    return [sys.executable, "-m", "hone", *arguments]

@@ -1,0 +1,106 @@
+"""A recipe that several processes run together: all read it, those stages that can be shared all train, and the rest,
+with everything that is written, is the first one's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hone.bundle.bundle import Bundle
+from hone.bundle.stage import Outcome, Run, Stage
+from hone.core.errors import HoneError
+from hone.core.processes import place
+from hone.report.report import Report
+
+if TYPE_CHECKING:
+    from hone.train.processes import Processes
+
+SEEN_WITHIN_SECONDS = 60.0  # what one machine wrote to a folder that others share
+
+
+def join(device: str) -> None:
+    """Join the other processes of this command, where there are any.
+
+    Raises:
+        DeviceError: The device is none that they can share.
+    """
+    if place().count > 1:
+        from hone.predict.device import pick_device
+        from hone.train import processes
+
+        processes.join(place(), pick_device(device))
+
+
+@contextmanager
+def first_goes_first() -> Iterator[None]:
+    """Within it the first process works before the others, which then find in the cache what it left there."""
+    if place().count > 1 and not place().first:
+        _wait()
+    yield
+    if place().count > 1 and place().first:
+        _wait()
+
+
+def require_seen(file: Path) -> None:
+    """Make sure that every process sees ``file``, which the first has written.
+
+    Raises:
+        HoneError: One does not.
+    """
+    if place().count == 1:
+        return
+    _wait()
+    until = time.monotonic() + SEEN_WITHIN_SECONDS
+    while not file.is_file() and time.monotonic() < until:
+        time.sleep(0.1)
+    if _processes().any(not file.is_file()):
+        raise HoneError(
+            f"not every process sees {file}, which the first one wrote",
+            expected="a folder that all machines share",
+            fix="Name one with --out.",
+            code="launch.folder",
+        )
+
+
+def outcome_of(stage: Stage, run: Run, work: Callable[[Run], Outcome]) -> Outcome:
+    """What ``work`` makes of a stage: in one process, in several together, or in the first of them while the others
+    wait; the outcome is known to all."""
+    here = place()
+    if here.count == 1:
+        return work(run)
+    from hone.train.processes import Released
+
+    outcome: Outcome | None = None
+    if stage.shared:
+        try:
+            outcome = work(replace(run, place=here))
+        except Released:
+            outcome = None
+    elif here.first:
+        outcome = work(run)
+
+    def told() -> dict[str, Any]:
+        assert outcome is not None, stage.kind
+        made = None if outcome.bundle is None else str(outcome.bundle.path)
+        return {"report": outcome.report.model_dump(mode="json"), "bundle": made}
+
+    found = _processes().told(told)
+    if outcome is not None:
+        return outcome
+    bundle = None if found["bundle"] is None else Bundle.open(Path(found["bundle"]))
+    return Outcome(Report.model_validate(found["report"]), bundle)
+
+
+def _processes() -> Processes:
+    from hone.train.processes import Processes
+
+    return Processes(place())
+
+
+def _wait() -> None:
+    """Until the first process has come here, too."""
+    _processes().told(lambda: None)

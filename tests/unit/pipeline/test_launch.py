@@ -1,0 +1,82 @@
+"""`launch`: processes that are started, started again, and told apart by their ends; what to type on other machines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hone.core.errors import HoneError, RecipeError
+from hone.pipeline.launch import Launch, launch, parse_nodes
+
+Command = Callable[..., tuple[object, str, str]]
+# Process 1 kills itself until it has been started as often as the first argument says; the second is where both count.
+FALLING = """
+import os, pathlib, signal, sys, time
+rank, attempt = os.environ["RANK"], int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+(pathlib.Path(sys.argv[2]) / f"{attempt}-{rank}-of-{os.environ['WORLD_SIZE']}").touch()
+if rank == "1" and attempt < int(sys.argv[1]):
+    os.kill(os.getpid(), signal.SIGKILL)
+if attempt < int(sys.argv[1]):
+    time.sleep(60)  # as if it waited for the other
+"""
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "TORCHELASTIC_SIGNALS_TO_HANDLE"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+
+
+def test_a_killed_process_has_all_started_again_as_often_as_allowed(tmp_path: Path) -> None:
+    how = Launch(procs_per_node=2, max_restarts=1)
+    assert launch(how, [sys.executable, "-c", FALLING, "1", str(tmp_path)]) == 0
+    assert {file.name for file in tmp_path.iterdir()} >= {"0-1-of-2", "1-0-of-2", "1-1-of-2"}
+
+
+def test_a_killed_process_ends_the_others_and_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HoneError) as raised:
+        launch(Launch(procs_per_node=2), [sys.executable, "-c", FALLING, "1", str(tmp_path)])
+    assert raised.value.code == "launch.killed"
+    assert "process 1 was ended by SIGKILL" in str(raised.value)
+
+
+def test_the_exit_code_is_that_of_the_process_that_failed() -> None:
+    assert launch(Launch(), [sys.executable, "-c", "raise SystemExit(3)"]) == 3
+
+
+def test_what_to_type_on_each_machine_is_printed(command: Command) -> None:
+    code, out, _ = command("launch", "--nodes", "2", "--procs-per-node", "8", "--head", "one", "--max-restarts", "3",
+                           "--print", "run", "recipe.yaml", "--out", "/shared/a b")  # fmt: skip
+    assert code == 0
+    line = (
+        "torchrun --nnodes=2 --nproc-per-node=8 --max-restarts=3 --rdzv-backend=c10d --rdzv-endpoint=one:29500 "
+        "--rdzv-id=hone -m hone run recipe.yaml --out '/shared/a b'"
+    )
+    assert out.splitlines() == [f"node 0: {line}", f"node 1: {line}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nodes", "2", "run", "x.yaml"], "--head HOST:29500"),
+        (["--nodes", "3:2", "--head", "one", "run", "x.yaml"], "2:4"),
+        (["--nodes", "none", "run", "x.yaml"], "2:4"),
+        (["serve", "x"], "run, finetune, pretrain"),
+    ],
+    ids=["no head", "more than most", "no number", "no training"],
+)
+def test_what_cannot_be_launched_is_refused(command: Command, arguments: list[str], said: str) -> None:
+    code, out, words = command("launch", "--procs-per-node", "2", *arguments)
+    assert (code, out) == (2, "")
+    assert said in words
+
+
+def test_nodes_may_be_a_range() -> None:
+    assert parse_nodes("2:4") == (2, 4)
+    assert Launch((2, 4), 8, head="one:1").command(["run", "x"])[1] == "--nnodes=2:4"
+    with pytest.raises(RecipeError):
+        parse_nodes("0")
