@@ -50,7 +50,7 @@ def by_hand(bench: Bench, indices: list[Any], weights: tuple[float, float]) -> d
 def test_gradients_are_those_of_the_definition(bench: Bench, name: str) -> None:
     technique, weights = BOTH[name]
     loop = bench.loop(max_steps=1, gradient_accumulation_steps=2, max_grad_norm=None, techniques=[technique])
-    _, indices = next(loop._remaining())
+    _, indices = next(loop.epochs.steps(0))
     with recorded_gradients() as steps:
         bench.run(loop)
     expected = by_hand(bench, indices, weights)
