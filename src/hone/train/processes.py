@@ -7,6 +7,7 @@ gradients and losses are added up over all of them, so that a step is what it wo
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,11 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from hone.core.errors import DeviceError, HoneError
 from hone.core.processes import ALONE, Place
 
 BUCKET_BYTES = 64 << 20  # of gradients that are added up together
+STARTS = "TORCHELASTIC_RESTART_COUNT"  # where torchrun says how often it has started all processes again
 PATIENCE = timedelta(days=7)  # with which others wait while the first measures or writes: a lost one is known at once
 Value = TypeVar("Value")
 
@@ -183,7 +186,10 @@ def join(place: Place, device: torch.device) -> None:
         torch.cuda.set_device(place.local)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with _together():
-        dist.init_process_group(backend, rank=place.number, world_size=place.count)
+        found, _, _ = next(rendezvous("env://", place.number, place.count))
+        start = f"start-{os.environ.get(STARTS, '0')}"  # what earlier ones left in the store is not for these
+        store = dist.PrefixStore(start, found)  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=place.number, world_size=place.count)
 
 
 def leave() -> None:
