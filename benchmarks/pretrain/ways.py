@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from machine import machine  # noqa: E402
 from paired import compared, shown  # noqa: E402
 
 from hone.cli.console import Lines  # noqa: E402
+from hone.core.lineage import digest_value  # noqa: E402
 from hone.core.progress import Silent  # noqa: E402
 from hone.pipeline.base import find_base  # noqa: E402
 from hone.pipeline.corpora import read_corpora  # noqa: E402
@@ -54,7 +56,10 @@ def measure(
     parser.add_argument("--recipe", type=Path, default=HERE / f"{name}.yaml", help="of this or smaller sizes, to try")
     given = parser.parse_args()
     values, _ = parse_yaml(given.recipe.read_text(), file=given.recipe.name)
-    out, file = given.out / given.recipe.stem, given.recipe.with_suffix(".json")
+    file = given.recipe.with_suffix(".json")
+    out = (
+        given.out / f"{given.recipe.stem}-{digest_value(values)[:8]}"
+    )  # another recipe finds nothing of this one there
     record = json.loads(file.read_text()) if file.is_file() else {}
     record = record if record.get("recipe") == values else {"recipe": values, "cells": []}
     for seed in given.seeds:
@@ -88,6 +93,7 @@ def pretrained(values: Values, base: str, data: Values, out: Path) -> tuple[str,
         stages = [stage for stage in values["stages"] if stage["kind"] == "pretrain"]
         recipe = {key: values[key] for key in ("version", "name")} | {"base": base, "stages": stages}
         recipe["data"] = {"corpus": data["corpus"], "validation_share": HELD_OUT}
+        clear(place)
         with timed() as cost:
             result = run_stages(recipe_of(recipe), out=place, progress=Lines())
         report = result.reports["pretrain"]
@@ -106,6 +112,7 @@ def answered(values: Values, base: str, data: Values, *, way: Way, seed: int, ou
         data = {key: value for key, value in data.items() if key != "corpus"}
     place = out / f"{way.replace(', ', '-')}-{seed}"
     recipe = {**values, "base": base, "seed": seed, "data": data, "stages": [stage, {"kind": "evaluate"}]}
+    clear(place)
     with timed() as cost:
         result = run_stages(recipe_of(recipe), out=place, progress=Lines())
     (file,) = (place / "stages").glob("*-evaluate/predictions.jsonl")
@@ -121,6 +128,11 @@ def answered(values: Values, base: str, data: Values, *, way: Way, seed: int, ou
     }
     print({key: value for key, value in cell.items() if key != "right"}, flush=True)
     return cell
+
+
+def clear(place: Path) -> None:
+    """Take away a bundle that was made before what was measured of it was written down."""
+    shutil.rmtree(place / "bundle", ignore_errors=True)
 
 
 def recipe_of(values: Values) -> Any:
