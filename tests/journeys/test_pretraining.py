@@ -118,7 +118,7 @@ class Stopping(Silent):
                 os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("objective", [["mlm", "sop"], ["rtd", "contrastive"]])
+@pytest.mark.parametrize("objective", [["mlm", "sop"], ["rtd", "contrastive"], ["aae", "vae"]])
 def test_an_interrupted_pretraining_goes_on_to_the_same_base(corpus: Path, tmp_path: Path, objective: Any) -> None:
     stage = {
         **STAGE,

@@ -28,7 +28,7 @@ from hone.tasks.objectives.pretraining import Pretraining
 from hone.tasks.objectives.rewriting import Denoising, SpanCorruption
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import LossOptions
-from hone.tasks.rows import Rows
+from hone.tasks.rows import Batch, Rows
 from hone.tasks.settings import TextClassificationSettings
 
 WORDS = "the tide comes in twice a day and goes out again. nobody knows why. we watched it from the pier, all of us! "
@@ -63,12 +63,16 @@ def model_of(base: Path, learning: Pretraining) -> Model:
     return build_model(base, learning.head, others=learning.others).eval()
 
 
-def chance(name: str, learning: Pretraining) -> float:
+def chance(name: str, learning: Pretraining, batch: Batch) -> float:
     """The loss of one that knows nothing: of every token of the vocabulary alike, of yes and no alike, or of every text
-    of the batch alike. Of ``rtd`` it is the generator's and that of yes and no, which counts 50 times."""
+    of the batch alike. Of ``rtd`` it is the generator's and that of yes and no, which counts 50 times. Of ``vae`` that
+    of the tokens, for codes begin by the prior (see `tests/laws/test_autoencoders.py`); of ``aae`` the discriminator's
+    yes and no beside it for every text, which counts once for itself and 10 times for the reader."""
     vocabulary = math.log(learning.tokenizer.vocab_size)
+    tokens = len(batch.get("gold", ())) or 1
     others = {"nsp": math.log(2), "sop": math.log(2), "contrastive": math.log(len(TEXTS)),
-              "rtd": vocabulary + 50 * math.log(2)}  # fmt: skip
+              "rtd": vocabulary + 50 * math.log(2),
+              "aae": vocabulary + 11 * math.log(2) * len(TEXTS) / tokens}  # fmt: skip
     return others.get(name, vocabulary)
 
 
@@ -80,7 +84,7 @@ def test_the_loss_before_training_is_that_of_chance(bases: dict[str, Path], name
     batch = learning.draw(rows, np.arange(len(rows)), rng=np.random.default_rng(0))
     with torch.no_grad():
         loss = learning.loss(model(batch), batch, options=LossOptions())
-    assert float(loss.total) / loss.weight == pytest.approx(chance(name, learning), rel=0.02)
+    assert float(loss.total) / loss.weight == pytest.approx(chance(name, learning, batch), rel=0.02)
 
 
 @every_objective
@@ -105,14 +109,39 @@ def test_a_tally_of_held_out_rows_counts_each_and_measures_what_the_loss_says(
     with torch.no_grad():
         outputs = model(batch)
         loss = learning.loss(outputs, batch, options=LossOptions())
-    tally = learning.tally(outputs, batch)
+    tally = learning.settled([learning.tally(outputs, batch)], index)
     assert tally.shape[0] == len(index)
     measures = learning.measures(tally)
     assert measures.keys() == learning.measure_specs.keys()
     said = float(loss.total) / loss.weight
     if name == "rtd":  # whose generator is not measured
         said = (said - float(torch.nn.functional.cross_entropy(outputs["generated"], batch["gold"]))) / 50
-    assert said == pytest.approx(tally[:, 0].sum() / tally[:, 1].sum(), rel=1e-5)
+    told = tally[:, 0].sum() / tally[:, 1].sum()
+    if name == "vae":
+        told += tally[:, 3].sum() / tally[:, 1].sum()  # the divergence
+    if name == "aae":  # whose adversaries are measured by what they tell apart
+        said = float(torch.nn.functional.cross_entropy(outputs["logits"], batch["gold"]))
+    assert said == pytest.approx(told, rel=1e-5)
+
+
+def test_no_two_objectives_have_a_measure_of_one_name() -> None:
+    names = [measure for name in OBJECTIVES for measure in OBJECTIVES[name].kind.specs()]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("names", "watched"),
+    [(["sop", "mlm"], "order_accuracy"), (["mlm", "sop"], "masked_perplexity"), (["vae"], "vae_bits_per_token")],
+)
+def test_the_first_objective_that_is_named_is_watched(bases: dict[str, Path], names: list[str], watched: str) -> None:
+    learning = learning_of(bases["encoder"], *names)
+    assert learning.main_measure == next(iter(learning.measure_specs)) == watched
+    index = np.arange(4)
+    rows, model = rows_of(learning), model_of(bases["encoder"], learning)
+    batch = learning.collate(rows, index)
+    with torch.no_grad():
+        measures = learning.measures(learning.settled([learning.tally(model(batch), batch)], index))
+    assert list(measures) == list(learning.measure_specs)
 
 
 def test_documents_are_cut_into_pieces_that_end_within_them(bases: dict[str, Path]) -> None:
@@ -153,7 +182,7 @@ def test_several_objectives_add_their_weighted_means(bases: dict[str, Path]) -> 
     means = {part.name: part.loss(scores[place], given[place]) for place, part in learning.parts.items()}
     expected = sum(weights[name] * float(loss.total) / loss.weight for name, loss in means.items())
     assert float(total.total) / total.weight == pytest.approx(expected, rel=1e-6)
-    assert learning.tally(outputs, batch).shape == (6, 9)
+    assert [own.shape[0] for own in learning.tally(outputs, batch)] == [6, 6, 6]
 
 
 def test_a_corrupted_text_and_what_was_taken_out_are_the_text(bases: dict[str, Path]) -> None:
@@ -201,7 +230,8 @@ def test_a_joint_loss_is_the_tasks_and_the_weighted_mean_of_the_objectives(bases
     task = make_task("text-classification", TextClassificationSettings(), labels=("a", "b"), folder=base)
     learning = learning_of(base, {"name": "mlm", "weight": 3.0})
     model = build_model(base, task.head, others={"mlm": learning.head}).eval()
-    joint = Joint(task, learning, rows_of(learning), weight=0.5, schedule="falling", clock=model.noise, steps=10)
+    joint = Joint(task, learning, rows_of(learning), weight=0.5, schedule="falling")
+    joint.timed(model.noise, steps=10)
     rows = Rows(task.encode({"text": TEXTS[:6], "label": ["a", "b"] * 3}, purpose="learn"))
     model.noise.start(seed=0, step=4)
     batch = joint.draw(rows, np.arange(6), rng=np.random.default_rng(0))

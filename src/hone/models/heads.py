@@ -24,6 +24,7 @@ Outputs = dict[str, Tensor]
 HEADS = Table(
     "head",
     {
+        "adversarial-autoencoder": "hone.models.autoencoders:AdversarialAutoencoder",
         "sequence-cls": "hone.models.heads:SequenceLogits",
         "sequence-mean": "hone.models.heads:MeanPooled",
         "sequence-pair": "hone.models.heads:PairStates",
@@ -40,6 +41,7 @@ HEADS = Table(
         "token-tagging": "hone.models.heads:Tagging",
         "sentence-and-words": "hone.models.heads:SentenceAndWords",
         "sequence-to-sequence": "hone.models.language:SequenceToSequence",
+        "variational-autoencoder": "hone.models.autoencoders:VariationalAutoencoder",
     },
 )
 
@@ -70,6 +72,7 @@ class Head(nn.Module):
         stacked: Whether the class takes texts in groups; it is given all of a batch as one.
         sparse: Whether the class is asked at some places alone, by `scores`.
         writes: Whether its scores are of the next token of a text.
+        tied: Whether it has the base's token embeddings in it, whose width it is told as ``embedded``.
     """
 
     auto_class: ClassVar[str] = "AutoModel"
@@ -79,6 +82,7 @@ class Head(nn.Module):
     stacked: ClassVar[bool] = False
     sparse: ClassVar[bool] = False
     writes: ClassVar[bool] = False
+    tied: ClassVar[bool] = False
 
     def scores(self, backbone: Any, given: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Any:
         """What the class says at the places that ``batch`` asks for, [n, k], where the head is ``sparse``; ``given`` is

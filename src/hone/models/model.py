@@ -277,7 +277,7 @@ def build_model(
     if not own and getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # ours reads token states; an unused pooler would be trained weights that do nothing
     head_dropout = float(getattr(config, "hidden_dropout_prob", 0.1)) if dropout is None else dropout
-    make = partial(_new_head, width=int(config.hidden_size), dropout=head_dropout)
+    make = partial(_new_head, backbone=backbone, width=int(config.hidden_size), dropout=head_dropout)
     head = make(spec)
     head.adjust(backbone)
     if head_from is not None and any(True for _ in head.parameters()):
@@ -285,9 +285,10 @@ def build_model(
     return Model(backbone, head, others={name: make(one) for name, one in (others or {}).items()}, begun=wanting)
 
 
-def _new_head(spec: HeadSpec, *, width: int, dropout: float) -> Head:
+def _new_head(spec: HeadSpec, *, backbone: Any, width: int, dropout: float) -> Head:
     kind: type[Head] = HEADS[spec.kind]
-    return kind(spec.labels, width=width, dropout=dropout, **spec.settings)
+    tied = {"embedded": int(backbone.get_input_embeddings().weight.shape[1])} if kind.tied else {}
+    return kind(spec.labels, width=width, dropout=dropout, **tied, **spec.settings)
 
 
 def _read_plain(folder: Path, config: Any, auto_class: Any, *, new_head: bool) -> tuple[Any, set[str]]:

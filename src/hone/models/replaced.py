@@ -27,17 +27,26 @@ class ReplacedTokens(Head):
     """
 
     sparse: ClassVar[bool] = True
+    tied: ClassVar[bool] = True
     axes: ClassVar[tuple[str, ...]] = ("tokens",)
 
     def __init__(
-        self, labels: tuple[str, ...], *, width: int, dropout: float, size: float, layers: int, tokens: int
+        self,
+        labels: tuple[str, ...],
+        *,
+        width: int,
+        dropout: float,
+        embedded: int,
+        size: float,
+        layers: int,
+        tokens: int,
     ) -> None:
         super().__init__()
         heads = max(1, round(width * size / HEAD_WIDTH))
         inner = heads * max(2, round(width * size / heads))
-        self.down, self.up = linear_layer(width, inner), linear_layer(inner, width)
+        self.down, self.up = linear_layer(embedded, inner), linear_layer(inner, embedded)
         self.positions = nn.Parameter(torch.randn(tokens, inner) * 0.02)
-        self.before, self.after = nn.LayerNorm(inner), nn.LayerNorm(width)
+        self.before, self.after = nn.LayerNorm(inner), nn.LayerNorm(embedded)
         layer = nn.TransformerEncoderLayer(inner, heads, 4 * inner, dropout, "gelu", batch_first=True)
         self.generator = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
         self.dropout = nn.Dropout(dropout)

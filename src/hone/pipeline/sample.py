@@ -236,7 +236,7 @@ data:
 
 stages:
   - kind: pretrain
-    objective: mlm             # for encoders also sop, nsp, rtd, contrastive; or several: [mlm, sop]
+    objective: mlm             # for encoders also sop, nsp, rtd, contrastive, vae, aae; or several: [mlm, sop]
     # objective: clm           # for gpt2; span-corruption or denoising for t5 and bart
     num_train_epochs: 1
     learning_rate: 5e-4

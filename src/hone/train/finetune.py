@@ -102,8 +102,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
-    _, steps = settings.steps(rows.lengths if passes is None else rows.lengths[passes.epoch(0)])
-    learned = jointly(task, learning, model, steps=steps, settings=settings, inputs=inputs, run=run)
+    learned = jointly(task, learning, settings=settings, inputs=inputs, run=run)
     trained = run_loop(model, learned, rows, setup=setup, run=run, device=device)
     if learning is not None:
         model.shed()

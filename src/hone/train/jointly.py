@@ -10,7 +10,7 @@ from typing import Any
 from hone.bundle.stage import CORPUS, Inputs, Run
 from hone.core.errors import Fault
 from hone.models.heads import HEADS, HeadSpec
-from hone.models.model import Model, read_limit
+from hone.models.model import read_limit
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.objectives.documents import TEXT, Documents
 from hone.tasks.objectives.joint import Joint
@@ -43,9 +43,7 @@ def others_of(learning: Pretraining | None) -> Mapping[str, HeadSpec]:
 def jointly(
     task: Task,
     learning: Pretraining | None,
-    model: Model,
     *,
-    steps: int,
     settings: FinetuneSettings,
     inputs: Inputs,
     run: Run,
@@ -57,8 +55,7 @@ def jointly(
     text = text_rows(learning, inputs.data[joint.on], cache=run.cache)
     corpus = inputs.corpus if joint.on == CORPUS else None
     passes = None if corpus is None else mixed(corpus.of(inputs.data[CORPUS]), text, seed=run.seed)
-    return Joint(task, learning, text, weight=joint.weight, schedule=joint.schedule, clock=model.noise, steps=steps,
-                 passes=passes)  # fmt: skip
+    return Joint(task, learning, text, weight=joint.weight, schedule=joint.schedule, passes=passes)
 
 
 def joint_faults(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:

@@ -116,11 +116,10 @@ class Judged:
 
 
 def tallied(learning: Pretraining, model: Model, rows: Rows, device: torch.device) -> FloatArray:
-    """What a model tells of held-out rows, float64 [rows, columns], in their order; see `Pretraining.tally`."""
-    engine, parts, every = TorchEngine(model, device), [], []
-    for index in budgeted(rows.lengths):
+    """What a model tells of held-out rows, float64 [rows, columns], in their order; see `Pretraining.settled`."""
+    engine, parts = TorchEngine(model, device), []
+    batches = list(budgeted(rows.lengths))
+    for index in batches:
         batch = learning.collate(rows, index)
         parts.append(learning.tally(engine.forward(batch), batch))
-        every.append(index)
-    found: FloatArray = np.concatenate(parts)[np.argsort(np.concatenate(every))]
-    return found
+    return learning.settled(parts, np.concatenate(batches))

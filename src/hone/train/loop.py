@@ -21,6 +21,7 @@ from hone.models.heads import Outputs
 from hone.models.model import Model
 from hone.tasks.objectives.joint import Joint
 from hone.tasks.objectives.pretraining import Pretraining
+from hone.tasks.objectives.timed import Timed
 from hone.tasks.protocol import Comparing, Loss, LossOptions, Objective
 from hone.tasks.rows import Batch, Rows
 from hone.train.checkpoint import (
@@ -120,6 +121,8 @@ class Loop:
         self.fixed = fixed_names(model)  # now: a technique may let weights that learn wait for a while
         self.epochs = Epochs(task, rows, settings=self.settings, seed=setup.seed, passes=setup.passes)
         self.steps_per_epoch, self.total = self.epochs.per_epoch, self.epochs.total
+        if isinstance(task, Timed):
+            task.timed(model.noise, steps=self.total)
         course = Course(model, task, setup.seed, self.total, self.steps_per_epoch, self._settled)
         self.techniques = Techniques(self.settings.techniques, course)
         self.warmup = int(self.settings.warmup_ratio * self.total)

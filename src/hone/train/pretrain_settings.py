@@ -47,8 +47,8 @@ class PretrainSettings(LoopSettings):
             reads.
         segmenter: What cuts Chinese into words, which ``mlm`` then hides whole: a name of `SEGMENTERS`, or
             ``{name: ..., ...}`` with its settings; None: each character is a word.
-        metric_for_best_model: A measure of the first objective when None; of a probe it is called ``NAME.accuracy`` or
-            ``NAME.spearman``.
+        metric_for_best_model: A measure of any of the objectives, the first one's first when None; of a probe it is
+            called ``NAME.accuracy`` or ``NAME.spearman``.
         probes: Labeled data that the base is judged by whenever it is measured, and before: names of data, or
             ``{on: NAME, ...}`` with `ProbeSettings`. None of it is learned.
     """

@@ -12,13 +12,14 @@ from hone.models.addressed import addressed, by_head
 from hone.models.heads import Outputs
 from hone.models.noise import Noise
 from hone.tasks.objectives.pretraining import Pretraining
+from hone.tasks.objectives.timed import Timed
 from hone.tasks.protocol import Columns, Drawing, Loss, LossOptions, Purpose, Task, draws
 from hone.tasks.rows import Batch, IntArray, Rows
 
 Schedule = Literal["constant", "falling"]
 
 
-class Joint:
+class Joint(Timed):
     """``L_task + weight * L_pretraining``, means both: beside each batch of labeled rows as many rows of the text are
     drawn. The task's head is the model's first, those of the objectives stand under their names.
 
@@ -28,8 +29,6 @@ class Joint:
         text: Rows of the text.
         weight: Of the objectives' loss.
         schedule: Whether the weight stays, or falls in a line to nothing at the last step.
-        clock: Says which step it is.
-        steps: How many there are.
         passes: How often each row of the text is drawn beside the others; None: all alike.
     """
 
@@ -43,14 +42,12 @@ class Joint:
         *,
         weight: float,
         schedule: Schedule,
-        clock: Noise,
-        steps: int,
         passes: Passes | None = None,
     ) -> None:
         self.task, self.text, self._passes = task, text, passes
         self.parts = {part.name: part for part in learning.parts.values()}
         self.settings, self.labels, self.tokenizer, self.head = task.settings, task.labels, task.tokenizer, task.head
-        self._weight, self._schedule, self._clock, self._steps = weight, schedule, clock, steps
+        self._learning, self._weight, self._schedule = learning, weight, schedule
 
     @property
     def max_tokens(self) -> int:
@@ -85,11 +82,15 @@ class Joint:
             batch |= addressed(part.draw(self.text, drawn, rng=rng), name)
         return batch
 
+    def timed(self, clock: Noise, *, steps: int) -> None:
+        """See `Timed.timed`."""
+        super().timed(clock, steps=steps)
+        self._learning.timed(clock, steps=steps)
+
     @property
     def weight(self) -> float:
-        """Of the objectives' loss at the step that the clock says."""
-        left = 1 - self._clock.step / self._steps if self._schedule == "falling" else 1.0
-        return self._weight * max(0.0, left)
+        """Of the objectives' loss at the step that is made."""
+        return self._weight * (1 - self.done if self._schedule == "falling" else 1.0)
 
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         """The task's, and beside it the objectives' means, once for all that the task's weighs."""

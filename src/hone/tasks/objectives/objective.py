@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 from hone.core.measures import MeasureSpec
 from hone.models.heads import HeadSpec, Outputs
 from hone.tasks.objectives.documents import Documents
+from hone.tasks.objectives.timed import Timed
 from hone.tasks.protocol import FloatArray, Loss
 from hone.tasks.rows import Batch, IntArray, Rows
 
@@ -21,7 +23,7 @@ MOST = 700.0  # of a logarithm: its exponential is still a number
 TALLY = 3  # numbers of a row: how surprised the model was in all, by how many things, and how many it told right
 
 
-class DocumentObjective:
+class DocumentObjective(Timed):
     """One objective. An entry has a `head`, draws batches and states their loss.
 
     Args:
@@ -55,8 +57,18 @@ class DocumentObjective:
         raise TypeError(f"{type(self).__name__} has no loss")
 
     def tally(self, outputs: Outputs, batch: Batch) -> FloatArray:
-        """See `TALLY`: float64 [rows, 3]."""
+        """What is told of each held-out row of a batch, float64 [rows, k]; unless `settled` says another, `TALLY`."""
         raise TypeError(f"{type(self).__name__} is not measured")
+
+    @property
+    def columns(self) -> int:
+        """How many numbers of a row its measures are made of."""
+        return TALLY
+
+    def settled(self, tally: FloatArray) -> FloatArray:
+        """What the measures are made of, float64 [rows, `columns`], of what is told of all held-out rows in their
+        order: where rows are compared with one another, it does not matter which stood in a batch."""
+        return tally
 
     @classmethod
     def specs(cls) -> Mapping[str, MeasureSpec]:
@@ -67,9 +79,8 @@ class DocumentObjective:
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
         """Those of any rows of a tally."""
         surprise, count, right = tally.sum(axis=0)
-        known = {self.perplexity: float(np.exp(min(surprise / count, MOST))), self.accuracy: float(right / count)} if (
-            count) else {}  # fmt: skip
-        return {name: known.get(name) for name in self.specs()}
+        found = (math.exp(min(surprise / count, MOST)), float(right / count)) if count else (None, None)
+        return {name: value for name, value in zip((self.perplexity, self.accuracy), found, strict=True) if name}
 
 
 class TokensTold(DocumentObjective):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,19 @@ from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
 from hone.models.addressed import addressed, by_head
 from hone.models.heads import HEADS, HeadSpec, Outputs
+from hone.models.noise import Noise
 from hone.tasks.encoded import encoded
 from hone.tasks.objectives.documents import Documents
-from hone.tasks.objectives.objective import TALLY, DocumentObjective
+from hone.tasks.objectives.objective import DocumentObjective
 from hone.tasks.objectives.settings import OBJECTIVES
+from hone.tasks.objectives.timed import Timed
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Purpose
 from hone.tasks.rows import Batch, IntArray, Rows
 
 MEASURED = 0x4E1D  # sets the seeds of what is held out apart from others'
 
 
-class Pretraining:
+class Pretraining(Timed):
     """An `hone.tasks.protocol.Objective` over documents, drawn anew in every step.
 
     Each objective has a batch of its own of the same rows, and a head of its own: the first one's stand as they are,
@@ -41,13 +43,14 @@ class Pretraining:
 
     def __init__(self, chosen: Sequence[Mapping[str, Any]], documents: Documents) -> None:
         each = [opened(value, OBJECTIVES) for value in chosen]
-        parts: Iterable[DocumentObjective] = [entry.kind(settings, documents) for entry, settings in each]
+        parts: list[DocumentObjective] = [entry.kind(settings, documents) for entry, settings in each]
         own = sorted(parts, key=lambda part: HEADS[part.head.kind].gives != "logits")  # a class of transformers' first
         self.parts: dict[str, DocumentObjective] = {part.name if i else "": part for i, part in enumerate(own)}
         self.settings, self.documents, self.tokenizer = documents.settings, documents, documents.tokenizer
         self.head: HeadSpec = own[0].head
         self.others = {name: part.head for name, part in self.parts.items() if name}
-        self.measure_specs: dict[str, MeasureSpec] = {name: spec for part in own for name, spec in part.specs().items()}
+        specs = (part.specs() for part in parts)  # as they were named: the first one's measure is watched
+        self.measure_specs: dict[str, MeasureSpec] = {name: spec for own in specs for name, spec in own.items()}
         self.main_measure = next(iter(self.measure_specs))
 
     @property
@@ -91,15 +94,30 @@ class Pretraining:
         means = (self.parts[name].settings.weight * loss.total / loss.weight for name, loss in found.items())
         return Loss(sum(means, start=first.total.new_zeros(())) * first.weight, first.weight)
 
-    def tally(self, outputs: Outputs, batch: Batch) -> FloatArray:
-        """What each objective counts, side by side: float64 [rows, 3 * objectives]."""
+    def timed(self, clock: Noise, *, steps: int) -> None:
+        """See `Timed.timed`."""
+        super().timed(clock, steps=steps)
+        for part in self.parts.values():
+            part.timed(clock, steps=steps)
+
+    def tally(self, outputs: Outputs, batch: Batch) -> list[FloatArray]:
+        """What each objective tells of the rows of a batch."""
         scores, given = by_head(outputs), by_head(batch)
-        return np.hstack([part.tally(scores[name], given[name]) for name, part in self.parts.items()])
+        return [part.tally(scores[name], given[name]) for name, part in self.parts.items()]
+
+    def settled(self, tallies: Sequence[Sequence[FloatArray]], index: IntArray) -> FloatArray:
+        """What the measures are made of, float64 [rows, columns], of all batches' tallies, whose rows in turn are the
+        rows ``index``."""
+        order = np.argsort(index)
+        whole = (np.concatenate(own)[order] for own in zip(*tallies, strict=True))
+        return np.hstack([part.settled(own) for part, own in zip(self.parts.values(), whole, strict=True)])
 
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
-        """Every measure of any rows of a tally."""
-        each = zip(self.parts.values(), np.split(tally, tally.shape[1] // TALLY, axis=1), strict=True)
-        return {name: value for part, own in each for name, value in part.measures(own).items()}
+        """Every measure of any rows of what `settled` gives, those of the first objective first."""
+        ends = np.cumsum([part.columns for part in self.parts.values()])
+        each = zip(self.parts.values(), np.split(tally, ends[:-1], axis=1), strict=True)
+        found = {name: value for part, own in each for name, value in part.measures(own).items()}
+        return {name: found[name] for name in self.measure_specs}
 
 
 def text_rows(learning: Pretraining, dataset: Dataset, *, cache: Path) -> Rows:

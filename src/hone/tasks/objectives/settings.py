@@ -26,6 +26,8 @@ OBJECTIVES = Table(
         "sop": "hone.tasks.objectives.settings:SOP",
         "rtd": "hone.tasks.objectives.settings:RTD",
         "contrastive": "hone.tasks.objectives.settings:CONTRASTIVE",
+        "vae": "hone.tasks.objectives.settings:VAE",
+        "aae": "hone.tasks.objectives.settings:AAE",
     },
     group="hone.objectives",
 )
@@ -170,6 +172,54 @@ class ContrastiveSettings(ObjectiveSettings):
     pooling: Literal["mean", "cls"] = "mean"
 
 
+class AutoencoderSettings(ObjectiveSettings):
+    """What both autoencoders may be told. Neither code nor decoder is kept: a code is a linear layer over the mean of
+    the base's states, which hold what it holds.
+
+    Attributes:
+        latent_size: Numbers of a text's code.
+        decoder_size: Width of the decoder beside the base's.
+        decoder_layers: Its layers.
+    """
+
+    latent_size: Annotated[int, Field(ge=1)] = 64
+    decoder_size: Annotated[float, Field(gt=0, le=4)] = 1.0
+    decoder_layers: Annotated[int, Field(ge=1)] = 1
+
+
+class VaeSettings(AutoencoderSettings):
+    """Settings of ``vae``: a text is written again from a code drawn from a normal distribution of its own, whose
+    divergence from a standard one it costs (Bowman et al. 2016).
+
+    Attributes:
+        kl_weight: What the divergence costs in the end: at 1 the loss is the bound on the text's likelihood.
+        kl_warmup: Share of the training over which that rises from nothing.
+        free_bits: Bits of each number's mean divergence that cost nothing (Kingma et al. 2016).
+        word_dropout: Share of the tokens that are hidden from the decoder.
+    """
+
+    kl_weight: Positive = 1.0
+    kl_warmup: Annotated[float, Field(ge=0, le=1)] = 0.5
+    free_bits: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    word_dropout: Annotated[float, Field(ge=0, le=1)] = 0.3
+
+
+class AaeSettings(AutoencoderSettings):
+    """Settings of ``aae``: a text that lost some tokens is written again from its code, and a discriminator tells codes
+    from draws of a standard normal distribution, which the codes learn to be like (Makhzani et al. 2016; Shen et al.
+    2020).
+
+    Attributes:
+        word_deletion: Share of the tokens that are not read.
+        adversarial_weight: Of the loss of being told apart, beside the sum of the tokens'.
+        discriminator_size: Width of the discriminator's inner layers.
+    """
+
+    word_deletion: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    adversarial_weight: Positive = 10.0
+    discriminator_size: Annotated[int, Field(ge=1)] = 256
+
+
 MLM = ObjectiveEntry("mlm", MlmSettings, "hone.tasks.objectives.mlm:MaskedLanguage", "encoder", masks=True)
 CLM = ObjectiveEntry("clm", ClmSettings, "hone.tasks.objectives.clm:CausalLanguage", "decoder")
 SPAN_CORRUPTION = ObjectiveEntry(
@@ -189,3 +239,5 @@ RTD = ObjectiveEntry("rtd", RtdSettings, "hone.tasks.objectives.rtd:ReplacedToke
 CONTRASTIVE = ObjectiveEntry(
     "contrastive", ContrastiveSettings, "hone.tasks.objectives.contrastive:Contrastive", "encoder", noisy=True
 )
+VAE = ObjectiveEntry("vae", VaeSettings, "hone.tasks.objectives.vae:VariationalText", "encoder", masks=True)
+AAE = ObjectiveEntry("aae", AaeSettings, "hone.tasks.objectives.aae:AdversarialText", "encoder")
