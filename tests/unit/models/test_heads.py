@@ -157,6 +157,7 @@ def test_a_head_has_to_say_what_it_does() -> None:
 def test_every_head_says_what_transformers_alone_gets() -> None:
     gives = {name: (HEADS[name].auto_class, HEADS[name].gives) for name in HEADS}
     assert gives == {
+        "adversarial-autoencoder": ("AutoModel", "hidden"),
         "causal-language-model": ("AutoModelForCausalLM", "logits"),
         "sequence-to-sequence": ("AutoModelForSeq2SeqLM", "logits"),
         "sequence-pair": ("AutoModel", "hidden"),
@@ -173,6 +174,7 @@ def test_every_head_says_what_transformers_alone_gets() -> None:
         "span": ("AutoModel", "hidden"),
         "token-linear": ("AutoModelForTokenClassification", "logits"),
         "token-tagging": ("AutoModel", "hidden"),
+        "variational-autoencoder": ("AutoModel", "hidden"),
     }
 
 
