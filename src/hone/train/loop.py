@@ -225,8 +225,9 @@ class Loop:
             with self._settled():
                 placed = [self.setup.act(batch, self.position.step) for batch in placed]
         self._begin()
-        gone = self._united if len(placed) > 1 and isinstance(self.task, Comparing) else self._one_by_one
-        total, weight, reference = gone(replace(work, batches=placed))
+        self.techniques.on_begin(self.position.step)
+        learn = self._united if len(placed) > 1 and isinstance(self.task, Comparing) else self._one_by_one
+        total, weight, reference = learn(replace(work, batches=placed))
         mean = total / weight
         self.watch.look(mean, position=self.position, batches=placed, rows=work.rows)
         self.processes.add(self.learned)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from hone.models.noise import Noise, Ticket
-from hone.tasks.rows import Batch
 from hone.train.optimizer import new_parameters
 from hone.train.technique import Course, Technique
 from hone.train.techniques import MixoutSettings
@@ -33,9 +32,7 @@ class Mixout(Technique):
         self._before = [weight.detach().clone() for weight in self._weights]
         self._own: list[tuple[Tensor, Tensor]] = []  # within a step: each weight's own values, and its mask
 
-    def on_batch(self, batch: Batch, step: int) -> None:
-        if self._own:  # a later batch of the step
-            return
+    def on_begin(self, step: int) -> None:
         for i, (weight, before) in enumerate(zip(self._weights, self._before, strict=True)):
             mask = self._mask(weight.data, (self._seed, step, i))
             self._own.append((weight.data, mask))

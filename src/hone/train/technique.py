@@ -64,8 +64,11 @@ class Technique:
         """Shares of their peak rates that weights learn at, by their names; asked for before the first step."""
         return {}
 
+    def on_begin(self, step: int) -> None:
+        """The step after ``step`` is about to be made, in every process, also in one that takes none of its batches."""
+
     def on_batch(self, batch: Batch, step: int) -> None:
-        """A batch of the step after ``step`` is about to go through the model."""
+        """A batch of the step after ``step`` is about to go through the model, in the process that takes it."""
 
     def on_loss(self, loss: Tensor, seen: Pass) -> Tensor:
         """The summed loss of a batch, before its derivatives are taken."""
@@ -122,6 +125,10 @@ class Techniques:
             for name, share in technique.rates().items():
                 found[name] = found.get(name, 1.0) * share
         return found
+
+    def on_begin(self, step: int) -> None:
+        for technique in self._each:
+            technique.on_begin(step)
 
     def on_batch(self, batch: Batch, step: int) -> None:
         for technique in self._each:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hone.tasks.rows import Batch
 from hone.train.depth import depths
 from hone.train.technique import Course, Technique
 from hone.train.techniques import UnfreezingSettings
@@ -24,7 +23,7 @@ class Unfreezing(Technique):
         self._each = course.steps_per_epoch if settings.by == "epoch" else settings.until * course.steps / self._layers
         self._lowest: int | None = None
 
-    def on_batch(self, batch: Batch, step: int) -> None:
+    def on_begin(self, step: int) -> None:
         gone = int(step / self._each) if self._each else self._layers
         lowest = max(0, self._layers - gone)  # depth down to which weights learn
         if lowest != self._lowest:

@@ -30,15 +30,13 @@ def moved(bench: Bench, p: float) -> tuple[Model, Mixout, nn.Parameter, Tensor, 
 def test_a_step_has_some_weights_as_pretraining_left_them(bench: Bench, p: float) -> None:
     model, technique, weight, before, now = moved(bench, p)
     state = state_of(model)
-    technique.on_batch({}, 4)
+    technique.on_begin(4)
     mask = (weight.detach() - before).abs() > 1e-6
     assert float(mask.float().mean()) == pytest.approx(1 - p, abs=0.03)
     # (mask * w + (1 - mask) * u - p * u) / (1 - p), the paper's own form
     expected = (torch.where(mask, now, before) - p * before) / (1 - p)
     torch.testing.assert_close(weight.detach(), expected, rtol=1e-4, atol=1e-5)
-    technique.on_batch({}, 4)
-    assert torch.equal((weight.detach() - before).abs() > 1e-6, mask), "all batches of a step have one mask"
-    weight.grad = torch.ones_like(weight)
+    weight.grad = torch.ones_like(weight)  # of a process that had none of the batches, too: it came from the others
     technique.on_backward()
     torch.testing.assert_close(weight.grad, mask / (1 - p), rtol=1e-4, atol=0.0)
     assert same(state_of(model), state)
@@ -48,7 +46,7 @@ def test_what_a_step_has_is_what_the_weights_are_on_the_average(bench: Bench) ->
     _, technique, weight, _, now = moved(bench, 0.5)
     total = torch.zeros_like(now)
     for step in range(200):
-        technique.on_batch({}, step)
+        technique.on_begin(step)
         total += weight.detach()
         technique.on_backward()
     assert float((total / 200 - now).mean()) == pytest.approx(0.0, abs=0.005)
@@ -58,7 +56,7 @@ def test_what_a_step_has_is_what_the_weights_are_on_the_average(bench: Bench) ->
 def test_new_weights_and_what_is_no_linear_layer_are_left_alone(bench: Bench) -> None:
     model, technique, *_ = moved(bench, 0.9)
     before = state_of(model)
-    technique.on_batch({}, 0)
+    technique.on_begin(0)
     after = state_of(model)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed

@@ -50,6 +50,7 @@ def test_what_cannot_be_used_is_told(value: Any, told: str) -> None:
 def test_every_technique_does_nothing_unless_it_says_so(bench: Bench) -> None:
     plain, loss = Technique(), torch.tensor(2.0)
     seen = Pass({}, {}, Loss(loss, 1.0), again=pytest.fail, backward=pytest.fail)
+    plain.on_begin(0)
     plain.on_batch({}, 0)
     assert plain.on_loss(loss, seen) is loss
     plain.on_derivatives(seen)
@@ -151,6 +152,9 @@ class Doubled(Technique):
     def __init__(self) -> None:
         self.moments: list[str] = []
 
+    def on_begin(self, step: int) -> None:
+        self.moments.append(f"step after {step}")
+
     def on_batch(self, batch: Batch, step: int) -> None:
         self.moments.append(f"batch after {step}")
 
@@ -176,6 +180,7 @@ def test_the_moments_come_in_order_and_the_loss_is_what_was_made_of_it(bench: Be
     loop.techniques._each.append(technique)
     bench.run(loop)
     first, second = (
-        [f"batch after {done}", "loss", "derivatives"] * 2 + ["backward", f"step {done + 1}"] for done in (0, 1)
+        [f"step after {done}", *[f"batch after {done}", "loss", "derivatives"] * 2, "backward", f"step {done + 1}"]
+        for done in (0, 1)
     )
     assert technique.moments == [*first, *second, "end"]

@@ -35,7 +35,7 @@ def test_layers_begin_from_the_top_down(bench: Bench, settings: dict[str, Any], 
     model = bench.model()
     technique = Unfreezing(UnfreezingSettings(**settings), bench.course(model, steps=20, steps_per_epoch=4))
     for step in range(20):
-        technique.on_batch({}, step)
+        technique.on_begin(step)
         assert learning(model) == {"upper", "head"} | {part for part, first in begin.items() if step >= first}, step
 
 
@@ -43,7 +43,7 @@ def test_frozen_layers_stay_frozen(bench: Bench) -> None:
     model = bench.model()
     model.freeze(1)
     technique = Unfreezing(UnfreezingSettings(until=0.0), bench.course(model))
-    technique.on_batch({}, 0)
+    technique.on_begin(0)
     assert learning(model) == {"upper", "head"}
 
 
