@@ -248,9 +248,9 @@ def _python_random() -> dict[str, Any]:
 
 def _restore_random(tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
     torch.set_rng_state(tensors["torch"])
-    cuda = [tensors[name] for name in sorted(tensors) if name.startswith("cuda.")]
-    if cuda and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(cuda)
+    for i in range(torch.cuda.device_count()):  # another machine may have fewer GPUs than the one that saved, or more
+        if f"cuda.{i}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"cuda.{i}"], i)
     version, words, gauss = plain["random"]
     random.setstate((version, tuple(words), gauss))
     kind, keys, position, has_gauss, cached = plain["numpy"]
