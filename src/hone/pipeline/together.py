@@ -39,10 +39,10 @@ def join(device: str) -> None:
 def first_goes_first() -> Iterator[None]:
     """Within it the first process works before the others, which then find in the cache what it left there."""
     if place().count > 1 and not place().first:
-        _wait()
+        _processes().wait()
     yield
     if place().count > 1 and place().first:
-        _wait()
+        _processes().wait()
 
 
 def require_seen(file: Path) -> None:
@@ -53,7 +53,7 @@ def require_seen(file: Path) -> None:
     """
     if place().count == 1:
         return
-    _wait()
+    _processes().wait()
     until = time.monotonic() + SEEN_WITHIN_SECONDS
     while not file.is_file() and time.monotonic() < until:
         time.sleep(0.1)
@@ -99,8 +99,3 @@ def _processes() -> Processes:
     from hone.train.processes import Processes
 
     return Processes(place())
-
-
-def _wait() -> None:
-    """Until the first process has come here, too."""
-    _processes().told(lambda: None)

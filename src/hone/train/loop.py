@@ -60,7 +60,7 @@ class Setup:
         validate: Measures the model on the validation split; None when there is none.
         frozen: What the frozen layers give for the training rows, where it was made beforehand.
         watched: Name of the measure that decides which state is best, and whether more of it is better.
-        utilization: What share of the machine so many tokens a second take, where that is known.
+        utilization: What share of what one process can compute so many tokens a second take, where that is known.
         place: Where an example stands; see `hone.train.watch`.
         act: Makes of a batch of the step what goes through the model, by the model as it then is: texts it writes.
         passes: Which rows each epoch has, and in what order; None: every row once.
@@ -212,6 +212,7 @@ class Loop:
                 if stopping or self._due(self.settings.save_steps) or (self._stale() and self.settings.save_steps):
                     self._save()
                 if stopping:
+                    self.processes.wait()  # whoever started them ends the first as soon as another one has ended
                     progress.say(f"step {self.position.step} is saved; the same command goes on from there")
                     raise KeyboardInterrupt
                 if self._stale():
@@ -323,7 +324,8 @@ class Loop:
     def _pace(self) -> dict[str, float]:
         """How fast it goes, and how large the last gradient was before it was scaled down."""
         speed = self.position.tokens / max(self.position.seconds, 1e-9)
-        used = {} if self.setup.utilization is None else {"mfu": round(self.setup.utilization(speed), 4)}
+        share = speed / self.processes.place.count  # of it, what one process does
+        used = {} if self.setup.utilization is None else {"mfu": round(self.setup.utilization(share), 4)}
         return {"tokens_per_s": round(speed), **used, **norm_of(self.norm)}
 
     def _due(self, every: int | None) -> bool:

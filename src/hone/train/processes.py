@@ -92,6 +92,10 @@ class Processes:
         found: Value = json.loads(text.numpy().tobytes())
         return found
 
+    def wait(self) -> None:
+        """Until the first process has come here, too."""
+        self.told(lambda: None)
+
     def require_same(self, value: str, *, what: str, fix: str) -> None:
         """Raise unless all processes have the same ``value``, the first one's.
 
