@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -15,6 +16,10 @@ from hone.core.errors import HoneError, RecipeError
 
 LAUNCHED = ("run", "finetune", "pretrain")  # commands that train in a loop that processes can share
 PORT = 29500  # torchrun's own
+HEAD = re.compile(r"(\[[\w.:]+\]|[\w.-]+)(?P<port>:\d{1,5})?")
+# Each start of the processes meets in a store of its own. In one that all starts share, names would have to tell them
+# apart, and what torchrun counts starts by is counted by each machine for itself.
+OWN_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
 ENDING_SECONDS = 600  # that a process has to write its checkpoint when it is asked to end
 
 
@@ -43,15 +48,23 @@ class Launch:
                 expected=f"--head HOST:{PORT}, a machine that all of them reach",
                 code="launch.no-head",
             )
+        if self.head and not HEAD.fullmatch(self.head):
+            raise RecipeError(
+                f"--head {self.head!r}", expected=f"HOST or HOST:PORT, as in host-a:{PORT}", code="launch.head"
+            )
 
     @property
     def endpoint(self) -> str:
-        return "localhost:0" if not self.head else self.head if ":" in self.head else f"{self.head}:{PORT}"
+        """Where they meet, as torchrun has it: ``HOST:PORT``."""
+        named = HEAD.fullmatch(self.head)
+        return "localhost:0" if named is None else self.head if named["port"] else f"{self.head}:{PORT}"
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The command, in torchrun's own words, that does the same on each of the machines."""
         low, high = self.nodes
         return [
+            "env",
+            f"{OWN_STORE}=1",
             "torchrun",
             f"--nnodes={high if low == high else f'{low}:{high}'}",
             f"--nproc-per-node={self.procs_per_node}",
@@ -104,15 +117,17 @@ def launch(how: Launch, command: Sequence[str]) -> int:
         command: A program and its arguments.
 
     Raises:
-        HoneError: One was killed, or has failed once more than `Launch.max_restarts`.
+        HoneError: One was killed, or has failed once more than `Launch.max_restarts`; or the machines did not meet.
         KeyboardInterrupt: It was interrupted; so were they, and each trainer has left its checkpoint.
     """
     from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what ends it is told below
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // how.procs_per_node)))
+    os.environ[OWN_STORE] = "1"
     config = LaunchConfig(
         min_nodes=how.nodes[0],
         max_nodes=how.nodes[1],
@@ -135,6 +150,13 @@ def launch(how: Launch, command: Sequence[str]) -> int:
             f"process {number} was ended by {failure.signal_name()}, and the others with it",
             fix="The same command goes on from the last checkpoint; --max-restarts N starts them again up to N times.",
             code="launch.killed",
+        ) from error
+    except RendezvousError as error:
+        raise HoneError(
+            f"the machines did not meet at {how.endpoint}: {error.__cause__ or error}",
+            expected=f"{how.nodes[0]} to {how.nodes[1]} machines with the same command",
+            fix="Give it on each of them, and name a --head that all of them reach, through a port that is open.",
+            code="launch.not-met",
         ) from error
     except SignalException as error:
         if error.sigval == signal.SIGINT:

@@ -23,7 +23,8 @@ from hone.core.errors import DeviceError, HoneError
 from hone.core.processes import ALONE, Place
 
 BUCKET_BYTES = 64 << 20  # of gradients that are added up together
-STARTS = "TORCHELASTIC_RESTART_COUNT"  # where torchrun says how often it has started all processes again
+SHARED = "TORCHELASTIC_USE_AGENT_STORE"  # where torchrun says whether all starts meet in one store
+STARTS = "TORCHELASTIC_RESTART_COUNT"  # and how often it has started all processes again
 PATIENCE = timedelta(days=7)  # with which others wait while the first measures or writes: a lost one is known at once
 Value = TypeVar("Value")
 
@@ -190,17 +191,10 @@ def join(place: Place, device: torch.device) -> None:
         torch.cuda.set_device(place.local)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with _together():
-        found, _, _ = next(rendezvous("env://", place.number, place.count))
-        start = f"start-{os.environ.get(STARTS, '0')}"  # what earlier ones left in the store is not for these
-        store = dist.PrefixStore(start, found)  # type: ignore[attr-defined]
+        store, _, _ = next(rendezvous("env://", place.number, place.count))
+        if os.environ.get(SHARED) == str(True):  # what earlier ones left in it is not for these
+            store = dist.PrefixStore(f"start-{os.environ.get(STARTS, '0')}", store)  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=place.number, world_size=place.count)
-
-
-def leave() -> None:
-    """Leave the group, where there is one."""
-    _groups.clear()
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 _groups: list[dist.ProcessGroup] = []
