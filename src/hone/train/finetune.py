@@ -34,6 +34,7 @@ from hone.report.report import Cell, Report
 from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
+from hone.tasks.objectives.joint import Joint
 from hone.tasks.protocol import Objective, Task, Writing, draws
 from hone.tasks.rows import Rows
 from hone.tasks.sampling import by_label
@@ -81,7 +82,9 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
               "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")},
               **({} if base.made is None else {"base": base.made})}  # fmt: skip
     data = {name: dataset.digest for name, dataset in inputs.data.items()}
-    identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type})
+    learned = jointly(task, learning, settings=settings, inputs=inputs, run=run)
+    drawn = learned.decided if isinstance(learned, Joint) else {}
+    identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type, **drawn})
     validation = inputs.data.get("validation")
     watched = settings.metric_for_best_model or _main_measure(task)
     options = loss_options(settings, task, train=train, device=device)
@@ -102,7 +105,6 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
-    learned = jointly(task, learning, settings=settings, inputs=inputs, run=run)
     trained = run_loop(model, learned, rows, setup=setup, run=run, device=device)
     if learning is not None:
         model.shed()

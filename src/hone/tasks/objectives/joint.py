@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +48,11 @@ class Joint(Timed):
         self.parts = {part.name: part for part in learning.parts.values()}
         self.settings, self.labels, self.tokenizer, self.head = task.settings, task.labels, task.tokenizer, task.head
         self._learning, self._weight, self._schedule = learning, weight, schedule
+
+    @property
+    def decided(self) -> dict[str, Any]:
+        """What decides which text is drawn and is said neither by the stage's settings nor by the data: plain JSON."""
+        return {} if self._passes is None else {"text": dict(self._passes.decided)}
 
     @property
     def max_tokens(self) -> int:
