@@ -141,7 +141,7 @@ def test_a_killed_process_ends_the_other_with_an_error_and_one_process_goes_on_f
     assert losses(tmp_path / "out", "finetune") == pytest.approx(losses(tmp_path / "whole", "finetune"), abs=1e-4)
 
 
-def test_more_processes_than_batches_of_a_step_are_refused_in_each(
+def test_more_processes_than_batches_of_a_step_are_refused(
     recipe: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     values = recipe({**FINETUNE, "gradient_accumulation_steps": 1})

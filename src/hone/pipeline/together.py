@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hone.bundle.bundle import Bundle
+from hone.bundle.bundle import MANIFEST, Bundle
 from hone.bundle.stage import Outcome, Run, Stage
 from hone.core.errors import HoneError
 from hone.core.processes import place
@@ -54,10 +54,7 @@ def require_seen(file: Path) -> None:
     if place().count == 1:
         return
     _processes().wait()
-    until = time.monotonic() + SEEN_WITHIN_SECONDS
-    while not file.is_file() and time.monotonic() < until:
-        time.sleep(0.1)
-    if _processes().any(not file.is_file()):
+    if _processes().any(not _seen(file)):
         raise HoneError(
             f"not every process sees {file}, which the first one wrote",
             expected="a folder that all machines share",
@@ -91,8 +88,18 @@ def outcome_of(stage: Stage, run: Run, work: Callable[[Run], Outcome]) -> Outcom
     found = _processes().told(told)
     if outcome is not None:
         return outcome
-    bundle = None if found["bundle"] is None else Bundle.open(Path(found["bundle"]))
-    return Outcome(Report.model_validate(found["report"]), bundle)
+    if found["bundle"] is None:
+        return Outcome(Report.model_validate(found["report"]))
+    _seen(Path(found["bundle"]) / MANIFEST)
+    return Outcome(Report.model_validate(found["report"]), Bundle.open(Path(found["bundle"])))
+
+
+def _seen(file: Path) -> bool:
+    """Whether this process sees ``file``, which the first has written, at once or after a while."""
+    until = time.monotonic() + SEEN_WITHIN_SECONDS
+    while not file.is_file() and time.monotonic() < until:
+        time.sleep(0.1)
+    return file.is_file()
 
 
 def _processes() -> Processes:
