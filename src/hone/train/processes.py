@@ -150,6 +150,8 @@ class Processes:
             gradient: Float32 [m, width].
         """
         counts = [int(n) for n in self.sums(*(len(rows) * (self.place.number == i) for i in range(self.place.count)))]
+        if not any(counts):  # the table does not learn yet: nobody's rows are asked for
+            return rows, gradient
         padded = torch.full((max(counts),), -1, dtype=torch.int64)
         padded[: len(rows)] = rows
         each = [torch.empty_like(padded) for _ in counts]

@@ -50,9 +50,9 @@ class Watch:
             return
         finite = math.isfinite(loss)
         named = ", ".join(map(self._place, rows[:NAMED].tolist())) + (", ..." if len(rows) > NAMED else "")
+        kept = f"; its batch is kept in {self._kept(position, batches)}" if batches else ""  # others may have them all
         raise HoneError(
-            f"the loss at step {position.step + 1} is {loss:.6g}, of {named}; its batch is kept in "
-            f"{self._kept(position, batches)}",
+            f"the loss at step {position.step + 1} is {loss:.6g}, of {named}{kept}",
             expected=f"at most {self._leap} times its running mean, {position.mean_loss:.4g}"
             if finite
             else "a finite number",
