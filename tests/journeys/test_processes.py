@@ -41,6 +41,18 @@ class Killed(Silent):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Interrupted(Silent):
+    """A `Progress` that interrupts its process after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def advance(self, units: int, **figures: float) -> None:
+        self.left -= units
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
 class Saying(Silent):
     """A `Progress` that keeps what is said."""
 
@@ -86,6 +98,8 @@ def _one(number: int, count: int, port: int, values: dict[str, Any], out: Path, 
         ended = ""
     except HoneError as error:
         ended = f"{error.code} {error}"
+    except KeyboardInterrupt:
+        ended = "interrupted"
     out.with_name(f"{out.name}-{number}").write_text(ended, encoding="utf-8")
     os._exit(0)
 
@@ -129,7 +143,8 @@ def test_two_processes_have_the_losses_of_one_and_leave_one_bundle(
 def test_a_killed_process_ends_the_other_with_an_error_and_one_process_goes_on_from_their_checkpoint(
     recipe: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    values = recipe({**FINETUNE, "max_steps": 10, "save_steps": 4})
+    """With techniques that act on the weights of a step; the second process has no batch of an epoch's last."""
+    values = recipe({**FINETUNE, "max_steps": 10, "save_steps": 4, "techniques": ["mixout", "gradual-unfreezing"]})
     hone.run(values, out=tmp_path / "whole")
     first, second = together(values, tmp_path / "out", Silent(), Killed(6))
     assert second is None
@@ -139,6 +154,14 @@ def test_a_killed_process_ends_the_other_with_an_error_and_one_process_goes_on_f
     hone.run(values, out=tmp_path / "out", progress=progress)
     assert any(line.startswith("resuming at step 4") and line.endswith(", which 2 shared") for line in progress.said)
     assert losses(tmp_path / "out", "finetune") == pytest.approx(losses(tmp_path / "whole", "finetune"), abs=1e-4)
+
+
+def test_an_interrupt_of_one_process_ends_both_after_the_same_step_whose_checkpoint_is_there(
+    recipe: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    values = recipe({**FINETUNE, "max_steps": 10})
+    assert together(values, tmp_path / "out", Silent(), Interrupted(3)) == ["interrupted"] * 2
+    assert [path.name for path in tmp_path.glob("out/stages/*/checkpoints/*")] == ["step-000000003"]
 
 
 def test_more_processes_than_batches_of_a_step_are_refused(
