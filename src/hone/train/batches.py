@@ -31,7 +31,8 @@ def epoch_batches(
     """Batches of row indices of one epoch.
 
     ``group_by_length`` sorts pools of shuffled rows by length, cuts them into batches and shuffles the batches, so a
-    batch holds like lengths while its rows, and the order of batches, stay random.
+    batch holds like lengths while its rows, and the order of batches, stay random. Where a row comes several times,
+    pools are no larger than that it comes about once in each: it is learned in several steps and not in one.
 
     Args:
         size: Rows of a batch.
@@ -48,6 +49,8 @@ def epoch_batches(
     count = count or batches_of(lengths[order], size=size, tokens=tokens)
     if strategy == "group_by_length":
         pool = size * POOL_BATCHES if tokens is None else -(-len(order) // count) * TOKEN_POOL_BATCHES
+        often = int(np.bincount(order).max(initial=1))  # rows that come several times would stand side by side
+        pool = min(pool, max(size, -(-len(order) // often))) if often > 1 else pool
         parts = [order[at : at + pool] for at in range(0, len(order), pool)]
         parts = [part[np.argsort(-lengths[part], kind="stable")] for part in parts]
         if tokens is not None:  # a batch may lie across two pools: let them meet where they are alike

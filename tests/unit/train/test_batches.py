@@ -54,6 +54,13 @@ def test_grouping_sorts_a_pool_so_that_lengths_of_batches_do_not_overlap() -> No
     assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False))
 
 
+def test_a_row_that_comes_several_times_does_not_come_several_times_in_a_batch() -> None:
+    lengths, order = np.arange(3, 67), np.tile(np.arange(64), 8)
+    made = epoch_batches(lengths, size=8, seed=1, epoch=0, strategy="group_by_length", order=order)
+    assert len(made) == 64
+    assert all(len(np.unique(batch)) == 8 for batch in made)
+
+
 def test_grouping_takes_batches_in_no_order_of_length() -> None:
     lengths = lengths_of(8 * POOL_BATCHES)
     longest = [int(lengths[batch].max()) for batch in batches(lengths)]
