@@ -57,7 +57,7 @@ class AdversarialText(Autoencoding):
         return Loss(told.total + self.settings.adversarial_weight * reader + discriminator, told.weight)
 
     def tally(self, outputs: Outputs, batch: Batch) -> FloatArray:
-        codes = outputs["codes"].double().cpu()
+        codes = outputs["codes"].cpu().double()  # there: not every device has float64
         found, real = (value.cpu() for value in discriminated(outputs))
         right = ((found > 0) == (real > 0)).view(2, -1).double().sum(0)[:, None]
         parts = (right, torch.ones_like(right), codes, codes**2)

@@ -57,8 +57,8 @@ class VariationalText(Autoencoding):
         return Loss(told.total + self.kl_weight * divergence.sum(), told.weight)
 
     def tally(self, outputs: Outputs, batch: Batch) -> FloatArray:
-        means = outputs["means"].double().cpu()
-        divergence = divergences(outputs).double().sum(1, keepdim=True).cpu()
+        means = outputs["means"].cpu().double()  # there: not every device has float64
+        divergence = divergences(outputs).cpu().double().sum(1, keepdim=True)
         parts = (divergence, torch.ones_like(divergence), means, means**2)
         return np.hstack([super().tally(outputs, batch), *(part.numpy() for part in parts)])
 
