@@ -13,7 +13,9 @@ from hone.core.errors import RecipeError
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
 from hone.data.splits import nested_part
-from hone.pipeline.curve import Point, curve_report, learning_curve
+from hone.pipeline.curve import Point, _measured, curve_report, learning_curve
+from hone.pipeline.recipe import load_recipe
+from hone.report.report import Report
 
 Command = Callable[..., tuple[object, str, str]]
 
@@ -53,8 +55,8 @@ def test_parts_are_measured_once_and_what_more_would_bring_is_told(
 
 
 def point(size: int, value: float, *, name: str = "held_perplexity") -> Point:
-    better = "lower" if "perplexity" in name else "higher"
-    measure = Measure(name=name, value=value, low=value * 0.99, high=value * 1.01, n=100, unit="", better=better)
+    better, unit = ("lower", "") if "perplexity" in name else ("higher", "share" if name == "accuracy" else "")
+    measure = Measure(name=name, value=value, low=value * 0.99, high=value * 1.01, n=100, unit=unit, better=better)
     return Point(size / 16000, size, measure)
 
 
@@ -72,6 +74,22 @@ def test_a_perplexity_falls_by_its_logarithm() -> None:
 def test_a_share_never_passes_one() -> None:
     found = curve_report([point(size, 1 - 0.2 * 1000 / size, name="accuracy") for size in (1000, 2000, 4000)])
     assert all(one.high is not None and one.high <= 1 for one in found.measures[1:])
+
+
+def test_what_has_no_bound_has_no_law() -> None:
+    found = curve_report([point(size, size / 100, name="vae_active_units") for size in (1000, 2000, 4000)])
+    assert [one.slice for one in found.measures] == ["all_data"]
+    assert found.warnings
+    assert "learning_curve" not in found.tables
+    assert len(found.tables["curve_points"].rows) == 3
+
+
+def test_a_probe_is_named_as_its_recipe_names_it(tiny_base: Path, texts: dict[str, Path], tmp_path: Path) -> None:
+    measures = [Measure(name="accuracy", value=value, slice=name) for name, value in (("one", 0.5), ("other", 0.7))]
+    reports = {"pretrain": Report(stage="pretrain", measures=measures)}
+    whole = load_recipe(recipe(tmp_path, tiny_base, texts))
+    assert _measured(reports, whole, "other.accuracy").value == 0.7
+    assert _measured(reports, whole, "accuracy").value == 0.5
 
 
 def test_of_two_parts_there_is_no_law() -> None:

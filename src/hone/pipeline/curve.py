@@ -29,6 +29,7 @@ from hone.report.report import Cell, Grid, Report
 from hone.tasks.table import TASKS
 
 TIMES = {"times_2": 2, "times_4": 4}  # what is predicted -> of how many times as much as there is
+MOST = {"share": 1.0, "points": 100.0}  # of measures with these units
 BOUND = 1.96  # standard errors from a value to the end of its 95% interval
 
 
@@ -50,13 +51,15 @@ def learning_curve(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Report:
-    """Run a recipe on 1, 1/2, 1/4 ... of what it learns from, the smallest first, each part within the next one.
+    """Run a recipe on 1, 1/2, 1/4 ... of what it learns from (its own ``train_share``, where it has one), the smallest
+    first, each part within the next one.
 
     Each part is run in a folder of its own in ``out``; one that is done is not run again.
 
     Args:
         points: How many parts.
-        measure: The measure's name; where empty the main one of the last stage that measured.
+        measure: The measure's name, of a probe ``NAME.accuracy`` or ``NAME.spearman``; where empty the main one of the
+            last stage that measured.
 
     Raises:
         HoneError: As `hone.run`; or the measure is none that the stages report.
@@ -67,7 +70,8 @@ def learning_curve(
     found = []
     for i in reversed(range(points)):
         share = 0.5**i
-        part = replace(whole, options=whole.options.model_copy(update={"train_share": share}))
+        learned = whole.options.train_share * share
+        part = replace(whole, options=whole.options.model_copy(update={"train_share": learned}))
         folder = out / f"share-{share:g}-{digest_value([decided, share, measure])[:12]}"
         found.append(_point(part, share, measure=measure, folder=folder, progress=told))
         told.say(f"{share:g} of the data ({found[-1].size:,}): {found[-1].measure.name} {found[-1].measure.value:.4g}")
@@ -109,16 +113,19 @@ def _size(reports: Mapping[str, Report]) -> int:
 
 
 def _measured(reports: Mapping[str, Report], recipe: Recipe, name: str) -> Measure:
-    """The measure called ``name`` of the last stage that has it; before any, the task's main one."""
+    """The measure ``name``, or ``SLICE.name``, of the last stage that has it; where empty the task's main one."""
     main = "" if recipe.task is NO_TASK else TASKS[recipe.task.name].main_measure
     every = [one for kind in reversed(list(reports)) if kind != "inspect" for one in reports[kind].measures]
-    asked = [one for one in every if one.name == name] if name else [one for one in every if one.name == main] or every
+    if name:
+        asked = [one for one in every if name in (one.name, f"{one.slice}.{one.name}")]
+    else:
+        asked = [one for one in every if one.name == main] or every
     if asked and asked[0].value is not None:
         return asked[0]
     raise RecipeError(
         f"a learning curve of {name or main or 'what is measured'}, which no stage has a value of",
         expected=f"one of {', '.join(dict.fromkeys(one.name for one in every if one.value is not None)) or 'none'}",
-        fix="Name held-out data, or another measure with --measure.",
+        fix="Name held-out data, or another measure with --measure; that of a probe is called NAME.accuracy, say.",
         code="curve.no-measure",
     )
 
@@ -127,32 +134,38 @@ def _loss(value: float, measure: Measure) -> float:
     """What falls by a power law: the logarithm of a perplexity, what a share lacks of all, else the value."""
     if "perplexity" in measure.name:
         return math.log(value)
-    return value if measure.better == "lower" else _most(measure) - value
+    return value if measure.better == "lower" else MOST[measure.unit] - value
 
 
 def _value(loss: float, measure: Measure) -> float:
     """The measure of such a loss; of a share none that is none."""
     if "perplexity" in measure.name:
         return math.exp(loss)
-    return max(loss, 0.0) if measure.better == "lower" else _most(measure) - max(loss, 0.0)
+    return max(loss, 0.0) if measure.better == "lower" else MOST[measure.unit] - max(loss, 0.0)
 
 
-def _most(measure: Measure) -> float:
-    return 100.0 if measure.unit == "points" else 1.0
+def _has_law(measure: Measure) -> bool:
+    """Whether it falls toward something: a loss, or what a measure lacks of the most that it can be."""
+    return measure.better == "lower" or (measure.better == "higher" and measure.unit in MOST)
 
 
 def curve_report(points: Sequence[Point], *, language: Language = "en") -> Report:
-    """What was measured, the law through it, and what more data would bring. Of fewer than three points no law."""
+    """What was measured, the law through it, and what more data would bring. Of fewer than three points no law, nor of
+    a measure that is neither a loss nor part of a whole."""
     measure = points[-1].measure
     sizes = np.array([point.size for point in points], dtype=np.float64)
-    losses = np.array([_loss(_known(point.measure), measure) for point in points])
     rows: list[list[Cell]] = [
         [point.size, point.share, point.measure.value, point.measure.low, point.measure.high] for point in points
     ]
     tables = {"curve_points": Grid(columns=["size", "share", "value", "low", "high"], rows=rows)}
     measures = [measure.model_copy(update={"slice": "all_data"})]
+    without = Report(stage="curve", measures=measures, tables=tables)
+    if not _has_law(measure):
+        said = word("warn.no_law_of", language, measure=word(measure.name, language))
+        return without.model_copy(update={"warnings": [said]})
     if len(np.unique(sizes)) < FEWEST:
-        return Report(stage="curve", measures=measures, tables=tables, warnings=[word("warn.no_law", language)])
+        return without.model_copy(update={"warnings": [word("warn.no_law", language)]})
+    losses = np.array([_loss(_known(point.measure), measure) for point in points])
     law = fit(sizes, losses)
     at = sizes[-1] * np.array([*TIMES.values()], dtype=np.float64)
     bounds = predicted(sizes, losses, np.array([_error(point.measure) for point in points]), at=at)

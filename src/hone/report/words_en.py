@@ -379,6 +379,7 @@ WORDS: dict[str, str] = {
     "warn.cut_turns": "Answers before which the oldest turns were left out: those of {cut} of {count} conversations. Raise max_length, as far as the base goes.",
     "warn.single_labels": "{count} training texts are the only ones with their label: they are told apart from others, and are near none.",
     "warn.no_law": "Too few parts of different size for a law: at least three.",
+    "warn.no_law_of": "No law is fitted: {measure} is neither a loss nor part of a whole, so nothing says what more data could bring at most.",
     "warn.forgotten": "The text {part} is told worse than before training: mix some of it into the corpus, as a source with a share.",
     "warn.probes_cut": "Texts of probes that are longer than what one row reads, and are cut: {count}.",
     "warn.left_out": "Left out of {split}, for they are not among the labels that count: {count} labels, which stood there {total} times.",

@@ -375,6 +375,7 @@ WORDS: dict[str, str] = {
     "warn.cut_turns": "有 {cut}/{count} 段对话的回答之前略去了最早的轮次。可在基座允许的范围内调高 max_length。",
     "warn.single_labels": "有 {count} 条训练文本是其标签下唯一的一条：只会学到与其他文本不同，而没有相近的文本可学。",
     "warn.no_law": "大小不同的部分太少，无法拟合规律：至少需要三个。",
+    "warn.no_law_of": "未拟合规律：{measure}既不是损失，也不是某个整体的一部分，无从得知更多数据最多能带来多少。",
     "warn.forgotten": "文本 {part} 在训练后变差了：把一部分同类文本作为有 share 的来源混入语料。",
     "warn.probes_cut": "探针文本中长于一行上限、被截断的：{count}。",
     "warn.left_out": "{split} 中有 {count} 个标签不在计入之列，共出现 {total} 次，已略去。",
