@@ -10,6 +10,7 @@ from typing import Any
 
 from machine import machine
 
+from hone.core.lineage import digest_value
 from hone.pipeline.yaml_file import parse_yaml
 
 Run = dict[str, Any]
@@ -22,9 +23,16 @@ def arguments(parser: argparse.ArgumentParser, *, seeds: list[int], out: str) ->
     parser.add_argument("--out", type=Path, default=Path(out))
 
 
-def folder(given: argparse.Namespace, seed: int) -> Path:
-    """Where a run leaves what it made."""
-    return Path(given.out / f"{Path(given.name).name}-{seed}")
+def recipe_values(given: argparse.Namespace, *, here: Path) -> dict[str, Any]:
+    """The recipe ``here/NAME.yaml``."""
+    values, _ = parse_yaml((here / f"{given.name}.yaml").read_text(), file=given.name)
+    return values
+
+
+def folder(given: argparse.Namespace, seed: int, *, here: Path) -> Path:
+    """Where a run leaves what it made: another recipe finds nothing of this one there."""
+    made = digest_value(recipe_values(given, here=here))[:8]
+    return Path(given.out / f"{Path(given.name).name}-{made}-{seed}")
 
 
 def each_seed(
@@ -40,14 +48,14 @@ def each_seed(
         measured: Of the recipe's values, a seed and a folder: one run, whose ``seed`` it says.
         summary: What the file says of all runs beside them.
     """
-    values, _ = parse_yaml((here / f"{given.name}.yaml").read_text(), file=given.name)
+    values = recipe_values(given, here=here)
     file = here / f"{given.name}.json"
     before = json.loads(file.read_text()) if file.is_file() else {}
     runs: list[Run] = before["runs"] if before.get("recipe") == values else []
     for seed in given.seeds:
         if any(run["seed"] == seed for run in runs):
             continue
-        runs.append(measured(values, seed, folder(given, seed)))
+        runs.append(measured(values, seed, folder(given, seed, here=here)))
         print(json.dumps(runs[-1], ensure_ascii=False), flush=True)
         record = {"recipe": values, "runs": runs, **summary(runs), "machine": machine()}
         file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")

@@ -49,7 +49,7 @@ def main() -> None:
     given = parser.parse_args()
     for run in each_seed(given, measured, here=HERE):
         if given.show:
-            print_conversations(folder(given, run["seed"]), given.show)
+            print_conversations(folder(given, run["seed"], here=HERE), given.show)
 
 
 def measured(values: Mapping[str, Any], seed: int, out: Path) -> Run:

@@ -1,6 +1,6 @@
 """How far is a question answering bundle above answers that need no model? And are its offsets exact?
 
-python benchmarks/quality/answers.py runs/quality/squad2_half-1/bundle [...]
+python benchmarks/quality/answers.py runs/quality/squad2_half-*-1/bundle [...]
 HONE_DATA names the folder of the datasets. Beside F1 on the dev questions stand three answers that need no model: none
 at all; the first sentence of every context; and one constant, the best for train among the words of its answers. The
 result goes to benchmarks/quality/squad2_half_answers.json.
