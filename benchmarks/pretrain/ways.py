@@ -103,7 +103,8 @@ def pretrained(values: Values, base: str, data: Values, out: Path) -> tuple[str,
 
 
 def answered(values: Values, base: str, data: Values, *, way: Way, seed: int, out: Path) -> Values:
-    """A training and its answers on test."""
+    """A training and its answers on test. Minutes are those of this process: of one that went on with an interrupted
+    training they are what was left of it, and ``resumed_at_step`` says so; ``train_seconds`` are those of the whole."""
     (stage,) = (dict(stage) for stage in values["stages"] if stage["kind"] == "finetune")
     if way.endswith("joint"):
         data = {**data, "held_out": "none"}  # it is learned from all of the text
@@ -123,6 +124,7 @@ def answered(values: Values, base: str, data: Values, *, way: Way, seed: int, ou
         "seed": seed,
         **cost,
         "train_seconds": facts["seconds"],
+        "resumed_at_step": facts["resumed_at_step"],
         "measures": {m.name: m.value for m in result.reports["evaluate"].measures if not m.slice},
         "right": [int(answer["label"] == answer["prediction"]["label"]) for answer in answers],
     }
