@@ -38,7 +38,9 @@ class TextOfCode(nn.Module):
         read = self.dropout(self.before(functional.embedding(written, table)))
         read = torch.cat([read, codes[:, None].expand(-1, written.shape[1], -1)], dim=2)
         hidden, cell = self.begin(codes).view(len(codes), 2, -1, self.lstm.hidden_size).permute(1, 2, 0, 3)
-        states, _ = self.lstm(read, (torch.tanh(hidden).contiguous(), cell.contiguous()))
+        begun = (torch.tanh(hidden).float().contiguous(), cell.float().contiguous())
+        with torch.autocast(read.device.type, enabled=False):  # cuDNN's runs in float16 even where bf16 is asked for
+            states, _ = self.lstm(read.float(), begun)
         found = self.dropout(states[places[:, 0], places[:, 1]])
         return self.after(functional.gelu(self.up(found))) @ table.T  # type: ignore[no-any-return]
 
