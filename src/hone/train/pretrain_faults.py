@@ -16,6 +16,7 @@ from hone.tasks.objectives.segmenting import segmenter_faults
 from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry, sentinel
 from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.pretrain_settings import PretrainSettings, measure_of
+from hone.train.settings import LoopSettings
 from hone.train.sharing import sharing_faults
 from hone.train.techniques import TECHNIQUES, TechniqueEntry
 
@@ -25,13 +26,12 @@ def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
     entries: list[ObjectiveEntry] = [OBJECTIVES[value["name"]] for value in settings.objective]
     had = {measure for entry in entries for measure in entry.kind.specs()} | set(_probed(settings, inputs))
     return [
-        *_twice(entries),
+        *objective_faults(settings, entries),
         *base_faults(entries, inputs),
         *unknown_measure(settings, had, whose="these objectives do not have"),
         *(unmeasured(settings, inputs, split=HELD_OUT, source=CORPUS) if _rests_on_text(settings, inputs) else ()),
         *_probe_base(settings, inputs),
         *_techniques(settings),
-        *_noise(settings, entries),
         *segmenter_faults(settings.segmenter, settings.objective),
         *sharing_faults(settings),
     ]
@@ -57,10 +57,19 @@ def _probe_base(settings: PretrainSettings, inputs: Inputs) -> Iterator[Fault]:
         yield Fault("recipe.probe-base", found, "another base, or no probes", field="probes")
 
 
-def _twice(entries: list[ObjectiveEntry]) -> Iterator[Fault]:
+def objective_faults(settings: LoopSettings, entries: Sequence[ObjectiveEntry], *, under: str = "") -> Iterator[Fault]:
+    """Objectives that cannot be, whatever the base: one of them twice, or one that lives by dropout without any.
+
+    Args:
+        under: Key of ``settings`` that they stand under, with a dot.
+    """
     for name, count in Counter(entry.name for entry in entries).items():
         if count > 1:
-            yield Fault("recipe.objective", f"{name} {count} times", "once", field="objective")
+            yield Fault("recipe.objective", f"{name} {count} times", "once", field=f"{under}objective")
+    for entry in entries:
+        if entry.noisy and settings.dropout == 0:
+            found = f"0, and {entry.name}, to which dropout is what makes two readings differ"
+            yield Fault("recipe.objective", found, "more than 0", field="dropout")
 
 
 def base_faults(entries: Sequence[ObjectiveEntry], inputs: Inputs) -> Iterator[Fault]:
@@ -106,10 +115,3 @@ def _techniques(settings: PretrainSettings) -> Iterator[Fault]:
                 yield Fault(
                     "recipe.technique", f"{other.name} and {entry.name}", "one of them", field=f"techniques.{i}"
                 )
-
-
-def _noise(settings: PretrainSettings, entries: list[ObjectiveEntry]) -> Iterator[Fault]:
-    for entry in entries:
-        if entry.noisy and settings.dropout == 0:
-            found = f"0, and {entry.name}, to which dropout is what makes two readings differ"
-            yield Fault("recipe.objective", found, "more than 0", field="dropout")
