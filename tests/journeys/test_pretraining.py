@@ -58,6 +58,7 @@ def test_pretraining_then_finetuning_in_one_recipe(corpus: Path, texts: dict[str
     assert parent == base.digest
     assert base.manifest.task is None
     assert base.manifest.plain.auto_class == "AutoModelForMaskedLM"
+    assert any("The head that tells held-out text is new" in one for one in result.reports["pretrain"].warnings)
     told = {(one.name, one.slice): one.value for one in result.reports["pretrain"].measures}
     after, before = told["masked_perplexity", "held_out"], told["masked_perplexity", "before"]
     assert after is not None
@@ -77,6 +78,7 @@ def test_a_base_made_by_the_command_goes_on_learning_and_is_tuned(
     assert code == 0, words
     assert "one is begun" not in words  # the head goes with the base
     assert json.loads(said)["stage"] == "pretrain"
+    assert not any("is new" in one for one in json.loads(said)["warnings"])
     code, _, words = command("finetune", texts["train"], "--out", out, "--base", more, "max_steps=2")
     assert code == 0, words
     assert Bundle.open(out).manifest.lineage.parents == (Bundle.open(more).digest,)

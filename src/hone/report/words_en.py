@@ -381,6 +381,7 @@ WORDS: dict[str, str] = {
     "warn.no_law": "Too few parts of different size for a law: at least three.",
     "warn.no_law_of": "No law is fitted: {measure} is neither a loss nor part of a whole, so nothing says what more data could bring at most.",
     "warn.forgotten": "The text {part} is told worse than before training: mix some of it into the corpus, as a source with a share.",
+    "warn.begun": "The head that tells held-out text is new: what it told before training says nothing of the base, and that it gained does not show that nothing was forgotten. Probes show what a base holds.",
     "warn.probes_cut": "Texts of probes that are longer than what one row reads, and are cut: {count}.",
     "warn.left_out": "Left out of {split}, for they are not among the labels that count: {count} labels, which stood there {total} times.",
     "warn.unreadable": "Left out of the corpus, for they cannot be read: {count} files, lines or rows. The first: {first}",

@@ -377,6 +377,7 @@ WORDS: dict[str, str] = {
     "warn.no_law": "大小不同的部分太少，无法拟合规律：至少需要三个。",
     "warn.no_law_of": "未拟合规律：{measure}既不是损失，也不是某个整体的一部分，无从得知更多数据最多能带来多少。",
     "warn.forgotten": "文本 {part} 在训练后变差了：把一部分同类文本作为有 share 的来源混入语料。",
+    "warn.begun": "用来度量留出文本的头是新建的：它在训练前的数值与基座无关，变好也不说明没有遗忘。探针（probes）能显示基座所含的内容。",
     "warn.probes_cut": "探针文本中长于一行上限、被截断的：{count}。",
     "warn.left_out": "{split} 中有 {count} 个标签不在计入之列，共出现 {total} 次，已略去。",
     "warn.unreadable": "语料中有 {count} 处（文件、行或记录）无法读取，已略去。第一处：{first}",

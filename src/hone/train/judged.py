@@ -64,9 +64,11 @@ class Judged:
         found = self.learning.measures(tallies[HELD_OUT]) if HELD_OUT in tallies else {}
         return found | {probe.name: probe.measures(tallies[probe.name])[probe.measure] for probe in self.probes}
 
-    def told(self, report: Report, before: Tallies, after: Tallies, *, inputs: Inputs, language: Language) -> Report:
+    def told(
+        self, report: Report, before: Tallies, after: Tallies, *, inputs: Inputs, language: Language, begun: bool
+    ) -> Report:
         """``report`` with all that was measured, the change of each with the interval of a paired bootstrap, and a
-        warning where held-out text is told worse than before."""
+        warning where held-out text is told worse than before, or by a head that is new (``begun``)."""
         texts, probes = self._texts(before, after, inputs), self._probed(before, after)
         measures = [one for told in [*texts, *probes] for one in told.found()]
         if HELD_OUT in before:
@@ -78,6 +80,7 @@ class Judged:
         if texts:
             tables["forgetting"], lost = changes(texts, language)
             warnings += [word("warn.forgotten", language, part=part) for part in lost]
+            warnings += [word("warn.begun", language)] if begun else []
         if probes:
             tables["probed"], _ = changes(probes, language)
         cut = sum(probe.cut for probe in self.probes)

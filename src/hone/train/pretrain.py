@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from hone.core.lineage import digest_value
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.cost import matrix_rate, size_of, training_flops
-from hone.models.model import build_model, read_limit
+from hone.models.model import Model, build_model, read_limit
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 from hone.predict.write import write_base
 from hone.report.report import Report
@@ -78,8 +79,15 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     lineage = inputs.lineage("pretrain", parents=[base.digest], recipe=recipe, seed=run.seed)
     bundle = write_base(run.target, model, tokenizer, lineage=lineage)
     report = _report(trained, setup=setup, inputs=inputs, rows=rows[CORPUS], judged=judged)
-    report = judged.told(report, before, after, inputs=inputs, language=run.language)
+    report = judged.told(report, before, after, inputs=inputs, language=run.language, begun=_begun(learning, model))
     return Outcome(report.model_copy(update={"bundle": bundle.digest}), bundle)
+
+
+def _begun(learning: Pretraining, model: Model) -> bool:
+    """Whether what tells held-out text, the head of the objective named first, has weights that the base had not."""
+    name = next(name for name, part in learning.parts.items() if learning.main_measure in part.specs())
+    head: Any = model.others[name] if name else model.head
+    return bool(model.begun) if head.gives == "logits" else any(True for _ in head.parameters())
 
 
 def _utilization(base: Base, rows: Rows, *, device: torch.device) -> Callable[[float], float] | None:
