@@ -13,11 +13,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
-from training_bench import Bench, recorded_gradients, same, scripted, state_of
+from training_bench import Bench, dataset, recorded_gradients, same, scripted, state_of
 
+from hone.core.choice import decided
 from hone.core.errors import HoneError
-from hone.models.model import Model
+from hone.models.model import Model, build_model
+from hone.models.tokenizer import load_tokenizer
+from hone.tasks.objectives.documents import Documents
+from hone.tasks.objectives.pretraining import Pretraining
+from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import LossOptions
+from hone.tasks.rows import Rows
 from hone.train.batches import epoch_batches
 from hone.train.checkpoint import latest_checkpoint
 from hone.train.loop import Loop
@@ -419,3 +425,14 @@ def test_validation_leaves_training_as_it_was(bench: Bench) -> None:
     never = bench.loop(eval_strategy="no", **settings)
     bench.run(never)
     assert same(state_of(often.model), state_of(never.model))
+
+
+def test_what_changes_while_it_learns_knows_the_step(bench: Bench) -> None:
+    documents = Documents(load_tokenizer(bench.base), max_tokens=16)
+    learning = Pretraining([decided({"name": "vae"}, OBJECTIVES)], documents)
+    rows = Rows(learning.encode({"text": dataset().column("text")}, purpose="learn"))
+    model, plain = build_model(bench.base, learning.head), bench.loop()
+    loop = Loop(model, learning, rows, setup=plain.setup, accelerator=plain.accelerator)
+    for step in (0, loop.total // 2):
+        model.noise.start(seed=0, step=step)
+        assert learning.parts[""].done == step / loop.total
