@@ -136,6 +136,16 @@ def test_no_more_is_kept_than_is_allowed(writer: Any) -> None:
     assert writer.read == 1 + 41
 
 
+def test_what_is_kept_already_is_not_copied_again(writer: Any) -> None:
+    _, one = prefixed_bytes(writer, SYSTEM)
+    prefixed = PrefixWriter(writer, most_bytes=one)
+    generate(prefixed, [SYSTEM], DecodingSettings(max_new_tokens=20), vocabulary=Vocabulary(()))
+    [first] = prefixed._kept.values()
+    generate(prefixed, [SYSTEM], DecodingSettings(max_new_tokens=60), vocabulary=Vocabulary(()))  # past the room
+    [second] = prefixed._kept.values()
+    assert second is first
+
+
 def prefixed_bytes(writer: Any, prompt: list[int]) -> tuple[PrefixWriter, int]:
     prefixed = PrefixWriter(writer)
     prefixed.begin(*padded([prompt]))

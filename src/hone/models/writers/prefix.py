@@ -116,14 +116,20 @@ class PrefixWriter:
     def _keep(self, key: tuple[int, ...], past: Past) -> None:
         """Keep as much of it as there is room for, in place of what it goes on from."""
         each = sum(part.nbytes for pair in past for part in pair) // len(key)
-        count = min(len(key), self._most_bytes // max(1, each))
+        key = key[: self._most_bytes // max(1, each)]
+        count = len(key)
         if count < WORTH:
             return
+        with self._lock:
+            known = next((old for old in self._kept if _alike(old, key) == count), None)
+            if known is not None:  # as of a text that has outgrown the room: there is no more of it to keep
+                self._kept.move_to_end(known)
+                return
         kept = tuple((k[:, :count].clone(), v[:, :count].clone()) for k, v in past)
         with self._lock:
-            for old in [old for old in self._kept if _alike(old, key[:count]) == len(old)]:
+            for old in [old for old in self._kept if _alike(old, key) == len(old)]:
                 del self._kept[old]
-            self._kept[key[:count]] = kept
+            self._kept[key] = kept
             while sum(len(old) for old in self._kept) * each > self._most_bytes:
                 self._kept.popitem(last=False)
 
