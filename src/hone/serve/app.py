@@ -127,6 +127,7 @@ async def _answers(predictor: Predictor, inputs: Sequence[Any], request: Request
     try:
         return await asyncio.to_thread(predictor.until(gone.is_set).predict, inputs)
     finally:
+        gone.set()  # nor where the request was given up on here, as at the end of the service
         watching.cancel()
 
 
