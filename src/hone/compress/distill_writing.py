@@ -28,6 +28,7 @@ from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.fields import choices_of, inputs_in
 from hone.tasks.protocol import Loss, LossOptions, Task
 from hone.tasks.rows import Batch
+from hone.tasks.writing_settings import ROW_WORDS
 from hone.tasks.written import WrittenText
 
 FOR_READERS = ("width", "inner", "hidden", "attention")  # settings that go by layers of BERT's kind
@@ -120,8 +121,7 @@ def _lesson(settings: DistillSettings, start: Start, teacher: TorchEngine) -> Da
         )
     if settings.texts == "given":
         return sets[0]
-    asked = [_asked(start.task, data.slice(0, len(data))) for data in sets]
-    columns: Mapping[str, Sequence[Any]] = {name: [v for each in asked for v in each[name]] for name in asked[0]}
+    columns = _together({data.name: _asked(start.task, data.slice(0, len(data))) for data in sets})
     if not any(columns.keys() >= set(required(fields)) for fields in choices_of(start.task)):
         raise RecipeError(
             "texts: written, and rows in which nothing stands before the text to write",
@@ -155,3 +155,31 @@ def _asked(task: Task, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequen
     more = {field.name for field in task.settings.controls} & columns.keys()
     told = {other: [columns[other][row] for row, _ in places] for other in more}
     return {name: [columns[name][row][:at] for row, at in places], **told}
+
+
+def _together(asked: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, list[Any]]:
+    """The rows of several data sets as those of one: conversations under one name, and without words of their own where
+    their data set has none.
+
+    Raises:
+        RecipeError: They are not of one kind.
+    """
+    talks = next((name for columns in asked.values() if (name := conversations_in(columns))), "")
+    sets = {
+        data: {talks if name == conversations_in(columns) else name: values for name, values in columns.items()}
+        for data, columns in asked.items()
+    }
+    words = {field.name for field in ROW_WORDS}
+    kinds = {data: sorted(columns.keys() - words) for data, columns in sets.items()}
+    if any(kind != next(iter(kinds.values())) for kind in kinds.values()):
+        raise RecipeError(
+            " and ".join(f"{data} with {', '.join(kind) or 'nothing to write from'}" for data, kind in kinds.items()),
+            expected="data sets that all have the same fields to write from",
+            code="compress.distill",
+        )
+    names = dict.fromkeys(name for columns in sets.values() for name in columns)
+    counts = {data: len(next(iter(columns.values()), ())) for data, columns in sets.items()}
+    return {
+        name: [one for data, columns in sets.items() for one in columns.get(name, [[]] * counts[data])]
+        for name in names
+    }

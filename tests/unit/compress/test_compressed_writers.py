@@ -14,6 +14,7 @@ from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import Lineage
 from hone.bundle.stage import Inputs, Run, TaskChoice
 from hone.compress.compress import compress
+from hone.compress.distill_writing import _together
 from hone.compress.settings import CompressSettings, find_faults
 from hone.compress.shorter import depths_of, shortened
 from hone.core.errors import GateNotMet, RecipeError
@@ -166,6 +167,14 @@ def test_a_teacher_answers_in_conversations(tmp_path: Path) -> None:
     method = {"name": "distill", "layers": 1, "texts": "written", "num_train_epochs": 0.25, "save_steps": None}
     outcome = compress(CompressSettings.model_validate({"method": method}), inputs, run)
     assert outcome.report.facts["rows_taught"] == 4  # each answer
+
+
+def test_what_is_written_from_is_gathered_over_data_sets() -> None:
+    talk = [{"role": "user", "text": "help"}]
+    both = _together({"train": {"turns": [talk]}, "unlabeled": {"messages": [talk], "bad_words": [["no"]]}})
+    assert both == {"turns": [talk, talk], "bad_words": [[], ["no"]]}
+    with pytest.raises(RecipeError, match="train with prompt and unlabeled with nothing to write from"):
+        _together({"train": {"prompt": ["a"]}, "unlabeled": {}})
 
 
 def test_a_student_that_cannot_be_is_refused_with_all_reasons(parents: dict[str, Bundle], tmp_path: Path) -> None:
