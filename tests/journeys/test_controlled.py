@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -150,10 +151,51 @@ def test_a_conversation_has_its_attributes(made: Any) -> None:
     predictor = load(made.bundle.path)
     talk = Conversation(predictor, controls={"topic": "password", "about": "reset"})
     assert "".join(talk.ask("please"))
+    assert asked("password", "reset").items() <= json.loads(talk.row()).items()  # else it is no row to learn from
     with pytest.raises(RecipeError, match="Did you mean 'password'"):
         talk.control({"topic": "passwrd"})
     with pytest.raises(RecipeError, match="about: found nothing"):
         Conversation(predictor, controls={"topic": "password"})
+
+
+def test_a_text_to_learn_has_the_room_beside_its_attributes(made: Any) -> None:
+    task = copy.copy(load(made.bundle.path).task)
+    task.settings = task.settings.model_copy(update={"long_target": "truncate"})
+    long = {**{name: [value] for name, value in asked("refund", "order").items()}, "text": ["my order please " * 60]}
+    rows = task.encode(long, purpose="learn")
+    read, learned = (len(rows.column(name)[0]) for name in ("input_ids", "target_ids"))
+    assert learned > 1
+    assert read + learned == task.max_tokens
+
+
+def test_keywords_that_fill_a_row_are_the_error(made: Any) -> None:
+    task = load(made.bundle.path).task
+    with pytest.raises(DataError, match="never left out"):
+        task.encode({"topic": ["refund"], "about": [["order"] * 99], "text": ["my order"]}, purpose="learn")
+
+
+def test_a_prompt_among_inputs_without_one_is_not_dropped(made: Any) -> None:
+    with pytest.raises(DataError, match="at input 1, and others have more"):
+        load(made.bundle.path).predict([{**asked("refund", "order"), "prompt": "please"}, asked("broken", "laptop")])
+
+
+def test_of_pairs_there_is_nothing_to_judge(
+    made: Any, text_bundle: Path, tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    rows = [{**asked("refund", "order"), "prompt": "please", "chosen": " refund my order", "rejected": " reset it"}]
+    code, _, said = command(
+        "evaluate", str(made.bundle.path), str(written(tmp_path / "pairs.jsonl", rows)), f"judge={text_bundle}"
+    )
+    assert code == 2
+    assert "has pairs of texts, nothing is written" in said
+
+
+def test_rows_without_words_do_not_make_an_interval_narrower(made: Any) -> None:
+    task: Any = load(made.bundle.path).task
+    assert task.measuring(["text", "required_words"]).measure_specs["satisfied"].interval == "bootstrap"
+    assert task.measure_specs["keywords_held"].interval == "bootstrap"
+    assert task.measuring(["messages"]).measure_specs["exact_match"].interval == "bootstrap"
+    assert task.measuring(["text"]).measure_specs["exact_match"].interval == "wilson"
 
 
 def test_a_text_alone_is_no_input(made: Any) -> None:

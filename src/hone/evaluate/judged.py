@@ -12,6 +12,7 @@ from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import wilson
 from hone.predict.predictor import Predictor
 from hone.report.report import Cell, Grid
+from hone.tasks.fields import holds_pairs
 from hone.tasks.protocol import Columns, Prediction
 from hone.tasks.table import TASKS
 from hone.tasks.writing_settings import WritingSettings
@@ -47,7 +48,11 @@ def judge_faults(settings: EvaluateSettings, inputs: Inputs) -> Iterator[Fault]:
     if settings.judge is None:
         return
     attributes = cast(WritingSettings, inputs.task.settings).attributes if _writes(inputs) else {}
-    if not attributes:
+    data = inputs.data.get(settings.on)
+    if data is not None and holds_pairs(TASKS[inputs.task.name], data.columns):
+        found = f"{settings.judge}, and of {settings.on}, which has pairs of texts, nothing is written"
+        yield Fault("recipe.judge", found, "rows of a task that writes", field="judge")
+    elif not attributes:
         found = f"{settings.judge}, and {inputs.task.name} with no attributes"
         yield Fault("recipe.judge", found, "a task that writes by attributes", field="judge")
     elif not settings.attribute and len(attributes) > 1:

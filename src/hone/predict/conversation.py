@@ -93,8 +93,8 @@ class Conversation:
         return self._task.before_answers
 
     def row(self) -> str:
-        """What was said as a line of a data file."""
-        return json.dumps({"messages": self.turns}, ensure_ascii=False) + "\n"
+        """What was said as a line of a data file, with what the bundle goes by besides."""
+        return json.dumps({"messages": self.turns, **self.controls}, ensure_ascii=False) + "\n"
 
     def ask(self, text: str) -> Iterator[str]:
         """The answer to ``text``, in pieces. When it is whole, both are among `turns`; where nothing was answered, or

@@ -45,6 +45,7 @@ def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> d
             names = required(fields)
             without = next((i for i, item in enumerate(items) if not item.keys() >= set(names)), None)
             if without is None:
+                _require_alike(items, names, choices)
                 more = [f.name for f in fields if not f.required and any(f.name in item for item in items)]
                 return {name: [item.get(name, ()) for item in items] for name in [*names, *more]}
             lacking.append(without)
@@ -52,6 +53,18 @@ def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> d
     kind = next((kind for kind in (*bare.values(), Mapping) if isinstance(items[0], kind)), ())
     odd = next(i for i, item in enumerate(items) if not isinstance(item, kind))
     raise _kind_error(f"{type(items[odd]).__name__} {items[odd]!r:.60} at input {odd}", choices)
+
+
+def _require_alike(
+    items: Sequence[Mapping[str, Any]], names: Sequence[str], choices: Sequence[Sequence[Field]]
+) -> None:
+    """Raise where some items have all fields of a set with more than ``names``, which all items have: what these have
+    besides would not be read."""
+    for fields in choices:
+        more = set(required(fields))
+        if more > set(names) and any(item.keys() >= more for item in items):
+            odd = next(i for i, item in enumerate(items) if not item.keys() >= more)
+            raise _missing(items[odd], [fields], at=f" at input {odd}, and others have more")
 
 
 def _kind_error(found: str, choices: Sequence[Sequence[Field]]) -> DataError:

@@ -13,7 +13,7 @@ from hone.core.errors import DataError, Fault, did_you_mean
 from hone.data.dataset import Dataset
 from hone.data.turns import SYSTEM
 from hone.tasks.faulty import Places
-from hone.tasks.long_text import FAULTS_NAMED
+from hone.tasks.long_text import FAULTS_NAMED, TextTooLong
 from hone.tasks.rows import Rows
 from hone.tasks.writing_settings import ROW_WORDS
 
@@ -62,6 +62,13 @@ def require_values(attributes: Mapping[str, Sequence[str]], columns: Columns, *,
                 wrong[i] = Fault("data.attribute", found, expected, field=name, fix=did_you_mean(value, known))
     if wrong:
         raise OddRows("attributes have values that were not learned", wrong)
+
+
+class ControlsTooLong(TextTooLong):
+    """Attributes and keywords that leave no room beside them, where ``long_text`` is ``truncate``."""
+
+    what = "attributes and keywords, which are never left out, are longer than a row has room for"
+    fix = "Give fewer keywords, or raise max_length as far as the base goes."
 
 
 class OddRows(DataError):

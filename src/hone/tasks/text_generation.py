@@ -32,7 +32,7 @@ from hone.metrics.bleu import Bleu, Chrf
 from hone.models.chat import ChatFormat, chat_format, knows_conversations
 from hone.models.heads import HeadSpec
 from hone.models.tokenizer import Tokenizer
-from hone.tasks.controls import add_words, control_texts, require_values, with_control
+from hone.tasks.controls import ControlsTooLong, add_words, control_texts, require_values, with_control
 from hone.tasks.conversation import (
     Passage,
     Room,
@@ -177,10 +177,11 @@ class TextGeneration(WrittenText):
             for i, ids in enumerate(texts):
                 self._add_windows(out, start + i, ids)
             return
-        long = {start + i: len(ids) for i, ids in enumerate(texts) if len(ids) > self._most}
+        mosts = [min(self._most, self.max_tokens - len(before)) for before, _ in prompts]  # attributes stay
+        long = {i: len(ids) for i, (ids, most) in enumerate(zip(texts, mosts, strict=True)) if len(ids) > most > 0}
         if long and self.settings.long_target == "refuse":
-            raise ContinuationTooLong(long, room=self._most)
-        out[TARGET] = [ids[: self._most] for ids in texts]
+            raise ContinuationTooLong({start + i: n for i, n in long.items()}, room=min(mosts[i] for i in long))
+        out[TARGET] = [ids[: max(1, most)] for ids, most in zip(texts, mosts, strict=True)]
         out[LEARNED] = [[0, len(ids)] for ids in out[TARGET]]
         self._add_prompts(out, prompts, [self.max_tokens - len(ids) for ids in out[TARGET]], start=start)
 
@@ -245,7 +246,7 @@ class TextGeneration(WrittenText):
         least = lengths if self.settings.long_text == "refuse" else [len(before) for before, _ in prompts]
         long = {start + i: n for i, (n, room) in enumerate(zip(least, rooms, strict=True)) if n > room}
         if long:
-            raise TextTooLong(long, room=min(rooms))
+            raise (TextTooLong if self.settings.long_text == "refuse" else ControlsTooLong)(long, room=min(rooms))
         for i, ((before, prompt), whole, room) in enumerate(zip(prompts, lengths, rooms, strict=True), start=start):
             out["example"].append(i)
             out["truncated"].append(whole > room)

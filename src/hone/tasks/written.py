@@ -29,6 +29,7 @@ from hone.core.errors import BundleError
 from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
 from hone.data.fields import Field, Shape
+from hone.data.turns import conversations_in
 from hone.metrics.diversity import distinct, distinct_tally, self_bleu, self_bleu_tally
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
@@ -156,13 +157,17 @@ class WrittenText(Form):
         keywords = self.settings.keywords
         kept = (Kept(),) if self.settings.constraints or row_words else ()
         self._asked: tuple[Part, ...] = (*kept, *((Held(keywords),) if keywords else ()))
-        own = {**type(self).measure_specs, **(Held.specs if keywords else {})}
+        own: dict[str, MeasureSpec] = {**type(self).measure_specs, **(Held.specs if keywords else {})}
+        if row_words and not self.settings.constraints:  # rows without words are no trials of Wilson's
+            own |= by_bootstrap(Kept.specs)
         self.measure_specs = {name: spec for name, spec in own.items() if kept or spec.needs != "constraints"}
 
     def measuring(self, columns: Container[str]) -> WrittenText:
         """The same task, measuring what rows with ``columns`` ask for."""
         other = copy.copy(self)
         other._measure_what_is_asked(row_words=any(field.name in columns for field in ROW_WORDS))
+        if conversations_in(columns) is not None:  # the answers of one are no independent trials
+            other.measure_specs = by_bootstrap(other.measure_specs)
         return other
 
     def decoding(self, decoding: DecodingSettings) -> WrittenText:
@@ -345,6 +350,14 @@ class WrittenText(Form):
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         return bool(one.get("text") == other.get("text"))
+
+
+def by_bootstrap(specs: Mapping[str, MeasureSpec]) -> dict[str, MeasureSpec]:
+    """The same measures, none with Wilson's interval."""
+    return {
+        name: spec.model_copy(update={"interval": "bootstrap"}) if spec.interval == "wilson" else spec
+        for name, spec in specs.items()
+    }
 
 
 def _endings(predictions: Sequence[Prediction]) -> Grid:

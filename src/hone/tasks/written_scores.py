@@ -220,7 +220,7 @@ class Held:
 
     columns = 4
     specs: Mapping[str, MeasureSpec] = {
-        "keywords_held": MeasureSpec(interval="wilson", needs="keywords"),
+        "keywords_held": MeasureSpec(needs="keywords"),  # not Wilson's: rows without any are no trials
         "keyword_recall": MeasureSpec(needs="keywords"),
     }
 
