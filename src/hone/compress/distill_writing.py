@@ -112,7 +112,7 @@ def _kept(settings: DistillSettings, start: Start) -> dict[str, tuple[int, ...]]
 def _lesson(settings: DistillSettings, start: Start, teacher: TorchEngine) -> Dataset:
     """What is learned: rows as given, or with the texts that the teacher writes for them."""
     names = ("train",) if settings.texts == "given" else ("train", "unlabeled")
-    sets = [start.data[name] for name in names if name in start.data]
+    sets = {name: start.data[name] for name in names if name in start.data}
     if not sets:
         raise RecipeError(
             "distill was given no texts to learn from",
@@ -120,8 +120,8 @@ def _lesson(settings: DistillSettings, start: Start, teacher: TorchEngine) -> Da
             code="recipe.no-split",
         )
     if settings.texts == "given":
-        return sets[0]
-    columns = _together({data.name: _asked(start.task, data.slice(0, len(data))) for data in sets})
+        return sets["train"]
+    columns = _together({name: _asked(start.task, data.slice(0, len(data))) for name, data in sets.items()})
     if not any(columns.keys() >= set(required(fields)) for fields in choices_of(start.task)):
         raise RecipeError(
             "texts: written, and rows in which nothing stands before the text to write",
