@@ -159,7 +159,7 @@ def test_a_conversation_has_its_attributes(made: Any) -> None:
 
 
 def test_a_text_to_learn_has_the_room_beside_its_attributes(made: Any) -> None:
-    task = copy.copy(load(made.bundle.path).task)
+    task: Any = copy.copy(load(made.bundle.path).task)
     task.settings = task.settings.model_copy(update={"long_target": "truncate"})
     long = {**{name: [value] for name, value in asked("refund", "order").items()}, "text": ["my order please " * 60]}
     rows = task.encode(long, purpose="learn")
