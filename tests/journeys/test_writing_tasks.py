@@ -158,15 +158,21 @@ def test_what_is_written_keeps_to_a_constraint(made: dict[str, Any]) -> None:
     assert answers[0]["text"].startswith(("Katze", "Hund"))
 
 
+def refused(values: dict[str, Any], folder: Path, command: Callable[..., tuple[object, str, str]]) -> str:
+    """What is said of a recipe that cannot be used."""
+    file = folder / "recipe.yaml"
+    file.write_text(json.dumps(values), encoding="utf-8")
+    code, _, said = command("run", file, "--out", folder / "out")
+    assert code == 2
+    return said
+
+
 def test_a_constraint_that_cannot_be_read_is_a_fault_of_the_recipe(
     tmp_path: Path, command: Callable[..., tuple[object, str, str]]
 ) -> None:
     values = recipe(tmp_path, "translation", rows("translation"))
     values["task"]["decoding"] = {"json_schema": {"type": "integr"}, "regex": "(a"}
-    file = tmp_path / "recipe.yaml"
-    file.write_text(json.dumps(values), encoding="utf-8")
-    code, _, said = command("run", file, "--out", tmp_path / "out")
-    assert code == 2
+    said = refused(values, tmp_path, command)
     assert "task.decoding.json_schema" in said
     assert "task.decoding.regex" in said
     assert "unclosed group" in said
@@ -209,10 +215,7 @@ def test_what_cannot_be_learned_names_file_line_and_field(
 ) -> None:
     kept = [{name: one[name] for name in row} for one in rows(task)]
     values = recipe(tmp_path, task, [*kept, row])
-    file = tmp_path / "recipe.yaml"
-    file.write_text(json.dumps(values), encoding="utf-8")
-    code, _, said = command("run", file, "--out", tmp_path / "out")
-    assert code == 2
+    said = refused(values, tmp_path, command)
     assert f"rows.jsonl:{len(kept) + 1}" in said
     assert field in said
 
@@ -222,10 +225,7 @@ def test_how_many_texts_are_too_long_is_told_before_training(
 ) -> None:
     long = [{"source": f"one {i}", "target": "eins " * 60} for i in range(4)]
     values = recipe(tmp_path, "translation", [*rows("translation"), *long])
-    file = tmp_path / "recipe.yaml"
-    file.write_text(json.dumps(values), encoding="utf-8")
-    code, _, said = command("run", file, "--out", tmp_path / "out")
-    assert code == 2
+    said = refused(values, tmp_path, command)
     assert "longer than allowed, and long_target is 'refuse': 4 of 20 (20.0%)" in said
     assert "rows.jsonl:20: target: found" in said
     assert "finetune" not in said
@@ -235,10 +235,7 @@ def test_a_base_that_reads_does_not_write(
     tiny_base: Path, tmp_path: Path, command: Callable[..., tuple[object, str, str]]
 ) -> None:
     values = {**recipe(tmp_path, "translation", rows("translation")), "base": str(tiny_base)}
-    file = tmp_path / "recipe.yaml"
-    file.write_text(json.dumps(values), encoding="utf-8")
-    code, _, said = command("run", file, "--out", tmp_path / "out")
-    assert code == 2
+    said = refused(values, tmp_path, command)
     assert "encoder-decoder" in said
 
 

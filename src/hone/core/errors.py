@@ -20,6 +20,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+FAULTS_NAMED = 50  # of one kind; how many there are is told beside
+
 
 @dataclass(frozen=True)
 class Fault:

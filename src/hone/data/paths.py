@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from hone.core.errors import DataError, Fault
-
-FAULTS_NAMED = 50
+from hone.core.errors import FAULTS_NAMED, DataError, Fault
 
 
 def error_of(faults: Sequence[Fault], count: int) -> DataError:

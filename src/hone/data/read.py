@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from hone.core.errors import DataError, Fault, did_you_mean
+from hone.core.errors import FAULTS_NAMED, DataError, Fault, did_you_mean
 from hone.core.lineage import digest_file, digest_value
 from hone.data.cache import stored
 from hone.data.dataset import FILE, LINE, Dataset
@@ -22,7 +22,7 @@ from hone.data.fields import Field, Kind
 from hone.data.formats import TEXT_FORMATS, Raw, RawRow, parquet
 from hone.data.hub import hub_rows
 from hone.data.lines import side_by_side
-from hone.data.paths import FAULTS_NAMED, error_of, is_pipe, one_each, paths_of, refuse, unrepeatable
+from hone.data.paths import error_of, is_pipe, one_each, paths_of, refuse, unrepeatable
 from hone.data.source import HUB, SUFFIXES, Format, Source
 from hone.data.values import ARROW, NUMBERED, RowChecker
 

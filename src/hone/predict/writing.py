@@ -19,8 +19,9 @@ from hone.predict.generation.generate import generate, stream
 from hone.predict.generation.written import Vocabulary, Written
 from hone.predict.text_stream import TextStream
 from hone.predict.workers import by_workers
-from hone.tasks.controls import OddRows, rows_with_words, words_of
+from hone.tasks.controls import rows_with_words, words_of
 from hone.tasks.decoding import DecodingSettings
+from hone.tasks.faulty import FaultyExamples
 from hone.tasks.protocol import Columns, Prediction, Task, Writing
 from hone.tasks.rows import TARGET, Rows
 from hone.tasks.writing_settings import ROW_WORDS, WritingSettings
@@ -107,7 +108,7 @@ def own_settings(settings: DecodingSettings, rows: Rows) -> dict[int, DecodingSe
     """Of each row that has words of its own the settings that it is written by.
 
     Raises:
-        OddRows: Such words do not go with the other settings, or with one another.
+        FaultyExamples: Such words do not go with the other settings, or with one another.
     """
     found, wrong = dict[int, DecodingSettings](), dict[int, Fault]()
     for row in rows_with_words(rows):
@@ -119,7 +120,7 @@ def own_settings(settings: DecodingSettings, rows: Rows) -> dict[int, DecodingSe
         else:
             found[row] = made
     if wrong:
-        raise OddRows(ODD_WORDS, wrong)
+        raise FaultyExamples(ODD_WORDS, wrong)
     return found
 
 
@@ -146,7 +147,7 @@ def _placed(rows: Rows, row: int, *, own: bool) -> Iterator[None]:
             raise
         words = " and ".join(words_of(rows, row))
         fault = Fault(error.code, error.found, error.expected, field=words, fix=error.fix)
-        raise OddRows(ODD_WORDS, {int(rows.example[row]): fault}) from error
+        raise FaultyExamples(ODD_WORDS, {int(rows.example[row]): fault}) from error
 
 
 def _told_as_rows(done: Callable[[int], None] | None, *, rows: int, prompts: int) -> Callable[[int], None]:

@@ -4,16 +4,15 @@ codes, Keskar et al. 2019), and words that the search alone goes by."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hone.core.errors import DataError, Fault, did_you_mean
+from hone.core.errors import Fault, did_you_mean
 from hone.data.dataset import Dataset
 from hone.data.turns import SYSTEM
-from hone.tasks.faulty import Places
-from hone.tasks.long_text import FAULTS_NAMED, TextTooLong
+from hone.tasks.faulty import FaultyExamples
+from hone.tasks.long_text import TextTooLong
 from hone.tasks.rows import Rows
 from hone.tasks.writing_settings import ROW_WORDS
 
@@ -52,8 +51,8 @@ def learned_values(attributes: Mapping[str, Sequence[str]], train: Dataset) -> d
 
 
 def require_values(attributes: Mapping[str, Sequence[str]], columns: Columns, *, start: int) -> None:
-    """Raise `OddRows` where a row has a value of an attribute that is not among those learned of it; ``start`` is the
-    index of the first example."""
+    """Raise `FaultyExamples` where a row has a value of an attribute that is not among those learned of it; ``start`` is
+    the index of the first example."""
     wrong: dict[int, Fault] = {}
     for name, known in attributes.items():
         for i, value in enumerate(columns[name] if known else (), start=start):
@@ -61,7 +60,7 @@ def require_values(attributes: Mapping[str, Sequence[str]], columns: Columns, *,
                 found, expected = f"the unknown {name} {value!r:.60}", f"one of {', '.join(known)}"
                 wrong[i] = Fault("data.attribute", found, expected, field=name, fix=did_you_mean(value, known))
     if wrong:
-        raise OddRows("attributes have values that were not learned", wrong)
+        raise FaultyExamples("attributes have values that were not learned", wrong)
 
 
 class ControlsTooLong(TextTooLong):
@@ -69,41 +68,6 @@ class ControlsTooLong(TextTooLong):
 
     what = "attributes and keywords, which are never left out, are longer than a row has room for"
     fix = "Give fewer keywords, or raise max_length as far as the base goes."
-
-
-class OddRows(DataError):
-    """Rows that say of the text to be written what cannot be gone by.
-
-    Args:
-        what: What of them it is.
-        wrong: Index of the example -> what is wrong with it.
-        places: See `hone.tasks.faulty`.
-        looked_at: How many examples there are with these; 0 where that is not known.
-    """
-
-    def __init__(
-        self, what: str, wrong: Mapping[int, Fault], *, places: Places | None = None, looked_at: int = 0
-    ) -> None:
-        self.examples = list(wrong)
-        self._made = (what, wrong, looked_at)
-        faults = []
-        for index in self.examples[:FAULTS_NAMED]:
-            fault = wrong[index]
-            file, line = (places or {}).get(index, ("", None))
-            found = fault.found + ("" if line is not None else f" in row {index + 1}")
-            faults.append(replace(fault, found=found, file=file, line=line))
-        of = f"{looked_at:,} ({len(wrong) / looked_at:.1%})" if looked_at else "them"
-        super().__init__(f"{what}: {len(wrong):,} of {of}", faults=faults, code=faults[0].code)
-
-    def placed(self, places: Places) -> Self:
-        """See `hone.tasks.faulty.OfExamples`."""
-        what, wrong, looked_at = self._made
-        return type(self)(what, wrong, places=places, looked_at=looked_at)
-
-    def among(self, others: Sequence[Self], *, looked_at: int) -> Self:
-        """See `hone.tasks.faulty.OfExamples`."""
-        wrong = {index: fault for one in (self, *others) for index, fault in one._made[1].items()}
-        return type(self)(self._made[0], wrong, looked_at=looked_at)
 
 
 def add_words(out: dict[str, list[Any]], columns: Columns, *, start: int) -> None:

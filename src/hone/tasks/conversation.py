@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from hone.core.errors import DataError, Fault
 from hone.data.turns import ASSISTANT, SYSTEM, USER
 from hone.models.chat import ChatFormat, Span, Turn, Unwritable
-from hone.tasks.faulty import Places
-from hone.tasks.long_text import FAULTS_NAMED
+from hone.tasks.faulty import FaultyExamples
 
 
 class Room(NamedTuple):
@@ -54,39 +53,16 @@ class Passage(NamedTuple):
     whole: int
 
 
-class Unusable(DataError):
-    """Conversations that cannot be read, or not learned.
+def unusable(wrong: Mapping[int, DataError], *, field: str, looked_at: int) -> FaultyExamples:
+    """The error of conversations that cannot be read, or not learned.
 
     Args:
         wrong: Index of the example -> what is wrong with it.
         field: Their column.
         looked_at: How many conversations there are with these.
-        places: See `hone.tasks.faulty`.
     """
-
-    def __init__(
-        self, wrong: Mapping[int, DataError], *, field: str, looked_at: int, places: Places | None = None
-    ) -> None:
-        self.examples = list(wrong)
-        self._made = (wrong, field, looked_at)
-        faults = []
-        for index in self.examples[:FAULTS_NAMED]:
-            error = wrong[index]
-            file, line = (places or {}).get(index, ("", None))
-            found = error.found + ("" if line is not None else f" in row {index + 1}")
-            faults.append(Fault(error.code, found, error.expected, file=file, line=line, field=field, fix=error.fix))
-        share = f"{len(wrong)} of {looked_at} ({len(wrong) / looked_at:.1%})"
-        super().__init__(f"conversations cannot be used: {share}", faults=faults, code=faults[0].code)
-
-    def placed(self, places: Places) -> Self:
-        """See `hone.tasks.faulty.OfExamples`."""
-        wrong, field, looked_at = self._made
-        return type(self)(wrong, field=field, looked_at=looked_at, places=places)
-
-    def among(self, others: Sequence[Self], *, looked_at: int) -> Self:
-        """See `hone.tasks.faulty.OfExamples`."""
-        wrong = {index: error for one in (self, *others) for index, error in one._made[0].items()}
-        return type(self)(wrong, field=self._made[1], looked_at=looked_at)
+    faults = {i: Fault(e.code, e.found, e.expected, field=field, fix=e.fix) for i, e in wrong.items()}
+    return FaultyExamples("conversations cannot be used", faults, looked_at=looked_at)
 
 
 def with_system(turns: Sequence[Turn], system: str) -> list[Turn]:

@@ -7,12 +7,11 @@ from typing import Self
 
 from hone.core.errors import DataError, Fault
 from hone.models.tokenizer import Tokenizer
-from hone.tasks.faulty import Places
+from hone.tasks.faulty import Places, how_many, named
 from hone.tasks.settings import TextSettings
 
 # A text is first tokenized in part when it is this long and only its beginning is wanted: 5 MB cost what 50 kB do.
 PART_CHARACTERS = 20_000
-FAULTS_NAMED = 50
 
 
 def spans(length: int, *, room: int, stride: int) -> list[tuple[int, int]]:
@@ -53,17 +52,13 @@ class TextTooLong(DataError):
     ) -> None:
         self.lengths, self.room, self._looked_at = lengths, room, looked_at
         self.examples = list(lengths)
-        faults = []
-        for index, length in list(lengths.items())[:FAULTS_NAMED]:
-            file, line = (places or {}).get(index, ("", None))
-            found = f"{length} tokens" + ("" if line is not None else f" in row {index + 1}")
-            faults.append(Fault("data.text-too-long", found, f"at most {room}", file=file, line=line, field=self.field))
-        of = f"{looked_at:,} ({len(lengths) / looked_at:.1%})" if looked_at else "them"
+        code = "data.text-too-long"
+        wrong = {i: Fault(code, f"{n} tokens", f"at most {room}", field=self.field) for i, n in lengths.items()}
         super().__init__(
-            f"{self.what}: {len(lengths):,} of {of}",
-            faults=faults,
+            f"{self.what}: {how_many(len(lengths), looked_at)}",
+            faults=named(wrong, places),
             fix=self.fix,
-            code="data.text-too-long",
+            code=code,
         )
 
     def placed(self, places: Places) -> Self:

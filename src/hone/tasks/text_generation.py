@@ -33,14 +33,7 @@ from hone.models.chat import ChatFormat, chat_format, knows_conversations
 from hone.models.heads import HeadSpec
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.controls import ControlsTooLong, add_words, control_texts, require_values, with_control
-from hone.tasks.conversation import (
-    Passage,
-    Room,
-    Unusable,
-    to_answer,
-    to_learn,
-    with_system,
-)
+from hone.tasks.conversation import Passage, Room, to_answer, to_learn, unusable, with_system
 from hone.tasks.long_text import TextTooLong, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
 from hone.tasks.rows import ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of, stretches
@@ -145,8 +138,8 @@ class TextGeneration(WrittenText):
 
         Raises:
             TextTooLong: A prompt or the text after it is too long, and the settings refuse that.
-            Unusable: The same of a conversation, or the base does not write it.
-            OddRows: An attribute has a value that was not learned.
+            FaultyExamples: The same of a conversation, or the base does not write it; or an attribute has a value
+                that was not learned.
         """
         require_values(self.settings.attributes, columns, start=start)
         out: dict[str, list[Any]] = {name: [] for name in self.row_schema}
@@ -222,7 +215,7 @@ class TextGeneration(WrittenText):
             for passage in found:
                 self._add_passage(out, i, passage)
         if wrong:
-            raise Unusable(wrong, field=name, looked_at=len(given))
+            raise unusable(wrong, field=name, looked_at=len(given))
 
     def _add_passage(self, out: dict[str, list[Any]], example: int, passage: Passage) -> None:
         first = passage.answers[0][0] if passage.answers else len(passage.ids)

@@ -197,7 +197,7 @@ class WrittenText(Form):
 
         Raises:
             TextTooLong: A source or a target is longer than allowed, and the settings refuse that.
-            OddRows: An attribute has a value that was not learned.
+            FaultyExamples: An attribute has a value that was not learned.
         """
         require_values(self.settings.attributes, columns, start=start)
         controls = control_texts(self.settings, columns) or [""] * len(columns["source"])

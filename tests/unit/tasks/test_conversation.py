@@ -13,7 +13,7 @@ import torch
 from hone.core.errors import DataError
 from hone.models.model import Model, build_model
 from hone.models.tiny import write_tiny_writer
-from hone.tasks.conversation import Unusable
+from hone.tasks.faulty import FaultyExamples
 from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions
 from hone.tasks.rows import TARGET, Rows
@@ -125,7 +125,7 @@ def test_text_generation_reads_conversations_as_dialogue_does(folder: Path) -> N
 def test_what_no_row_has_room_for_is_refused(
     folder: Path, turns: list[dict[str, str]], settings: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(FaultyExamples) as caught:
         encoded(task_of(folder, **settings), talk(1), turns)
     assert said in str(caught.value)
     assert "1 of 2 (50.0%)" in str(caught.value)

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from hone.core.choice import opened
-from hone.core.errors import DataError, Fault
+from hone.core.errors import FAULTS_NAMED, DataError, Fault
 from hone.core.lineage import digest_file
 from hone.data.corpus.card import Notes, Part, Tally
 from hone.data.corpus.documents import GZIP, Document, Limits, documents, format_of, packed
@@ -23,7 +23,6 @@ from hone.data.paths import error_of, paths_of, refuse
 
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 22  # of the texts of a batch: what bounds memory where they are long
-FAULTS_NAMED = 50
 HASH_BYTES = 16
 SOURCE, DIGEST = "_source", "_digest"
 SCHEMA = pa.schema(
