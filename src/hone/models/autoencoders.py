@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from hone.models.body import body_of
 from hone.models.heads import Head, Outputs, linear_layer, mean_state
 
 
@@ -82,7 +83,7 @@ class Autoencoder(Head):
         raise TypeError(f"{type(self).__name__} makes no codes")
 
     def scores(self, backbone: Any, given: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Outputs:
-        body = getattr(backbone, backbone.base_model_prefix, backbone)
+        body = body_of(backbone)
         states = body(**given).last_hidden_state
         codes, beside = self.codes(mean_state(states, given["attention_mask"]), batch)
         table = backbone.get_input_embeddings().weight

@@ -17,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from hone.models.attention import HIDDEN, Attention, spans
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
+from hone.models.body import body_of
 from hone.models.grouped import GroupedLinear
 from hone.models.int8 import Int8Linear
 from hone.models.noise import Dropout, Noise
@@ -355,14 +356,14 @@ def _layout(hidden_states: Tensor, real: Tensor | None) -> Layout:
 
 def slacken(backbone: Any) -> None:
     """Undo `quicken`."""
-    body = getattr(backbone, backbone.base_model_prefix, backbone)
+    body = body_of(backbone)
     if isinstance(getattr(body, "encoder", None), Encoder):
         body.encoder = body.encoder._original[0]
 
 
 def quicken(backbone: Any, *, reads: Reads, noise: Noise) -> Encoder | None:
     """Give a transformers model of the `FAMILIES` the encoder above and return it; leave another as it is."""
-    body = getattr(backbone, backbone.base_model_prefix, backbone)
+    body = body_of(backbone)
     config = backbone.config
     if config.model_type not in FAMILIES or config.hidden_act != "gelu" or config.is_decoder:
         return None

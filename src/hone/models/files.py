@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from hone.models.body import body_of
 from hone.models.encoder import FAMILIES
 from hone.models.int8 import Int8Linear, is_int8
 from hone.models.shapes import is_shaped, require_fitting, reshape
@@ -98,7 +99,7 @@ def read_own(file: Path, config: Any, auto_class: Any, *, new_head: bool) -> tup
     state = _renamed(expanded(load_file(file)), backbone, body_alone=new_head)
     reshape(backbone, state)
     if config.model_type in FAMILIES:
-        body = getattr(backbone, backbone.base_model_prefix, backbone)
+        body = body_of(backbone)
         width = config.hidden_size
         require_fitting(body.encoder.layer, width=width, size=width // config.num_attention_heads)
     wanting = set(backbone.load_state_dict(state, strict=False, assign=True).missing_keys)

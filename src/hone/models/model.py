@@ -23,6 +23,7 @@ from hone.core.errors import BundleError, RecipeError
 from hone.core.settings import Settings
 from hone.models.addressed import addressed, by_head
 from hone.models.architectures import ARCHITECTURES, Architecture, Stack
+from hone.models.body import body_of
 from hone.models.encoder import FAMILIES, Encoder, Reads, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
@@ -189,8 +190,7 @@ class Model(nn.Module):
     @property
     def body(self) -> Any:
         """What of the backbone gives states: all of it, or what is under a head of transformers' own."""
-        backbone: Any = self.backbone
-        return getattr(backbone, backbone.base_model_prefix, backbone)
+        return body_of(self.backbone)
 
     @property
     def embeddings(self) -> Any:

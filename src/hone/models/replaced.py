@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hone.models.body import body_of
 from hone.models.heads import Head, Outputs, linear_layer
 
 HEAD_WIDTH = 16  # of the generator's attention heads, where its width allows
@@ -62,7 +63,7 @@ class ReplacedTokens(Head):
         found = (ends < batch["chance"][:, None]).sum(1).clamp(max=len(table) - 1)
         read = given["input_ids"].clone()
         read[at[:, 0], at[:, 1]] = found
-        body = getattr(backbone, backbone.base_model_prefix, backbone)
+        body = body_of(backbone)
         seen = body(**{**given, "input_ids": read}).last_hidden_state
         scores = self.linear(self.dropout(seen)).squeeze(2)[real]
         return {"generated": generated, "logits": scores, "replaced": (read != batch["original"])[real].float()}

@@ -51,8 +51,8 @@ def learned_values(attributes: Mapping[str, Sequence[str]], train: Dataset) -> d
 
 
 def require_values(attributes: Mapping[str, Sequence[str]], columns: Columns, *, start: int) -> None:
-    """Raise `FaultyExamples` where a row has a value of an attribute that is not among those learned of it; ``start`` is
-    the index of the first example."""
+    """Raise `FaultyExamples` where a row has a value of an attribute that is not among those learned; ``start`` is the
+    index of the first example."""
     wrong: dict[int, Fault] = {}
     for name, known in attributes.items():
         for i, value in enumerate(columns[name] if known else (), start=start):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -163,3 +164,29 @@ def recorded_gradients() -> Iterator[list[Tensor]]:
             yield steps
     finally:
         handle.remove()
+
+
+class Steps:
+    """A `Progress` that remembers."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.total = 0
+        self.open = False
+
+    def say(self, words: str) -> None:
+        pass
+
+    def begin(self, what: str, *, total: int, unit: str) -> None:
+        self.total, self.open = total, True
+
+    def advance(self, units: int, **figures: float) -> None:
+        self.done.append(units)
+
+    def finish(self) -> None:
+        self.open = False
+
+
+def log_of(loop: Loop) -> list[dict[str, Any]]:
+    text = (loop.setup.checkpoints.parent / "log.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]

@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
+from hone.models.body import body_of
 from hone.models.model import Model, own_parts
 from hone.models.nets import class_for, read_config
 from hone.models.quiet import quiet_loading
@@ -49,11 +50,6 @@ def shapes_of(folder: Path) -> Shapes:
         {name: sizes_of(layer) for name, layer in linear_layers(backbone).items()},
         sum(value.numel() for name, value in named if name.endswith("bias")),
     )
-
-
-def body_of(backbone: Any) -> Any:
-    """The pretrained part of a transformers model: without a head of transformers' own."""
-    return getattr(backbone, backbone.base_model_prefix, backbone)
 
 
 def linear_layers(backbone: Any) -> dict[str, nn.Linear | Conv1D]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from hone.models.adapters.linear import tuned_modules
-from hone.models.adapters.method import body_of
+from hone.models.body import body_of
 from hone.models.model import Model, own_parts
 
 BASE = ".base"  # how a module of the base is called beside an adapter
