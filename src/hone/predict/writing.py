@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,6 +15,7 @@ from hone.core.errors import Fault, RecipeError
 from hone.core.settings import check_settings
 from hone.predict.engine import Engine, WritingEngine
 from hone.predict.generation.generate import generate, stream
+from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary, Written
 from hone.predict.text_stream import TextStream
 from hone.predict.workers import by_workers
@@ -70,26 +70,22 @@ def _written(
     settings, writer = cast(WritingSettings, cast(Task, task).settings).decoding, engine.writer
     each_row = task.prompts(rows)
     prompts = [prompt for some in each_row for prompt in some]
-    own = own_settings(settings, rows)
+    vocabulary = vocabulary_of(task)
+    usual, own = Words(settings, vocabulary), _words_of(rows, own_settings(settings, rows), vocabulary)
     owner = [row for row, some in enumerate(each_row) for _ in some]
     asked = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     tell = _told_as_rows(done, rows=sum(map(bool, each_row)), prompts=len(prompts))
 
     def write(part: Sequence[int]) -> list[list[Written]]:
-        found: dict[int, list[Written]] = {}
-        for row, some in _alike(part, own, owner):
-            chosen = [prompts[i] for i in some]
-            with _placed(rows, row, own=row in own):
-                texts = generate(
-                    writer,
-                    chosen,
-                    own.get(row, settings),
-                    vocabulary=vocabulary_of(task),
-                    done=tell,
-                    stopped=stopped,
-                )
-            found |= dict(zip(some, texts, strict=True))
-        return [found[i] for i in part]
+        return generate(
+            writer,
+            [prompts[i] for i in part],
+            settings,
+            vocabulary=vocabulary,
+            words=[own.get(owner[i], usual) for i in part],
+            done=tell,
+            stopped=stopped,
+        )
 
     if done is not None:
         done(len(rows) - sum(map(bool, each_row)))
@@ -124,30 +120,23 @@ def own_settings(settings: DecodingSettings, rows: Rows) -> dict[int, DecodingSe
     return found
 
 
-def _alike(
-    part: Sequence[int], own: Mapping[int, DecodingSettings], owner: Sequence[int]
-) -> Iterator[tuple[int, list[int]]]:
-    """The prompts of ``part`` in groups that are written by the same settings, each with one of their rows: all rows
-    without words of their own are one, others those that have the same."""
-    groups = dict[str, tuple[int, list[int]]]()
-    for i in part:
-        settings = own.get(owner[i])
-        key = "" if settings is None else settings.model_dump_json(include=set(ROW_NAMES))
-        groups.setdefault(key, (owner[i], []))[1].append(i)
-    yield from groups.values()
+def _words_of(rows: Rows, own: Mapping[int, DecodingSettings], vocabulary: Vocabulary) -> dict[int, Words]:
+    """The words of each row that has some of its own, in tokens.
 
-
-@contextlib.contextmanager
-def _placed(rows: Rows, row: int, *, own: bool) -> Iterator[None]:
-    """Say of which row words are that the tokenizer cannot write."""
-    try:
-        yield
-    except RecipeError as error:
-        if not own:
-            raise
-        words = " and ".join(words_of(rows, row))
-        fault = Fault(error.code, error.found, error.expected, field=words, fix=error.fix)
-        raise FaultyExamples(ODD_WORDS, {int(rows.example[row]): fault}) from error
+    Raises:
+        FaultyExamples: The tokenizer cannot write one of them.
+    """
+    made, found, wrong = dict[str, Words](), dict[int, Words](), dict[int, Fault]()
+    for row, settings in own.items():
+        key = settings.model_dump_json(include=set(ROW_NAMES))
+        try:
+            found[row] = made[key] = made.get(key) or Words(settings, vocabulary)
+        except RecipeError as error:
+            field = " and ".join(words_of(rows, row))
+            wrong[int(rows.example[row])] = Fault(error.code, error.found, error.expected, field=field, fix=error.fix)
+    if wrong:
+        raise FaultyExamples(ODD_WORDS, wrong)
+    return found
 
 
 def _told_as_rows(done: Callable[[int], None] | None, *, rows: int, prompts: int) -> Callable[[int], None]:

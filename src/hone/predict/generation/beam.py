@@ -14,6 +14,7 @@ from hone.models.writers.writer import State, Writer
 from hone.predict.generation.controls import Controls
 from hone.predict.generation.ends import Ends
 from hone.predict.generation.greatest import greatest
+from hone.predict.generation.words import Words
 from hone.predict.generation.written import Ended, Vocabulary, Written
 from hone.tasks.decoding import DecodingSettings
 
@@ -78,10 +79,12 @@ class BeamSearch:
 
     hidden = False
 
-    def __init__(self, writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary) -> None:
-        self._writer, self._settings = writer, settings
+    def __init__(
+        self, writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary, words: Sequence[Words]
+    ) -> None:
+        self._writer, self._settings, self._words = writer, settings, words
         self._ends = Ends(writer, settings, vocabulary)
-        self._controls = Controls(settings, vocabulary, start=writer.start, size=writer.vocabulary)
+        self._controls = Controls(settings, vocabulary, words=words, start=writer.start, size=writer.vocabulary)
         self.each = settings.num_beams
         self._wide = self.each * min(max(2, 1 + len(self._ends.tokens)), writer.vocabulary)
         self.rows: list[Hunt] = []
@@ -91,7 +94,7 @@ class BeamSearch:
 
     def add(self, keys: Sequence[int], prompts: Sequence[Sequence[int]], state: State) -> None:
         limits = [self._ends.limit(prompt) for prompt in prompts]
-        self._controls.add(prompts, each=self.each, limits=limits)
+        self._controls.add(keys, prompts, each=self.each, limits=limits)
         for key, limit in zip(keys, limits, strict=True):
             # all rows are alike at first: what one of them goes on with counts once
             beams = [Beam(0.0, 0.0, None, -1), *(Beam(NEVER, 0.0, None, -1) for _ in range(self.each - 1))]
@@ -179,8 +182,11 @@ class BeamSearch:
         return settings.early_stopping is True or hoped <= hunt.whole[-1].score
 
     def _best(self, hunt: Hunt) -> list[Written]:
+        words = self._words[hunt.key]
         return [
-            self._ends.written(ids_of(text.beam), text.ended, log_probability=text.beam.own, score=text.score)
+            self._ends.written(
+                ids_of(text.beam), text.ended, words=words, log_probability=text.beam.own, score=text.score
+            )
             for text in hunt.whole[: self._settings.num_return_sequences]
         ]
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from hone.models.writers.writer import State, Writer
 from hone.predict.generation.single import SingleSearch
+from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary, Written
 from hone.tasks.decoding import DecodingSettings
 
@@ -23,8 +24,10 @@ class ContrastiveSearch(SingleSearch):
 
     hidden = True
 
-    def __init__(self, writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary) -> None:
-        super().__init__(writer, settings, vocabulary)
+    def __init__(
+        self, writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary, words: Sequence[Words]
+    ) -> None:
+        super().__init__(writer, settings, vocabulary, words)
         self._context = torch.zeros((0, 0, 0))  # states of unit length [rows, places, width], zeros where there is none
         self._filled = torch.zeros((0, 0), dtype=torch.bool)  # [rows, places]
 

@@ -3,14 +3,14 @@ those of transformers' logits processors. Last comes what a constraint leaves.""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hone.core.errors import RecipeError
 from hone.predict.generation.guided import Guided
+from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary
 from hone.tasks.decoding import DecodingSettings
 
@@ -23,6 +23,7 @@ class Controls:
     """Changes scores by the tokens that stand before, for rows that come, move and go.
 
     Args:
+        words: Of each prompt, by its key.
         start: As of the writer: what a text begins with; None where it continues the prompt, which then counts.
         size: Number of tokens that there are scores for.
 
@@ -30,27 +31,37 @@ class Controls:
         active: Whether there is anything to change.
 
     Raises:
-        RecipeError: There are bad words and the vocabulary cannot encode them, or makes no tokens of one; or a
-            constraint cannot be kept to.
+        RecipeError: A constraint cannot be kept to.
         BundleError, MissingExtra: See `hone.predict.generation.guide.Guide`.
     """
 
-    def __init__(self, settings: DecodingSettings, vocabulary: Vocabulary, *, start: int | None, size: int) -> None:
+    def __init__(
+        self,
+        settings: DecodingSettings,
+        vocabulary: Vocabulary,
+        *,
+        words: Sequence[Words],
+        start: int | None,
+        size: int,
+    ) -> None:
         self._settings, self._start, self._size = settings, start, size
         self._first = vocabulary.forced_bos_token_id
         self._ends = torch.tensor(vocabulary.eos_token_ids)
-        self._bad = _by_length(bad_tokens(settings.bad_words, vocabulary))
-        penalized = settings.repetition_penalty != 1.0
-        self._remembers = penalized or bool(settings.no_repeat_ngram_size) or any(length > 1 for length in self._bad)
+        numbers = {one: number for number, one in enumerate(dict.fromkeys(words))}
+        self._all_bad, self._number_of = [one.bad for one in numbers], [numbers[one] for one in words]
+        self._bad: list[tuple[Tensor, Tensor]] = []  # of the lists that rows have: see `_by_length`
+        penalized, bad = settings.repetition_penalty != 1.0, [one for some in self._all_bad for one in some]
+        self._remembers = penalized or bool(settings.no_repeat_ngram_size) or any(len(one) > 1 for one in bad)
         self._guided = _guided(settings, vocabulary, size=size)
         counts = settings.min_new_tokens > 0 or self._first is not None or self._guided is not None
-        self.active = self._remembers or bool(self._bad) or counts
+        self.active = self._remembers or bool(bad) or counts
         self._written = torch.zeros(0, dtype=torch.long)  # [rows]
+        self._lists = torch.zeros(0, dtype=torch.long)  # [rows], which list of bad words is each one's
         self._counts = torch.zeros(0, dtype=torch.long)  # [rows], of tokens that stand before, prompt or start included
         self._tokens = torch.zeros((0, 0), dtype=torch.long)  # [rows, places], ``size`` where there is none
         self._seen = torch.zeros((0, size + 1 if penalized else 0), dtype=torch.bool)  # [rows, vocabulary and none]
 
-    def add(self, prompts: Sequence[Sequence[int]], *, each: int, limits: Sequence[int]) -> None:
+    def add(self, keys: Sequence[int], prompts: Sequence[Sequence[int]], *, each: int, limits: Sequence[int]) -> None:
         """New rows after those there are, ``each`` for each prompt, whose texts have at most ``limits`` tokens."""
         if not self.active:
             return
@@ -58,6 +69,10 @@ class Controls:
             self._guided.add([limit for limit in limits for _ in range(each)])
         before = [list(prompt) if self._start is None else [self._start] for prompt in prompts for _ in range(each)]
         self._written = torch.cat([self._written, torch.zeros(len(before), dtype=torch.long)])
+        self._lists = torch.cat(
+            [self._lists, torch.tensor([self._number_of[key] for key in keys for _ in range(each)])]
+        )
+        self._bad = _by_length({number: self._all_bad[number] for number in {*self._lists.tolist()}})
         if not self._remembers:
             return
         counts = torch.tensor([len(tokens) for tokens in before])
@@ -73,7 +88,9 @@ class Controls:
         """Go on with the rows at ``index``, int64 [n] (None: all), each of which now has one token more, int64 [n]."""
         if not self.active:
             return
-        self._written = (self._written if index is None else self._written[index]) + 1
+        if index is not None:
+            self._written, self._lists = self._written[index], self._lists[index]
+        self._written = self._written + 1
         if self._guided is not None:
             self._guided.move(index, tokens, written=self._written)
         if not self._remembers:
@@ -97,8 +114,8 @@ class Controls:
             scores = torch.where(self._seen[:, :-1], torch.where(scores < 0, scores * by, scores / by), scores)
         if settings.no_repeat_ngram_size:
             scores.masked_fill_(self._repeating(settings.no_repeat_ngram_size), NEVER)
-        for length, words in self._bad.items():
-            self._forbid(scores, words, before=length - 1)
+        for words, owners in self._bad:
+            self._forbid(scores, words, owners)
         if settings.min_new_tokens:
             early = (self._written < settings.min_new_tokens)[:, None]
             scores[:, self._ends] = scores[:, self._ends].masked_fill(early, NEVER)
@@ -125,12 +142,13 @@ class Controls:
             banned.scatter_(1, torch.where(alike, windows[..., -1], self._size), True)
         return banned[:, :-1]
 
-    def _forbid(self, scores: Tensor, words: Tensor, *, before: int) -> None:
-        """Take the last tokens of ``words`` [words, before + 1] from rows where the ones before stand, in place."""
-        if before == 0:
-            scores[:, words[:, 0]] = NEVER
-            return
-        stands = (self._last(before)[:, None] == words[:, :-1]).all(dim=-1) & (self._counts >= before)[:, None]
+    def _forbid(self, scores: Tensor, words: Tensor, owners: Tensor) -> None:
+        """Take the last tokens of ``words`` [words, tokens] from rows with the lists ``owners`` [words] where the ones
+        before stand, in place."""
+        before = words.shape[1] - 1
+        stands = self._lists[:, None] == owners
+        if before:
+            stands &= (self._last(before)[:, None] == words[:, :-1]).all(dim=-1) & (self._counts >= before)[:, None]
         rows, which = stands.nonzero(as_tuple=True)
         scores[rows, words[which, -1]] = NEVER
 
@@ -144,29 +162,8 @@ def _guided(settings: DecodingSettings, vocabulary: Vocabulary, *, size: int) ->
     return Guided(settings.constraint, vocabulary, size=size, tries=tries, first=first)
 
 
-def bad_tokens(words: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
-    """Sequences of tokens that may not be written, of words that may not: as they are and with a space before them.
-
-    Raises:
-        RecipeError: The vocabulary cannot encode, or makes no tokens of a word.
-    """
-    if not words:
-        return []
-    if vocabulary.encode is None:
-        raise RecipeError("bad_words where there is no tokenizer", code="decoding.no-tokenizer")
-    found = vocabulary.encode([way for word in words for way in (word, f" {word}")])
-    empty = [word for i, word in enumerate(words) if not any(found[2 * i : 2 * i + 2])]
-    if empty:
-        raise RecipeError(
-            f"bad_words that the tokenizer makes no tokens of: {', '.join(map(repr, empty))}",
-            fix="Leave them out.",
-            code="decoding.bad-word",
-        )
-    ends = [[end] for end in vocabulary.eos_token_ids]
-    return [list(one) for one in dict.fromkeys(map(tuple, found)) if one and list(one) not in ends]
-
-
-def _by_length(sequences: Sequence[Sequence[int]]) -> dict[int, Tensor]:
-    """Sequences of one length together, int64 [sequences, length]."""
-    lengths = sorted({len(sequence) for sequence in sequences})
-    return {length: torch.tensor([one for one in sequences if len(one) == length]) for length in lengths}
+def _by_length(lists: Mapping[int, Sequence[Sequence[int]]]) -> list[tuple[Tensor, Tensor]]:
+    """Sequences of one length together, int64 [sequences, length], and which list each is of, int64 [sequences]."""
+    each = [(one, number) for number, some in lists.items() for one in some]
+    alike = [[(o, n) for o, n in each if len(o) == length] for length in sorted({len(one) for one, _ in each})]
+    return [(torch.tensor([one for one, _ in some]), torch.tensor([number for _, number in some])) for some in alike]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hone.core.errors import DataError, RecipeError
 from hone.models.writers.writer import Writer
+from hone.predict.generation.words import Words
 from hone.predict.generation.written import Ended, Vocabulary, Written
 from hone.tasks.decoding import DecodingSettings
 
@@ -61,7 +62,9 @@ class Ends:
         assert self._decode is not None  # as the stop strings were checked with
         return self._decode(ids)
 
-    def written(self, ids: Sequence[int], ended: Ended, *, log_probability: float, score: float | None) -> Written:
+    def written(
+        self, ids: Sequence[int], ended: Ended, *, words: Words, log_probability: float, score: float | None
+    ) -> Written:
         """A text that has ended; its last token may be one that ended it. ``score``: None for the usual one."""
         if score is None:
             score = log_probability / len(ids) ** self._settings.length_penalty
@@ -70,5 +73,5 @@ class Ends:
         if self._decode is not None:
             text = self._decode(own)
             text = text[: self.stopped_at(text)]
-        kept = None if text is None else self._settings.keeps(text)
+        kept = None if text is None else words.keeps(text)
         return Written(own, log_probability, score, ended, text, kept, ending)

@@ -12,6 +12,7 @@ from hone.predict.generation.loop import Loop, Search
 from hone.predict.generation.pieces import Pieces
 from hone.predict.generation.required import RequiredSearch
 from hone.predict.generation.single import SingleSearch
+from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary, Written
 from hone.tasks.decoding import DecodingSettings
 
@@ -28,6 +29,7 @@ def generate(
     settings: DecodingSettings,
     *,
     vocabulary: Vocabulary,
+    words: Sequence[Words] | None = None,
     tokens_at_once: int = TOKENS_AT_ONCE,
     done: Callable[[int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
@@ -40,6 +42,7 @@ def generate(
     Args:
         prompts: Token ids with special tokens: what is continued, or the sources of an encoder-decoder.
         vocabulary: Which tokens end a text, and what tokens say.
+        words: What each prompt's texts have to contain and may not, in place of the words of ``settings``.
         tokens_at_once: Most tokens of the rows that are worked on together, each with its prompt and all that it may
             come to have; one prompt is worked on even if it alone may have more.
         done: Called with the number of prompts each step finished.
@@ -50,7 +53,8 @@ def generate(
         DataError: A prompt has no tokens, or so many that nothing can be written.
         RecipeError: There are stop strings or bad words, and ``vocabulary`` lacks what they need.
     """
-    search = search_of(writer, settings, vocabulary)
+    words = [Words(settings, vocabulary)] * len(prompts) if words is None else words
+    search = search_of(writer, settings, vocabulary, words)
     found: list[list[Written]] = [[] for _ in prompts]
     for finished in Loop(writer, search, prompts, tokens_at_once=tokens_at_once).steps():
         for key, texts in finished.items():
@@ -62,15 +66,15 @@ def generate(
     return found
 
 
-def search_of(writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary) -> Search:
-    """The search that the settings ask for.
+def search_of(writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary, words: Sequence[Words]) -> Search:
+    """The search that the settings ask for, where a prompt has the words of its key.
 
     Raises:
         RecipeError: ``vocabulary`` lacks what it needs.
     """
-    beam = RequiredSearch if settings.required_words else BeamSearch
+    beam = RequiredSearch if any(one.wanted is not None for one in words) else BeamSearch
     kinds: dict[str, Callable[..., Search]] = {"beam": beam, "contrastive": ContrastiveSearch}
-    return kinds.get(settings.search, SingleSearch)(writer, settings, vocabulary)
+    return kinds.get(settings.search, SingleSearch)(writer, settings, vocabulary, words)
 
 
 def stream(
@@ -102,7 +106,7 @@ def stream(
         )
     pieces = Pieces(vocabulary, stop_strings=settings.stop_strings)
     search = SingleSearch if settings.search != "contrastive" else ContrastiveSearch
-    writing = search(writer, settings, vocabulary)
+    writing = search(writer, settings, vocabulary, [Words(settings, vocabulary)])
     loop = Loop(writer, writing, [prompt], tokens_at_once=TOKENS_AT_ONCE)
     return _pieces(loop, writing, pieces, stopped)
 

@@ -14,6 +14,7 @@ from hone.models.writers.writer import State, Writer
 from hone.predict.generation.controls import Controls
 from hone.predict.generation.draws import drawn, numbers_of
 from hone.predict.generation.ends import Ends
+from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary, Written
 from hone.tasks.decoding import DecodingSettings
 
@@ -46,10 +47,12 @@ class SingleSearch:
 
     hidden = False
 
-    def __init__(self, writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary) -> None:
-        self._writer, self._settings = writer, settings
+    def __init__(
+        self, writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary, words: Sequence[Words]
+    ) -> None:
+        self._writer, self._settings, self._words = writer, settings, words
         self._ends = Ends(writer, settings, vocabulary)
-        self._controls = Controls(settings, vocabulary, start=writer.start, size=writer.vocabulary)
+        self._controls = Controls(settings, vocabulary, words=words, start=writer.start, size=writer.vocabulary)
         self.each = settings.num_return_sequences
         self.rows: list[Row] = []
         self._ended: dict[int, list[Written]] = {}
@@ -59,7 +62,7 @@ class SingleSearch:
 
     def add(self, keys: Sequence[int], prompts: Sequence[Sequence[int]], state: State) -> None:
         limits = [self._ends.limit(prompt) for prompt in prompts]
-        self._controls.add(prompts, each=self.each, limits=limits)
+        self._controls.add(keys, prompts, each=self.each, limits=limits)
         seed = self._settings.seed if self._settings.do_sample else None
         for key, prompt, limit in zip(keys, prompts, limits, strict=True):
             for draw in range(self.each):
@@ -97,7 +100,10 @@ class SingleSearch:
                 going.append(at)
                 continue
             texts = self._ended.setdefault(row.key, [])
-            texts.append(self._ends.written(row.ids, ended, log_probability=row.log_probability, score=None))
+            words = self._words[row.key]
+            texts.append(
+                self._ends.written(row.ids, ended, words=words, log_probability=row.log_probability, score=None)
+            )
             if len(texts) == self.each:
                 found[row.key] = sorted(self._ended.pop(row.key), key=lambda text: -text.score)
         if len(going) == len(self.rows):

@@ -13,6 +13,7 @@ from hone.core.errors import DataError, RecipeError
 from hone.predict.generation.contrastive import ContrastiveSearch
 from hone.predict.generation.generate import generate
 from hone.predict.generation.loop import Loop
+from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary
 from hone.tasks.decoding import DecodingSettings
 
@@ -187,8 +188,9 @@ def test_drawing_by_min_p_leaves_out_what_is_far_less_likely_than_the_likeliest(
 
 def test_contrastive_search_forgets_the_states_of_texts_that_are_done() -> None:
     writer = random_writer(tokens=12)
-    search = ContrastiveSearch(writer, DecodingSettings(max_new_tokens=10, penalty_alpha=0.3, top_k=3), ENDING)
+    settings = DecodingSettings(max_new_tokens=10, penalty_alpha=0.3, top_k=3)
     prompts = [[1 + i % 11, 1 + i % 7, 1 + i % 5] for i in range(60)]
+    search = ContrastiveSearch(writer, settings, ENDING, [Words(settings, ENDING)] * 60)
     places = [search._context.shape[1] for _ in Loop(writer, search, prompts, tokens_at_once=60).steps()]
     assert len(writer.begun) > 10  # others joined while some were being written
     assert max(places) <= 3 + 2 * 10
