@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hone.core.errors import MissingExtra
+from hone.core.progress import Silent
 from hone.core.settings import check_settings
 from hone.data.dataset import Dataset
 from hone.models.tokenizer import load_tokenizer
@@ -138,7 +139,7 @@ def test_masks_cover_words_whole(tiny_base: Path, tmp_path: Path) -> None:
     data = Dataset.from_columns("corpus", {"text": ["天地人天地 the pier 人人天地" * 3] * 20})
     documents = Documents(load_tokenizer(tiny_base), max_tokens=64, segmenter=Lexicon({"天地": 5, "人": 3}))
     learning = Pretraining([{"name": "mlm", "masking": "words", "mlm_probability": 0.4}], documents)
-    rows = text_rows(learning, data, cache=tmp_path)
+    rows = text_rows(learning, data, cache=tmp_path, progress=Silent())
     index = np.arange(len(rows))
     places = learning.draw(rows, index, rng=np.random.default_rng(0))["mask_places"].tolist()
     words = documents.inside(rows, index, "words", fill=-1)

@@ -17,7 +17,7 @@ from hone.models.base import Base, resolve_base
 from hone.pipeline.recipe import Recipe
 from hone.tasks.table import TASKS
 
-TEXT = Field("text", "text")  # of documents
+TEXT, PAIR = Field("text", "text"), Field("pair", "text")  # of documents
 UNLABELED = "unlabeled"  # the one name of data without targets
 READ = (CORPUS, "train", UNLABELED)  # what a tokenizer may be learned from
 
@@ -45,7 +45,7 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
 
     def texts() -> Iterator[str]:
         for name, dataset in read.items():
-            yield from _texts(dataset, dataset.having([TEXT] if name == CORPUS else fields))
+            yield from _texts(dataset, dataset.having([TEXT, PAIR] if name == CORPUS else fields))
 
     if isinstance(recipe.base, GrowthSettings):
         old = resolve_base(recipe.base.grow, relative_to=recipe.folder)

@@ -52,7 +52,7 @@ def jointly(
     joint = settings.joint
     if joint is None or learning is None:
         return task
-    text = text_rows(learning, inputs.data[joint.on], cache=run.cache)
+    text = text_rows(learning, inputs.data[joint.on], cache=run.cache, progress=run.progress)
     corpus = inputs.corpus if joint.on == CORPUS else None
     passes = None if corpus is None else mixed(corpus.of(inputs.data[CORPUS]), text, seed=run.seed)
     return Joint(task, learning, text, weight=joint.weight, schedule=joint.schedule, passes=passes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     tokenizer = load_tokenizer(base.folder)
     learning = Pretraining(settings.objective, _documents(settings, tokenizer, base.folder, inputs.data[CORPUS]))
     texts = {name: inputs.data[name] for name in (CORPUS, HELD_OUT) if name in inputs.data}
-    rows = {name: text_rows(learning, dataset, cache=run.cache) for name, dataset in texts.items()}
+    encode = partial(text_rows, learning, cache=run.cache, progress=run.progress)
+    rows = {name: encode(dataset) for name, dataset in texts.items()}
     torch.manual_seed(run.seed)
     model = build_model(base.folder, learning.head, dropout=settings.dropout, others=learning.others)
     if model.begun and model.head.gives == "logits":

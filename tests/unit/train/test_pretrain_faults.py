@@ -11,6 +11,7 @@ import pytest
 
 from hone.bundle.stage import NO_TASK, Inputs
 from hone.core.errors import DataError, Fault
+from hone.core.progress import Silent
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.tiny import write_tiny_writer
@@ -52,6 +53,7 @@ def test_a_base_without_a_mask_is_refused_unless_it_has_marks(tmp_path: Path) ->
 
 def test_text_without_a_token_is_refused(tiny_base: Path, tmp_path: Path) -> None:
     learning = Pretraining(PretrainSettings().objective, Documents(load_tokenizer(tiny_base), max_tokens=32))
+    unlabeled = Dataset.from_columns("unlabeled", {"text": ["\u200b", " "]})
     with pytest.raises(DataError, match="no text in memory") as caught:
-        text_rows(learning, Dataset.from_columns("unlabeled", {"text": ["\u200b", " "]}), cache=tmp_path)
+        text_rows(learning, unlabeled, cache=tmp_path, progress=Silent())
     assert caught.value.code == "data.no-tokens"

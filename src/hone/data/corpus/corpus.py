@@ -18,12 +18,12 @@ from hone.data.corpus.card import Card, Selected, Taken, keep_card, kept_card
 from hone.data.corpus.documents import Document
 from hone.data.corpus.mixture import Shares, Sizes
 from hone.data.corpus.repeats import without_repeats
-from hone.data.corpus.scan import DIGEST, HASH_BYTES, SCHEMA, SOURCE, list_files, notes_of, scan
+from hone.data.corpus.scan import DIGEST, HASH_BYTES, PAIR, SCHEMA, SOURCE, list_files, notes_of, scan
 from hone.data.corpus.selecting import select
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import CHARACTERS, Dataset, IntArray
 
-VERSION = 2  # raised whenever other documents come of the same files and settings
+VERSION = 3  # raised whenever other documents come of the same files and settings
 PART = 0x9A27  # sets the draw of a part apart from that of what is held out
 READ_BY = ("filters", "unreadable", "max_line_bytes", "max_characters")
 
@@ -32,7 +32,8 @@ class Corpus:
     """Documents of one or several sources, in the order of their files.
 
     Attributes:
-        rows: The documents as a dataset with the columns ``text`` and ``document`` (the name, or nothing).
+        rows: The documents as a dataset with the columns ``text``, ``document`` (the name) and ``pair`` (the same in
+            other words), both empty where there is none.
         card: What was read, what was taken, what is left.
         digest: sha256 of what decides the documents: no path, no clock.
         sizes: Documents and characters of each source.
@@ -71,10 +72,10 @@ class Corpus:
 
     def document(self, row: int) -> Document:
         """The document of a row."""
-        values = {name: self.rows.value(name, row) for name in ("text", "document")}
+        text, name, pair = (self.rows.value(column, row) for column in ("text", "document", PAIR))
         file, line = self.rows.place(row)
         source = bisect.bisect_right(self.begins, row) - 1
-        return Document(values["text"], values["document"], file, line or 0, source=self._names[source])
+        return Document(text, name, file, line or 0, source=self._names[source], pair=pair)
 
     def __iter__(self) -> Iterator[Document]:
         """Every document, in the order of the files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import itertools
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,7 @@ class Document:
         line: 1-based line that it begins on, or its row's number in a parquet file.
         source: Name of its source.
         divided: Which part of a document that was divided for its length, from 0.
+        pair: The same in other words; empty where there is none.
     """
 
     text: str
@@ -42,6 +44,7 @@ class Document:
     line: int
     source: str = ""
     divided: int = 0
+    pair: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Limits:
     characters: int
 
 
-Paragraph = tuple[int, str, str, bool]  # line, name of its document, text, whether a new document begins
+Paragraph = tuple[int, str, str, str, bool]  # line, name of its document, text, pair, whether a new document begins
 
 
 def documents(path: Path, reading: Reading, limits: Limits) -> Iterator[Document | Fault]:
@@ -65,8 +68,12 @@ def documents(path: Path, reading: Reading, limits: Limits) -> Iterator[Document
     shown = str(path)
     kind = format_of(path, reading.format)
     if kind == "parquet":
-        columns = [reading.text, *([reading.document] if reading.document else [])]
+        columns = [name for name in (reading.text, reading.document, reading.pair) if name is not None]
         yield from _joined(_rows(parquet(path, shown, columns), reading, shown, limits), PARAGRAPHS, shown, limits)
+        return
+    if reading.pair is not None and kind == "text":
+        yield Fault("data.pair", f"a text file, and a pair in the column {reading.pair!r}", "JSON lines or parquet",
+                    file=shown, fix="A text file holds texts without pairs: leave pair out.")  # fmt: skip
         return
     with path.open("rb") as raw:
         wrong = _binary(raw.read(HEAD_BYTES), gzipped=packed(path))
@@ -167,23 +174,29 @@ def _rows(rows: Raw, reading: Reading, shown: str, limits: Limits) -> Iterator[P
             yield row
             continue
         number, values = row
-        wrong = next((fault for name in (reading.text, reading.document) if name is not None
-                      for fault in _missing(name, values, shown, number)), None)  # fmt: skip
+        if reading.pair is not None and values.get(reading.pair, "") is None:
+            values = {**values, reading.pair: ""}
+        named = [name for name in (reading.text, reading.document, reading.pair) if name is not None]
+        missing = (fault for name in named for fault in _missing(name, values, shown, number))
+        texts = (name for name in (reading.text, reading.pair) if name is not None)
+        bad = (fault for name in texts for fault in _bad(name, values[name], shown, number, limits=limits))
+        wrong = next(itertools.chain(missing, bad), None)
         if wrong is not None:
             yield wrong
             continue
-        text = values[reading.text]
-        if LONE.search(text):
-            yield Fault("data.encoding", "half of a surrogate pair", "characters", file=shown, line=number,
-                        field=reading.text)  # fmt: skip
-            continue
-        if len(text) > limits.line_bytes:
-            yield Fault("data.long-line", f"a text of {len(text):,} characters", f"at most {limits.line_bytes:,}",
-                        file=shown, line=number, fix="Divide it, or allow more: max_line_bytes.")  # fmt: skip
-            continue
         name = str(values[reading.document]) if reading.document else ""
-        yield number, name, text, not name or name != last
+        pair = values[reading.pair].strip() if reading.pair else ""
+        yield number, name, values[reading.text], pair, not name or name != last
         last = name
+
+
+def _bad(name: str, text: str, shown: str, line: int, *, limits: Limits) -> Iterator[Fault]:
+    """What is wrong with a text that stands in a column."""
+    if LONE.search(text):
+        yield Fault("data.encoding", "half of a surrogate pair", "characters", file=shown, line=line, field=name)
+    elif len(text) > limits.line_bytes:
+        yield Fault("data.long-line", f"a text of {len(text):,} characters", f"at most {limits.line_bytes:,}",
+                    file=shown, line=line, field=name, fix="Divide it, or allow more: max_line_bytes.")  # fmt: skip
 
 
 def _missing(name: str, values: dict[str, Any], shown: str, line: int) -> Iterator[Fault]:
@@ -201,7 +214,7 @@ def _paragraphs(lines: Iterator[str | Fault], parted: str) -> Iterator[Paragraph
         if isinstance(line, Fault):
             yield line
         elif parted == "file" or line.strip():
-            yield number, "", line, begins
+            yield number, "", line, "", begins
             begins = parted == "lines"
         else:
             begins = True
@@ -212,25 +225,25 @@ def _joined(
 ) -> Iterator[Document | Fault]:
     """Documents of the paragraphs that follow one another."""
     texts: list[str] = []
-    first, named, size, divided = 1, "", 0, 0
+    first, named, paired, size, divided = 1, "", "", 0, 0
 
     def whole() -> Iterator[Document]:
         text = between.join(texts).strip()
         texts.clear()
         if text:
-            yield Document(text, named, shown, first, divided=divided)
+            yield Document(text, named, shown, first, divided=divided, pair=paired)
 
     for one in paragraphs:
         if isinstance(one, Fault):
             yield from whole()
             yield one
             continue
-        line, name, text, begins = one
+        line, name, text, pair, begins = one
         if begins or (texts and size + len(text) > limits.characters):
             yield from whole()
             divided = 0 if begins else divided + 1
         if not texts:
-            first, named, size = line, name, 0
+            first, named, paired, size = line, name, pair, 0
         texts.append(text)
         size += len(text) + len(between)
     yield from whole()

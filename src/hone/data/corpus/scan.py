@@ -24,10 +24,10 @@ from hone.data.paths import error_of, paths_of, refuse
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 22  # of the texts of a batch: what bounds memory where they are long
 HASH_BYTES = 16
-SOURCE, DIGEST = "_source", "_digest"
+SOURCE, DIGEST, PAIR = "_source", "_digest", "pair"
 SCHEMA = pa.schema(
-    [("text", pa.string()), ("document", pa.string()), (SOURCE, pa.int32()), (CHARACTERS, pa.int64()),
-     (DIGEST, pa.binary(HASH_BYTES)), (LINE, pa.int64()), (FILE, pa.int32())]
+    [("text", pa.string()), ("document", pa.string()), (PAIR, pa.string()), (SOURCE, pa.int32()),
+     (CHARACTERS, pa.int64()), (DIGEST, pa.binary(HASH_BYTES)), (LINE, pa.int64()), (FILE, pa.int32())]
 )  # fmt: skip
 SKIPPED = {"data.binary", "data.encoding", "data.long-line", "data.broken-json", "data.not-an-object",
            "data.duplicate-column"}  # what `unreadable: skip` leaves out; other faults are the settings'  # fmt: skip
@@ -130,7 +130,7 @@ def scan(files: Sequence[CorpusFile], settings: CorpusSettings, notes: Notes) ->
             if not keep(one) or faults:
                 continue
             rows.append(_row(one, source=list(sources).index(file.source), file=number))
-            size += len(one.text)
+            size += len(one.text) + len(one.pair)
             if len(rows) >= ROWS_AT_ONCE or size >= CHARACTERS_AT_ONCE:
                 yield _batch(rows)
                 rows, size = [], 0
@@ -183,7 +183,7 @@ def _note(notes: Notes, source: str, document: Document) -> None:
 
 def _row(document: Document, *, source: int, file: int) -> tuple[Any, ...]:
     digest = hashlib.blake2b(document.text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
-    return document.text, document.name, source, len(document.text), digest, document.line, file
+    return document.text, document.name, document.pair, source, len(document.text), digest, document.line, file
 
 
 def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:

@@ -24,6 +24,8 @@ class Reading(Settings):
         text: The column of jsonl and parquet that holds the text.
         document: The column that names the document a row is a paragraph of: rows that follow one another under one
             name are one document. None: each row is one.
+        pair: The column of jsonl and parquet that says the same as that of the text in other words, a translation or a
+            paraphrase; nothing in rows that have none. None: there is no such column.
         parted: What a document is in a text file: what stands between ``blank-lines``, each of its ``lines``, or
             the whole ``file``.
         encoding: Of text and jsonl.
@@ -32,8 +34,15 @@ class Reading(Settings):
     format: CorpusFormat = "auto"
     text: str = "text"
     document: str | None = None
+    pair: str | None = None
     parted: Literal["blank-lines", "lines", "file"] = "blank-lines"
     encoding: Literal["utf-8", "gb18030"] = "utf-8"
+
+    @model_validator(mode="after")
+    def _a_pair_is_of_a_row(self) -> Self:
+        if self.pair is not None and self.document is not None:
+            raise ValueError("either a document or a pair: a document of several rows has none")
+        return self
 
 
 Paths = str | Annotated[list[str], Field(min_length=1)]

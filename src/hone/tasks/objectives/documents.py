@@ -23,7 +23,7 @@ from hone.tasks.rows import ROWS_SCHEMA, IntArray, Rows, padded, rows_of
 from hone.text.segmenters.segmenter import Segmenter, words_at
 from hone.text.units import sentence_starts
 
-TEXT = "text"
+TEXT, PAIR = "text", "pair"
 
 
 class Documents:
@@ -47,21 +47,23 @@ class Documents:
     def row_schema(self) -> dict[str, pa.DataType]:
         """Beside what all rows have: ``words``, the number of each token's word, -1 where it is never hidden;
         ``sentences``, the tokens that begin one; ``first`` and ``last``, whether the piece begins and ends its
-        document."""
-        numbers = pa.list_(pa.int32())
-        return {**ROWS_SCHEMA, "words": numbers, "sentences": numbers, "first": pa.bool_(), "last": pa.bool_()}
+        document; ``pair``, the tokens of the same in other words, none where there is no such text, and ``unpaired``,
+        whether there is one that is left out."""
+        numbers = dict.fromkeys(("words", "sentences", PAIR), pa.list_(pa.int32()))
+        return {**ROWS_SCHEMA, **numbers, **dict.fromkeys(("first", "last", "unpaired"), pa.bool_())}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
-        """Rows of the documents in the column `TEXT`."""
+        """Rows of the documents in the column `TEXT`, and of what `PAIR` has beside them where there is one."""
         out: dict[str, list[Any]] = {name: [] for name in self.row_schema}
-        texts = columns[TEXT]
-        for at, (text, pieces) in enumerate(zip(texts, self.tokenizer.encode_pieces(texts), strict=True)):
-            for row in self._rows(text, pieces):
+        texts, encoded = columns[TEXT], self.tokenizer.encode_pieces(columns[TEXT])
+        pairs = self.tokenizer.encode(columns[PAIR]) if any(columns.get(PAIR, ())) else [[]] * len(texts)
+        for at, (text, pieces, pair) in enumerate(zip(texts, encoded, pairs, strict=True)):
+            for row in self._rows(text, pieces, pair):
                 for name, value in {"example": start + at, "truncated": False, **row}.items():
                     out[name].append(value)
         return rows_of(out, self.row_schema)
 
-    def _rows(self, text: str, pieces: Pieces) -> Iterator[Mapping[str, Any]]:
+    def _rows(self, text: str, pieces: Pieces, pair: Sequence[int]) -> Iterator[Mapping[str, Any]]:
         ids, words = np.array(pieces.ids, dtype=np.int64), np.array(pieces.words, dtype=np.int64)
         if not len(ids):
             return
@@ -70,6 +72,7 @@ class Documents:
             words = _joined(words, np.array(words_at(text, self._segmenter))[places])
         words = np.where(np.isin(ids, self._special), -1, words)
         begins = np.unique(np.searchsorted(places, sentence_starts(text)))
+        fits = max(len(ids), len(pair)) <= self.room  # nobody knows which piece of it says what a piece says
         for begin, end in spans(len(ids), room=self.room, stride=0):
             here = begins[(begins >= begin) & (begins < end)] - begin
             yield {
@@ -79,6 +82,8 @@ class Documents:
                 "sentences": np.union1d([0], here),
                 "first": begin == 0,
                 "last": end == len(ids),
+                PAIR: pair if fits else [],
+                "unpaired": len(pair) > 0 and not fits,
             }
 
     def framed(self, rows: Rows, index: IntArray) -> tuple[Tensor, Tensor]:

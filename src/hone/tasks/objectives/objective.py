@@ -33,6 +33,7 @@ class DocumentObjective(Timed):
     Attributes:
         perplexity, accuracy: What its measures are called; empty where it has none of that kind.
         reads: How many rows it reads for each of a batch.
+        pairs: Whether it compares a text with what says the same, where a corpus gives that.
     """
 
     name: ClassVar[str]
@@ -40,6 +41,7 @@ class DocumentObjective(Timed):
     perplexity: ClassVar[str] = ""
     accuracy: ClassVar[str] = ""
     reads: ClassVar[int] = 1
+    pairs: ClassVar[bool] = False
 
     def __init__(self, settings: Any, documents: Documents) -> None:
         self.settings, self.documents, self.tokenizer = settings, documents, documents.tokenizer

@@ -12,12 +12,13 @@ import pyarrow as pa
 from hone.core.choice import opened
 from hone.core.errors import DataError
 from hone.core.measures import MeasureSpec
+from hone.core.progress import Progress
 from hone.data.dataset import Dataset
 from hone.models.addressed import addressed, by_head
 from hone.models.heads import HEADS, HeadSpec, Outputs
 from hone.models.noise import Noise
 from hone.tasks.encoded import encoded
-from hone.tasks.objectives.documents import Documents
+from hone.tasks.objectives.documents import PAIR, Documents
 from hone.tasks.objectives.objective import DocumentObjective
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.objectives.timed import Timed
@@ -120,8 +121,8 @@ class Pretraining(Timed):
         return {name: found[name] for name in self.measure_specs}
 
 
-def text_rows(learning: Pretraining, dataset: Dataset, *, cache: Path) -> Rows:
-    """The rows of a dataset's documents, from the cache or made now.
+def text_rows(learning: Pretraining, dataset: Dataset, *, cache: Path, progress: Progress) -> Rows:
+    """The rows of a dataset's documents, from the cache or made now. Of pairs that nothing is learned of it is said.
 
     Raises:
         DataError: There is none.
@@ -133,4 +134,10 @@ def text_rows(learning: Pretraining, dataset: Dataset, *, cache: Path) -> Rows:
             expected="text that it reads",
             code="data.no-tokens",
         )
+    compares = any(part.pairs for part in learning.parts.values())
+    if not compares and rows.lists(PAIR).offsets[-1]:
+        progress.say(f"{dataset.name} has pairs, which none of these objectives compares")
+    elif compares and (left := int((rows.scalar("unpaired") & rows.scalar("first")).sum())):
+        progress.say(f"{left:,} documents of {dataset.name} are learned without their pairs: a text and its pair have "
+                     f"to fit into rows of {learning.max_tokens} tokens each")  # fmt: skip
     return rows

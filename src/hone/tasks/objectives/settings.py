@@ -160,8 +160,9 @@ class RtdSettings(ObjectiveSettings):
 
 
 class ContrastiveSettings(ObjectiveSettings):
-    """Settings of ``contrastive``: a text is read twice under other masks of dropout, and both vectors are to be nearer
-    to one another than to those of the other texts of the batch (Gao et al. 2021).
+    """Settings of ``contrastive``: the vectors of a text and its pair, or of a text without one that is read twice
+    under other masks of dropout, are to be nearer to one another than to those of the other texts of the batch (Gao et
+    al. 2021).
 
     Attributes:
         temperature: Cosines are divided by.

@@ -76,6 +76,28 @@ def test_every_format_gives_the_same_documents(tmp_path: Path) -> None:
     assert found == [["one", "two"]] * 3
 
 
+def test_a_row_has_its_pair_where_there_is_one(tmp_path: Path) -> None:
+    rows = [{"en": "one", "de": " eins "}, {"en": "two", "de": None}, {"en": "three", "de": "drei"}]
+    write(tmp_path, "a.jsonl", jsonl(*rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "b.parquet")
+    for name in ("a.jsonl", "b.parquet"):
+        corpus = opened(tmp_path, name, text="en", pair="de")
+        assert [(one.text, one.pair) for one in corpus] == [("one", "eins"), ("two", ""), ("three", "drei")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("a.txt", "one\n", "data.pair"),
+        ("a.jsonl", jsonl({"text": "one"}), "data.column-missing"),
+        ("a.jsonl", jsonl({"text": "one", "de": 3}), "data.wrong-type"),
+    ],
+)
+def test_a_pair_that_cannot_be_read_is_refused(tmp_path: Path, name: str, content: str, code: str) -> None:
+    error = refused(tmp_path, write(tmp_path, name, content), pair="de")
+    assert error.faults[0].code == code
+
+
 def test_a_long_document_is_divided_where_a_paragraph_ends(tmp_path: Path) -> None:
     write(tmp_path, "a.txt", "".join(f"{i:02d} {'x' * 40}\n" for i in range(10)))
     corpus = opened(tmp_path, "a.txt", parted="file", max_characters=100)
@@ -246,6 +268,7 @@ def test_a_corpus_of_which_filters_leave_nothing_says_which_took_what(tmp_path: 
         ({"path": "a", "sources": {"x": {"path": "b"}}}, "either a path or sources"),
         ({"sources": {"x": {"path": "b"}}, "text": "body"}, "text within each"),
         ({"sources": {"x": {"path": "b", "share": 0.5}, "y": {"path": "c", "share": 0.4}}}, "not 0.9"),
+        ({"path": "a", "document": "d", "pair": "p"}, "either a document or a pair"),
         ({"path": "a", "filters": ["leters"]}, "unknown filter 'leters'"),
         ({"path": "a", "filters": [{"name": "letters", "min": 2, "max": 1}]}, "min that is not above max"),
     ],
