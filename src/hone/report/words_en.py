@@ -56,6 +56,8 @@ WORDS: dict[str, str] = {
     "splits": "Splits",
     "cost": "Estimated cost of training",
     "validation_curve": "Validation while training",
+    "log_distance": "Distance to the parent while training",
+    "log_reward": "Reward while training",
     "log_loss": "Loss while training",
     "log_learning_rate": "Learning rate",
     "log_gradient_norm": "Norm of the gradient, before it is scaled down",
@@ -79,6 +81,8 @@ WORDS: dict[str, str] = {
     "not_possible": "Combinations that cannot be had",
     # one sentence on how to read a table
     "note.per_class": "F1 of each class; support is the number of examples annotated with it.",
+    "note.log_distance": "Mean log ratio to the parent, in nats, of the texts learned since the line of the log before.",
+    "note.log_reward": "Of the texts learned since the line of the log before.",
     "note.log_loss": "Mean since the line of the log before.",
     "note.log_mfu": "The model's floating-point operations over those of a large matrix product here.",
     "note.curve_points": "The recipe run on each part, measured on the same data; a smaller part is within a larger one.",

@@ -11,6 +11,8 @@ from hone.train.trackers import LOG
 
 PLOTS = {
     "log_loss": "loss",
+    "log_reward": "reward",
+    "log_distance": "log_ratio",
     "log_learning_rate": "learning_rate",
     "log_gradient_norm": "gradient_norm",
     "log_tokens_per_s": "tokens_per_s",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -63,6 +63,7 @@ class Setup:
         utilization: What share of what one process can compute so many tokens a second take, where that is known.
         place: Where an example stands; see `hone.train.watch`.
         act: Makes of a batch of the step what goes through the model, by the model as it then is: texts it writes.
+        figures: What else the log has, of the steps since it was asked last.
         passes: Which rows each epoch has, and in what order; None: every row once.
         processes: Those that share each step.
     """
@@ -79,6 +80,7 @@ class Setup:
     utilization: Callable[[float], float] | None = None
     place: Callable[[int], str] = numbered
     act: Callable[[Batch, int], Batch] | None = None
+    figures: Callable[[], Mapping[str, float]] = dict
     passes: Passes | None = None
     processes: Processes = ONE
 
@@ -317,6 +319,7 @@ class Loop:
                 "tokens": position.tokens,
                 "seconds": round(position.seconds, 3),
                 **self._pace(),
+                **self.setup.figures(),
             }
             log.write(position.step, figures)
             position.loss_sum, position.loss_count = 0.0, 0

@@ -59,7 +59,8 @@ class Policy:
         model: What learns; it runs without dropout, for texts are drawn by it as it learns.
         rows: The prompts, encoded to predict.
         read: The prompts as a person reads them.
-        reference: Runs the model that training starts from.
+        reference: Runs the model that training starts from, as the model that learns runs: rounded as it is, so that a
+            model that has not learned yet is at no distance from it.
         samples: Texts drawn for each prompt.
         beta: See `policy_loss`.
     """
@@ -82,6 +83,7 @@ class Policy:
         self.task, self.model, self.rows, self.read = task, model, rows, list(read)
         self.tokenizer, self.settings = task.tokenizer, task.settings
         self._reward, self._reference, self._samples, self._beta, self._seed = reward, reference, samples, beta, seed
+        self._seen: list[tuple[float, float]] = []  # mean reward and log ratio of each batch since they were told
         self._prompts = task.prompts(rows)
         drawing = {"max_new_tokens": task.settings.decoding.max_new_tokens, "do_sample": True,
                    "num_return_sequences": samples}  # fmt: skip
@@ -96,7 +98,7 @@ class Policy:
         ``rewards`` and ``reference`` float32 [prompts, samples]."""
         index, device = batch["prompts"].cpu().numpy(), batch["prompts"].device
         texts = self.drawn(index, seed=self._seed + STRIDE * (step + 1))
-        made, rewards, reference = self._judged(index, texts)
+        made, rewards, reference = self._judged(index, texts, by=self._reference)
         self.model.train()
         made["rewards"], made["reference"] = (torch.from_numpy(each).float() for each in (rewards, reference))
         return {name: value.to(device) for name, value in made.items()}
@@ -104,8 +106,16 @@ class Policy:
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         """`policy_loss`, a prompt."""
         rewards = batch["rewards"]
-        each = policy_loss(_chances(outputs, batch).view_as(rewards), rewards, batch["reference"], beta=self._beta)
+        chances = chances_of(outputs, batch).view_as(rewards)
+        self._seen.append((float(rewards.mean()), float((chances.detach() - batch["reference"]).mean())))
+        each = policy_loss(chances, rewards, batch["reference"], beta=self._beta)
         return Loss(each.sum(), float(len(each)))
+
+    def figures(self) -> dict[str, float]:
+        """The mean reward and the mean log ratio to the reference, of the texts that were learned since this was asked
+        last."""
+        seen, self._seen = np.array(self._seen).reshape(-1, 2), []
+        return dict(zip(("reward", "log_ratio"), seen.mean(axis=0).tolist(), strict=True)) if len(seen) else {}
 
     def drawn(self, index: IntArray, *, seed: int) -> list[list[Written]]:
         """Texts for each of the prompts ``index``, by the model as it is."""
@@ -123,13 +133,16 @@ class Policy:
         return np.concatenate([self._worth(index[i : i + together], texts[i : i + together]) for i in begins])
 
     def _worth(self, index: IntArray, texts: Sequence[Sequence[Written]]) -> FloatArray:
-        made, rewards, reference = self._judged(index, texts)
-        chances = _chances(TorchEngine(self.model, self._reference.device).forward(made), made)
+        exact = TorchEngine(self._reference.model, self._reference.device)  # what is measured is in float32
+        made, rewards, reference = self._judged(index, texts, by=exact)
+        chances = chances_of(TorchEngine(self.model, self._reference.device).forward(made), made)
         ratios = chances.cpu().numpy().reshape(reference.shape) - reference
         return np.stack([rewards.mean(1), ratios.mean(1)], axis=1)
 
-    def _judged(self, index: IntArray, texts: Sequence[Sequence[Written]]) -> tuple[Batch, FloatArray, FloatArray]:
-        """The batch of all texts, their rewards, and their log-probabilities by the reference."""
+    def _judged(
+        self, index: IntArray, texts: Sequence[Sequence[Written]], *, by: TorchEngine
+    ) -> tuple[Batch, FloatArray, FloatArray]:
+        """The batch of all texts, their rewards, and their log-probabilities by the reference, which ``by`` runs."""
         shape, flat = (len(index), self._samples), [text for each in texts for text in each]
         again = np.repeat(index, self._samples)
         ids = [[*text.ids, *([] if text.ending is None else [text.ending])] for text in flat]
@@ -138,12 +151,12 @@ class Policy:
             table = table.append_column(LEARNED, pa.array([[0, len(one)] for one in ids], pa.list_(pa.int32())))
         batch = self.task.collate(Rows(table), np.arange(len(again)))
         rewards = self._reward.of([self.read[i] for i in again], [text.text or "" for text in flat])
-        reference = _chances(self._reference.forward(batch), batch).cpu().numpy().astype(np.float64)
+        reference = chances_of(by.forward(batch), batch).cpu().numpy().astype(np.float64)
         return batch, rewards.reshape(shape), reference.reshape(shape)
 
 
-def _chances(outputs: Outputs, batch: Batch) -> Tensor:
-    """Log-probabilities of the texts of a batch, float32 [texts]."""
+def chances_of(outputs: Outputs, batch: Batch) -> Tensor:
+    """Log-probabilities of the texts of a batch that `Policy.act` made, float32 [texts]."""
     logits = outputs["logits"].float()
     surprise = functional.cross_entropy(logits, batch["gold"].to(logits.device), reduction="none")
     return summed(-surprise, batch["counts"].to(logits.device))

@@ -19,7 +19,6 @@ from hone.metrics.intervals import with_intervals
 from hone.models.model import Model
 from hone.predict.bases import place_of
 from hone.predict.batching import score_rows
-from hone.predict.device import HALVES
 from hone.predict.engine import Engine, TorchEngine
 from hone.predict.predictor import open_model
 from hone.predict.references import reference_of
@@ -37,6 +36,7 @@ from hone.train.loop import Setup, Trained
 from hone.train.prefer_faults import base_of, find_faults
 from hone.train.prefer_settings import PreferSettings
 from hone.train.preferred import Preferred
+from hone.train.rounded import InTraining
 
 
 @dataclass(frozen=True)
@@ -90,23 +90,6 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))
     kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
     return Outcome(_report(bundle, trained, setup=setup, parts=parts, measures=measures), bundle, kept)
-
-
-class InTraining(TorchEngine):
-    """A model that computes in the precision of a training, so that what is compared with what it says there is rounded
-    alike; without dropout.
-
-    Args:
-        precision: As ``mixed_precision``; the device has it.
-
-    Attributes:
-        named: The kind of device and the precision: others round otherwise.
-    """
-
-    def __init__(self, model: Model, device: torch.device, precision: str) -> None:
-        super().__init__(model, device)
-        self._dtype = HALVES.get(precision, torch.float32)
-        self.named = device.type if precision == "no" else f"{device.type} {precision}"
 
 
 def tallied(pairs: Pairs, engine: Engine, part: Part) -> tuple[Pairs, FloatArray]:

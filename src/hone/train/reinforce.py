@@ -15,7 +15,6 @@ from hone.core.lineage import digest_value
 from hone.core.measures import Measure, MeasureSpec
 from hone.metrics.intervals import with_intervals
 from hone.predict.bases import place_of
-from hone.predict.engine import TorchEngine
 from hone.predict.predictor import open_bundle, open_model
 from hone.predict.rewards import Reward
 from hone.predict.write import write_model
@@ -26,10 +25,12 @@ from hone.tasks.protocol import FloatArray, LossOptions, Task
 from hone.tasks.rows import Rows
 from hone.tasks.written import WrittenText
 from hone.train.finetune import ready, run_loop, start_of, training_facts, tune
+from hone.train.log_plots import log_plots
 from hone.train.loop import Setup
 from hone.train.policy import Policy
 from hone.train.prefer_faults import base_of, find_reinforce_faults
 from hone.train.reinforce_settings import PROMPTS, ReinforceSettings
+from hone.train.rounded import InTraining
 
 MEASURED = 256  # prompts that what became of the model is measured on
 SPECS = {
@@ -64,7 +65,7 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
         rows=rows,
         read=read,
         reward=Reward(open_bundle(judge, device=run.device), settings.label),
-        reference=TorchEngine(copy.deepcopy(model).fix(), device),
+        reference=InTraining(copy.deepcopy(model).fix(), device, settings.mixed_precision),
         samples=settings.samples,
         beta=settings.beta,
         seed=run.seed,
@@ -88,6 +89,7 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
         watched="reward",
         higher_is_better=True,
         act=policy.act,
+        figures=policy.figures,
     )
     trained = run_loop(model, cast(Task, policy), rows, setup=setup, run=run, device=device)
     measures = _measures(before, worth())
@@ -95,7 +97,10 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))
     kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
     facts = {"rows": len(rows), "samples": settings.samples, **training_facts(trained, settings)}
-    return Outcome(Report(stage="reinforce", bundle=bundle.digest, measures=measures, facts=facts), bundle, kept)
+    report = Report(
+        stage="reinforce", bundle=bundle.digest, measures=measures, facts=facts, tables=log_plots(run.folder)
+    )
+    return Outcome(report, bundle, kept)
 
 
 def _prompts(task: WrittenText, inputs: Inputs) -> tuple[Rows, list[str]]:

@@ -13,7 +13,7 @@ from hone.models.tiny import write_tiny_writer
 from hone.tasks.make import make_task
 from hone.tasks.rows import Rows
 from hone.tasks.writing_settings import TranslationSettings
-from hone.train.prefer import InTraining
+from hone.train.rounded import InTraining
 
 
 def test_a_reference_is_rounded_as_the_model_that_learns(tmp_path: Path) -> None:
