@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from hone.train.pieces import local
 from hone.train.technique import Technique
 
 
@@ -28,7 +29,7 @@ class Averaged(Technique):
     @torch.no_grad()
     def _mix_in(self, share: float) -> None:
         """``average += share (weights - average)``."""
-        torch._foreach_lerp_(list(self._averages.values()), list(self._weights.values()), share)
+        torch._foreach_lerp_([*map(local, self._averages.values())], [*map(local, self._weights.values())], share)
 
     @torch.no_grad()
     def on_end(self) -> None:

@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from hone.core.errors import HoneError
 
 PREFIX = "step-"
 HIDDEN = ".checkpoint."  # what is being written, or being removed
+STATE = "state.json"
+WRITERS = "writers"  # in it, of a checkpoint in pieces: how many processes wrote them
+UNWRITTEN = (OSError, SafetensorError)
 
 
 @dataclass
@@ -79,23 +82,42 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=folder))
         _fill(partial, position=position, state=state, optimizer=optimizer, best=best, techniques=techniques)
-        if target.exists():
-            _remove(target)
-        os.replace(partial, target)
-        for old in _all(folder):
-            if old != target:  # one of another run may have a higher step, and is none to go on from
-                _remove(old)
-    except (OSError, SafetensorError) as error:
-        raise HoneError(
-            f"the checkpoint {target} could not be written: {error}",
-            fix="Free some space, then give the same command again; or set save_steps to null to do without.",
-            code="checkpoint.not-saved",
-        ) from error
+        put_in_place(partial, target)
+    except UNWRITTEN as error:
+        raise not_saved(target, str(error)) from error
     finally:
         if partial is not None and partial.exists():
             shutil.rmtree(partial, ignore_errors=True)
-    for left in folder.glob(f"{HIDDEN}*"):  # of a process that was killed while it wrote or removed
+    remove_left(folder)
+
+
+def put_in_place(partial: Path, target: Path) -> None:
+    """Give a checkpoint that is all written its name, and remove every other one beside it.
+
+    Raises:
+        OSError: It could not be renamed.
+    """
+    if target.exists():
+        _remove(target)
+    os.replace(partial, target)
+    for old in _all(target.parent):
+        if old != target:  # one of another run may have a higher step, and is none to go on from
+            _remove(old)
+
+
+def remove_left(folder: Path) -> None:
+    """Remove what a process left that was killed while it wrote or removed."""
+    for left in folder.glob(f"{HIDDEN}*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def not_saved(target: Path, why: str) -> HoneError:
+    """The error of a checkpoint that could not be written."""
+    return HoneError(
+        f"the checkpoint {target} could not be written: {why}",
+        fix="Free some space, then give the same command again; or set save_steps to null to do without.",
+        code="checkpoint.not-saved",
+    )
 
 
 def _fill(
@@ -110,15 +132,52 @@ def _fill(
     tensors, plain = _flatten(optimizer.state_dict())
     save_file({name: value.contiguous() for name, value in state.items()}, folder / "model.safetensors")
     save_file({"_": torch.zeros(1), **tensors}, folder / "optimizer.safetensors")
-    save_file(_random_tensors(), folder / "random.safetensors")
     if best is not None:
         save_file(best, folder / "best.safetensors")
     if techniques:
         save_file(techniques, folder / "techniques.safetensors")
-    facts = {"position": asdict(position), "optimizer": plain, "python_random": _python_random(),
-             "has_best": best is not None, "has_techniques": bool(techniques)}  # fmt: skip
-    (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8")
-    for file in folder.iterdir():
+    write_facts(folder, position, optimizer=plain, has_best=best is not None, has_techniques=bool(techniques))
+    synced(folder.iterdir())
+
+
+def write_facts(folder: Path, position: Position, **more: Any) -> None:
+    """Write into a checkpoint where the run stands, what its generators of random numbers have come to, and ``more``,
+    plain values as JSON has them.
+
+    Raises:
+        OSError, SafetensorError: They could not be written.
+    """
+    save_file(_random_tensors(), folder / "random.safetensors")
+    facts = {"position": asdict(position), "python_random": _python_random(), **more}
+    (folder / STATE).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """What `write_facts` wrote, but for the generators.
+
+    Raises:
+        DAMAGE: It is damaged.
+    """
+    facts: dict[str, Any] = json.loads((path / STATE).read_text(encoding="utf-8"))
+    return facts
+
+
+def restore_random(path: Path, facts: Mapping[str, Any]) -> None:
+    """Set the generators of random numbers to what they had come to.
+
+    Raises:
+        DAMAGE: The checkpoint is damaged.
+    """
+    _restore_random(load_file(path / "random.safetensors"), facts["python_random"])
+
+
+def synced(files: Iterable[Path]) -> None:
+    """Have ``files`` be on the disk.
+
+    Raises:
+        OSError: They cannot be.
+    """
+    for file in files:
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
 
@@ -130,13 +189,9 @@ def fixed_names(model: nn.Module) -> frozenset[str]:
 
 def learned_state(model: nn.Module, *, fixed: Set[str]) -> dict[str, Tensor]:
     """The state of ``model`` without the weights ``fixed``; weights that two modules share once."""
-    found: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, value in model.state_dict().items():
-        if name not in fixed and not (value.numel() and value.data_ptr() in seen):
-            found[name] = value.detach()
-        seen.add(value.data_ptr())
-    return found
+    once = {name for name, _ in model.named_parameters()}
+    again = {name for name, _ in model.named_parameters(remove_duplicate=False)} - once
+    return {n: value.detach() for n, value in model.state_dict().items() if n not in fixed and n not in again}
 
 
 def _restore(model: nn.Module, state: dict[str, Tensor], *, fixed: Set[str]) -> None:
@@ -162,10 +217,9 @@ def latest_checkpoint(folder: Path, *, identity: str) -> Path | None:
     """
     for path in reversed(_all(folder)):
         try:
-            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            found = state["position"]["identity"]
-        except _DAMAGE as error:
-            raise _damaged(path, error) from error
+            found = read_facts(path)["position"]["identity"]
+        except DAMAGE as error:
+            raise damaged(path, error) from error
         if found == identity:
             return path
     return None
@@ -181,24 +235,32 @@ def load_checkpoint(
         fixed: See `learned_state`.
 
     Raises:
-        HoneError: The checkpoint is damaged.
+        HoneError: The checkpoint is damaged, or several processes wrote it in pieces.
     """
     try:
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        state = read_facts(path)
+        if WRITERS in state:
+            raise HoneError(
+                f"the checkpoint {path} is in pieces, which {state[WRITERS]} processes wrote, and one process goes on",
+                expected="several processes, as the recipe's `parallel` divides the weights among",
+                fix=f"Start it by `hone launch --procs-per-node {state[WRITERS]}`, or remove the folder to begin anew.",
+                code="checkpoint.divided",
+            )
         _restore(model, load_file(path / "model.safetensors"), fixed=fixed)
         optimizer.load_state_dict(_unflatten(load_file(path / "optimizer.safetensors"), state["optimizer"]))
-        _restore_random(load_file(path / "random.safetensors"), state["python_random"])
+        restore_random(path, state)
         best = load_file(path / "best.safetensors") if state["has_best"] else None
         techniques = load_file(path / "techniques.safetensors") if state["has_techniques"] else {}
         return Position(**state["position"]), best, techniques
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error) from error
 
 
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, SafetensorError)
+DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, SafetensorError)
 
 
-def _damaged(path: Path, error: Exception) -> HoneError:
+def damaged(path: Path, error: Exception) -> HoneError:
+    """The error of a checkpoint that cannot be read."""
     return HoneError(
         f"the checkpoint {path} is damaged: {type(error).__name__}: {error}",
         expected="one that was written whole, as all are",

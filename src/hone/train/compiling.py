@@ -39,7 +39,13 @@ PAYBACK = {"cpu": Payback(seconds=10.0, gain=0.1, rate=1e11), "cuda": Payback(se
 
 
 def compiles(
-    wish: Wish, model: Model, *, tokens: float, device: torch.device, inside: bool = False
+    wish: Wish,
+    model: Model,
+    *,
+    tokens: float,
+    device: torch.device,
+    inside: bool = False,
+    divided: bool = False,
 ) -> tuple[bool, str]:
     """Whether to compile, and one sentence that says why.
 
@@ -47,10 +53,14 @@ def compiles(
         wish: The recipe's ``torch_compile``.
         tokens: That the training reads in all.
         inside: Whether a technique acts inside the model, where no compiler would see it.
+        divided: Whether weights are fetched from other processes when they are needed; `find_faults` has refused a wish
+            to compile that.
 
     Raises:
         RecipeError: It is asked for where hone's own encoder runs, which is none of the compiler's.
     """
+    if divided:
+        return False, "torch.compile: no; the weights are divided among processes"
     if device.type == "cpu" and model.encoder is not None:
         if wish is True:
             raise RecipeError(

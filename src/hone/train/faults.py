@@ -29,6 +29,7 @@ from hone.train.depth import depths
 from hone.train.jointly import joint_faults
 from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.settings import FinetuneSettings
+from hone.train.sharded_faults import sharded_faults
 from hone.train.sharing import sharing_faults
 from hone.train.techniques import DOES, TECHNIQUES, TechniqueEntry
 
@@ -52,7 +53,8 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_languages(inputs),
         *_probe(settings, kind),
         *tuning_faults(settings, inputs),
-        *sharing_faults(settings, compared=hasattr(kind, "once")),
+        *sharing_faults(settings, compared=hasattr(kind, "once"), parallel=settings.parallel),
+        *sharded_faults(settings, inputs),
     ]
 
 

@@ -95,6 +95,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     passes = _sampled(settings, task, taught.data["train"], rows, seed=run.seed)
     setup = Setup(
         passes=passes,
+        parallel=settings.parallel,
         frozen=_frozen(settings, taught, base=base, model=model, task=task, rows=rows, run=run, device=device),
         settings=settings,
         seed=run.seed,
@@ -299,7 +300,8 @@ def run_loop(model: Model, task: Objective, rows: Rows, *, setup: Setup, run: Ru
         Released: This is one of several processes, and not the first: it has done its share.
     """
     AcceleratorState._reset_state(reset_partial_state=True)  # a process may train twice, with other settings
-    settings, processes = setup.settings, Processes(run.place)
+    settings, abreast = setup.settings, 1 if setup.parallel is None else setup.parallel.tensor
+    processes = Processes(run.place, abreast=abreast)
     trackers = list(settings.report_to) if processes.first else []
     accelerator = Accelerator(
         mixed_precision=settings.mixed_precision,

@@ -24,22 +24,17 @@ from hone.tasks.objectives.pretraining import Pretraining
 from hone.tasks.objectives.timed import Timed
 from hone.tasks.protocol import Comparing, Loss, LossOptions, Objective
 from hone.tasks.rows import Batch, Rows
-from hone.train.checkpoint import (
-    Position,
-    fixed_names,
-    latest_checkpoint,
-    learned_state,
-    load_checkpoint,
-    save_checkpoint,
-)
+from hone.train.checkpoint import Position, fixed_names, latest_checkpoint
 from hone.train.compiling import compiles
 from hone.train.epochs import Epochs
 from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
+from hone.train.pieces import local
 from hone.train.processes import ONE, Processes
 from hone.train.schedule import rate_factor
-from hone.train.settings import LoopSettings
+from hone.train.settings import LoopSettings, ParallelSettings
+from hone.train.sharded import held
 from hone.train.stopping import asked_to_stop
 from hone.train.technique import Course, Pass, Techniques
 from hone.train.together import united
@@ -66,6 +61,7 @@ class Setup:
         figures: What else the log has, of the steps since it was asked last.
         passes: Which rows each epoch has, and in what order; None: every row once.
         processes: Those that share each step.
+        parallel: How they divide the weights among them; None: each has all.
     """
 
     settings: LoopSettings
@@ -83,6 +79,7 @@ class Setup:
     figures: Callable[[], Mapping[str, float]] = dict
     passes: Passes | None = None
     processes: Processes = ONE
+    parallel: ParallelSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -112,15 +109,16 @@ class Loop:
     def __init__(self, model: Model, task: Objective, rows: Rows, *, setup: Setup, accelerator: Accelerator) -> None:
         self.setup, self.settings, self.task, self.rows = setup, setup.settings, task, rows
         self.processes = setup.processes
-        self.shares = Shares(task, rows, setup.seed, setup.frozen, setup.processes)
         self.accelerator = accelerator
-        self.model = model
+        self.fixed = fixed_names(model)  # now: a technique may let weights that learn wait for a while
+        self.holding = held(model, self.processes, fixed=self.fixed, parallel=setup.parallel, device=accelerator.device)
+        model = self.model = self.holding.model
+        self.shares = Shares(task, rows, setup.seed, setup.frozen, setup.processes, self.holding.divided)
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
         self.norm: Tensor | None = None  # of the last gradient
         self.watch = Watch(setup.checkpoints.parent, leap=self.settings.max_loss_leap, place=setup.place,
                            process=self.processes.place)  # fmt: skip
-        self.fixed = fixed_names(model)  # now: a technique may let weights that learn wait for a while
         self.epochs = Epochs(task, rows, settings=self.settings, seed=setup.seed, passes=setup.passes)
         self.steps_per_epoch, self.total = self.epochs.per_epoch, self.epochs.total
         if isinstance(task, Timed):
@@ -138,6 +136,7 @@ class Loop:
             tokens=self.epochs.tokens,
             device=accelerator.device,
             inside=self.techniques.inside,
+            divided=self.holding.divided,
         )
         if yes:
             self.prepared = torch.compile(self.prepared, dynamic=True)
@@ -150,7 +149,8 @@ class Loop:
         sooner than it finds a batch's distinct rows."""
         if isinstance(self.task, Pretraining | Joint):  # who read tokens that stand in none of the rows
             return None
-        table = lazy_table(self.model, self.settings) if self.accelerator.device.type == "cpu" else None
+        whole = self.accelerator.device.type == "cpu" and not self.holding.divided
+        table = lazy_table(self.model, self.settings) if whole else None
         if table is None or self.setup.act is not None:  # what will be written may have any token
             return None
         assert isinstance(optimizer, torch.optim.AdamW)
@@ -170,9 +170,7 @@ class Loop:
         path = latest_checkpoint(self.setup.checkpoints, identity=self.setup.identity)
         if path is None:
             return None
-        self.position, self.best, kept = load_checkpoint(
-            path, model=self.model, optimizer=self.optimizer, fixed=self.fixed
-        )
+        self.position, self.best, kept = self.holding.load(path, optimizer=self.optimizer)
         self.techniques.restore(kept)
         return self.position.step
 
@@ -187,7 +185,8 @@ class Loop:
         progress.begin("training", total=self.total, unit="step")
         progress.advance(self.position.step)
         try:
-            with self.lazy.standing_in(self.model) if self.lazy is not None else nullcontext():
+            standing_in = self.lazy.standing_in(self.model) if self.lazy is not None else nullcontext()
+            with self.holding.training(), standing_in:
                 stopped_early = self._steps(log, progress)
         finally:
             progress.finish()
@@ -195,6 +194,7 @@ class Loop:
             self.model.load_state_dict(self.best, strict=False)  # what did not learn is not in it
         else:
             self.techniques.on_end()
+        self.holding.finish()
         learned = sum(value.numel() for name, value in self.model.named_parameters() if name not in self.fixed)
         return Trained(self.position, resumed_at, stopped_early, self.position.seconds, learned)
 
@@ -233,15 +233,15 @@ class Loop:
         total, weight, reference = learn(replace(work, batches=placed))
         mean = total / weight
         self.watch.look(mean, position=self.position, batches=placed, rows=work.rows)
-        self.processes.add(self.learned)
+        self.holding.add(self.learned)
         parameters = [p for p in self.learned if p.grad is not None]
         parameters += self.lazy.gathered() if self.lazy is not None else []
         divisor = self._divisor(weight)
         if divisor != reference:
-            torch._foreach_mul_([p.grad for p in parameters], reference / divisor)
+            torch._foreach_mul_([local(p.grad) for p in parameters], reference / divisor)
         self.techniques.on_backward()
         if self.settings.max_grad_norm is not None:
-            self.norm = self.accelerator.clip_grad_norm_(parameters, self.settings.max_grad_norm)
+            self.norm = self.holding.clip(self.accelerator, parameters, most=self.settings.max_grad_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self._factor(self.position.step)
         self.optimizer.step()
@@ -251,25 +251,26 @@ class Loop:
         return mean
 
     def _begin(self, batch: int = 0) -> None:
-        self.model.noise.start(seed=self.setup.seed, step=self.position.step, batch=batch)
+        self.holding.begin(seed=self.setup.seed, step=self.position.step, batch=batch)
 
     def _one_by_one(self, work: Work) -> tuple[float, float, float]:
         """Take the derivatives of each batch's loss: the summed loss, its weight, and what they are divided by; those
         of all processes."""
         total, weight, reference = 0.0, 0.0, 0.0
-        for number, batch in zip(work.numbers, work.batches, strict=True):
+        for number, batch, counts in zip(work.numbers, work.batches, work.counts, strict=True):
             self._begin(number)
             self.techniques.on_batch(batch, self.position.step)
             outputs, loss = self._forward(batch)
-            reference = reference or self.processes.sums(loss.weight)[0]
+            loss = loss if counts else Loss(loss.total * 0, 0.0)
+            reference = reference or self.processes.totals(loss.weight)[0]
             backward = partial(self._backward, reference=reference)
             seen = Pass(batch, outputs, loss, again=partial(self._forward, batch), backward=backward)
             backward(self.techniques.on_loss(seen))
             self.techniques.on_derivatives(seen)
             total, weight = total + float(loss.total.detach()), weight + loss.weight
         if not work.numbers:  # a step of fewer batches than processes: the others ask for this
-            (reference,) = self.processes.sums(0.0)
-        total, weight = self.processes.sums(total, weight)
+            (reference,) = self.processes.totals(0.0)
+        total, weight = self.processes.totals(total, weight)
         return total, weight, reference
 
     def _united(self, work: Work) -> tuple[float, float, float]:
@@ -346,7 +347,7 @@ class Loop:
         if validate is None or settings.eval_strategy == "no" or not self._due(every):
             return
         with self._settled(), self.techniques.as_it_would_end():
-            self._judge(self.processes.told(partial(validate, self.model)), log=log, progress=progress)
+            self._judge(self.holding.measured(validate), log=log, progress=progress)
         self.model.train()
 
     def _judge(self, values: dict[str, float | None], *, log: Log, progress: Progress) -> None:
@@ -362,21 +363,15 @@ class Loop:
         sign = 1 if self.setup.higher_is_better else -1
         if position.best is None or sign * value > sign * position.best:
             position.best, position.best_step, position.stale = value, position.step, 0
-            if settings.keep == "best" and self.processes.first:
-                self.best = {name: tensor.clone() for name, tensor in self._state().items()}
+            if settings.keep == "best":
+                self.best = self.holding.kept()
         else:
             position.stale += 1
 
-    def _state(self) -> dict[str, Tensor]:
-        return learned_state(self.model, fixed=self.fixed)
-
     def _save(self) -> None:
-        if not self.processes.first:
-            return
-        save_checkpoint(
+        self.holding.save(
             self.setup.checkpoints,
             position=self.position,
-            state=self._state(),
             optimizer=self.optimizer,
             best=self.best,
             techniques=self.techniques.state(),

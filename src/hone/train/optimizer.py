@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from hone.models.model import Model
 from hone.train.settings import LoopSettings
@@ -22,23 +23,30 @@ def parameter_groups(
     """
     new = new_parameters(model)
     table = lazy_table(model, settings)
-    groups: dict[tuple[bool, float, bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, float, bool, bool, int], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             alone = table is not None and parameter is table.weight
             key = (
                 id(parameter) in new,
                 -(rates or {}).get(name, 1.0),
-                parameter.ndim > 1,
+                parameter.ndim > 1 and not name.endswith("bias"),  # one that is divided may have another dimension
                 alone,
+                _mesh(parameter),
             )  # the whole rate first
             groups.setdefault(key, []).append(parameter)
     peaks = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
     return [
         {"params": members, "lr": peak, "peak": peak, "weight_decay": settings.weight_decay * decays}
-        for (fresh, share, decays, _), members in sorted(groups.items())
+        for (fresh, share, decays, *_), members in sorted(groups.items())
         for peak in [-share * peaks[fresh]]
     ]
+
+
+def _mesh(parameter: nn.Parameter) -> int:
+    """Dimensions of the mesh that a weight is divided over, 0 of one that is not: an operation of torch's over many
+    weights wants all of them divided over one."""
+    return parameter.device_mesh.ndim if isinstance(parameter, DTensor) else 0
 
 
 def new_parameters(model: Model) -> set[int]:

@@ -22,7 +22,7 @@ from hone.train.settings import FinetuneSettings
 
 UNMEASURED = ("dropout", "metric_for_best_model", "early_stopping_patience", "eval_steps")
 UNREAD = ("freeze_layers", "head_learning_rate", "head_init", "label_smoothing_factor", "class_weights", "joint",
-          "sampling")  # fmt: skip
+          "sampling", "parallel")  # fmt: skip
 
 
 def find_faults(settings: PreferSettings, inputs: Inputs) -> list[Fault]:

@@ -73,6 +73,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
         higher_is_better=judged.specs[watched].better != "lower",
         utilization=_utilization(base, rows[CORPUS], device=device),
         passes=passes,
+        parallel=settings.parallel,
         place=lambda row: ":".join(map(str, inputs.data[CORPUS].place(row))),
     )
     before = judged.tallies(model) if run.place.first else {}

@@ -17,6 +17,7 @@ from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry, sentinel
 from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.pretrain_settings import PretrainSettings, measure_of
 from hone.train.settings import LoopSettings
+from hone.train.sharded_faults import sharded_faults
 from hone.train.sharing import sharing_faults
 from hone.train.techniques import TECHNIQUES, TechniqueEntry
 
@@ -33,7 +34,8 @@ def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
         *_probe_base(settings, inputs),
         *_techniques(settings),
         *segmenter_faults(settings.segmenter, settings.objective),
-        *sharing_faults(settings),
+        *sharing_faults(settings, parallel=settings.parallel),
+        *sharded_faults(settings, inputs),
     ]
 
 

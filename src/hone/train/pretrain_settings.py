@@ -13,7 +13,7 @@ from hone.core.settings import Settings
 from hone.data.fields import Field as Column
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.text.segmenters.table import SEGMENTERS
-from hone.train.settings import Count, LoopSettings, Positive
+from hone.train.settings import Count, LoopSettings, ParallelSettings, Positive
 
 TEXT, LABEL, SCORE = Column("text", "text"), Column("label", "label"), Column("score", "score")
 BOTH = (Column("text_a", "text"), Column("text_b", "text"))
@@ -51,6 +51,7 @@ class PretrainSettings(LoopSettings):
             called ``NAME.accuracy`` or ``NAME.spearman``.
         probes: Labeled data that the base is judged by whenever it is measured, and before: names of data, or
             ``{on: NAME, ...}`` with `ProbeSettings`. None of it is learned.
+        parallel: How several processes divide the weights among them; None: each has all.
     """
 
     objective: list[dict[str, Any]] = [{"name": "mlm"}]
@@ -64,6 +65,7 @@ class PretrainSettings(LoopSettings):
     max_loss_leap: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = 3.0
     keep: Literal["best", "last"] = "last"
     probes: list[ProbeSettings] = []
+    parallel: ParallelSettings | None = None
 
     @field_validator("objective", mode="before")
     @classmethod

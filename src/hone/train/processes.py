@@ -38,13 +38,16 @@ class Processes:
 
     Attributes:
         place: Where it stands.
+        lane, lanes: The number of its lane, and how many there are: processes of a lane take the same batches.
 
     Args:
         place: Of several, `join` must have been called.
+        abreast: Processes of a lane.
     """
 
-    def __init__(self, place: Place = ALONE) -> None:
-        self.place = place
+    def __init__(self, place: Place = ALONE, *, abreast: int = 1) -> None:
+        self.place, self._abreast = place, abreast
+        self.lane, self.lanes = place.number // abreast, place.count // abreast
 
     @property
     def several(self) -> bool:
@@ -54,27 +57,30 @@ class Processes:
     def first(self) -> bool:
         return self.place.first
 
-    def share(self, tokens: Sequence[int]) -> list[int]:
-        """The numbers of the batches that this process takes of a step whose batches have so many tokens: the heaviest
-        go first, each to whoever has the fewest tokens until then. All are taken, each by one process."""
-        loads = np.zeros(self.place.count, dtype=np.int64)
-        mine = []
+    def shares(self, tokens: Sequence[int]) -> list[list[int]]:
+        """The numbers of the batches that each lane takes of a step whose batches have so many tokens: the heaviest go
+        first, each to whoever has the fewest tokens until then. All are taken, each by one lane."""
+        loads = np.zeros(self.lanes, dtype=np.int64)
+        taken: list[list[int]] = [[] for _ in range(self.lanes)]
         for batch in sorted(range(len(tokens)), key=lambda batch: (-tokens[batch], batch)):
             taker = int(loads.argmin())
             loads[taker] += max(1, tokens[batch])
-            if taker == self.place.number:
-                mine.append(batch)
-        return sorted(mine)
+            taken[taker].append(batch)
+        return [sorted(one) for one in taken]
 
     def sums(self, *values: float) -> list[float]:
         """Each value's sum over all processes."""
         if not self.several:
             return list(values)
         found = torch.tensor(values, dtype=torch.float64)
-        with _together():
+        with together():
             dist.all_reduce(found)
         every: list[float] = found.tolist()
         return every
+
+    def totals(self, *values: float) -> list[float]:
+        """Each value's sum over all lanes; within one all have the same."""
+        return [value / self._abreast for value in self.sums(*values)]
 
     def any(self, said: bool) -> bool:
         """Whether any process says so."""
@@ -86,7 +92,7 @@ class Processes:
             return find()
         words = json.dumps(find()).encode() if self.first else b""
         length = torch.tensor([len(words)])
-        with _together():
+        with together():
             dist.broadcast(length, 0, group=_waiting())
             text = torch.frombuffer(bytearray(words or bytes(int(length))), dtype=torch.uint8)
             dist.broadcast(text, 0, group=_waiting())
@@ -116,7 +122,7 @@ class Processes:
     def alike(self, tensors: Sequence[Tensor]) -> None:
         """Make the values of ``tensors`` those of the first process."""
         if self.several:
-            with _together():
+            with together():
                 for tensor in tensors:
                     dist.broadcast(tensor.detach(), 0)
 
@@ -155,13 +161,13 @@ class Processes:
         padded = torch.full((max(counts),), -1, dtype=torch.int64)
         padded[: len(rows)] = rows
         each = [torch.empty_like(padded) for _ in counts]
-        with _together():
+        with together():
             dist.all_gather(each, padded)
         every = torch.unique(torch.cat(each))
         every = every[every >= 0]
         total = torch.zeros(len(every), gradient.shape[1])
         total[torch.searchsorted(every, rows)] = gradient
-        with _together():
+        with together():
             dist.all_reduce(total)
         return every, total
 
@@ -192,7 +198,7 @@ def join(place: Place, device: torch.device) -> None:
             )
         torch.cuda.set_device(place.local)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    with _together():
+    with together():
         store, _, _ = next(rendezvous("env://", place.number, place.count))
         if os.environ.get(SHARED) == str(True):  # what earlier ones left in it is not for these
             store = dist.PrefixStore(f"start-{os.environ.get(STARTS, '0')}", store)  # type: ignore[attr-defined]
@@ -215,14 +221,14 @@ def _bytes(tensors: Sequence[Tensor]) -> int:
 
 def _add(gradients: list[Tensor]) -> None:
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    with _together():
+    with together():
         dist.all_reduce(flat)
     parts = torch.split(flat, [gradient.numel() for gradient in gradients])
     torch._foreach_copy_(gradients, [part.view_as(to) for part, to in zip(parts, gradients, strict=True)])
 
 
 @contextmanager
-def _together() -> Iterator[None]:
+def together() -> Iterator[None]:
     """Within it processes talk to one another; one that is gone is said to be.
 
     Raises:
@@ -231,10 +237,29 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise HoneError(
-            f"another process of this training has ended: {str(error).splitlines()[0]}",
-            expected="all of them until the end",
-            fix="See what it said. The same command goes on from the last checkpoint; `hone launch --max-restarts N` "
-            "does so by itself.",
-            code="train.process-lost",
-        ) from error
+        raise _lost(error) from error
+
+
+@contextmanager
+def talking() -> Iterator[None]:
+    """The same of work within which processes also talk; whatever else goes wrong there is left as it is.
+
+    Raises:
+        HoneError: Another process has ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        raise _lost(error) from error
+
+
+def _lost(error: RuntimeError) -> HoneError:
+    return HoneError(
+        f"another process of this training has ended: {str(error).splitlines()[0]}",
+        expected="all of them until the end",
+        fix="See what it said. The same command goes on from the last checkpoint; `hone launch --max-restarts N` "
+        "does so by itself.",
+        code="train.process-lost",
+    )

@@ -122,6 +122,20 @@ class LoopSettings(Settings):
         return self
 
 
+class ParallelSettings(Settings):
+    """Weights that several processes divide among them; with one process there is nothing to divide.
+
+    Attributes:
+        shard: Each keeps a part of weights, gradients and moments, and is sent the rest of a layer when that is
+            computed: ``full`` drops that again at once (ZeRO stage 3, Rajbhandari et al. 2020), ``gradients`` after the
+            way back (stage 2).
+        tensor: So many compute each layer together, each some of its heads and inner units (Shoeybi et al. 2019).
+    """
+
+    shard: Literal["full", "gradients"] = "full"
+    tensor: Count = 1
+
+
 class SamplingSettings(Settings):
     """Rows of rare labels come oftener (see `hone.tasks.sampling`).
 
@@ -178,6 +192,7 @@ class FinetuneSettings(LoopSettings):
         class_weights: ``balanced`` weighs labels by inverse frequency, ``effective`` by the inverse effective number of
             examples, which rises less for rare ones (Cui et al. 2019); or a weight for each label by name.
         sampling: How much oftener rows of rare labels come; None: every row once an epoch.
+        parallel: How several processes divide the weights among them; None: each has all.
     """
 
     method: dict[str, Any] = {"name": "full"}
@@ -187,6 +202,7 @@ class FinetuneSettings(LoopSettings):
     class_weights: Literal["none", "balanced", "effective"] | dict[str, Positive] = "none"
     joint: JointSettings | None = None
     sampling: SamplingSettings | None = None
+    parallel: ParallelSettings | None = None
 
     @property
     def also_reads(self) -> tuple[str, ...]:

@@ -11,32 +11,36 @@ from hone.core.errors import Fault
 from hone.core.processes import place
 from hone.core.progress import Progress
 from hone.train.processes import Processes
-from hone.train.settings import LoopSettings
+from hone.train.settings import LoopSettings, ParallelSettings
 
 if TYPE_CHECKING:
     from hone.models.model import Model
     from hone.train.loop import Loop
 
 
-def sharing_faults(settings: LoopSettings, *, compared: bool = False) -> Iterator[Fault]:
+def sharing_faults(
+    settings: LoopSettings, *, compared: bool = False, parallel: ParallelSettings | None = None
+) -> Iterator[Fault]:
     """What the processes of this command cannot share: a step of fewer batches than there are of them.
 
     Args:
         compared: Whether the batches of a step are one batch to the task.
+        parallel: How they divide the weights.
     """
+    abreast = 1 if parallel is None else parallel.tensor
     count, batches = place().count, settings.gradient_accumulation_steps
-    if count == 1:
+    if count == 1 or count % abreast:  # which `sharded_faults` tells
         return
     if compared:
         found = f"{count} processes, and a task whose rows are compared with all others of a step"
         yield Fault("launch.compares", found, "one process", field="gradient_accumulation_steps")
-    elif batches < count:
+    elif batches < (count := count // abreast):
         size = (
             "per_device_train_batch_tokens" if settings.per_device_train_batch_tokens else "per_device_train_batch_size"
         )
         yield Fault(
             "launch.batches",
-            f"{batches}, the batches of a step, and {count} processes to share them",
+            f"{batches}, the batches of a step, and {count} {'processes' if abreast == 1 else 'lanes'} to share them",
             f"{count} or more",
             field="gradient_accumulation_steps",
             fix=f"Set it to {count}; with {size} divided by as much a step stays as large as it is.",

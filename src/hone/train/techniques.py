@@ -72,6 +72,7 @@ class TechniqueEntry:
         work: ``module:class`` of the `hone.train.technique.Technique`, made from ``(settings, course)``.
         does: What no two techniques of a recipe may do both.
         inside: Whether it acts inside the model's forward pass, which a compiler of it would not see.
+        divides: Whether it does the same where each process has but a part of every weight.
         needs: What it cannot do without: the ``embeddings`` must be read, ``weights`` of the base must learn,
             ``dropout`` must not be zero, the base must have ``layers`` known by name, the task must score each answer
             by itself (``answers``), or have one ``label`` for a whole text.
@@ -83,6 +84,7 @@ class TechniqueEntry:
     does: frozenset[Does] = frozenset()
     inside: bool = False
     needs: frozenset[Needs] = frozenset()
+    divides: bool = False
 
     def make(self, settings: Settings, course: Course) -> Technique:
         """The technique in a training."""
@@ -236,12 +238,12 @@ class UnfreezingSettings(Settings):
 
 
 CHECKPOINTING = TechniqueEntry(
-    "gradient-checkpointing", CheckpointingSettings, "hone.train.checkpointing:Checkpointing"
+    "gradient-checkpointing", CheckpointingSettings, "hone.train.checkpointing:Checkpointing", divides=True
 )
 CONTRASTIVE = TechniqueEntry(
     "contrastive", ContrastiveSettings, "hone.train.contrastive:Contrastive", inside=True, needs=frozenset({"label"})
 )
-EMA = TechniqueEntry("ema", EmaSettings, "hone.train.ema:Ema", does=frozenset({"leaves"}))
+EMA = TechniqueEntry("ema", EmaSettings, "hone.train.ema:Ema", does=frozenset({"leaves"}), divides=True)
 FGM = TechniqueEntry(
     "fgm", FgmSettings, "hone.train.fgm:Fgm", does=frozenset({"moves"}), inside=True, needs=frozenset({"embeddings"})
 )
@@ -254,7 +256,11 @@ FREELB = TechniqueEntry(
     needs=frozenset({"embeddings"}),
 )
 LAYER_DECAY = TechniqueEntry(
-    "layer-decay", LayerDecaySettings, "hone.train.layer_decay:LayerDecay", needs=frozenset({"layers"})
+    "layer-decay",
+    LayerDecaySettings,
+    "hone.train.layer_decay:LayerDecay",
+    needs=frozenset({"layers"}),
+    divides=True,
 )
 MIXOUT = TechniqueEntry("mixout", MixoutSettings, "hone.train.mixout:Mixout", needs=frozenset({"weights"}))
 R_DROP = TechniqueEntry(
@@ -264,7 +270,7 @@ R_DROP = TechniqueEntry(
     does=frozenset({"repeats"}),
     needs=frozenset({"dropout", "answers"}),
 )
-SWA = TechniqueEntry("swa", SwaSettings, "hone.train.swa:Swa", does=frozenset({"leaves"}))
+SWA = TechniqueEntry("swa", SwaSettings, "hone.train.swa:Swa", does=frozenset({"leaves"}), divides=True)
 UNFREEZING = TechniqueEntry(
     "gradual-unfreezing", UnfreezingSettings, "hone.train.unfreezing:Unfreezing", needs=frozenset({"layers"})
 )

@@ -19,14 +19,16 @@ class Work:
     """What a process does of a step.
 
     Attributes:
-        numbers: Which of the step's batches are its own.
+        numbers: Which of the step's batches it sends through the model.
         batches: Those.
+        counts: Which of them are its own; others only keep it in step with other processes.
         tokens: Of the whole step, whoever reads them.
         rows: The examples of the whole step, int64 [n].
     """
 
     numbers: list[int]
     batches: list[Batch]
+    counts: list[bool]
     tokens: int
     rows: IntArray
 
@@ -37,6 +39,7 @@ class Shares:
 
     Attributes:
         frozen: What the frozen layers give for the rows, where it was made beforehand.
+        in_step: Whether all processes must send as many batches through the model.
     """
 
     task: Objective
@@ -44,16 +47,21 @@ class Shares:
     seed: int
     frozen: FrozenStates | None
     processes: Processes
+    in_step: bool = False
 
     def work(self, coming: tuple[int, list[IntArray]]) -> Work:
         """Of a step and the rows of its batches, on the CPU. What is drawn goes by seed, step and batch, so that a
         resumed run draws the same, and so do several processes."""
         step, batches = coming
         sizes = [int(self.rows.lengths[index].sum()) for index in batches]
-        mine = self.processes.share(sizes)
+        shares = self.processes.shares(sizes)
+        mine = shares[self.processes.lane]
+        idle = max(map(len, shares)) - len(mine) if self.in_step else 0
+        counts = [True] * len(mine) + [False] * idle
+        mine = mine + [sizes.index(min(sizes))] * idle
         made = [self._batch(step, i, batches[i]) for i in mine]
         tokens = max(1, draws(self.task, self.rows)) * sum(sizes)
-        return Work(mine, made, tokens, self.rows.example[np.concatenate(batches)])
+        return Work(mine, made, counts, tokens, self.rows.example[np.concatenate(batches)])
 
     def _batch(self, step: int, number: int, index: IntArray) -> Batch:
         if isinstance(self.task, Drawing) and draws(self.task, self.rows):
