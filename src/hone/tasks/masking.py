@@ -12,7 +12,9 @@ from torch import Tensor
 from hone.tasks.rows import IntArray
 
 SPAN_END = 0.2  # chance that a span ends after a word
-SPAN_WORDS = 10
+SPAN_WORDS = 10  # at most
+SPAN_SHARES = 1 - (1 - SPAN_END) ** np.arange(1, SPAN_WORDS + 1)
+SPAN_SHARES /= SPAN_SHARES[-1]  # of the spans have 1 word, 2 at most, ...
 
 
 def drawn(words: IntArray, *, share: float, whole: bool, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -37,34 +39,59 @@ def drawn(words: IntArray, *, share: float, whole: bool, rng: np.random.Generato
     return found
 
 
-def drawn_spans(words: IntArray, *, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+def drawn_spans(words: IntArray, *, share: float, rng: np.random.Generator) -> IntArray:
     """Whole words drawn in spans of neighbors until ``share`` of a row's tokens, and at least one, are (SpanBERT, Joshi
-    et al. 2020): spans begin anywhere and have a geometric number of words, at most `SPAN_WORDS`.
+    et al. 2020): spans begin at any word that is in none yet and have `span_words` words.
 
     Args:
         words: As of `drawn`.
+
+    Returns:
+        The number of each token's span among all, from 0, -1 where it is in none: int64 [rows, tokens].
     """
-    found = np.zeros(words.shape, dtype=np.bool_)
+    found = np.full(words.shape, -1, dtype=np.int64)
+    spans = 0
     for row, taken in zip(words, found, strict=True):
-        known = np.unique(row[row >= 0])
-        budget = max(1, round(share * int((row >= 0).sum())))
-        while len(known) and taken.sum() < budget:
-            length = min(int(rng.geometric(SPAN_END)), SPAN_WORDS)
-            begin = int(rng.integers(len(known)))
-            span = known[begin : begin + length]
-            for word in span.tolist():
-                if taken.sum() < budget:
-                    taken |= row == word
+        known, at, tokens = np.unique(row[row >= 0], return_inverse=True, return_counts=True)
+        left = max(1, round(share * len(at))) if len(known) else 0
+        own = np.full(len(known), -1)
+        while left > 0:
+            begin = int(rng.choice(np.flatnonzero(own < 0)))
+            for word in range(begin, min(begin + span_words(rng), len(known))):
+                if own[word] < 0 < left:
+                    own[word], left = spans, left - int(tokens[word])
+            spans += 1
+        taken[row >= 0] = own[at]
     return found
 
 
-def stand_ins(gold: Tensor, *, mask_id: int, vocab_size: int, rng: np.random.Generator) -> Tensor:
-    """What stands in place of the tokens ``gold``, int64 [n], that are to be told: of ten, eight are masked, one is
-    another token of the vocabulary, and one stays as it is (Devlin et al. 2019)."""
-    how = rng.random(len(gold))
-    other = torch.from_numpy(rng.integers(0, vocab_size, len(gold)))
-    kept, swapped = torch.from_numpy(how >= 0.9), torch.from_numpy((how >= 0.8) & (how < 0.9))
-    return torch.where(swapped, other, torch.where(kept, gold, mask_id))
+def span_words(rng: np.random.Generator) -> int:
+    """How many words a span has: geometric with the chance `SPAN_END`, among 1 to `SPAN_WORDS`; 3.8 on average."""
+    return 1 + int(np.searchsorted(SPAN_SHARES[:-1], rng.random(), side="right"))
+
+
+def stand_ins(
+    gold: Tensor,
+    *,
+    mask_id: int,
+    vocab_size: int,
+    rng: np.random.Generator,
+    masked: float = 0.8,
+    other: float = 0.1,
+    together: IntArray | None = None,
+) -> Tensor:
+    """What stands in place of the tokens ``gold``, int64 [n], that are to be told: the mask, another token of the
+    vocabulary, or what was there (Devlin et al. 2019).
+
+    Args:
+        masked: Share of those that are masked.
+        other: Share of those that are another token, each one of its own; the rest stays.
+        together: Numbers from 0, int64 [n]: tokens of one number fare alike (Joshi et al. 2020). None: each by itself.
+    """
+    number = np.arange(len(gold)) if together is None else together
+    how = torch.from_numpy(rng.random(int(number.max(initial=-1)) + 1)[number])
+    another = torch.from_numpy(rng.integers(0, vocab_size, len(gold)))
+    return torch.where(how < masked, mask_id, torch.where(how < masked + other, another, gold))
 
 
 def spread(places: IntArray, most: int) -> IntArray:

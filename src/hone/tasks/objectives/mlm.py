@@ -24,16 +24,24 @@ class MaskedLanguage(TokensTold):
         ``counts`` int64 [rows]."""
         ids, real = self.documents.framed(rows, index)
         words = self.documents.inside(rows, index, "words", fill=-1)
-        share = self.settings.mlm_probability
+        share, together = self.settings.mlm_probability, None
         if self.settings.masking == "spans":
-            hidden = drawn_spans(words, share=share, rng=rng)
+            spans = drawn_spans(words, share=share, rng=rng)
+            hidden = spans >= 0
+            together = spans[hidden]
         else:
             hidden = drawn(words, share=share, whole=self.settings.masking == "words", rng=rng)
         at = torch.from_numpy(np.argwhere(hidden))
         gold = ids[at[:, 0], at[:, 1]]
         assert self.tokenizer.mask_id is not None  # `ObjectiveEntry.masks`
         ids[at[:, 0], at[:, 1]] = stand_ins(
-            gold, mask_id=self.tokenizer.mask_id, vocab_size=self.tokenizer.vocab_size, rng=rng
+            gold,
+            mask_id=self.tokenizer.mask_id,
+            vocab_size=self.tokenizer.vocab_size,
+            rng=rng,
+            masked=self.settings.mask_replace_prob,
+            other=self.settings.random_replace_prob,
+            together=together,
         )
         counts = torch.from_numpy(hidden.sum(1))
         return {"input_ids": ids, "attention_mask": real.long(), "mask_places": at, "gold": gold, "counts": counts}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hone.core.settings import Settings
 from hone.core.tables import Table
@@ -14,6 +14,7 @@ from hone.models.architectures import Stack
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NEARLY = 1e-9  # of 1: sums of shares are those of floats
 
 OBJECTIVES = Table(
     "objective",
@@ -95,10 +96,21 @@ class MlmSettings(ObjectiveSettings):
         mlm_probability: Share of the tokens that are to be told.
         masking: What is hidden together: single ``tokens``; all pieces of a word (``words``), a Chinese character
             being a word unless the stage has a ``segmenter``; or ``spans`` of words (Joshi et al. 2020).
+        mask_replace_prob: Share of the tokens to tell in whose places the mask stands; of ``spans`` all fare alike.
+        random_replace_prob: Share in whose places another token stands. The rest stays as it is.
     """
 
     mlm_probability: Share = 0.15
     masking: Literal["tokens", "words", "spans"] = "tokens"
+    mask_replace_prob: Annotated[float, Field(ge=0, le=1)] = 0.8
+    random_replace_prob: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        total = self.mask_replace_prob + self.random_replace_prob
+        if total > 1 + NEARLY:
+            raise ValueError(f"mask_replace_prob and random_replace_prob of at most 1 together, not {total:g}")
+        return self
 
 
 class ClmSettings(ObjectiveSettings):
