@@ -3,20 +3,23 @@ and how much of a text is damaged."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from hone.core.settings import check_settings
 from hone.tasks.masking import drawn_spans, span_words, stand_ins
+from hone.tasks.objectives.rewriting import infilled_lengths
 from hone.tasks.objectives.settings import MlmSettings
 
 MASK, VOCABULARY = 3, 1_000_000
 
 
-def far(counts: np.ndarray, shares: np.ndarray) -> float:
-    """How many standard deviations the count farthest from its expectation lies from it."""
-    total = counts.sum()
+def far(counts: np.ndarray, shares: np.ndarray, total: int | None = None) -> float:
+    """How many standard deviations the count farthest from its expectation, of ``total`` in all, lies from it."""
+    total = int(counts.sum()) if total is None else total
     return float(np.max(np.abs(counts - total * shares) / np.sqrt(total * shares * (1 - shares))))
 
 
@@ -74,3 +77,19 @@ def test_shares_above_one_are_refused() -> None:
     assert settings is None
     assert "not 1.1" in str(faults[0])
     assert check_settings(MlmSettings, {"mask_replace_prob": 0.7, "random_replace_prob": 0.3})[0] is not None
+
+
+@pytest.mark.parametrize("mean", [0.5, 3.0])
+def test_lengths_of_infilled_spans_are_poisson(mean: float) -> None:
+    lost = 30_000
+    lengths = infilled_lengths(lost, mean=mean, most=10 * lost, rng=np.random.default_rng(3))
+    assert lengths.sum() == lost
+    most = int(lengths.max())
+    shares = np.exp(-mean) * np.array([mean**k / math.factorial(k) for k in range(most + 1)])
+    often = shares * len(lengths) > 20
+    assert far(np.bincount(lengths)[often], shares[often], len(lengths)) < 4.5
+
+
+def test_spans_of_no_tokens_find_no_room_before_those_that_have_some() -> None:
+    assert infilled_lengths(5, mean=1e-30, most=5, rng=np.random.default_rng(0)).tolist() == [1] * 5
+    assert len(infilled_lengths(5, mean=1e-9, most=8, rng=np.random.default_rng(0))) == 8

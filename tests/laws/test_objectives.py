@@ -197,19 +197,23 @@ def test_a_corrupted_text_and_what_was_taken_out_are_the_text(bases: dict[str, P
         assert whole == ids.tolist()
 
 
-def test_denoising_masks_about_its_share_and_never_reads_more_than_a_row(bases: dict[str, Path]) -> None:
-    learning = learning_of(bases["encoder-decoder"], {"name": "denoising", "permute_sentences": False})
+@pytest.mark.parametrize(("ratio", "mean"), [(0.3, 3.0), (0.9, 1.0), (0.05, 20.0), (0.5, 1e-3)])
+def test_denoising_hides_its_share_to_the_token_and_never_reads_more_than_a_row(
+    bases: dict[str, Path], ratio: float, mean: float
+) -> None:
+    settings = {"name": "denoising", "permute_sentences": False, "mask_ratio": ratio, "poisson_lambda": mean}
+    learning = learning_of(bases["encoder-decoder"], settings)
     part, mask = learning.parts[""], learning.tokenizer.mask_id
     assert isinstance(part, Denoising)
-    ids, kept = np.arange(100, 100 + learning.documents.room), []
-    for seed in range(40):
+    for seed, count in enumerate([*[learning.documents.room] * 30, 1, 2, 7, 40]):
+        ids = np.arange(100, 100 + count)
         source, target = part.rewritten(ids, np.array([0]), rng=np.random.default_rng(seed))
         told = [token for token in source if token != mask]
         assert target == ids.tolist()
         assert told == sorted(told)
-        assert 0 < len(source) <= learning.documents.room
-        kept.append(len(told) / len(ids))
-    assert np.mean(kept) == pytest.approx(0.7, abs=0.05)
+        assert len(source) <= learning.documents.room
+        assert count - len(told) == max(1, round(count * ratio))
+        assert mask in source
 
 
 def test_swapped_parts_are_labeled_so(bases: dict[str, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from functools import cached_property
 
 import numpy as np
@@ -105,28 +106,32 @@ class Denoising(Rewriting):
         return self._infilled(np.concatenate(parts).tolist(), rng), ids.tolist()
 
     def _infilled(self, ids: Tokens, rng: np.random.Generator) -> Tokens:
-        left = max(1, round(len(ids) * self.settings.mask_ratio))
-        known = list[int | None](ids)
-        spare = self.documents.room - len(ids)  # masks that may be put in
-        added: set[int] = set()
-        while left > 0:
-            length = min(int(rng.poisson(self.settings.poisson_lambda)), left)
-            begin = int(rng.integers(len(ids)))
-            if not length:
-                left -= 1  # so that the drawing ends
-                if spare > len(added):
-                    added.add(begin)
-                continue
-            span = [at for at in range(begin, min(begin + length, len(ids))) if known[at] is not None]
-            for at in span:
-                known[at] = None
-            left -= max(1, len(span))
-        out = Tokens()
-        for at, token in enumerate(known):
-            if at in added:
-                out.append(self._mask)
-            if token is not None:
-                out.append(token)
-            elif not at or known[at - 1] is not None or at in added:
-                out += [] if at in added else [self._mask]  # one for a whole span
-        return out or [self._mask]
+        """Spans are masked until `mask_ratio` of the tokens are gone; where each mask stands among the tokens that are
+        left is drawn evenly, so that spans that touch have a mask each."""
+        lost = max(1, round(len(ids) * self.settings.mask_ratio))
+        kept = len(ids) - lost
+        lengths = infilled_lengths(lost, mean=self.settings.poisson_lambda, most=self.documents.room - kept, rng=rng)
+        at = np.sort(rng.choice(kept + len(lengths), len(lengths), replace=False))  # of the masks, in what is read
+        begins = at - np.arange(len(at)) + np.cumsum(lengths) - lengths  # of the spans, in the text
+        out, end = Tokens(), 0
+        for begin, length in zip(begins.tolist(), lengths.tolist(), strict=True):
+            out += [*ids[end:begin], self._mask]
+            end = begin + length
+        return out + ids[end:]
+
+
+def infilled_lengths(lost: int, *, mean: float, most: int, rng: np.random.Generator) -> IntArray:
+    """Tokens of the spans that one mask each stands for, ``lost`` in all, int64 [spans]: Poisson of the mean ``mean``
+    (Lewis et al. 2020), the last one drawn being cut to what is left. One of none puts a mask in.
+
+    Args:
+        most: Spans, not fewer than ``lost``; those of no tokens that are more are left out.
+    """
+    some = max(-math.expm1(-mean), 1e-6)  # the chance of any; below, there is no room for all that have none anyway
+    first = -np.log1p(-rng.random(lost) * some)  # a Poisson process's first event, given that there is any
+    lengths = 1 + rng.poisson(np.maximum(0, mean - first))
+    count = int(np.searchsorted(np.cumsum(lengths), lost)) + 1
+    lengths = lengths[:count]
+    lengths[-1] -= int(lengths.sum()) - lost
+    none = min(int(rng.negative_binomial(count, some)), most - count)
+    return rng.permutation(np.concatenate([lengths, np.zeros(none, dtype=np.int64)]))
