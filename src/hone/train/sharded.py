@@ -23,7 +23,6 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from hone.models.divided import blocks_of, divide
-from hone.models.heads import Outputs
 from hone.models.model import Model
 from hone.train.checkpoint import Position
 from hone.train.checkpoint_pieces import load_pieces, save_pieces
@@ -61,13 +60,13 @@ class Sharded(Holding):
             if self._ways > 1:
                 divide(parts.backbone, mesh[TENSOR])
             if len(ranks) > 1:
-                parts.register_forward_hook(_fresh)
                 self._shard(mesh[DATA], reshard=None if parallel.shard == "full" else False)
             else:
                 parts.to(device)
 
     def _shard(self, lanes: DeviceMesh, *, reshard: bool | None) -> None:
         for part in (*blocks_of(self.model.backbone), self.model):
+            part.register_forward_hook(fresh)  # before the hooks of FSDP2
             made = fully_shard(part, mesh=lanes, reshard_after_forward=reshard)
             made.set_gradient_divide_factor(1.0)  # a step divides by what it weighs
             made.set_force_sum_reduction_for_comms(True)
@@ -190,10 +189,14 @@ def _largest(parameter: DTensor) -> list[int]:
     return list(piece_of(parameter, (0,) * parameter.device_mesh.ndim).size)
 
 
-def _fresh(model: torch.nn.Module, given: Any, scores: Outputs) -> Outputs:
-    """Scores that are views of other tensors as tensors of their own: FSDP2 marks what comes out of a model, and a mark
-    on a view is lost when that is changed in place."""
-    return {name: value.clone() if value._is_view() else value for name, value in scores.items()}
+def fresh(module: torch.nn.Module, given: Any, made: Any) -> Any:
+    """What a module made, views of other tensors as tensors of their own: FSDP2 marks what comes out of a module, and a
+    mark on a view is lost when that is changed in place."""
+    if isinstance(made, Tensor):
+        return made.clone() if made.requires_grad and made._is_view() else made
+    if isinstance(made, tuple):
+        return tuple(fresh(module, given, one) for one in made)
+    return {name: fresh(module, given, one) for name, one in made.items()} if isinstance(made, dict) else made
 
 
 def held(

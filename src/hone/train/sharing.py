@@ -83,5 +83,6 @@ def resumed(loop: Loop, progress: Progress) -> int | None:
         by = f", which {before} shared" if before != processes.place.count else ""
         progress.say(f"resuming at step {found} of {loop.total}, from a checkpoint of this same recipe{by}")
     if processes.several:
-        progress.say(f"{processes.place.count} processes share each step's batches")
+        weights = ", and divide the weights" if loop.holding.divided else ""
+        progress.say(f"{processes.place.count} processes share each step's batches{weights}")
     return found

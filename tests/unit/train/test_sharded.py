@@ -33,6 +33,7 @@ from hone.train.loop import Loop
 from hone.train.pieces import local, piece_of
 from hone.train.processes import Processes, join
 from hone.train.settings import ParallelSettings
+from hone.train.sharded import fresh
 from hone.train.trackers import Unlogged
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 40}
@@ -197,3 +198,12 @@ def test_pieces_that_are_missing_are_told_and_so_is_another_layout(done: Path, m
     with pytest.raises(HoneError) as raised:
         load_pieces(folder, model=learned_state(model, fixed=set()), parameters=dict(model.named_parameters()))
     assert raised.value.code == "checkpoint.damaged"
+
+
+def test_what_a_layer_gives_is_no_view_of_another_tensor() -> None:
+    weight = torch.arange(4.0, requires_grad=True)
+    states, rest, nothing = fresh(nn.Identity(), (), (weight.view(2, 2), {"bias": weight[1:]}, None))
+    assert not states._is_view()
+    assert not rest["bias"]._is_view()
+    assert nothing is None
+    assert states.flatten().tolist() == [0, *rest["bias"].tolist()]
