@@ -152,7 +152,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bundle(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("hone.train.loop.save_checkpoint", save_and_stop)
+        patch.setattr("hone.train.holding.save_checkpoint", save_and_stop)
         assert command(*given, "--out", tmp_path / "half")[0] == 130
     code, _, err = command(*given, "--out", tmp_path / "half")
     assert code == 0
