@@ -18,7 +18,7 @@ from hone.models.model import Model, build_model
 from hone.models.quiet import quiet_loading
 from hone.train.compiling import PAYBACK, compiles, learning
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.fixture
@@ -35,13 +35,20 @@ def other(tmp_path: Path) -> Model:
 
 
 def test_long_trainings_are_compiled_and_short_ones_are_not(other: Model) -> None:
-    enough = PAYBACK["cpu"].operations(layers=2) / (6.0 * learning(other))
-    assert [compiles("auto", other, tokens=tokens, device=CPU)[0] for tokens in (enough * 0.99, enough * 1.01)] == [
+    enough = PAYBACK["cuda"].operations(layers=2) / (6.0 * learning(other))
+    assert [compiles("auto", other, tokens=tokens, device=CUDA)[0] for tokens in (enough * 0.99, enough * 1.01)] == [
         False,
         True,
     ]
-    _, said = compiles("auto", other, tokens=enough * 0.5, device=CPU)
-    assert f"pays back from {PAYBACK['cpu'].operations(layers=2):.1e}" in said
+    _, said = compiles("auto", other, tokens=enough * 0.5, device=CUDA)
+    assert f"pays back from {PAYBACK['cuda'].operations(layers=2):.1e}" in said
+
+
+def test_on_a_cpu_no_training_is_long_enough(other: Model) -> None:
+    assert compiles("auto", other, tokens=1e30, device=CPU) == (
+        False,
+        "torch.compile: no; on a CPU it has not been measured to train any quicker",
+    )
 
 
 def test_the_weights_that_a_token_is_multiplied_by_are_counted_without_the_tables(other: Model) -> None:
