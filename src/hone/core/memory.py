@@ -1,10 +1,14 @@
-"""Memory that is free again, handed back to the machine."""
+"""Memory that is free again: handed back to the machine, or kept for what needs as much at once."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
 from typing import Any
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
+LARGEST_KEPT = 1 << 25  # bytes of an array; glibc takes no more
+MOST_KEPT = (1 << 31) - 1  # bytes at the end of the heap
 
 
 def give_back() -> None:
@@ -18,9 +22,25 @@ def give_back() -> None:
         trim(0)
 
 
-@functools.cache
+def keep() -> None:
+    """Have the C library keep freed memory until `give_back`, where it can (glibc's ``mallopt``).
+
+    A training step frees at its end what the next one asks for again. By itself glibc hands all of it back, and the
+    machine clears and maps page by page what it takes right afterwards. For the rest of the process.
+    """
+    option = _from_c("mallopt")
+    if option is not None:
+        option(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        option(M_TRIM_THRESHOLD, MOST_KEPT)
+
+
 def _trim() -> Any:
+    return _from_c("malloc_trim")
+
+
+@functools.cache
+def _from_c(name: str) -> Any:
     try:
-        return ctypes.CDLL(None).malloc_trim
+        return getattr(ctypes.CDLL(None), name)
     except (OSError, AttributeError, TypeError):  # another C library
         return None

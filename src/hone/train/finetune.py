@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState, PartialState
 
 from hone.bundle.bundle import MANIFEST, Bundle
 from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core import memory
 from hone.core.choice import opened
 from hone.core.errors import BundleError, DeviceError, RecipeError
 from hone.core.lineage import digest_value
@@ -246,6 +247,7 @@ def ready(settings: LoopSettings, run: Run) -> torch.device:
         MissingExtra, DeviceError: A tracker is not installed, or the device does not compute in what is asked for.
     """
     keep_few_primitives()
+    memory.keep()
     require_trackers(settings.report_to)
     device = pick_device(run.device)
     require_precision(settings.mixed_precision, device)
