@@ -19,8 +19,10 @@ from hone.models.model import HEAD_FILE
 from hone.models.nets import NetConfig
 
 WEIGHT_BYTES = 4
-# Of a weight that learns, beside itself: its gradient and two moments, or factors of one that take next to nothing.
-BYTES_OF_LEARNING = {"adamw": 12, "adafactor": 4}
+# Of a weight that learns, beside itself: its gradient and two moments, or factors of one that take next to nothing, or
+# one moment, but of tables.
+BYTES_OF_LEARNING = {"adamw": 12, "adafactor": 4, "muon": 8}
+BYTES_OF_TABLES = {**BYTES_OF_LEARNING, "muon": 12}
 UPDATE_BYTES_A_WEIGHT = 36  # moved a step by gradient fill, clipping and AdamW
 SECONDS_A_LAYER = 1.5e-3  # of a step's calls and small operations, whatever its size
 PROBE_SIZE = 768
@@ -160,7 +162,7 @@ def state_bytes(
     elif rows is not None and optim == "adamw":
         table = 8 * rows * size.width
     else:
-        table = BYTES_OF_LEARNING[optim] * size.embedding
+        table = BYTES_OF_TABLES[optim] * size.embedding
     learning = BYTES_OF_LEARNING[optim] + WEIGHT_BYTES * beside
     return copies * size.parameters + learning * size.learning(frozen=frozen) + table
 

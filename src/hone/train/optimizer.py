@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from hone.models.model import Model
+from hone.train.muon import Muon
 from hone.train.settings import LoopSettings
 
 
@@ -20,10 +21,13 @@ def parameter_groups(
 
     Args:
         rates: Shares of the peak rate that weights learn at, by name; of those not named the whole.
+
+    Under ``muon`` a group says besides whether its updates are made ``orthogonal``: see `inner_matrices`.
     """
-    new = new_parameters(model)
+    new, muon = new_parameters(model), settings.optim == "muon"
+    inner = inner_matrices(model) - new if muon else set()
     table = lazy_table(model, settings)
-    groups: dict[tuple[bool, float, bool, bool, int], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, float, bool, bool, bool, int], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             alone = table is not None and parameter is table.weight
@@ -32,15 +36,27 @@ def parameter_groups(
                 -(rates or {}).get(name, 1.0),
                 parameter.ndim > 1 and not name.endswith("bias"),  # one that is divided may have another dimension
                 alone,
+                id(parameter) in inner,
                 _mesh(parameter),
             )  # the whole rate first
             groups.setdefault(key, []).append(parameter)
     peaks = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
     return [
         {"params": members, "lr": peak, "peak": peak, "weight_decay": settings.weight_decay * decays}
-        for (fresh, share, decays, *_), members in sorted(groups.items())
+        | ({"orthogonal": turned} if muon else {})
+        for (fresh, share, decays, _, turned, _), members in sorted(groups.items())
         for peak in [-share * peaks[fresh]]
     ]
+
+
+def inner_matrices(model: Model) -> set[int]:
+    """Ids of the backbone's matrices from states to states: without tables, whose rows are tokens or places, and
+    without the scores over the vocabulary."""
+    backbone: Any = model.backbone
+    outer = {id(module.weight) for module in backbone.modules() if isinstance(module, nn.Embedding)}
+    scores = backbone.get_output_embeddings()
+    outer |= {id(parameter) for parameter in scores.parameters()} if scores is not None else set()
+    return {id(parameter) for parameter in backbone.parameters() if parameter.ndim == 2} - outer
 
 
 def _mesh(parameter: nn.Parameter) -> int:
@@ -82,7 +98,8 @@ def make_optimizer(
     groups = parameter_groups(model, settings, rates=rates)
     if settings.optim == "adafactor":
         return torch.optim.Adafactor(groups, lr=settings.learning_rate)
-    return torch.optim.AdamW(
+    kind = Muon if settings.optim == "muon" else torch.optim.AdamW
+    return kind(
         groups,
         lr=settings.learning_rate,
         betas=(settings.adam_beta1, settings.adam_beta2),

@@ -37,7 +37,8 @@ class LoopSettings(Settings):
         gradient_accumulation_steps: Forward passes of one optimizer step; the gradient is that of their union.
         learning_rate: Peak rate of the backbone.
         head_learning_rate: Peak rate of the new head; None: the backbone's.
-        optim: ``adamw`` (Loshchilov and Hutter 2019) or ``adafactor`` (Shazeer and Stern 2018).
+        optim: ``adamw`` (Loshchilov and Hutter 2019), ``adafactor`` (Shazeer and Stern 2018), or ``muon``, which makes
+            the updates of the backbone's matrices orthogonal and leaves the rest to AdamW (`hone.train.muon`).
         weight_decay: Decoupled decay; biases and norms have none.
         lr_scheduler_type: Shape of the rate after warmup.
         warmup_ratio: Share of the steps over which the rate rises from zero.
@@ -66,7 +67,7 @@ class LoopSettings(Settings):
     gradient_accumulation_steps: Count = 1
     learning_rate: Positive = 2e-4
     head_learning_rate: Positive | None = None
-    optim: Literal["adamw", "adafactor"] = "adamw"
+    optim: Literal["adamw", "adafactor", "muon"] = "adamw"
     adam_beta1: Share = 0.9
     adam_beta2: Share = 0.999
     adam_epsilon: Positive = 1e-8

@@ -13,6 +13,8 @@ from hone.train.pretrain_settings import PretrainSettings
 from hone.train.settings import FinetuneSettings
 from hone.train.techniques import TECHNIQUES
 
+WHOLE = {"adafactor": "whose moments are means over whole rows", "muon": "which turns whole matrices"}
+
 
 def sharded_faults(settings: PretrainSettings | FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
     """Every fault, its field a key of the settings."""
@@ -44,7 +46,7 @@ def sharded_faults(settings: PretrainSettings | FinetuneSettings, inputs: Inputs
 
 def _settings(settings: PretrainSettings | FinetuneSettings) -> Iterator[Fault]:
     refused = {
-        "optim": (settings.optim == "adafactor", "adafactor, whose moments are means over whole rows", "adamw"),
+        "optim": (settings.optim in WHOLE, f"{settings.optim}, {WHOLE.get(settings.optim)}", "adamw"),
         "mixed_precision": (settings.mixed_precision == "fp16", "fp16, whose scale one process would find", "bf16"),
         "torch_compile": (settings.torch_compile is True, "true, and weights that are fetched in between", "auto"),
     }

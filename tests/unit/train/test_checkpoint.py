@@ -48,7 +48,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("optim", ["adamw", "adafactor"])
+@pytest.mark.parametrize("optim", ["adamw", "adafactor", "muon"])
 def test_model_and_optimizer_come_back_bit_for_bit(bench: Bench, folder: Path, optim: str) -> None:
     loop = trained(bench, optim=optim)
     save(loop, folder, position=Position("a", step=3))

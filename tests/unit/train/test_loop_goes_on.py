@@ -35,7 +35,7 @@ def crash(_: int) -> None:
 DROPOUT: dict[str, Any] = {"dropout": 0.3, "num_train_epochs": 2.0, "logging_steps": 3, "eval_strategy": "steps"}
 
 
-@pytest.mark.parametrize(("optim", "at"), [("adamw", 4), ("adamw", 9), ("adafactor", 5)])
+@pytest.mark.parametrize(("optim", "at"), [("adamw", 4), ("adamw", 9), ("adafactor", 5), ("muon", 5)])
 def test_a_run_that_died_goes_on_bit_for_bit(bench: Bench, optim: str, at: int) -> None:
     settings = {**DROPOUT, "optim": optim, "save_steps": 2, "learning_rate": 1e-2, "lr_scheduler_type": "cosine"}
     scores = [(7 * i) % 18 / 18 for i in range(18)]

@@ -97,7 +97,7 @@ def test_adamw_moves_weights_as_torchs_own_adamw_on_the_same_groups(bench: Bench
     assert not same(state_of(ours), state_of(bench.model()))
 
 
-@pytest.mark.parametrize("optim", ["adamw", "adafactor"])
+@pytest.mark.parametrize("optim", ["adamw", "adafactor", "muon"])
 def test_decay_alone_shrinks_matrices_and_leaves_vectors(bench: Bench, optim: str) -> None:
     model = bench.model()
     nn.init.ones_(model.head.linear.bias)  # type: ignore[arg-type]

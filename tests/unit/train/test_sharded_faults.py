@@ -32,6 +32,7 @@ def faults(base: Path, count: int, settings: PretrainSettings | FinetuneSettings
         ("method", "lora"),
         ("freeze_layers", 1),
         ("optim", "adafactor"),
+        ("optim", "muon"),
         ("mixed_precision", "fp16"),
         ("torch_compile", True),
         ("techniques.1", ["ema", "fgm"]),
