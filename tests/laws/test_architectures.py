@@ -176,7 +176,13 @@ def test_the_size_of_a_writer_is_that_of_the_model_with_its_output(name: str, ba
 @every_writer
 def test_dropout_of_a_writer_is_what_training_is_told(name: str, bases: dict[str, Path]) -> None:
     config: Any = build_model(bases[name], HEADS["sequence-mean"], dropout=0.33).backbone.config
-    names = ("dropout", "dropout_rate", "embd_pdrop", "hidden_dropout_prob")  # each family's for what sublayers give
+    names = (
+        "dropout",
+        "dropout_rate",
+        "embd_pdrop",
+        "hidden_dropout_prob",
+        "attention_dropout",
+    )  # each family's for what sublayers give
     assert {getattr(config, key) for key in names if hasattr(config, key)} == {0.33}
 
 

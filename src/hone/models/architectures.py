@@ -25,6 +25,7 @@ ARCHITECTURES = Table(
         "bilstm": "hone.models.architectures:BILSTM",
         "dan": "hone.models.architectures:DAN",
         "gpt2": "hone.models.architectures:GPT2",
+        "llama": "hone.models.architectures:LLAMA",
         "rnn-seq2seq": "hone.models.architectures:RNN_SEQ2SEQ",
         "t5": "hone.models.architectures:T5",
         "textcnn": "hone.models.architectures:TEXTCNN",
@@ -177,6 +178,27 @@ class Gpt2Settings(TransformerSettings):
     """Sizes of ``gpt2`` (Radford et al. 2019), which goes on with a text; its embeddings are those of its output."""
 
     tokenizer: ByteTokenizerSettings = ByteTokenizerSettings()
+
+
+class LlamaSettings(TransformerSettings):
+    """Sizes of ``llama`` (Touvron et al. 2023), which goes on with a text: gated feed-forward blocks (Shazeer 2020),
+    and of positions it knows how far they are apart, for queries and keys are turned (Su et al. 2024). Its embeddings
+    are those of its output.
+
+    Attributes:
+        heads: Attention heads of each layer; ``hidden`` is an even number for each of them.
+        inner: Units inside each feed-forward block; None: eight thirds of ``hidden``, rounded up to a multiple of 16.
+        dropout: Share of attention's probabilities that training leaves out; it has no other.
+    """
+
+    dropout: Share = 0.0
+    tokenizer: ByteTokenizerSettings = ByteTokenizerSettings()
+
+    @model_validator(mode="after")
+    def _turned(self) -> Self:
+        if self.hidden // self.heads % 2:
+            raise ValueError(f"an even hidden for each head, not {self.hidden // self.heads}")
+        return self
 
 
 class BartSettings(TransformerSettings):
@@ -335,6 +357,7 @@ BERT = Architecture("bert", BertSettings, "hone.models.configurations:bert")
 BILSTM = Architecture("bilstm", BiLstmSettings, "hone.models.bilstm:config", "hone.models.bilstm:BiLstm")
 DAN = Architecture("dan", DanSettings, "hone.models.dan:config", "hone.models.dan:Dan")
 GPT2 = Architecture("gpt2", Gpt2Settings, "hone.models.configurations:gpt2", stack="decoder")
+LLAMA = Architecture("llama", LlamaSettings, "hone.models.configurations:llama", stack="decoder")
 RNN_SEQ2SEQ = Architecture(
     "rnn-seq2seq",
     RnnSeq2SeqSettings,

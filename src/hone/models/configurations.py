@@ -5,9 +5,10 @@ What is special about some tokens stands in the tokenizer, and `hone.models.new_
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from hone.models.architectures import BartSettings, BertSettings, Gpt2Settings, T5Settings
+from hone.models.architectures import BartSettings, BertSettings, Gpt2Settings, LlamaSettings, T5Settings
 
 
 def bert(settings: BertSettings, vocab_size: int) -> Any:
@@ -42,6 +43,24 @@ def gpt2(settings: Gpt2Settings, vocab_size: int) -> Any:
         embd_pdrop=settings.dropout,
         resid_pdrop=settings.dropout,
         attn_pdrop=settings.dropout,
+    )
+
+
+def llama(settings: LlamaSettings, vocab_size: int) -> Any:
+    """Of a Llama."""
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=vocab_size,
+        bos_token_id=None,
+        eos_token_id=None,
+        max_position_embeddings=settings.max_length,
+        hidden_size=settings.hidden,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=settings.inner or 16 * math.ceil(settings.hidden / 6),
+        attention_dropout=settings.dropout,
+        tie_word_embeddings=True,
     )
 
 
