@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from several_processes import FINETUNE, PRETRAIN, Interrupted, Killed, Saying, losses, recipes, together
+from several_processes import FINETUNE, NEW, PRETRAIN, Interrupted, Killed, Saying, log_of, losses, recipes, together
 
 import hone
 from hone.core import processes
@@ -37,6 +38,43 @@ def test_two_processes_have_the_losses_of_one_and_leave_one_bundle(
     measured = Report.read(next((tmp_path / "two" / "reports").glob("*-evaluate.json"))).measures
     assert [m.value for m in measured[:1]] == pytest.approx([m.value for m in result.reports["evaluate"].measures[:1]])
     assert [path.name for path in tmp_path.glob("two/stages/*/log.jsonl")] == ["log.jsonl"] * 2
+
+
+def test_preferring_and_reinforcing_are_shared_too(tmp_path: Path, text_bundle: Path) -> None:
+    """What the reference says, texts that are drawn and what they are worth: the same in two processes as in one."""
+    words = ["card", "phone", "screen", "money", "bank", "email"]
+    rows = {
+        "train": [{"text": f"my {word} is broken"} for word in words],
+        "pairs": [{"prompt": f"my {word}", "chosen": " is good", "rejected": " is bad"} for word in words],
+        "unlabeled": [{"prompt": f"my {word} is"} for word in words],
+    }
+    for name, those in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in those), encoding="utf-8")
+    step = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "max_steps": 3, "num_train_epochs": 9,
+            "logging_steps": 1, "save_steps": None, "learning_rate": 1e-2}  # fmt: skip
+    values = {
+        "version": 1,
+        "base": {**NEW, "architecture": "gpt2", "tokenizer": {"vocab_size": 270}},
+        "task": {"name": "text-generation", "decoding": {"max_new_tokens": 4}},
+        "device": "cpu",
+        "data": {
+            **{name: str(tmp_path / f"{name}.jsonl") for name in rows},
+            "validation": "none",
+            "validation_pairs": "none",
+        },  # fmt: skip
+        "stages": [
+            {"kind": "finetune", **step, "dropout": 0.0},
+            {"kind": "prefer", **step, "dropout": 0.0},
+            {"kind": "reinforce", **step, "reward": str(text_bundle), "label": "refund"},
+        ],
+    }
+    hone.run(values, out=tmp_path / "one")
+    assert together(values, tmp_path / "two", Silent(), Silent()) == ["", ""]
+    for stage in ("prefer", "reinforce"):
+        one, two = (log_of(tmp_path / out, stage) for out in ("one", "two"))
+        assert len(one) == 3
+        for figure in ("loss", "gradient_norm", *(["reward", "log_ratio"] if stage == "reinforce" else [])):
+            assert [line[figure] for line in two] == pytest.approx([line[figure] for line in one], abs=1e-4)
 
 
 def test_a_killed_process_ends_the_other_with_an_error_and_one_process_goes_on_from_their_checkpoint(

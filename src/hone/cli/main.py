@@ -74,7 +74,9 @@ def run(recipe: Path, overrides: Overrides = None, out: Out = None, as_json: Jso
 
 @app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 def launch(
-    command: Annotated[list[str], typer.Argument(help="run, finetune or pretrain, and all that belongs to it.")],
+    command: Annotated[
+        list[str], typer.Argument(help="run, finetune, pretrain, prefer or reinforce, and all that belongs to it.")
+    ],
     nodes: Annotated[str, typer.Option("--nodes", help="Machines: N, or MIN:MAX to go on with fewer.")] = "1",
     procs_per_node: Annotated[
         int | None, typer.Option("--procs-per-node", min=1, help="Processes on each; else one a GPU.")

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 
 from hone.core.errors import HoneError, RecipeError
 
-LAUNCHED = ("run", "finetune", "pretrain")  # commands that train in a loop that processes can share
+LAUNCHED = (
+    "run",
+    "finetune",
+    "pretrain",
+    "prefer",
+    "reinforce",
+)  # commands that train in a loop that processes can share
 PORT = 29500  # torchrun's own
 HEAD = re.compile(r"(\[[\w.:]+\]|[\w.-]+)(?P<port>:\d{1,5})?")
 # Each start of the processes meets in a store of its own. In one that all starts share, names would have to tell them

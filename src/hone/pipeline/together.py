@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,12 +37,9 @@ def join(device: str) -> None:
 
 @contextmanager
 def first_goes_first() -> Iterator[None]:
-    """Within it the first process works before the others, which then find in the cache what it left there."""
-    if place().count > 1 and not place().first:
-        _processes().wait()
-    yield
-    if place().count > 1 and place().first:
-        _processes().wait()
+    """Within it the first process works before the others; see `hone.train.processes.Processes.in_turn`."""
+    with nullcontext() if place().count == 1 else _processes().in_turn():
+        yield
 
 
 def require_seen(file: Path) -> None:

@@ -58,7 +58,7 @@ class Setup:
         utilization: What share of what one process can compute so many tokens a second take, where that is known.
         place: Where an example stands; see `hone.train.watch`.
         act: Makes of a batch of the step what goes through the model, by the model as it then is: texts it writes.
-        figures: What else the log has, of the steps since it was asked last.
+        figures: What else the log has, of the steps since it was asked last, in all of the processes.
         passes: Which rows each epoch has, and in what order; None: every row once.
         processes: Those that share each step.
         parallel: How they divide the weights among them; None: each has all.
@@ -76,7 +76,7 @@ class Setup:
     utilization: Callable[[float], float] | None = None
     place: Callable[[int], str] = numbered
     act: Callable[[Batch, int], Batch] | None = None
-    figures: Callable[[], Mapping[str, float]] = dict
+    figures: Callable[[Processes], Mapping[str, float]] = lambda _: {}
     passes: Passes | None = None
     processes: Processes = ONE
     parallel: ParallelSettings | None = None
@@ -320,7 +320,7 @@ class Loop:
                 "tokens": position.tokens,
                 "seconds": round(position.seconds, 3),
                 **self._pace(),
-                **self.setup.figures(),
+                **self.setup.figures(self.processes),
             }
             log.write(position.step, figures)
             position.loss_sum, position.loss_count = 0.0, 0

@@ -29,6 +29,7 @@ from hone.tasks.protocol import FloatArray, Loss, LossOptions, Says, Writing
 from hone.tasks.rows import TARGET, Batch, IntArray, Rows
 from hone.tasks.text_generation import LEARNED
 from hone.tasks.written import WrittenText
+from hone.train.processes import ONE, Processes
 
 STRIDE = 1_000_003  # between the seeds of steps
 
@@ -111,11 +112,12 @@ class Policy:
         each = policy_loss(chances, rewards, batch["reference"], beta=self._beta)
         return Loss(each.sum(), float(len(each)))
 
-    def figures(self) -> dict[str, float]:
+    def figures(self, processes: Processes = ONE) -> dict[str, float]:
         """The mean reward and the mean log ratio to the reference, of the texts that were learned since this was asked
-        last."""
+        last, in any of the ``processes``, which all ask."""
         seen, self._seen = np.array(self._seen).reshape(-1, 2), []
-        return dict(zip(("reward", "log_ratio"), seen.mean(axis=0).tolist(), strict=True)) if len(seen) else {}
+        *sums, count = processes.sums(*seen.sum(axis=0).tolist(), len(seen))
+        return dict(zip(("reward", "log_ratio"), (each / count for each in sums), strict=True)) if count else {}
 
     def drawn(self, index: IntArray, *, seed: int) -> list[list[Written]]:
         """Texts for each of the prompts ``index``, by the model as it is."""

@@ -36,6 +36,7 @@ from hone.train.loop import Setup, Trained
 from hone.train.prefer_faults import base_of, find_faults
 from hone.train.prefer_settings import PreferSettings
 from hone.train.preferred import Preferred
+from hone.train.processes import Processes
 from hone.train.rounded import InTraining
 
 
@@ -76,7 +77,8 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     for name, data in inputs.data.items():
         precision = settings.mixed_precision if name == PAIRS else "no"  # what is held back is measured in float32
         engine = InTraining(model, device, precision)
-        said = ask(data, engine=engine, device=engine.named)
+        with Processes(run.place).in_turn():  # the reference is asked once
+            said = ask(data, engine=engine, device=engine.named)
         parts[name] = Part(data, encoded(cast(Task, pairs), data, cache=run.cache), said)
     tune(model, settings)
     recipe = {"stage": "prefer", "settings": settings.model_dump(mode="json"), "seed": run.seed,

@@ -19,6 +19,7 @@ from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.prefer_settings import PreferSettings
 from hone.train.reinforce_settings import PROMPTS, ReinforceSettings
 from hone.train.settings import FinetuneSettings
+from hone.train.sharing import sharing_faults
 
 UNMEASURED = ("dropout", "metric_for_best_model", "early_stopping_patience", "eval_steps")
 UNREAD = ("freeze_layers", "head_learning_rate", "head_init", "label_smoothing_factor", "class_weights", "joint",
@@ -33,6 +34,7 @@ def find_faults(settings: PreferSettings, inputs: Inputs) -> list[Fault]:
         *unmeasured(settings, inputs, split=VALIDATION_PAIRS, source=PAIRS),
         *unknown_measure(settings, Pairs.measure_specs, whose="pairs do not have"),
         *_tuning(settings, inputs),
+        *sharing_faults(settings),
     ]
 
 
@@ -44,6 +46,7 @@ def find_reinforce_faults(settings: ReinforceSettings, inputs: Inputs) -> list[F
         *_prompts(inputs),
         *reward_faults(inputs, settings.label),
         *_tuning(settings, inputs),
+        *sharing_faults(settings),
     ]
 
 

@@ -127,4 +127,5 @@ PREFER = Stage(
     check="hone.train.prefer_faults:find_faults",
     needs_bundle=True,
     writes=True,
+    shared=True,
 )

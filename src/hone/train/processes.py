@@ -103,6 +103,15 @@ class Processes:
         """Until the first process has come here, too."""
         self.told(lambda: None)
 
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Within it the first process works before the others, which then find in the cache what it left there."""
+        if self.several and not self.first:
+            self.wait()
+        yield
+        if self.several and self.first:
+            self.wait()
+
     def require_same(self, value: str, *, what: str, fix: str) -> None:
         """Raise unless all processes have the same ``value``, the first one's.
 

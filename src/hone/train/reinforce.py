@@ -73,7 +73,7 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
     model.to(device)
     some = np.random.default_rng(run.seed).permutation(len(rows))[:MEASURED]
     worth = partial(policy.worth, some, seed=run.seed, together=settings.per_device_train_batch_size)
-    before = worth()
+    before = worth() if run.place.first else None
     tune(model, settings)
     recipe = {"stage": "reinforce", "settings": settings.model_dump(mode="json", exclude={"reward"}), "seed": run.seed,
               "reward": judge.digest,
@@ -92,6 +92,7 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
         figures=policy.figures,
     )
     trained = run_loop(model, cast(Task, policy), rows, setup=setup, run=run, device=device)
+    assert before is not None  # the loop has released other processes
     measures = _measures(before, worth())
     lineage = inputs.lineage("reinforce", parents=[parent.digest], recipe=recipe, seed=run.seed)
     bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))

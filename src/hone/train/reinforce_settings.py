@@ -42,4 +42,5 @@ REINFORCE = Stage(
     needs_bundle=True,
     bundles=("reward",),
     writes=True,
+    shared=True,
 )
