@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from several_processes import FINETUNE, NEW, PRETRAIN, Interrupted, Killed, Saying, log_of, losses, recipes, together
+from several_processes import FINETUNE, PRETRAIN, Interrupted, Killed, Saying, log_of, losses, recipes, together
 
 import hone
 from hone.core import processes
 from hone.core.errors import HoneError
 from hone.core.progress import Silent
+from hone.models.tiny import write_tiny_writer
 from hone.report.report import Report
 
 
@@ -41,7 +42,8 @@ def test_two_processes_have_the_losses_of_one_and_leave_one_bundle(
 
 
 def test_preferring_and_reinforcing_are_shared_too(tmp_path: Path, text_bundle: Path) -> None:
-    """What the reference says, texts that are drawn and what they are worth: the same in two processes as in one."""
+    """What the reference says, texts that are drawn and what they are worth: the same in two processes as in one; of
+    preferring also where they divide the weights, and an adapter learns."""
     words = ["card", "phone", "screen", "money", "bank", "email"]
     rows = {
         "train": [{"text": f"my {word} is broken"} for word in words],
@@ -52,9 +54,9 @@ def test_preferring_and_reinforcing_are_shared_too(tmp_path: Path, text_bundle: 
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in those), encoding="utf-8")
     step = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "max_steps": 3, "num_train_epochs": 9,
             "logging_steps": 1, "save_steps": None, "learning_rate": 1e-2}  # fmt: skip
-    values = {
+    values: dict[str, Any] = {
         "version": 1,
-        "base": {**NEW, "architecture": "gpt2", "tokenizer": {"vocab_size": 270}},
+        "base": str(write_tiny_writer(tmp_path / "base", kind="gpt2")),
         "task": {"name": "text-generation", "decoding": {"max_new_tokens": 4}},
         "device": "cpu",
         "data": {
@@ -64,11 +66,12 @@ def test_preferring_and_reinforcing_are_shared_too(tmp_path: Path, text_bundle: 
         },  # fmt: skip
         "stages": [
             {"kind": "finetune", **step, "dropout": 0.0},
-            {"kind": "prefer", **step, "dropout": 0.0},
             {"kind": "reinforce", **step, "reward": str(text_bundle), "label": "refund"},
+            {"kind": "prefer", **step, "dropout": 0.0, "method": "lora"},
         ],
     }
     hone.run(values, out=tmp_path / "one")
+    values["stages"][2]["parallel"] = {"shard": "full"}
     assert together(values, tmp_path / "two", Silent(), Silent()) == ["", ""]
     for stage in ("prefer", "reinforce"):
         one, two = (log_of(tmp_path / out, stage) for out in ("one", "two"))

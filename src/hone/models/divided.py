@@ -104,8 +104,8 @@ class Columns(nn.Module):
     def __init__(self, layer: Conv1D, mesh: DeviceMesh, *, parts: int) -> None:
         super().__init__()
         self._mesh = mesh
-        self.weight = _parameter(layer.weight.detach().unflatten(1, (parts, -1)), mesh, Shard(2))
-        self.bias = _parameter(layer.bias.detach().unflatten(0, (parts, -1)), mesh, Shard(1))
+        self.weight = _parameter(layer.weight.unflatten(1, (parts, -1)), mesh, Shard(2))
+        self.bias = _parameter(layer.bias.unflatten(0, (parts, -1)), mesh, Shard(1))
 
     def forward(self, states: Tensor) -> Tensor:
         """Of states [..., inputs] this process's columns of every part, [..., parts x own columns]."""
@@ -120,8 +120,8 @@ class Rows(nn.Module):
     def __init__(self, layer: Conv1D, mesh: DeviceMesh) -> None:
         super().__init__()
         self._mesh = mesh
-        self.weight = _parameter(layer.weight.detach(), mesh, Shard(0))
-        self.bias = _parameter(layer.bias.detach(), mesh, Replicate())
+        self.weight = _parameter(layer.weight, mesh, Shard(0))
+        self.bias = _parameter(layer.bias, mesh, Replicate())
 
     def forward(self, states: Tensor) -> Tensor:
         """Of states [..., own inputs] all outputs, [..., outputs]."""
@@ -131,7 +131,8 @@ class Rows(nn.Module):
 
 
 def _parameter(value: Tensor, mesh: DeviceMesh, placement: Shard | Replicate) -> nn.Parameter:
-    return nn.Parameter(distribute_tensor(value.contiguous(), mesh, [placement], src_data_rank=None))
+    parts = distribute_tensor(value.detach().contiguous(), mesh, [placement], src_data_rank=None)
+    return nn.Parameter(parts, requires_grad=value.requires_grad)
 
 
 def _own(parameter: nn.Parameter) -> Tensor:

@@ -128,6 +128,7 @@ def _setup(
         checkpoints=run.folder / "checkpoints",
         options=LossOptions(),
         validate=None if held is None else validate,
+        parallel=settings.parallel,
         watched=watched,
         higher_is_better=Pairs.measure_specs[watched].better != "lower",
     )

@@ -19,11 +19,12 @@ from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.prefer_settings import PreferSettings
 from hone.train.reinforce_settings import PROMPTS, ReinforceSettings
 from hone.train.settings import FinetuneSettings
+from hone.train.sharded_faults import sharded_faults
 from hone.train.sharing import sharing_faults
 
 UNMEASURED = ("dropout", "metric_for_best_model", "early_stopping_patience", "eval_steps")
 UNREAD = ("freeze_layers", "head_learning_rate", "head_init", "label_smoothing_factor", "class_weights", "joint",
-          "sampling", "parallel")  # fmt: skip
+          "sampling")  # fmt: skip
 
 
 def find_faults(settings: PreferSettings, inputs: Inputs) -> list[Fault]:
@@ -34,14 +35,15 @@ def find_faults(settings: PreferSettings, inputs: Inputs) -> list[Fault]:
         *unmeasured(settings, inputs, split=VALIDATION_PAIRS, source=PAIRS),
         *unknown_measure(settings, Pairs.measure_specs, whose="pairs do not have"),
         *_tuning(settings, inputs),
-        *sharing_faults(settings),
+        *sharing_faults(settings, parallel=settings.parallel),
+        *sharded_faults(settings, _on(inputs)),
     ]
 
 
 def find_reinforce_faults(settings: ReinforceSettings, inputs: Inputs) -> list[Fault]:
     """Every fault of ``reinforce``, its field a key of the settings."""
     return [
-        *_unread(settings, (*UNREAD, *UNMEASURED)),
+        *_unread(settings, (*UNREAD, *UNMEASURED, "parallel")),
         *_dropping(settings),
         *_prompts(inputs),
         *reward_faults(inputs, settings.label),
@@ -51,8 +53,12 @@ def find_reinforce_faults(settings: ReinforceSettings, inputs: Inputs) -> list[F
 
 
 def _tuning(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
-    on = inputs if inputs.bundle is None else replace(inputs, base=base_of(inputs.bundle))
-    return tuning_faults(settings, on)
+    return tuning_faults(settings, _on(inputs))
+
+
+def _on(inputs: Inputs) -> Inputs:
+    """``inputs`` with the bundle, where it is there, as the base that training starts from."""
+    return inputs if inputs.bundle is None else replace(inputs, base=base_of(inputs.bundle))
 
 
 def base_of(bundle: Bundle) -> Base:

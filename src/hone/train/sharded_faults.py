@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
 from hone.core.processes import place
+from hone.models.adapters.table import METHODS
 from hone.models.divided import PLANS, undivided
 from hone.models.nets import NetConfig, read_config
 from hone.train.pretrain_settings import PretrainSettings
@@ -61,9 +62,13 @@ def _settings(settings: PretrainSettings | FinetuneSettings) -> Iterator[Fault]:
 
 
 def _tuning(settings: FinetuneSettings) -> Iterator[Fault]:
-    name = settings.method["name"]
-    if name != "full":
-        yield Fault("recipe.parallel", f"{name}, and parallel", "full, or no parallel", field="method")
+    name, parallel = settings.method["name"], settings.parallel
+    if not METHODS[name].divides:
+        able = ", ".join(method for method in METHODS if METHODS[method].divides)
+        yield Fault("recipe.parallel", f"{name}, and parallel", f"one of {able}, or no parallel", field="method.name")
+    elif name != "full" and parallel is not None and parallel.tensor > 1:
+        found = f"{name}, and layers that {parallel.tensor} processes compute together"
+        yield Fault("recipe.parallel", found, "full, or parallel.tensor: 1", field="method.name")
     if settings.freeze_layers:
         found = f"{settings.freeze_layers}, and parallel"
         yield Fault("recipe.parallel", found, "0, or no parallel", field="freeze_layers")

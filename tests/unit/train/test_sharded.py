@@ -69,6 +69,10 @@ def goes_on_bit_for_bit(bench: Bench, place: Place) -> None:
     """Masks of dropout, an average of the weights and the best ones included."""
     whole, given = divided(bench, place, "unbroken", [0.1, 0.3, 0.2])
     whole.run(log=Unlogged(), progress=Silent(), resumed_at=None)
+    everything = sum(parameter.numel() for parameter in whole.model.parameters())
+    moments = [value for state in whole.optimizer.state.values() for value in state.values() if value.ndim]
+    assert sum(local(parameter).numel() for parameter in whole.model.parameters()) < 0.6 * everything
+    assert sum(local(moment).numel() for moment in moments) < 0.6 * 2 * everything
     broken, _ = divided(bench, place, "broken", [0.1, 0.3])
     with pytest.raises(InterruptedError):
         broken.run(log=Unlogged(), progress=Stopped(6), resumed_at=None)

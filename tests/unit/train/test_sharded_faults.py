@@ -29,7 +29,7 @@ def faults(base: Path, count: int, settings: PretrainSettings | FinetuneSettings
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("method", "lora"),
+        ("method.name", "adalora"),
         ("freeze_layers", 1),
         ("optim", "adafactor"),
         ("optim", "muon"),
@@ -43,6 +43,13 @@ def test_what_acts_on_whole_weights_is_refused_beside_parallel(tiny_base: Path, 
     (fault,) = faults(tiny_base, 2, FinetuneSettings.model_validate({**settings, "parallel": {}}))
     assert (fault.code, fault.field) == ("recipe.parallel", key)
     assert faults(tiny_base, 2, FinetuneSettings.model_validate(settings)) == []
+
+
+def test_what_an_adapter_learns_is_sharded_but_not_computed_together(tiny_base: Path) -> None:
+    settings = {"method": "lora", "gradient_accumulation_steps": 2}
+    assert faults(tiny_base, 2, FinetuneSettings.model_validate({**settings, "parallel": {}})) == []
+    (fault,) = faults(tiny_base, 2, FinetuneSettings.model_validate({**settings, "parallel": {"tensor": 2}}))
+    assert (fault.code, fault.field) == ("recipe.parallel", "method.name")
 
 
 @pytest.mark.parametrize("count", [1, 3])

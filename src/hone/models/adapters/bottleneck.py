@@ -121,6 +121,7 @@ class AroundNorm(Tuned):
 class _InLayers(Method):
     settings: ClassVar[type[Settings]] = BottleneckSettings
     adapter: ClassVar[bool] = True
+    divides: ClassVar[bool] = True
     not_merged: ClassVar[str] = "what it learned is a network of its own in each layer, which no weight of the base is"
     around_norm: ClassVar[bool] = False
 

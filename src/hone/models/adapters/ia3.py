@@ -60,6 +60,7 @@ class Ia3(Method):
     adapter: ClassVar[bool] = True
     merges: ClassVar[bool] = True
     peft: ClassVar[bool] = True
+    divides: ClassVar[bool] = True
 
     def faults(self, settings: Ia3Settings, shapes: Shapes) -> list[Fault]:
         inner = settings.feedforward_modules

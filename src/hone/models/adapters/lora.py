@@ -100,6 +100,7 @@ class Lora(Method):
     adapter: ClassVar[bool] = True
     merges: ClassVar[bool] = True
     peft: ClassVar[bool] = True
+    divides: ClassVar[bool] = True
 
     def faults(self, settings: LoraSettings, shapes: Shapes) -> list[Fault]:
         faults = target_faults(shapes, settings.target_modules, usual=LORA_TARGETS)

@@ -85,6 +85,7 @@ class Method:
         peft: Whether peft opens what it writes.
         own_head: Whether it goes with heads of hone's own alone.
         trains_with_peft: Whether tuning by it, unlike answering, takes the package.
+        divides: Whether it does the same where each process has but a part of every weight.
         excludes: What a technique of the loop may not do beside it (see `hone.train.techniques.DOES`) -> why.
     """
 
@@ -96,6 +97,7 @@ class Method:
     peft: ClassVar[bool] = False
     own_head: ClassVar[bool] = False
     trains_with_peft: ClassVar[bool] = False
+    divides: ClassVar[bool] = False
     excludes: ClassVar[Mapping[str, str]] = {}
 
     def faults(self, settings: Any, shapes: Shapes) -> list[Fault]:

@@ -24,6 +24,7 @@ class Full(Method):
 
     name: ClassVar[str] = "full"
     settings: ClassVar[type[Settings]] = NoSettings
+    divides: ClassVar[bool] = True
 
 
 class Head(Method):
@@ -77,6 +78,7 @@ class Bitfit(Method):
 
     name: ClassVar[str] = "bitfit"
     settings: ClassVar[type[Settings]] = NoSettings
+    divides: ClassVar[bool] = True
 
     def faults(self, settings: NoSettings, shapes: Shapes) -> list[Fault]:
         if shapes.biases:
