@@ -4,9 +4,9 @@ python benchmarks/pretrain/novels.py novels --seeds 1 --out runs/pretrain
 HONE_DATA names the folder of the datasets. The recipe NAME.yaml learns from its corpus, a book a document, and is
 measured on held-out books, read once. Beside its perplexity stands that of a modified Kneser-Ney model (Chen and
 Goodman 1999; `../generation/kneser_ney.py`), which counts the same tokens and is asked for the same ones: all but the
-first of a row, of which the network has read nothing. Counting sees the whole book before each, the network its own
-row. The order is the best for the last book of the corpus by the counts of those before; the model then counts all of
-them.
+first of a row, of which the network has read nothing. The network is asked twice: row by row, as hone measures it, and
+as counting is, of a book from its beginning on, where it reads as much before each token as it can, half a row or more.
+The order is the best for the last book of the corpus by the counts of those before; the model then counts all of them.
 --choose KEY=VALUE ... learns with other settings from all books but that last one and measures on it: what the recipe
 says was chosen so, and no held-out book was read for it. The result goes to benchmarks/pretrain/NAME.json.
 """
@@ -17,12 +17,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from transformers import AutoModelForCausalLM
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "generation")]
@@ -44,7 +46,8 @@ from hone.tasks.objectives.documents import Documents  # noqa: E402
 from hone.tasks.rows import Rows  # noqa: E402
 from hone.train.pretrain_settings import PretrainSettings  # noqa: E402
 
-ORDERS = 5
+ORDERS = 6
+WINDOWS_AT_ONCE = 16
 Told = list[tuple[list[int], NDArray[np.bool_]]]  # the tokens of a document, and which of them a network tells
 
 
@@ -76,6 +79,7 @@ def measured(values: Mapping[str, Any], seed: int, out: Path) -> Run:
         "measures": {
             f"{m['slice']} {m['name']}": [m["value"], m["low"], m["high"], m["n"]] for m in report["measures"]
         },
+        "network": network_of(out / "bundle", parts[HELD_OUT], tokenizer, recipe=recipe),
         "kneser_ney": beside(parts[CORPUS], parts[HELD_OUT], tokenizer),
     }
 
@@ -120,13 +124,58 @@ def beside(learned: Told, held_out: Told, tokenizer: Tokenizer) -> dict[str, Any
     }
 
 
+def network_of(folder: Path, held_out: Told, tokenizer: Tokenizer, *, recipe: Recipe) -> dict[str, Any]:
+    """What the network in ``folder`` says of the tokens that counting is asked for, and how many they are."""
+    settings = recipe.stages[0].settings
+    assert isinstance(settings, PretrainSettings)
+    assert settings.max_length is not None
+    length = Documents(tokenizer, max_tokens=settings.max_length).room  # of the rows that it learned
+    value, tokens = perplexity(Network(folder, begin=tokenizer.bos_id, length=length), held_out)
+    return {"perplexity": value, "tokens": tokens}
+
+
+class Network:
+    """The learned model, asked like `KneserNey`: windows of ``length`` tokens, of which each begins half of that after
+    the one before, tell their later half, and the first one of a document all of it.
+
+    Args:
+        folder: A bundle.
+        begin: Token that stands before a document.
+    """
+
+    def __init__(self, folder: Path, *, begin: int | None, length: int) -> None:
+        self._model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True).eval()
+        self._before, self._length = [] if begin is None else [begin], length
+
+    def log_probabilities(self, texts: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+        """Natural logarithm of the probability of each token after those before it, float64 [tokens], text by text; NaN
+        for a first one that nothing stands before."""
+        return [self._of([*self._before, *text])[len(self._before) :] for text in texts]
+
+    @torch.inference_mode()
+    def _of(self, ids: list[int]) -> NDArray[np.float64]:
+        found = np.full(len(ids), np.nan)
+        last = max(0, len(ids) - self._length)
+        starts = [*range(0, last, self._length // 2), last]
+        for at in range(0, len(starts), WINDOWS_AT_ONCE):
+            some = starts[at : at + WINDOWS_AT_ONCE]
+            given = torch.tensor([ids[start : start + self._length] for start in some])
+            logs = torch.log_softmax(self._model(input_ids=given).logits[:, :-1].double(), dim=2)
+            told = logs.gather(2, given[:, 1:, None]).squeeze(2).numpy()
+            for start, own in zip(some, told, strict=True):
+                skipped = self._length // 2 - 1 if start else 0
+                here = found[start + 1 + skipped : start + 1 + len(own)]
+                here[np.isnan(here)] = own[skipped:][np.isnan(here)]
+        return found
+
+
 def of_orders(learned: Told, asked: Told, tokenizer: Tokenizer) -> dict[int, float]:
     """The perplexity of counting by every order."""
     counts = Counts([ids for ids, _ in learned], vocabulary=tokenizer.vocab_size, order=ORDERS)
     return {n: perplexity(counts.model(n), asked)[0] for n in range(1, ORDERS + 1)}
 
 
-def perplexity(model: KneserNey, documents: Told) -> tuple[float, int]:
+def perplexity(model: KneserNey | Network, documents: Told) -> tuple[float, int]:
     """Of the tokens that a network tells, each after all before it in its document; and how many they are."""
     logs = model.log_probabilities([ids for ids, _ in documents])
     asked = np.concatenate([each[these] for each, (_, these) in zip(logs, documents, strict=True)])
@@ -136,9 +185,10 @@ def perplexity(model: KneserNey, documents: Told) -> tuple[float, int]:
 def shown(run: Run) -> str:
     """Both, one under the other."""
     value, low, high, tokens = run["measures"]["held_out perplexity"]
-    counted = run["kneser_ney"]
+    counted, read = run["kneser_ney"], run["network"]
     lines = [
-        f"{'network':24} {value:8.2f} [{low:.2f}, {high:.2f}] of {tokens} rows",
+        f"{'network, row by row':24} {value:8.2f} [{low:.2f}, {high:.2f}] of {tokens} rows",
+        f"{'network':24} {read['perplexity']:8.2f} of {read['tokens']} tokens",
         f"{'Kneser-Ney, order ' + str(counted['order']):24} {counted['perplexity']:8.2f} of {counted['tokens']} tokens",
     ]
     return "\n".join(lines)
@@ -162,6 +212,7 @@ def choose(given: argparse.Namespace) -> None:
     report = run_stages(recipe, out=place, progress=Lines()).reports["pretrain"]
     parts, tokenizer = told_parts(recipe, place / "bundle")
     found = {f"{m.slice} {m.name}": m.value for m in report.measures}
+    found["network"] = network_of(place / "bundle", parts[HELD_OUT], tokenizer, recipe=recipe)
     found["kneser_ney"] = of_orders(parts[CORPUS], parts[HELD_OUT], tokenizer)
     print(json.dumps({"settings": given.choose, **found, "facts": report.facts}), flush=True)
 
