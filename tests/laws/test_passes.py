@@ -4,6 +4,7 @@ training that goes on at any step takes the rows that the unbroken one takes, an
 from __future__ import annotations
 
 import itertools
+import json
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from hone.data.corpus import scan
 from hone.data.corpus.corpus import Corpus, open_corpus
-from hone.data.corpus.mixture import Shares, Sizes
+from hone.data.corpus.mixture import Shares, Sizes, tempered
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.order import Order
 from hone.data.passes import Passes
@@ -34,6 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     for name, count in (("big", COUNT), ("small", 20)):
         (folder / f"{name}.txt").write_text("\n\n".join(f"{name} {i}" for i in range(count)))
+    rows = [{"text": f"text {i:03d}", "lang": "de" if i % 10 == 0 else "en"} for i in range(COUNT)]
+    (folder / "kinds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
@@ -42,7 +45,7 @@ def opened(folder: Path, **values: Any) -> Corpus:
 
 
 def two_sources(folder: Path, **more: Any) -> Corpus:
-    sources = {"big": {"path": "big.txt", **more}, "small": {"path": "small.txt"}}
+    sources = {"big": {"path": "big.txt"} | more, "small": {"path": "small.txt"}}
     return opened(folder, sources=sources, shuffle_buffer=16)
 
 
@@ -134,12 +137,12 @@ def test_rows_that_are_drawn_one_by_one_are_as_likely_as_an_epoch_has_them() -> 
 
 
 @pytest.mark.parametrize("size", [{"per_device_train_batch_tokens": 60}, {"per_device_train_batch_tokens": None}])
-@pytest.mark.parametrize("share", [None, 0.4])
+@pytest.mark.parametrize("more", [{}, {"share": 0.4}, {"path": "kinds.jsonl", "sampling": {"by": "lang"}}])
 def test_a_training_that_goes_on_at_any_step_takes_what_the_unbroken_one_takes(
-    folder: Path, share: float | None, size: dict[str, Any]
+    folder: Path, more: dict[str, Any], size: dict[str, Any]
 ) -> None:
     """A killed run goes on without repeating or skipping a document: what it takes is known by the step alone."""
-    corpus = two_sources(folder, share=share)
+    corpus = two_sources(folder, **more)
     rows = rows_over(corpus)
     chosen = PretrainSettings.model_validate({"gradient_accumulation_steps": 2, "num_train_epochs": 2.5, **size})
 
@@ -163,6 +166,29 @@ def test_temperature_brings_small_sources_up(temperature: float, expected: list[
     shares = Shares.of([Sizes("a", 80, 800), Sizes("b", 20, 200)], [None, None], temperature=temperature)
     assert shares.of_characters == pytest.approx(expected)
     assert shares.passes == pytest.approx([1, expected[1] / expected[0] * 4])
+
+
+@pytest.mark.parametrize("power", [0.3, 0.5, 1.0])
+def test_kinds_have_shares_by_their_sizes_to_a_power(power: float) -> None:
+    sizes = np.array([1000.0, 400.0, 30.0])
+    times = tempered(sizes, power=power, most=1000)
+    assert (times * sizes).sum() == pytest.approx(sizes.sum())  # an epoch stays as long as it is
+    assert times * sizes / sizes.sum() == pytest.approx(sizes ** (1 - power) / (sizes ** (1 - power)).sum())
+    capped = tempered(sizes, power=1.0, most=5)
+    assert capped / capped[0] == pytest.approx([1, 2.5, 5])
+
+
+def test_an_epoch_has_of_each_kind_what_its_size_asks_for(folder: Path) -> None:
+    corpus = opened(folder, path="kinds.jsonl", sampling={"by": "lang"}, shuffle_buffer=16)
+    rows = rows_over(corpus, pieces=1)
+    rare = rows.example[:] % 10 == 0
+    passes = mixed(corpus, rows, seed=0)
+    assert len(passes) == COUNT
+    taken = [passes.epoch(number) for number in range(4)]
+    assert {int(rare[rows].sum()) for rows in taken} == {round(COUNT / 4)}  # of 9 to 1, 3 to 1
+    often = np.bincount(np.concatenate(taken), minlength=COUNT)
+    assert np.ptp(often[rare]) <= 1
+    assert np.ptp(often[~rare]) <= 1
 
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

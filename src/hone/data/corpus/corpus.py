@@ -16,15 +16,16 @@ from hone.core.lineage import digest_value
 from hone.data.cache import stored
 from hone.data.corpus.card import Card, Selected, Taken, keep_card, kept_card
 from hone.data.corpus.documents import Document
-from hone.data.corpus.mixture import Shares, Sizes
+from hone.data.corpus.mixture import FloatArray, Shares, Sizes
 from hone.data.corpus.repeats import without_repeats
-from hone.data.corpus.scan import DIGEST, HASH_BYTES, PAIR, SCHEMA, SOURCE, list_files, notes_of, scan
+from hone.data.corpus.scan import DIGEST, HASH_BYTES, KIND, PAIR, SCHEMA, SOURCE, list_files, notes_of, scan
 from hone.data.corpus.selecting import select
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import CHARACTERS, Dataset, IntArray
 
-VERSION = 3  # raised whenever other documents come of the same files and settings
+VERSION = 4  # raised whenever other documents come of the same files and settings
 PART = 0x9A27  # sets the draw of a part apart from that of what is held out
+MOST_KINDS = 1000  # that documents are sampled by: an epoch keeps an order for each
 READ_BY = ("filters", "unreadable", "max_line_bytes", "max_characters")
 
 
@@ -65,6 +66,35 @@ class Corpus:
         """How much of each source an epoch holds."""
         named = self.settings.named().values()
         return Shares.of(self.sizes, [source.share for source in named], temperature=self.settings.temperature)
+
+    def kinds(self) -> tuple[IntArray, list[str]]:
+        """The number of each document's kind, int64 [documents], and the kinds, in the order of their names.
+
+        Raises:
+            DataError: There are more than `MOST_KINDS`.
+        """
+        number: dict[str, int] = {}
+        out, at = np.empty(len(self), dtype=np.int64), 0
+        for part in self.rows.parts(KIND):
+            for chunk in part.chunks:
+                found = chunk.dictionary_encode()
+                of = np.array([number.setdefault(kind, len(number)) for kind in found.dictionary.to_pylist()])
+                out[at : at + len(chunk)] = of[found.indices.to_numpy()]
+                at += len(chunk)
+        if len(number) > MOST_KINDS:
+            raise DataError(
+                f"the documents of {self.rows.origin} are of {len(number):,} kinds",
+                expected=f"at most {MOST_KINDS:,}", fix="Sample by what many documents share: sampling.by.",
+                code="data.kinds",
+            )  # fmt: skip
+        names = sorted(number)
+        rank = np.empty(len(names), dtype=np.int64)
+        rank[[number[name] for name in names]] = np.arange(len(names))
+        return rank[out], names
+
+    def characters_of(self) -> FloatArray:
+        """Characters of each document, float64 [documents]."""
+        return np.concatenate([np.zeros(0), *(part.to_numpy() for part in self.rows.parts(CHARACTERS))])
 
     def parts(self) -> dict[str, range]:
         """The rows of each source, under its name."""
@@ -134,8 +164,8 @@ def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path, seed: int 
         {
             "version": VERSION,
             "files": [[file.source, file.kind, file.digest] for file in files],
-            "sources": {name: source.model_dump(mode="json", exclude={"path", "share", "select"})
-                        for name, source in settings.named().items()},
+            "sources": {name: source.model_dump(mode="json", exclude={"path", "share", "select", "sampling"})
+                        | {"columns": source.columns} for name, source in settings.named().items()},
             **{name: decided[name] for name in READ_BY},
         }
     )  # fmt: skip

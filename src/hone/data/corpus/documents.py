@@ -10,10 +10,10 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 from hone.core.errors import Fault, did_you_mean
-from hone.data.corpus.settings import CorpusFormat, Reading
+from hone.data.corpus.settings import CorpusFormat, CorpusSource
 from hone.data.encodings import MAGIC
 from hone.data.formats import Raw, jsonl, parquet
 from hone.data.source import SUFFIXES
@@ -36,6 +36,7 @@ class Document:
         source: Name of its source.
         divided: Which part of a document that was divided for its length, from 0.
         pair: The same in other words; empty where there is none.
+        kind: What it is sampled by; empty where that says nothing.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Document:
     source: str = ""
     divided: int = 0
     pair: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,19 @@ class Limits:
     characters: int
 
 
-Paragraph = tuple[int, str, str, str, bool]  # line, name of its document, text, pair, whether a new document begins
+class Paragraph(NamedTuple):
+    """What stands on a line: the name of its document, its text, whether a new document begins, and what else is said
+    of it."""
+
+    line: int
+    name: str
+    text: str
+    begins: bool
+    pair: str = ""
+    kind: str = ""
 
 
-def documents(path: Path, reading: Reading, limits: Limits) -> Iterator[Document | Fault]:
+def documents(path: Path, reading: CorpusSource, limits: Limits) -> Iterator[Document | Fault]:
     """The documents of a file, blank ones left out. What stands before a line that is a fault and what stands after it
     are documents of their own.
 
@@ -68,12 +79,13 @@ def documents(path: Path, reading: Reading, limits: Limits) -> Iterator[Document
     shown = str(path)
     kind = format_of(path, reading.format)
     if kind == "parquet":
-        columns = [name for name in (reading.text, reading.document, reading.pair) if name is not None]
-        yield from _joined(_rows(parquet(path, shown, columns), reading, shown, limits), PARAGRAPHS, shown, limits)
+        rows = parquet(path, shown, reading.columns)
+        yield from _joined(_rows(rows, reading, shown, limits), PARAGRAPHS, shown, limits)
         return
-    if reading.pair is not None and kind == "text":
-        yield Fault("data.pair", f"a text file, and a pair in the column {reading.pair!r}", "JSON lines or parquet",
-                    file=shown, fix="A text file holds texts without pairs: leave pair out.")  # fmt: skip
+    if kind == "text" and (reading.pair is not None or reading.sampling is not None):
+        named = reading.pair if reading.sampling is None else reading.sampling.by
+        yield Fault("data.no-columns", f"a text file, and the column {named!r}", "JSON lines or parquet", file=shown,
+                    fix="A text file holds texts alone: leave pair and sampling out.")  # fmt: skip
         return
     with path.open("rb") as raw:
         wrong = _binary(raw.read(HEAD_BYTES), gzipped=packed(path))
@@ -166,7 +178,7 @@ def _objects(lines: Iterator[str | Fault], shown: str) -> Raw:
     yield from faults
 
 
-def _rows(rows: Raw, reading: Reading, shown: str, limits: Limits) -> Iterator[Paragraph | Fault]:
+def _rows(rows: Raw, reading: CorpusSource, shown: str, limits: Limits) -> Iterator[Paragraph | Fault]:
     """Paragraphs of rows with columns."""
     last: str | None = None
     for row in rows:
@@ -174,10 +186,9 @@ def _rows(rows: Raw, reading: Reading, shown: str, limits: Limits) -> Iterator[P
             yield row
             continue
         number, values = row
-        if reading.pair is not None and values.get(reading.pair, "") is None:
-            values = {**values, reading.pair: ""}
-        named = [name for name in (reading.text, reading.document, reading.pair) if name is not None]
-        missing = (fault for name in named for fault in _missing(name, values, shown, number))
+        nothing = {name: "" for name in reading.columns[1:] if name != reading.document and values.get(name, 0) is None}
+        values = {**values, **nothing}
+        missing = (fault for name in reading.columns for fault in _missing(name, values, shown, number))
         texts = (name for name in (reading.text, reading.pair) if name is not None)
         bad = (fault for name in texts for fault in _bad(name, values[name], shown, number, limits=limits))
         wrong = next(itertools.chain(missing, bad), None)
@@ -186,7 +197,8 @@ def _rows(rows: Raw, reading: Reading, shown: str, limits: Limits) -> Iterator[P
             continue
         name = str(values[reading.document]) if reading.document else ""
         pair = values[reading.pair].strip() if reading.pair else ""
-        yield number, name, values[reading.text], pair, not name or name != last
+        kind = values[reading.sampling.by] if reading.sampling else ""
+        yield Paragraph(number, name, values[reading.text], not name or name != last, pair, kind)
         last = name
 
 
@@ -214,7 +226,7 @@ def _paragraphs(lines: Iterator[str | Fault], parted: str) -> Iterator[Paragraph
         if isinstance(line, Fault):
             yield line
         elif parted == "file" or line.strip():
-            yield number, "", line, "", begins
+            yield Paragraph(number, "", line, begins)
             begins = parted == "lines"
         else:
             begins = True
@@ -225,25 +237,24 @@ def _joined(
 ) -> Iterator[Document | Fault]:
     """Documents of the paragraphs that follow one another."""
     texts: list[str] = []
-    first, named, paired, size, divided = 1, "", "", 0, 0
+    head, size, divided = Paragraph(1, "", "", True), 0, 0
 
     def whole() -> Iterator[Document]:
         text = between.join(texts).strip()
         texts.clear()
         if text:
-            yield Document(text, named, shown, first, divided=divided, pair=paired)
+            yield Document(text, head.name, shown, head.line, divided=divided, pair=head.pair, kind=head.kind)
 
     for one in paragraphs:
         if isinstance(one, Fault):
             yield from whole()
             yield one
             continue
-        line, name, text, pair, begins = one
-        if begins or (texts and size + len(text) > limits.characters):
+        if one.begins or (texts and size + len(one.text) > limits.characters):
             yield from whole()
-            divided = 0 if begins else divided + 1
+            divided = 0 if one.begins else divided + 1
         if not texts:
-            first, named, paired, size = line, name, pair, 0
-        texts.append(text)
-        size += len(text) + len(between)
+            head, size = one, 0
+        texts.append(one.text)
+        size += len(one.text) + len(between)
     yield from whole()

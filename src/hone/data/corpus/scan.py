@@ -24,9 +24,9 @@ from hone.data.paths import error_of, paths_of, refuse
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 22  # of the texts of a batch: what bounds memory where they are long
 HASH_BYTES = 16
-SOURCE, DIGEST, PAIR = "_source", "_digest", "pair"
+SOURCE, DIGEST, PAIR, KIND = "_source", "_digest", "pair", "_kind"
 SCHEMA = pa.schema(
-    [("text", pa.string()), ("document", pa.string()), (PAIR, pa.string()), (SOURCE, pa.int32()),
+    [("text", pa.string()), ("document", pa.string()), (PAIR, pa.string()), (KIND, pa.string()), (SOURCE, pa.int32()),
      (CHARACTERS, pa.int64()), (DIGEST, pa.binary(HASH_BYTES)), (LINE, pa.int64()), (FILE, pa.int32())]
 )  # fmt: skip
 SKIPPED = {"data.binary", "data.encoding", "data.long-line", "data.broken-json", "data.not-an-object",
@@ -183,7 +183,8 @@ def _note(notes: Notes, source: str, document: Document) -> None:
 
 def _row(document: Document, *, source: int, file: int) -> tuple[Any, ...]:
     digest = hashlib.blake2b(document.text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
-    return document.text, document.name, document.pair, source, len(document.text), digest, document.line, file
+    own = (document.text, document.name, document.pair, document.kind)
+    return *own, source, len(document.text), digest, document.line, file
 
 
 def _batch(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:

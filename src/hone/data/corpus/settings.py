@@ -79,18 +79,44 @@ class Selection(Settings):
                               encoding=source.encoding, duplicates="keep")  # fmt: skip
 
 
+class Tempering(Settings):
+    """Documents of rare kinds come oftener: one of a kind with ``n`` characters, where the commonest has ``m``, comes
+    ``(m / n) ** power`` times as often as one of the commonest. Kinds then have shares by their sizes to the power of
+    ``1 - power``, the exponent of multilingual sampling (Conneau et al. 2020); an epoch stays as long as it is.
+
+    Attributes:
+        by: The column of jsonl and parquet that names a document's kind, its language, say; of a document of several
+            rows that of the first.
+        power: 0 takes the kinds as they are, 1 makes all alike.
+        max_repeats: No document comes more than so many times as often as one of the commonest kind.
+    """
+
+    by: str
+    power: Annotated[float, Field(gt=0, le=1)] = 0.5
+    max_repeats: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
+
+
 class CorpusSource(Reading):
     """One of several sources of a corpus.
 
     Attributes:
         path: A file or a glob, or several of them. Relative to the recipe's folder.
         select: Which of its documents are kept, after filters and the search for duplicates; None: all.
+        sampling: Which of its documents come oftener; None: all alike.
         share: Its part of the characters of an epoch. None: what the other shares leave, divided by `temperature`.
     """
 
     path: Paths
     select: Selection | None = None
+    sampling: Tempering | None = None
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that its rows are to have, that of the text first."""
+        by = None if self.sampling is None else self.sampling.by
+        named = (self.text, self.document, self.pair, by)
+        return list(dict.fromkeys(name for name in named if name is not None))
 
     @property
     def patterns(self) -> list[str]:
@@ -103,7 +129,7 @@ class CorpusSettings(Reading):
 
     Attributes:
         path: A file or a glob, or several of them; or else
-        select: As of a source, of ``path``.
+        select, sampling: As of a source, of ``path``.
         sources: name -> files of their own (see `CorpusSource`), to be mixed.
         temperature: Sources without a share come in by their size to the power of 1 / temperature: 1 as they are, more
             brings the small ones up, as inverse frequency does (Conneau et al. 2020).
@@ -121,6 +147,7 @@ class CorpusSettings(Reading):
 
     path: Paths | None = None
     select: Selection | None = None
+    sampling: Tempering | None = None
     sources: dict[Name, CorpusSource] = {}
     temperature: Annotated[float, Field(ge=1)] = 1.0
     filters: list[Any] = []
@@ -141,7 +168,7 @@ class CorpusSettings(Reading):
     def _one_way(self) -> Self:
         if (self.path is None) == (not self.sources):
             raise ValueError("either a path or sources")
-        own = [name for name in (*Reading.model_fields, "select")
+        own = [name for name in (*Reading.model_fields, "select", "sampling")
                if getattr(self, name) != type(self).model_fields[name].default]  # fmt: skip
         if self.sources and own:
             raise ValueError(f"{', '.join(own)} within each of the sources, not beside them")
@@ -175,4 +202,4 @@ class CorpusSettings(Reading):
         if self.sources:
             return dict(self.sources)
         reading = {name: getattr(self, name) for name in Reading.model_fields}
-        return {"corpus": CorpusSource(path=self.path or [], select=self.select, **reading)}
+        return {"corpus": CorpusSource(path=self.path or [], select=self.select, sampling=self.sampling, **reading)}

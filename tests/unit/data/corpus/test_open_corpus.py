@@ -88,7 +88,7 @@ def test_a_row_has_its_pair_where_there_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("a.txt", "one\n", "data.pair"),
+        ("a.txt", "one\n", "data.no-columns"),
         ("a.jsonl", jsonl({"text": "one"}), "data.column-missing"),
         ("a.jsonl", jsonl({"text": "one", "de": 3}), "data.wrong-type"),
     ],
@@ -96,6 +96,26 @@ def test_a_row_has_its_pair_where_there_is_one(tmp_path: Path) -> None:
 def test_a_pair_that_cannot_be_read_is_refused(tmp_path: Path, name: str, content: str, code: str) -> None:
     error = refused(tmp_path, write(tmp_path, name, content), pair="de")
     assert error.faults[0].code == code
+
+
+def test_a_document_is_of_the_kind_that_its_first_row_says(tmp_path: Path) -> None:
+    rows = [{"d": "x", "text": "one", "lang": "en"}, {"d": "x", "text": "two", "lang": "de"},
+            {"d": "y", "text": "three", "lang": None}, {"d": "z", "text": "four", "lang": "de"}]  # fmt: skip
+    write(tmp_path, "a.jsonl", jsonl(*rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "b.parquet")
+    for name in ("a.jsonl", "b.parquet"):
+        corpus = opened(tmp_path, name, document="d", sampling={"by": "lang"})
+        assert corpus.kinds()[1] == ["", "de", "en"]
+        assert corpus.kinds()[0].tolist() == [2, 0, 1]
+        assert opened(tmp_path, name, document="d", sampling={"by": "lang", "power": 1}).digest == corpus.digest
+    assert opened(tmp_path, name, document="d").digest != corpus.digest
+
+
+def test_a_kind_of_its_own_for_each_document_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", jsonl(*({"text": f"text {i}", "id": str(i)} for i in range(1001))))
+    corpus = opened(tmp_path, "a.jsonl", sampling={"by": "id"})
+    with pytest.raises(DataError, match="of 1,001 kinds"):
+        corpus.kinds()
 
 
 def test_a_long_document_is_divided_where_a_paragraph_ends(tmp_path: Path) -> None:
