@@ -40,7 +40,8 @@ def _groups(corpus: Corpus, rows: Rows) -> Iterator[tuple[IntArray, float]]:
         documents = np.arange(corpus.begins[at], corpus.begins[at + 1])
         part = corpus.take(documents)
         kinds, names = part.kinds()
-        characters = np.bincount(kinds, weights=part.characters_of(), minlength=len(names))
+        characters = np.zeros(len(names))
+        np.add.at(characters, kinds, part.characters_of())
         oftener = tempered(characters, power=source.sampling.power, most=source.sampling.max_repeats)
         of = kinds[rows.example[group] - corpus.begins[at]]
         for kind in range(len(names)):
