@@ -22,6 +22,7 @@ from hone.data.fields import Field, Kind
 from hone.data.formats import TEXT_FORMATS, Raw, RawRow, parquet
 from hone.data.hub import hub_rows
 from hone.data.lines import side_by_side
+from hone.data.pairs import ANSWERS, hold_pairs, parted
 from hone.data.paths import error_of, is_pipe, one_each, paths_of, refuse, unrepeatable
 from hone.data.source import HUB, SUFFIXES, Format, Source
 from hone.data.values import ARROW, NUMBERED, RowChecker
@@ -48,6 +49,11 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
     """
     _refuse_unknown(source.lines or source.columns, itertools.chain(*choices), shown=source.name)
     openers, formats, content = _opened(source, choices, name=name, base=base)
+    if hold_pairs(choices):
+        openers = [
+            (shown, lambda rows=rows, shown=shown: parted(rows(), shown, choices=choices, columns=source.columns))
+            for shown, rows in openers
+        ]
     fields = _there(openers[0][1], choices, source.columns)
     key = digest_value(
         {
@@ -335,6 +341,8 @@ def _openers(
     every = itertools.chain(*choices)
     optional = sorted({columns.get(field.name, field.name) for field in every if not field.required})
     wanted = [[columns.get(field.name, field.name) for field in fields if field.required] for fields in choices]
+    if hold_pairs(choices):  # whole conversations, which need no prompt beside them
+        wanted.append([columns.get(name, name) for name in ANSWERS])
     for path, kind in zip(paths, formats, strict=True):
         shown = str(path)
         if kind == "parquet":

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from hone.core.errors import Fault, did_you_mean
 from hone.data.fields import Field, Kind
+from hone.data.pairs import ANSWERS
 from hone.data.turns import turns_of
 
 ARROW: dict[Kind, pa.DataType] = {
@@ -50,7 +51,6 @@ EXPECTED: dict[Kind, str] = {
     "turns": "a list of objects with a role (user, assistant, or first system) and a text; a user's is the last",
     "answered": "a list of objects with a role (user, assistant, or first system) and a text, one by the assistant",
 }
-ANSWERS = ("chosen", "rejected")  # fields that may be written as the one turn that answers
 NUMBERED = "_numbered"  # among a row's values: whether its labels were written as numbers
 _BIO = re.compile(r"O|[BI]-.+")
 _OTHER_SCHEME = re.compile(r"[MESLU]-.+")
@@ -97,7 +97,9 @@ class RowChecker:
                     faults.append(Fault(odd.code, odd.found, EXPECTED[field.kind], file=file, line=line, field=column,
                                         fix=odd.fix))  # fmt: skip
                 continue
-            given = _one_answer(raw[column]) if field.name in ANSWERS else raw[column]
+            given = (
+                _one_answer(raw[column]) if field.name in ANSWERS else raw[column]
+            )  # may be the one turn that answers
             value, wrong = self._value(given, field.kind)
             if wrong:
                 code = {"null": "data.null", "NaN": "data.nan"}.get(wrong, f"data.{field.kind}-kind")
