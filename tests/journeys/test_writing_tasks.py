@@ -231,6 +231,24 @@ def test_how_many_texts_are_too_long_is_told_before_training(
     assert "finetune" not in said
 
 
+def test_what_is_cut_is_told_before_training_and_in_the_reports(
+    tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    long = [{"source": f"one {i}", "target": "eins " * 60} for i in range(4)]
+    values = recipe(tmp_path, "translation", [*rows("translation"), *long], max_steps=1, eval_strategy="no",
+                    num_train_epochs=1, eval_steps=None, keep="last")  # fmt: skip
+    values["task"]["long_target"] = "truncate"
+    values["stages"].pop()
+    file = tmp_path / "recipe.yaml"
+    file.write_text(json.dumps({"name": "cut", **values}), encoding="utf-8")
+    code, out, said = command("run", file, "--out", tmp_path / "out", "--json")
+    assert code == 0, said
+    sentence = "20.0% of the texts to write of train (4) are cut"
+    assert sentence in said
+    for stage in ("inspect", "finetune"):
+        assert any(sentence in one for one in json.loads(out)["reports"][stage]["warnings"])
+
+
 def test_a_base_that_reads_does_not_write(
     tiny_base: Path, tmp_path: Path, command: Callable[..., tuple[object, str, str]]
 ) -> None:

@@ -11,6 +11,8 @@ from hone.report.catalog import Language, slice_name, word
 from hone.report.console import to_text
 from hone.report.report import Report
 
+TOLD = ("forgetting",)  # tables that say what a stage did to what was there before
+
 
 def show_report(report: Report, *, as_json: bool, language: Language = "en") -> None:
     """One report on stdout, as JSON or as words."""
@@ -21,7 +23,8 @@ def show_report(report: Report, *, as_json: bool, language: Language = "en") -> 
 
 
 def show_result(result: Result, *, as_json: bool) -> None:
-    """What a run left: of each stage warnings and measures (its tables are in its page), and where things lie."""
+    """What a run left: of each stage warnings, measures and `TOLD` (its other tables are in its page), and where things
+    lie."""
     reports = {kind: report.model_dump() for kind, report in result.reports.items()}
     if as_json:
         paths = {"bundle": str(result.bundle.path) if result.bundle else None, "out": str(result.out)}
@@ -29,7 +32,7 @@ def show_result(result: Result, *, as_json: bool) -> None:
         return
     language = result.language
     for report in result.reports.values():
-        found = to_text(report, language=language, tables="none").rstrip()
+        found = to_text(report, language=language, only=TOLD).rstrip()
         on = f" ({slice_name(str(report.facts['data']), language)})" if "data" in report.facts else ""
         lines = "".join(f"  {line}\n" for line in found.split("\n")) if found else ""
         typer.echo(f"{word(report.stage, language)}{on}\n{lines}")

@@ -21,6 +21,7 @@ from hone.inspect.cost import training_cost
 from hone.inspect.settings import InspectSettings
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
+from hone.tasks.cut import cut_said
 from hone.tasks.encoded import encoded
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
@@ -112,15 +113,15 @@ class Warnings:
 
     def __init__(self, language: Language) -> None:
         self.said: list[str] = []
-        self._language: Language = language
+        self.language: Language = language
 
     def split(self, name: str) -> str:
         """A split's name in the reader's language."""
-        return slice_name(name, self._language)
+        return slice_name(name, self.language)
 
     def __call__(self, key: str, **values: object) -> None:
         """Say the catalog's sentence ``warn.KEY`` with its places filled."""
-        self.said.append(word(f"warn.{key}", self._language, **values))
+        self.said.append(word(f"warn.{key}", self.language, **values))
 
 
 def _spread_of(data: Mapping[str, Dataset], target: Field) -> dict[str, Grid]:
@@ -302,6 +303,7 @@ def _tokens(
         if long and cuts and task.settings.long_text == "truncate":
             talks = conversations_in(inputs.data[name].columns) is not None
             warn("long_turns" if talks else "long", share=f"{long:.1%}", split=warn.split(name), limit=task.max_tokens)
+        warn.said += cut_said(part, name, warn.language)
         if "lost" in part.table.column_names and (lost := int(part.scalar("lost").sum())):
             warn("lost", count=f"{lost:,}", split=warn.split(name))
         special, unk_id = len(task.tokenizer.prefix) + len(task.tokenizer.suffix), task.tokenizer.unk_id

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Container, Sequence
 
 from hone.core.measures import Measure
 from hone.report import numbers
@@ -16,15 +15,15 @@ WIDE = 100  # columns of the terminal
 CELL = 48  # most columns of one cell
 
 
-def to_text(report: Report, *, language: Language = "en", tables: Literal["short", "none"] = "short") -> str:
+def to_text(report: Report, *, language: Language = "en", only: Container[str] | None = None) -> str:
     """The measures, the warnings and the short tables of a report, without color, ending in a line end.
 
-    Tables of more than 20 rows, matrices, and tables wider than 100 columns are left to the report's files; with
-    ``tables="none"`` all of them are.
+    Tables of more than 20 rows, matrices, and tables wider than 100 columns are left to the report's files; where
+    ``only`` some are named, all others are.
     """
     parts = [_warnings(report.warnings), _measures(report.measures, language)]
-    for name, grid in report.tables.items() if tables == "short" else ():
-        if grid.rows and len(grid.rows) <= SHORT and grid.show != "matrix":
+    for name, grid in report.tables.items():
+        if (only is None or name in only) and grid.rows and len(grid.rows) <= SHORT and grid.show != "matrix":
             lines = _grid(grid, language)
             if max(map(text_width, lines)) <= WIDE:
                 parts.append("\n".join([as_line(word(name, language)), *(f"  {line}" for line in lines)]))

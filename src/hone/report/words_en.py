@@ -377,6 +377,7 @@ WORDS: dict[str, str] = {
     "warn.illegal_bio": "Illegal BIO tags in {split}: {count} (the first, {tag} in line {line}, continues nothing). Each is read as the beginning of an entity.",
     "warn.long": "{share} of the texts of {split} are longer than {limit} tokens and are cut under long_text: truncate. Raise max_length as far as the base goes, or where the task has it set long_text to window.",
     "warn.long_turns": "{share} of the conversations of {split} are longer than {limit} tokens: their answers are learned in several rows, before which the oldest turns are left out.",
+    "warn.cut_targets": "{share} of the texts to write of {split} ({count}) are cut under long_target: truncate; their end is not learned. Raise max_target_length as far as the base goes.",
     "warn.lost": "Entities of {split} that no row holds whole: {count}. They begin or end within a token, or reach beyond what one window reads; training does not see them, and they cannot be found.",
     "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: its tokenizer does not know {shares} of the tokens. Choose a base that was trained on it.",
     "warn.cut": "Texts cut before the model read them: {cut} of {count}. Raise max_length as far as the base goes, or where the task has it set long_text to window.",

@@ -373,6 +373,7 @@ WORDS: dict[str, str] = {
     "warn.illegal_bio": "{split} 中有 {count} 个不合法的 BIO 标签（首个为第 {line} 行的 {tag}，前面没有可接续的实体）；均按实体开头处理。",
     "warn.long": "{split} 中有 {share} 的文本超过 {limit} 个 token，在 long_text: truncate 下会被截断。可在基座允许的范围内调高 max_length，或在任务支持时将 long_text 设为 window。",
     "warn.long_turns": "{split} 中有 {share} 的对话超过 {limit} 个词元：其回答分到多行学习，行前最早的轮次被略去。",
+    "warn.cut_targets": "{split}中有 {share} 的待写文本（{count} 段）在 long_target: truncate 下被截断，学不到结尾。可在基座允许的范围内调高 max_target_length。",
     "warn.lost": "{split}中没有任何一行能完整容纳的实体：{count} 个。它们的首尾落在某个 token 之内，或超出一个窗口读取的范围；训练看不到它们，也无法被找出。",
     "warn.unknown": "基座模型 {base} 不认识这种语言：不认识的 token 占 {shares}。请换用在该语言上训练过的基座。",
     "warn.cut": "{count} 条文本中有 {cut} 条在模型读取前被截断。可在基座允许的范围内调高 max_length，或在任务支持时将 long_text 设为 window。",

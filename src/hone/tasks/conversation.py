@@ -45,12 +45,14 @@ class Passage(NamedTuple):
         answers: Where answers that are learned begin and end.
         left_out: Whether there are earlier turns that are not here.
         whole: Tokens of the conversation up to here.
+        cut: Whether the last answer is cut at its end.
     """
 
     ids: list[int]
     answers: list[Span]
     left_out: bool
     whole: int
+    cut: bool = False
 
 
 def unusable(wrong: Mapping[int, DataError], *, field: str, looked_at: int) -> FaultyExamples:
@@ -146,8 +148,11 @@ def to_learn(form: ChatFormat, turns: Sequence[Turn], room: Room, *, last_alone:
         learned = _learned(spans, done, room)
         if not learned:
             first, ids, learned = _shortened(talk, first, done, room, whole=whole)
-        rows.append(Passage(ids[: learned[-1][1]], learned, first > 0, whole))
+        begin, end = learned[-1]
         done += len(learned)
+        last = spans.get(done - 1)
+        cut = last is not None and end - begin < last[1] - last[0]
+        rows.append(Passage(ids[:end], learned, first > 0, whole, cut))
         if spans.get(done) is not None:  # the row is full
             _require_leaving(room, whole)
             first = _overlapping(talk, done, room)

@@ -19,6 +19,7 @@ SECOND = "second"  # the column that says where a row's second text begins
 SECONDS = "seconds"  # the same of each text of a row that has several
 PARTED = "parted"  # as `SECOND`, for a head that reads both apart, whether or not token types tell them apart
 TARGET = "target_ids"  # the column of the tokens that a row learns to write
+CUT = "cut"  # the column of whether the last text to write of a row is cut at its end
 OTHER = "other."  # begins the columns of the second of two texts that a row has
 
 ROWS_SCHEMA = {
@@ -38,7 +39,7 @@ class Rows:
     One that reads a row several times adds ``copies``, int64: how often, which `work` counts.
     One over pairs of texts adds `SECOND`, int64: the index of the first token of type 1, 0 where a row has none.
     One whose head reads both texts apart adds `PARTED`, int64: the index of the first token of the second text.
-    One that writes adds `TARGET`: the tokens to write, special tokens included.
+    One that writes adds `TARGET`: the tokens to write, special tokens included; and `CUT`.
     Where each row has two texts to write, it has every column twice, those of the second under `OTHER` and the name.
 
     Attributes:

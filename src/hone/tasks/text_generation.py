@@ -36,7 +36,7 @@ from hone.tasks.controls import ControlsTooLong, add_words, control_texts, requi
 from hone.tasks.conversation import Passage, Room, to_answer, to_learn, unusable, with_system
 from hone.tasks.long_text import TextTooLong, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
-from hone.tasks.rows import ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of, stretches
+from hone.tasks.rows import CUT, ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of, stretches
 from hone.tasks.writing_settings import TextGenerationSettings
 from hone.tasks.written import WORDS_SCHEMA, Drafts, TargetTooLong, WrittenText
 from hone.tasks.written_scores import (
@@ -128,7 +128,7 @@ class TextGeneration(WrittenText):
 
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
-        return {**self._read_schema, TARGET: pa.list_(pa.int32()), LEARNED: pa.list_(pa.int32())}
+        return {**self._read_schema, TARGET: pa.list_(pa.int32()), LEARNED: pa.list_(pa.int32()), CUT: pa.bool_()}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
         """See `Task.encode`. ``prompted`` is whether a row has a prompt, which something comes after; ``input_ids`` are
@@ -176,6 +176,7 @@ class TextGeneration(WrittenText):
             raise ContinuationTooLong({start + i: n for i, n in long.items()}, room=min(mosts[i] for i in long))
         out[TARGET] = [ids[: max(1, most)] for ids, most in zip(texts, mosts, strict=True)]
         out[LEARNED] = [[0, len(ids)] for ids in out[TARGET]]
+        out[CUT] = [len(ids) > len(kept) for ids, kept in zip(texts, out[TARGET], strict=True)]
         self._add_prompts(out, prompts, [self.max_tokens - len(ids) for ids in out[TARGET]], start=start)
 
     @property
@@ -226,6 +227,7 @@ class TextGeneration(WrittenText):
         out["prompted"].append(True)
         out[TARGET].append(passage.ids[first:])
         out[LEARNED].append([place - first for span in passage.answers for place in span])
+        out[CUT].append(passage.cut)
 
     def _add_prompts(
         self, out: dict[str, list[Any]], prompts: Sequence[Prompt], rooms: Sequence[int], *, start: int
@@ -257,6 +259,7 @@ class TextGeneration(WrittenText):
             out["prompted"].append(False)
             out[TARGET].append(ids[done:end])
             out[LEARNED].append([0, end - done])
+            out[CUT].append(False)
             done = end
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:

@@ -41,7 +41,7 @@ from hone.tasks.languages import spoken
 from hone.tasks.long_text import TextTooLong
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
-from hone.tasks.rows import TARGET, Batch, IntArray, Rows, padded, rows_of
+from hone.tasks.rows import CUT, TARGET, Batch, IntArray, Rows, padded, rows_of
 from hone.tasks.writing_settings import ROW_WORDS
 from hone.tasks.written_scores import Held, Kept, Likelihood, Matched, Part, given, texts_of, to_learn
 from hone.text.units import words_and_characters
@@ -185,7 +185,7 @@ class WrittenText(Form):
 
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
-        return {**self._read_schema, TARGET: pa.list_(pa.int32())}
+        return {**self._read_schema, TARGET: pa.list_(pa.int32()), CUT: pa.bool_()}
 
     @property
     def _read_schema(self) -> dict[str, pa.DataType]:
@@ -212,7 +212,7 @@ class WrittenText(Form):
         long = {start + i: len(ids) for i, ids in enumerate(targets) if len(ids) > self._most}
         if long and self.settings.long_target == "refuse":
             raise TargetTooLong(long, room=self._most)
-        out[TARGET] = [ids[: self._most] for ids in targets]
+        out[TARGET], out[CUT] = [ids[: self._most] for ids in targets], [len(ids) > self._most for ids in targets]
         return rows_of(out, self.row_schema)
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from hone.predict.predictor import weights_format
 from hone.predict.write import write_model
 from hone.report.catalog import word
 from hone.report.report import Cell, Report
+from hone.tasks.cut import cut_said
 from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
@@ -56,15 +57,34 @@ from hone.train.sharing import resumed, same
 from hone.train.trackers import RunLog, Unlogged, require_trackers
 
 
+@dataclass(frozen=True)
+class Ready:
+    """What a training is of, all there but for the loop.
+
+    Attributes:
+        inputs: With mined negatives among the training rows, where the task asks for them.
+        before: The bundle that training starts from; None where it starts from a base.
+    """
+
+    settings: FinetuneSettings
+    inputs: Inputs
+    run: Run
+    device: torch.device
+    base: Base
+    before: Bundle | None
+    model: Model
+    task: Task
+    rows: Rows
+
+
 def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     """Train on ``train``, choose by ``validation``, write a bundle to ``run.target``."""
-    train = inputs.data["train"]
     faults = find_faults(settings, inputs)
     if faults:
         raise RecipeError.of(faults, what="finetune")
     device = ready(settings, run)
     base, before = start_of(inputs)
-    task = _task(inputs, base, train)
+    task = _task(inputs, base, inputs.data["train"])
     torch.manual_seed(run.seed)
     learning = learning_of(settings, base.folder, inputs, max_tokens=task.max_tokens)
     model = build_model(
@@ -78,6 +98,9 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
         _renew_own_head(model)
     taught = _with_negatives(inputs, task, model, run=run, device=device)
     rows = encoded(task, taught.data["train"], cache=run.cache)
+    cut = cut_said(rows, "train", run.language)
+    for sentence in cut:
+        run.progress.say(sentence)
     # The loop may resume a checkpoint of this very work and of nothing else.
     recipe = {"stage": "finetune", "settings": settings.model_dump(mode="json"), "seed": run.seed,
               "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")},
@@ -86,36 +109,42 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     learned = jointly(task, learning, settings=settings, inputs=inputs, run=run)
     drawn = learned.decided if isinstance(learned, Joint) else {}
     identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type, **drawn})
-    validation = inputs.data.get("validation")
-    watched = settings.metric_for_best_model or _main_measure(task)
-    options = loss_options(settings, task, train=train, device=device)
-    begun = latest_checkpoint(run.folder / "checkpoints", identity=identity) is not None
-    tune(model, settings)
-    if settings.head_init == "probe" and not begun and _head_of(before, task) is None:
-        fit_head(model, task, rows, seed=run.seed, options=options, progress=run.progress, device=device)
-    passes = _sampled(settings, task, taught.data["train"], rows, seed=run.seed)
-    setup = Setup(
-        passes=passes,
-        parallel=settings.parallel,
-        frozen=_frozen(settings, taught, base=base, model=model, task=task, rows=rows, run=run, device=device),
-        settings=settings,
-        seed=run.seed,
-        identity=identity,
-        checkpoints=run.folder / "checkpoints",
-        options=options,
-        validate=_validator(task, validation, run.cache, device=device, watched=watched),
-        watched=watched,
-        higher_is_better=task.measure_specs[watched].better != "lower",
-    )
+    setup = _setup(Ready(settings, taught, run, device, base, before, model, task, rows), identity=identity)
     trained = run_loop(model, learned, rows, setup=setup, run=run, device=device)
     if learning is not None:
         model.shed()
-    if validation is not None:
-        task = with_decision(task, TorchEngine(model, device), validation, cache=run.cache)
+    if "validation" in inputs.data:
+        task = with_decision(task, TorchEngine(model, device), inputs.data["validation"], cache=run.cache)
     lineage = inputs.lineage("finetune", parents=[base.digest], recipe=recipe, seed=run.seed)
     bundle = write_model(run.target, model, task, lineage=lineage, base=base)
     kept = {} if model.tuning is None else place_of(base, bundle=bundle.digest)
-    return Outcome(_report(bundle, task, trained, setup=setup, inputs=inputs, run=run), bundle, kept)
+    report = _report(bundle, task, trained, setup=setup, inputs=inputs, run=run)
+    return Outcome(report.model_copy(update={"warnings": [*cut, *report.warnings]}), bundle, kept)
+
+
+def _setup(of: Ready, *, identity: str) -> Setup:
+    """What the loop is given; the model is made ready for its method, and its new head fitted where that is asked."""
+    settings, task = of.settings, of.task
+    watched = settings.metric_for_best_model or _main_measure(task)
+    options = loss_options(settings, task, train=of.inputs.data["train"], device=of.device)
+    begun = latest_checkpoint(of.run.folder / "checkpoints", identity=identity) is not None
+    tune(of.model, settings)
+    if settings.head_init == "probe" and not begun and _head_of(of.before, task) is None:
+        fit_head(of.model, task, of.rows, seed=of.run.seed, options=options, progress=of.run.progress,
+                 device=of.device)  # fmt: skip
+    return Setup(
+        passes=_sampled(of),
+        parallel=settings.parallel,
+        frozen=_frozen(of),
+        settings=settings,
+        seed=of.run.seed,
+        identity=identity,
+        checkpoints=of.run.folder / "checkpoints",
+        options=options,
+        validate=_validator(task, of.inputs.data.get("validation"), of.run.cache, device=of.device, watched=watched),
+        watched=watched,
+        higher_is_better=task.measure_specs[watched].better != "lower",
+    )
 
 
 def tune(model: Model, settings: FinetuneSettings) -> None:
@@ -127,13 +156,13 @@ def tune(model: Model, settings: FinetuneSettings) -> None:
         model.tuning = (method.name, chosen)
 
 
-def _sampled(settings: FinetuneSettings, task: Task, train: Dataset, rows: Rows, *, seed: int) -> Passes | None:
+def _sampled(of: Ready) -> Passes | None:
     """Which rows an epoch has, where those of rare labels come oftener."""
-    chosen = settings.sampling
+    chosen, train = of.settings.sampling, of.inputs.data["train"]
     if chosen is None:
         return None
-    target = shape_of(task, train.columns).targets[0]
-    return by_label(rows, train, target, power=chosen.power, most=chosen.max_repeats, seed=seed)
+    target = shape_of(of.task, train.columns).targets[0]
+    return by_label(of.rows, train, target, power=chosen.power, most=chosen.max_repeats, seed=of.run.seed)
 
 
 def _with_negatives(inputs: Inputs, task: Task, model: Model, *, run: Run, device: torch.device) -> Inputs:
@@ -144,26 +173,18 @@ def _with_negatives(inputs: Inputs, task: Task, model: Model, *, run: Run, devic
     return replace(inputs, data={**inputs.data, "train": train})
 
 
-def _frozen(
-    settings: FinetuneSettings,
-    inputs: Inputs,
-    *,
-    base: Base,
-    model: Model,
-    task: Task,
-    rows: Rows,
-    run: Run,
-    device: torch.device,
-) -> FrozenStates | None:
-    """Freeze the layers that ``settings`` name; on a CPU, what they give for the training rows."""
-    layers = frozen_layers(settings, model)
+def _frozen(of: Ready) -> FrozenStates | None:
+    """Freeze the layers that the settings name; on a CPU, what they give for the training rows."""
+    layers = frozen_layers(of.settings, of.model)
     if not layers:
         return None
-    model.freeze(layers)
-    if device.type != "cpu" or settings.mixed_precision != "no" or draws(task, rows):
+    of.model.freeze(layers)
+    if of.device.type != "cpu" or of.settings.mixed_precision != "no" or draws(of.task, of.rows):
         return None
-    key = digest_value({"base": base.digest, "rows": encoding_key(task, inputs.data["train"]), "layers": layers})
-    return frozen_states(model, task, rows, cache=run.cache, key=key, progress=run.progress)
+    told = {"base": of.base.digest, "rows": encoding_key(of.task, of.inputs.data["train"]), "layers": layers}
+    return frozen_states(
+        of.model, of.task, of.rows, cache=of.run.cache, key=digest_value(told), progress=of.run.progress
+    )
 
 
 def frozen_layers(settings: FinetuneSettings, model: Model) -> int:

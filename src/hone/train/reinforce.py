@@ -14,6 +14,7 @@ from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure, MeasureSpec
 from hone.metrics.intervals import with_intervals
+from hone.models.model import Model
 from hone.predict.bases import place_of
 from hone.predict.predictor import open_bundle, open_model
 from hone.predict.rewards import Reward
@@ -57,26 +58,14 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
     torch.manual_seed(run.seed)
     model, task = open_model(parent, dropout=0.0)
     assert isinstance(task, WrittenText)  # `Stage.writes`
-    (judge,) = inputs.others["reward"]
-    rows, read = _prompts(task, inputs)
-    policy = Policy(
-        task,
-        model,
-        rows=rows,
-        read=read,
-        reward=Reward(open_bundle(judge, device=run.device), settings.label),
-        reference=InTraining(copy.deepcopy(model).fix(), device, settings.mixed_precision),
-        samples=settings.samples,
-        beta=settings.beta,
-        seed=run.seed,
-    )
+    policy = _policy(settings, task, model, inputs=inputs, run=run, device=device)
     model.to(device)
-    some = np.random.default_rng(run.seed).permutation(len(rows))[:MEASURED]
+    some = np.random.default_rng(run.seed).permutation(len(policy.rows))[:MEASURED]
     worth = partial(policy.worth, some, seed=run.seed, together=settings.per_device_train_batch_size)
     before = worth() if run.place.first else None
     tune(model, settings)
     recipe = {"stage": "reinforce", "settings": settings.model_dump(mode="json", exclude={"reward"}), "seed": run.seed,
-              "reward": judge.digest,
+              "reward": inputs.others["reward"][0].digest,
               "task": {"name": task.name, "settings": task.settings.model_dump(mode="json")}}  # fmt: skip
     data = {name: dataset.digest for name, dataset in inputs.data.items()}
     setup = Setup(
@@ -91,17 +80,39 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
         act=policy.act,
         figures=policy.figures,
     )
-    trained = run_loop(model, cast(Task, policy), rows, setup=setup, run=run, device=device)
+    trained = run_loop(model, cast(Task, policy), policy.rows, setup=setup, run=run, device=device)
     assert before is not None  # the loop has released other processes
     measures = _measures(before, worth())
     lineage = inputs.lineage("reinforce", parents=[parent.digest], recipe=recipe, seed=run.seed)
     bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))
-    kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
-    facts = {"rows": len(rows), "samples": settings.samples, **training_facts(trained, settings)}
+    facts = {"rows": len(policy.rows), "samples": settings.samples, **training_facts(trained, settings)}
     report = Report(
         stage="reinforce", bundle=bundle.digest, measures=measures, facts=facts, tables=log_plots(run.folder)
     )
-    return Outcome(report, bundle, kept)
+    return Outcome(report, bundle, {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest))
+
+
+def _policy(
+    settings: ReinforceSettings, task: WrittenText, model: Model, *, inputs: Inputs, run: Run, device: torch.device
+) -> Policy:
+    """The task as it learns, beside a copy of ``model`` as it is now.
+
+    Raises:
+        DataError: See `_prompts`.
+    """
+    (judge,) = inputs.others["reward"]
+    rows, read = _prompts(task, inputs)
+    return Policy(
+        task,
+        model,
+        rows=rows,
+        read=read,
+        reward=Reward(open_bundle(judge, device=run.device), settings.label),
+        reference=InTraining(copy.deepcopy(model).fix(), device, settings.mixed_precision),
+        samples=settings.samples,
+        beta=settings.beta,
+        seed=run.seed,
+    )
 
 
 def _prompts(task: WrittenText, inputs: Inputs) -> tuple[Rows, list[str]]:

@@ -13,6 +13,7 @@ import torch
 from hone.core.errors import DataError
 from hone.models.model import Model, build_model
 from hone.models.tiny import write_tiny_writer
+from hone.tasks.cut import cut_texts
 from hone.tasks.faulty import FaultyExamples
 from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions
@@ -144,6 +145,7 @@ def test_each_answer_is_to_what_was_said_before_it(settings: dict[str, Any], fol
     talks = [talk(2), talk(5)]
     rows = encoded(task, *talks)
     assert (len(rows) > 2) == bool(settings)
+    assert cut_texts(rows) == (0, 7)
     asked = task.asked({"turns": talks}, rows)
     assert [len(texts) for texts in asked] == [len(prompts) for prompts in task.prompts(rows)]
     for example, answers in ((0, 2), (1, 5)):
@@ -157,6 +159,7 @@ def test_a_longer_answer_is_cut_where_the_settings_say_so(folder: Path) -> None:
     rows = encoded(task, [*talk(1)[:1], {"role": "assistant", "text": "thanks " * 60}, *talk(1)])
     assert rows.row("learned", 0).tolist() == [0, 4]  # a turn that was cut is the last of its row
     assert len(rows) == 2
+    assert cut_texts(rows) == (2, 2)
 
 
 def test_answers_that_later_turns_change_are_learned_in_rows_of_their_own(folder: Path) -> None:

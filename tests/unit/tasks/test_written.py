@@ -9,7 +9,9 @@ import torch
 
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_writer
+from hone.tasks.cut import cut_said, cut_texts
 from hone.tasks.make import make_task
+from hone.tasks.pairs import Pairs
 from hone.tasks.protocol import LossOptions, Task, Writing
 from hone.tasks.rows import Rows
 from hone.tasks.text_generation import TextGeneration
@@ -137,3 +139,23 @@ def test_texts_that_keep_to_the_constraint_are_counted_where_there_is_one(bases:
     assert found["satisfied"] == pytest.approx(2 / 3)
     assert asked.measure_specs["satisfied"].interval == "wilson"
     assert "satisfied" not in translation(bases["bart"]).measure_specs
+
+
+def test_texts_that_are_cut_are_counted(bases: dict[str, Path]) -> None:
+    short = {"long_target": "truncate", "max_target_length": 6}
+    long = " ".join(TARGETS)
+    translated = translation(bases["bart"], **short).encode(
+        {"source": SOURCES, "target": ["a", long, long]}, purpose="learn"
+    )
+    assert cut_texts(Rows(translated)) == (2, 3)
+    told = generation(bases["gpt2"], **short).encode({"prompt": SOURCES, "text": ["a", "a", long]}, purpose="learn")
+    assert cut_texts(Rows(told)) == (1, 3)
+    assert cut_said(Rows(told), "train", "en")[0].startswith("33.3% of the texts to write of train (1) are cut")
+    whole = generation(bases["gpt2"], max_length=16).encode({"text": [long]}, purpose="learn")  # in windows
+    assert cut_said(Rows(whole), "train", "en") == []
+
+
+def test_of_pairs_both_texts_are_counted(bases: dict[str, Path]) -> None:
+    task: Any = translation(bases["bart"], long_target="truncate", max_target_length=6)
+    given = {"source": SOURCES[:2], "chosen": ["a", " ".join(TARGETS)], "rejected": ["b", "c"]}
+    assert cut_texts(Rows(Pairs(task).encode(given, purpose="learn"))) == (1, 4)
