@@ -205,6 +205,14 @@ def test_turns_that_no_longer_fit_are_told_once(chat: Command) -> None:
     assert err.count("The oldest turns no longer fit") == 1
 
 
+def test_it_speaks_chinese(chat: Command) -> None:
+    _, out, err = chat("/help\nred\n/system\n", "--language", "zh", typed=True)
+    assert "忘记之前的对话" in err
+    assert err.splitlines()[-1] == "没有系统文本。"
+    assert "rot" in out
+    assert chat("red\n", "--language", "de")[0] == 2
+
+
 def test_an_unknown_command_ends_a_pipe_and_is_told_on_a_terminal(chat: Command) -> None:
     code, _, err = chat("red\n/rest\nred\n")
     assert code == 2

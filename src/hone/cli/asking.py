@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -58,13 +58,15 @@ def chat(
     ] = None,
     decoding: DecodingSetting = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer, and nothing else.")] = False,
+    language: Annotated[Literal["en", "zh"], typer.Option("--language", help="Of all but answers and errors.")] = "en",
 ) -> None:
     """Converse with a bundle: on a terminal, or lines in and answers out."""
     from hone.cli.chat import chat_with
 
     chat_with(
-        bundle, system=system, controls=control or [], decoding=decoding or [], opening=vars(opening), as_json=as_json
-    )
+        bundle, system=system, controls=control or [], decoding=decoding or [], opening=vars(opening), as_json=as_json,
+        language=language,
+    )  # fmt: skip
 
 
 @app.command()

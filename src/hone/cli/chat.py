@@ -18,16 +18,10 @@ from hone.core.errors import DataError, Fault, HoneError, RecipeError, did_you_m
 from hone.data.read import STDIN, decoded_lines
 from hone.predict.conversation import Conversation
 from hone.predict.predictor import load
+from hone.report.catalog import Language, word
 from hone.report.visible import as_plain
 
-COMMANDS = {
-    "/reset": "forget what was said",
-    "/system": "begin anew with a system text: /system TEXT; alone: show it",
-    "/control": "go by an attribute, or by keywords: /control KEY=VALUE; alone: show all",
-    "/save": "write the conversation as a row of training data: /save FILE",
-    "/help": "these commands",
-    "/exit": "end; so does Ctrl-D",
-}
+COMMANDS = ("/reset", "/system", "/control", "/save", "/help", "/exit")
 
 
 def chat_with(
@@ -38,6 +32,7 @@ def chat_with(
     decoding: Sequence[str],
     opening: Mapping[str, Any],
     as_json: bool,
+    language: Language,
 ) -> None:
     """Answer line after line until there are no more.
 
@@ -47,6 +42,7 @@ def chat_with(
         decoding: Settings as ``KEY=VALUE``.
         opening: Options of `hone.load`.
         as_json: One JSON object an answer on stdout, and nothing else there.
+        language: Of what is said beside the answers; errors are in English.
 
     Raises:
         HoneError: The bundle takes part in no conversation; or, where nobody sits at a terminal, a line cannot be
@@ -57,7 +53,7 @@ def chat_with(
     predictor = load(bundle, **opening)
     predictor = predictor.decoding(**settings) if settings else predictor
     conversation = Conversation(predictor, system=system, controls=told)
-    Chat(conversation, seen=sys.stdin.isatty() and not as_json, as_json=as_json).run()
+    Chat(conversation, seen=sys.stdin.isatty() and not as_json, as_json=as_json, language=language).run()
 
 
 class Chat:
@@ -68,16 +64,16 @@ class Chat:
             and not the end.
     """
 
-    def __init__(self, conversation: Conversation, *, seen: bool, as_json: bool) -> None:
-        self._conversation, self._seen, self._as_json = conversation, seen, as_json
+    def __init__(self, conversation: Conversation, *, seen: bool, as_json: bool, language: Language = "en") -> None:
+        self._conversation, self._seen, self._as_json, self._language = conversation, seen, as_json, language
         self._left_out = False  # whether it was said that turns are
 
     def run(self) -> None:
         """Until the last line."""
         if not self._conversation.remembers:
-            self._note("This bundle was taught by texts, not by conversations: each line is a prompt by itself.")
+            self._say("text_bundle")
         elif self._seen:
-            self._note("/help names the commands; Ctrl-D ends.")
+            self._say("welcome")
         for number, line in enumerate(self._lines(), start=1):
             try:
                 if self._obeyed(line):
@@ -116,7 +112,7 @@ class Chat:
                 f"found the unknown command {name}", fix=did_you_mean(name, COMMANDS), code="chat.command"
             )
         if name == "/help":
-            self._note("\n".join(f"{name:<8} {what}" for name, what in COMMANDS.items()))
+            self._note("\n".join(f"{name:<8} {word(f'talk.{name}', self._language)}" for name in COMMANDS))
         elif name == "/save":
             self._save(rest.strip())
         elif name == "/control":
@@ -138,30 +134,29 @@ class Chat:
             if not self._seen:
                 raise
             typer.echo()
-            self._note("Stopped; the question is forgotten.")
+            self._say("stopped")
             return
         found = self._conversation.prediction
         assert found is not None  # the answer is whole
         typer.echo(json.dumps(found, ensure_ascii=False) if self._as_json else "")
         sys.stdout.flush()
         if self._seen and not found["text"].strip():
-            self._note("Nothing was answered; the question is forgotten.")
+            self._say("nothing")
         if found["truncated"] and not self._left_out:
-            what = "The oldest turns no longer fit, and are left out" if self._conversation.remembers else "It is cut"
-            self._note(f"{what}: the model reads {self._conversation.room} tokens.")
+            self._say("left_out" if self._conversation.remembers else "is_cut", room=self._conversation.room)
         self._left_out = found["truncated"]
 
     def _begin(self, system: str | None) -> None:
         self._conversation.begin(system)
         self._left_out = False
         if self._seen:
-            self._note("What was said is forgotten.")
+            self._say("forgotten")
 
     def _system(self, text: str) -> None:
         if text:
             self._begin(text)
         else:
-            self._note(self._conversation.system or "There is no system text.")
+            self._note(self._conversation.system or word("talk.no_system", self._language))
 
     def _control(self, text: str) -> None:
         if text:
@@ -169,14 +164,17 @@ class Chat:
         else:
             told = self._conversation.controls.items()
             self._note("\n".join(f"{k}={v if isinstance(v, str) else '|'.join(v)}" for k, v in told)
-                       or "There are none.")  # fmt: skip
+                       or word("talk.no_controls", self._language))  # fmt: skip
 
     def _save(self, name: str) -> None:
         if not name or Path(name).exists():
             found = f"{name}, which is there already" if name else "no name of a file"
             raise RecipeError(f"found {found}", expected="/save FILE, a new one", code="chat.save")
         write_atomically(Path(name), self._conversation.row().encode())
-        self._note(f"Written to {name}.")
+        self._say("written", file=name)
+
+    def _say(self, key: str, **values: object) -> None:
+        self._note(word(f"talk.{key}", self._language, **values))
 
     def _note(self, words: str) -> None:
         typer.secho(words, err=True, dim=self._seen)

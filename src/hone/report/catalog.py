@@ -1,6 +1,6 @@
 """`word`: every word that a page or the console shows, in the reader's language.
 
-Measure, table, stage and column names are keys; so are the fixed sentences (``page.*``, ``plot.*``), the explanations of
+Measure, table, stage and column names are keys; so are the fixed sentences (``page.*``, ``plot.*``, ``talk.*``), the explanations of
 measures (``about.*``) and of tables (``note.*``). Labels, file names and texts are data and never looked up.
 """
 
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hone.report import measures_en, measures_zh, words_en, words_zh
+from hone.report import measures_en, measures_zh, talk_en, talk_zh, words_en, words_zh
 
 Language = Literal["en", "zh"]
 CATALOGS: dict[Language, dict[str, str]] = {
-    "en": {**measures_en.MEASURES, **words_en.WORDS},
-    "zh": {**measures_zh.MEASURES, **words_zh.WORDS},
+    "en": {**measures_en.MEASURES, **words_en.WORDS, **talk_en.TALK},
+    "zh": {**measures_zh.MEASURES, **words_zh.WORDS, **talk_zh.TALK},
 }
 
 

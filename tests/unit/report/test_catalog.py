@@ -53,6 +53,14 @@ def test_every_fixed_word_is_known_and_used() -> None:
     assert asked == {key for key in CATALOGS["en"] if key.startswith(("page.", "plot."))}
 
 
+def test_every_sentence_of_a_conversation_is_said() -> None:
+    said = (ROOM.parent / "cli" / "chat.py").read_text(encoding="utf-8")
+    for key in CATALOGS["en"]:
+        group, _, name = key.partition(".")
+        if group == "talk":
+            assert re.search(rf'["\'.]{re.escape(name)}["\']', said), key
+
+
 def test_every_other_word_is_named_somewhere_in_the_code() -> None:
     for key in CATALOGS["en"]:
         group, _, name = key.rpartition(".")
