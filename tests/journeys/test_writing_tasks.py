@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,26 @@ def test_what_is_cut_is_told_before_training_and_in_the_reports(
     assert sentence in said
     for stage in ("inspect", "finetune"):
         assert any(sentence in one for one in json.loads(out)["reports"][stage]["warnings"])
+
+
+def test_words_that_greedy_search_cannot_keep_are_told_before_training(
+    tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    values = recipe(tmp_path, "translation", rows("translation"))
+    asked = [*rows("translation"), {"source": "one", "target": "eins", "required_words": ["eins"]}]
+    values["data"]["test"] = str(write(tmp_path / "asked.jsonl", asked))
+    said = refused(values, tmp_path, command)
+    assert "asked.jsonl:17: required_words: found required_words beside the decoding" in said
+    assert "finetune" not in said
+
+
+def test_what_measures_texts_is_missed_before_training(
+    tmp_path: Path, command: Callable[..., tuple[object, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    said = refused(recipe(tmp_path, "summarization", rows("translation")), tmp_path, command)
+    assert "pip install 'hone[bleu]'" in said
+    assert "finetune" not in said
 
 
 def test_a_base_that_reads_does_not_write(

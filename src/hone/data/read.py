@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hone.core.errors import FAULTS_NAMED, DataError, Fault, did_you_mean
 from hone.core.lineage import digest_file, digest_value
@@ -27,7 +28,7 @@ from hone.data.paths import error_of, is_pipe, one_each, paths_of, refuse, unrep
 from hone.data.source import HUB, SUFFIXES, Format, Source
 from hone.data.values import ARROW, NUMBERED, RowChecker
 
-READING_VERSION = 2  # raised whenever reading changes what rows hold
+READING_VERSION = 3  # raised whenever reading changes what rows hold
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 24  # of the texts of a batch: what bounds memory where they are megabytes long
 STDIN = "standard input"
@@ -38,8 +39,9 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
     """Read, check and store a source.
 
     Args:
-        choices: What every row must have; one that is not required only where the first row has it. Of several sets
-            the first whose columns the first row has, else the one of which it lacks the fewest.
+        choices: What every row must have; one that is not required only where the first row has it, but for words,
+            which each row may have or not. Of several sets the first whose columns the first row has, else the one
+            of which it lacks the fewest.
         name: The split's name.
         base: Folder that relative paths start from.
         cache: Folder that checked rows are kept in, keyed by the files' content.
@@ -54,7 +56,7 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
             (shown, lambda rows=rows, shown=shown: parted(rows(), shown, choices=choices, columns=source.columns))
             for shown, rows in openers
         ]
-    fields = _there(openers[0][1], choices, source.columns)
+    fields, late = _there(openers[0][1], choices, source.columns)
     key = digest_value(
         {
             "version": READING_VERSION,
@@ -68,8 +70,12 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
     schema = pa.schema([*own, (NUMBERED, pa.bool_()), (LINE, pa.int64()), (FILE, pa.int32())])
     names = tuple(shown for shown, _ in openers)
     table = stored(
-        cache / "data", key, schema, lambda: _batches(openers, formats, fields=fields, source=source, schema=schema)
+        cache / "data",
+        key,
+        schema,
+        lambda: _batches(openers, formats, fields=fields, late=late, source=source, schema=schema),
     )
+    table = table.drop_columns([f.name for f in fields if not f.required and not _any_words(table.column(f.name))])
     return Dataset(name, table, digest=key, origin=source.name, files=names)
 
 
@@ -96,11 +102,12 @@ def _opened(
     return openers, formats, {"files": [digest_file(path) for path in paths]}
 
 
-def _there(rows: Callable[[], Raw], choices: Sequence[Sequence[Field]], columns: Mapping[str, str]) -> list[Field]:
-    """The fields that fit the first whole row, without those that it does without and no column is named for; what
-    remains every row must have."""
+def _there(
+    rows: Callable[[], Raw], choices: Sequence[Sequence[Field]], columns: Mapping[str, str]
+) -> tuple[list[Field], list[Field]]:
+    """The fields that fit the first whole row, see `_kept`."""
     if len(choices) == 1 and all(field.required for field in choices[0]):
-        return list(choices[0])
+        return list(choices[0]), []
     first = next((raw[1] for raw in rows() if not isinstance(raw, Fault)), {})
 
     def unfit(some: Sequence[Field]) -> tuple[int, int]:
@@ -109,7 +116,19 @@ def _there(rows: Callable[[], Raw], choices: Sequence[Sequence[Field]], columns:
         return len(columns.keys() - names), lacking
 
     fields = min(choices, key=unfit)
-    return [replace(f, required=True) for f in fields if f.required or f.name in columns or f.name in first]
+    return _kept(fields, [f.name for f in fields if f.name in columns or columns.get(f.name, f.name) in first])
+
+
+def _kept(fields: Sequence[Field], there: Container[str]) -> tuple[list[Field], list[Field]]:
+    """The fields of a set, of which the first row has those named ``there``: what is read of each row, and what no row
+    may have for the first one has it not. Words a row may have or not; everything else every row must have."""
+    read = [f for f in fields if f.required or f.kind == "words" or f.name in there]
+    return [replace(f, required=f.required or f.kind != "words") for f in read], [f for f in fields if f not in read]
+
+
+def _any_words(column: pa.ChunkedArray) -> bool:
+    """Whether a list of any row has something in it."""
+    return bool(pc.sum(pc.list_value_length(column)).as_py())
 
 
 def _may_be(row: Mapping[str, Any], column: str, kind: Kind) -> bool:
@@ -154,13 +173,14 @@ def read_stream(
             kind, rows = _stream_rows(stream, stated, shown=shown)
             formats, openers = [kind], [(shown, lambda: rows)]
         for kind, (name, opened) in zip(formats, openers, strict=True):
-            fields, raw = _chosen(_named(kind, opened(), _bare(choices, columns)), choices, columns)
-            checker = RowChecker(fields, columns=columns, all_text=kind in ("csv", "tsv"))
+            fields, late, raw = _chosen(_named(kind, opened(), _bare(choices, columns)), choices, columns)
+            checker = RowChecker(fields, columns=columns, all_text=kind in ("csv", "tsv"), late=late)
             for values, faults, lines in _checked(raw, checker, name):
                 refuse(faults)
                 if placed is not None:
                     placed(name, lines)
-                yield {field.name: [row[field.name] for row in values] for field in fields}
+                there = [f.name for f in fields if f.required or any(row.get(f.name) for row in values)]
+                yield {name: [row.get(name, []) for row in values] for name in there}
 
 
 def _bare(choices: Sequence[Sequence[Field]], columns: Mapping[str, str]) -> str:
@@ -198,11 +218,11 @@ def _named(kind: str, rows: Raw, column: str) -> Raw:
 
 def _chosen(
     rows: Raw, choices: Sequence[Sequence[Field]], columns: Mapping[str, str]
-) -> tuple[Sequence[Field], Iterator[RawRow | Fault]]:
-    """The first of ``choices`` whose columns the first whole row has, else the last, without those that it does
-    without; and the rows, that one too."""
+) -> tuple[Sequence[Field], Sequence[Field], Iterator[RawRow | Fault]]:
+    """The first of ``choices`` whose columns the first whole row has, else the last, as of `_kept`; and the rows, that
+    one too."""
     if len(choices) == 1 and all(field.required for field in choices[0]):
-        return choices[0], rows
+        return choices[0], [], rows
     seen: list[RawRow | Fault] = []
     there: set[str] = set()
     for raw in itertools.islice(rows, ROWS_AT_ONCE):
@@ -211,8 +231,9 @@ def _chosen(
             there = set(raw[1])
             break
     fit = (fields for fields in choices if {columns.get(f.name, f.name) for f in fields if f.required} <= there)
-    chosen = [f for f in next(fit, choices[-1]) if f.required or columns.get(f.name, f.name) in there]
-    return [replace(field, required=True) for field in chosen], itertools.chain(seen, rows)
+    chosen = next(fit, choices[-1])
+    read, late = _kept(chosen, [f.name for f in chosen if columns.get(f.name, f.name) in there])
+    return read, late, itertools.chain(seen, rows)
 
 
 def decoded_lines(stream: IO[Any], shown: str) -> Iterator[str]:
@@ -235,6 +256,7 @@ def _batches(
     formats: Sequence[str],
     *,
     fields: Sequence[Field],
+    late: Sequence[Field],
     source: Source,
     schema: pa.Schema,
 ) -> Iterator[pa.RecordBatch]:
@@ -242,14 +264,18 @@ def _batches(
     faults: list[Fault] = []
     count = total = 0
     for number, (shown, rows) in enumerate(openers):
-        checker = RowChecker(fields, columns=source.columns, all_text=formats[number] in ("csv", "tsv", "lines"))
+        all_text = formats[number] in ("csv", "tsv", "lines")
+        checker = RowChecker(fields, columns=source.columns, all_text=all_text, late=late)
         before = count + total
         for values, wrong, lines in _checked(rows(), checker, shown):
             count += len(wrong)
             faults += wrong[: max(0, FAULTS_NAMED - len(faults))]
             total += len(values)
             if not count:
-                columns = [pa.array([row.get(f.name) for row in values], ARROW[f.kind]) for f in fields]
+                columns = [
+                    pa.array([row.get(f.name, None if f.required else []) for row in values], ARROW[f.kind])
+                    for f in fields
+                ]
                 columns.append(pa.array([row.get(NUMBERED) for row in values], pa.bool_()))
                 place = [pa.array(lines, pa.int64()), pa.array([number] * len(lines), pa.int32())]
                 yield pa.RecordBatch.from_arrays(columns + place, schema=schema)

@@ -64,32 +64,47 @@ class RowChecker:
         columns: Field name -> column name, where they differ.
         all_text: Whether every value comes as one text (csv, tsv): words and tags are parted by white space there,
             labels by ``|``, and numbers are written out.
+        late: What no row may have, for the first one has it not, and it would not be read.
     """
 
-    def __init__(self, fields: Sequence[Field], *, columns: Mapping[str, str], all_text: bool = False) -> None:
+    def __init__(
+        self,
+        fields: Sequence[Field],
+        *,
+        columns: Mapping[str, str],
+        all_text: bool = False,
+        late: Sequence[Field] = (),
+    ) -> None:
         self.fields = fields
+        self._late = [columns.get(field.name, field.name) for field in late]
         self.names = {field.name: columns.get(field.name, field.name) for field in fields}
         self.all_text = all_text
 
     def check(self, raw: Mapping[str, Any], *, file: str, line: int) -> tuple[dict[str, Any], list[Fault]]:
         """The row's values by field name, and its faults."""
         values: dict[str, Any] = {}
-        faults: list[Fault] = []
+        found, expected = "a column that the first row does not have", "it in every row, or in none"
+        faults = [
+            Fault("data.column-late", found, expected, file=file, line=line, field=column)
+            for column in self._late
+            if raw.get(column) is not None
+        ]
         for field in self.fields:
             column = self.names[field.name]
+            if raw.get(column) is None and not field.required:
+                continue
             if column not in raw:
-                if field.required:
-                    faults.append(
-                        Fault(
-                            "data.column-missing",
-                            "no such column",
-                            EXPECTED[field.kind],
-                            file=file,
-                            line=line,
-                            field=column,
-                            fix=did_you_mean(column, raw),
-                        )
+                faults.append(
+                    Fault(
+                        "data.column-missing",
+                        "no such column",
+                        EXPECTED[field.kind],
+                        file=file,
+                        line=line,
+                        field=column,
+                        fix=did_you_mean(column, raw),
                     )
+                )
                 continue
             if field.kind in ("turns", "answered") and raw[column] is not None:
                 values[field.name], odd = turns_of(raw[column], answered=field.kind == "answered")

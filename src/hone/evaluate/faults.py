@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
-from hone.evaluate.decoding import decoding_faults
+from hone.evaluate.decoding import decided_decoding
 from hone.evaluate.judged import judge_faults
 from hone.evaluate.settings import EvaluateSettings
+from hone.metrics.bleu import require_sacrebleu
 from hone.predict.rewards import reward_faults
+from hone.tasks.controls import word_faults
 from hone.tasks.fields import holds_pairs
 from hone.tasks.table import SETTINGS, TASKS
 
 
 def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
-    """Every fault: of decoding; a reference for rows that are no pairs, or one that does another task; a reward where
-    nothing is written, or from a bundle that gives none."""
-    faults, data = decoding_faults(settings, inputs), inputs.data.get(settings.on)
+    """Every fault: of decoding, or of words of rows under it; a reference for rows that are no pairs, or one that does
+    another task; a reward where nothing is written, or from a bundle that gives none.
+
+    Raises:
+        MissingExtra: What measures written texts is not installed.
+    """
+    data = inputs.data.get(settings.on)
+    decoding, faults = decided_decoding(settings, inputs)
     pairs = data is not None and holds_pairs(TASKS[inputs.task.name], data.columns)
+    if decoding is not None and data is not None and not pairs:
+        require_sacrebleu("What is measured of texts that are written")
+        faults = [*faults, *word_faults(decoding, data)]
     if settings.reference is not None and not pairs:
         found = f"{settings.reference}, and {settings.on} has no pairs of texts"
         faults.append(Fault("recipe.reference", found, "rows with chosen and rejected", field="reference"))

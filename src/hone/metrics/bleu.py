@@ -159,6 +159,12 @@ def _signature(metric: Any, gold: Sequence[Sequence[str]]) -> str:
     return str(noted.get_signature())
 
 
+def require_sacrebleu(needed_for: str) -> None:
+    """Raise `MissingExtra` where sacrebleu is not installed."""
+    if find_spec("sacrebleu") is None:
+        raise MissingExtra("sacrebleu", extra="bleu", needed_for=needed_for)
+
+
 def _sacrebleu(needed_for: str) -> Any:
     try:
         import sacrebleu.metrics

@@ -257,7 +257,7 @@ def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", line
 
 
 def _refusal(faults: Sequence[Fault], *, file: str, lines: Lines) -> RecipeError:
-    placed = [dataclasses.replace(fault, file=file, line=_line(fault.field, lines)) for fault in faults]
+    placed = [f if f.file else dataclasses.replace(f, file=file, line=_line(f.field, lines)) for f in faults]
     count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
     found = f"the recipe{' ' + file if file else ''} cannot be used: {count}"
     return RecipeError(found, faults=placed, code=faults[0].code)

@@ -193,7 +193,7 @@ def _require_doable(
             faults.append(Fault("recipe.bundles", found, field=at, fix=fix))
         inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports={})
         wrong = choice.stage.faults(choice.settings, inputs)
-        beside = [fault for fault in wrong if fault.field.startswith(("task.", "data."))]  # not within the stage
+        beside = [f for f in wrong if f.file or f.field.startswith(("task.", "data."))]  # not within the stage
         own = [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong if fault not in beside]
         faults += [*beside, *own]
         has_bundle |= choice.stage.changes != "nothing" and choice.stage.does_task

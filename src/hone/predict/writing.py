@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +18,7 @@ from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary, Written
 from hone.predict.text_stream import TextStream
 from hone.predict.workers import by_workers
-from hone.tasks.controls import rows_with_words, words_of
+from hone.tasks.controls import rows_with_words, words_of, written_by
 from hone.tasks.decoding import DecodingSettings
 from hone.tasks.faulty import FaultyExamples
 from hone.tasks.protocol import Columns, Prediction, Task, Writing
@@ -108,13 +107,11 @@ def own_settings(settings: DecodingSettings, rows: Rows) -> dict[int, DecodingSe
     """
     found, wrong = dict[int, DecodingSettings](), dict[int, Fault]()
     for row in rows_with_words(rows):
-        words = {name: [*getattr(settings, name), *own] for name, own in words_of(rows, row).items()}
-        made, faults = check_settings(DecodingSettings, {**settings.model_dump(), **words})
-        if made is None:
-            what = " and ".join(words)
-            wrong[int(rows.example[row])] = replace(faults[0], found=f"{what} beside the decoding", field=what)
-        else:
+        made, fault = written_by(settings, words_of(rows, row))
+        if made is not None:
             found[row] = made
+        elif fault is not None:
+            wrong[int(rows.example[row])] = fault
     if wrong:
         raise FaultyExamples(ODD_WORDS, wrong)
     return found

@@ -32,6 +32,7 @@ class Turn(BaseModel):
 
 
 MAX_WORDS = 64  # of one field of a row
+MAX_WORD = 200  # characters of each
 KINDS: dict[str, Any] = {
     "text": str,
     "tokens": list[str],
@@ -39,7 +40,7 @@ KINDS: dict[str, Any] = {
     "span": Span,
     "turns": list[Turn],
     "label": str | int,
-    "words": Annotated[list[str], Field(max_length=MAX_WORDS)],
+    "words": Annotated[list[Annotated[str, Field(max_length=MAX_WORD)]], Field(max_length=MAX_WORDS)],
 }
 
 

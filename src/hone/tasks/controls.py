@@ -3,14 +3,18 @@ codes, Keskar et al. 2019), and words that the search alone goes by."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hone.core.errors import Fault, did_you_mean
+from hone.core.errors import FAULTS_NAMED, Fault, did_you_mean
+from hone.core.settings import check_settings
 from hone.data.dataset import Dataset
 from hone.data.turns import SYSTEM
+from hone.tasks.decoding import DecodingSettings
 from hone.tasks.faulty import FaultyExamples
 from hone.tasks.long_text import TextTooLong
 from hone.tasks.rows import Rows
@@ -83,6 +87,38 @@ def rows_with_words(rows: Rows) -> list[int]:
     counts = [np.diff(rows.lists(field.name).offsets) for field in ROW_WORDS]
     found: list[int] = np.flatnonzero(np.sum(counts, axis=0)).tolist()
     return found
+
+
+def written_by(
+    settings: DecodingSettings, words: Mapping[str, Sequence[str]]
+) -> tuple[DecodingSettings | None, Fault | None]:
+    """The settings that a text is written by which has words of its own beside those of ``settings``, or what is wrong
+    with them: they do not go with the others, or with one another."""
+    both = {name: [*getattr(settings, name), *own] for name, own in words.items()}
+    made, faults = check_settings(DecodingSettings, {**settings.model_dump(), **both})
+    if made is not None:
+        return made, None
+    what = " and ".join(words)
+    return None, replace(faults[0], found=f"{what} beside the decoding", field=what)
+
+
+def word_faults(settings: DecodingSettings, data: Dataset) -> list[Fault]:
+    """What is wrong with the words of rows that are to be written by ``settings``, of the first rows with file and
+    line."""
+    names = [field.name for field in ROW_WORDS if field.name in data.columns]
+    seen: dict[str, Fault | None] = {}
+    faults: list[Fault] = []
+    for row, values in enumerate(zip(*map(data.column, names), strict=True)):
+        words = {name: own for name, own in zip(names, values, strict=True) if own}
+        if not words or len(faults) == FAULTS_NAMED:
+            continue
+        key = json.dumps(words)
+        if key not in seen:
+            seen[key] = written_by(settings, words)[1]
+        if (fault := seen[key]) is not None:
+            file, line = data.place(row)
+            faults.append(replace(fault, file=file, line=line))
+    return faults
 
 
 def words_of(rows: Rows, index: int) -> dict[str, list[str]]:

@@ -296,3 +296,16 @@ def test_a_field_that_is_not_required_is_read_where_it_is_there(suffix: str, has
     data = read(Source(path=str(path)), fields, name="train", base=tmp_path, cache=tmp_path / "cache")
     assert data.columns == (("text", "score") if has else ("text",))
     assert data.having(fields) == list(data.columns)
+
+
+def test_words_are_read_wherever_they_first_stand(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    fields = [Field("text", "text"), Field("bad_words", "words", required=False)]
+
+    def columns_of(*rows: dict[str, Any]) -> dict[str, list[Any]]:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        data = read(Source(path=str(path)), fields, name="train", base=tmp_path, cache=tmp_path / "cache")
+        return data.slice(0, len(data))
+
+    assert columns_of({"text": "a"}, {"text": "b", "bad_words": ["x"]})["bad_words"] == [[], ["x"]]
+    assert "bad_words" not in columns_of({"text": "a", "bad_words": []})

@@ -226,3 +226,21 @@ def test_files_and_lines_of_each_batch_are_told_before_it_comes(
     assert told == [(str(tmp_path / "a.jsonl"), [1, 3])]
     list(batches)
     assert told[1:] == [(str(tmp_path / "a.jsonl"), [4]), (str(tmp_path / "b.jsonl"), [1])]
+
+
+OWN = (Field("text", "text"), Field("required_words", "words", required=False), Field("prompt", "text", required=False))
+
+
+def test_words_of_a_row_are_read_wherever_they_first_stand() -> None:
+    lines = '{"text": "a"}\n{"text": "b", "required_words": ["x"]}\n{"text": "c", "required_words": null}\n'
+    (batch,) = read_stream(io.StringIO(lines), OWN)
+    assert batch == {"text": ["a", "b", "c"], "required_words": [[], ["x"], []]}
+    (batch,) = read_stream(io.StringIO('{"text": "a"}\n'), OWN)
+    assert batch == {"text": ["a"]}
+
+
+def test_what_the_first_row_does_not_have_later_ones_may_not() -> None:
+    with pytest.raises(DataError) as refused:
+        list(read_stream(io.StringIO('{"text": "a"}\n{"text": "b", "prompt": "c"}\n'), OWN))
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.line, fault.field) == ("data.column-late", 2, "prompt")

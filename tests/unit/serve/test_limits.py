@@ -8,10 +8,13 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from hone.core.errors import DataError
+from hone.data.fields import Field
 from hone.serve.limits import MAX_CHARACTERS, BodyLimit, require_short
+from hone.serve.requests import MAX_WORD, MAX_WORDS, request_of
 from hone.tasks.decoding import DecodingSettings
 
 Message = MutableMapping[str, Any]
@@ -108,3 +111,11 @@ def test_what_the_bundle_has_itself_counts_as_nothing() -> None:
     with pytest.raises(DataError, match="characters"):
         require_short(asked, DecodingSettings())
     require_short(asked, own)  # raises nothing
+
+
+def test_words_of_a_row_are_bounded() -> None:
+    request = request_of([(Field("text", "text"), Field("bad_words", "words", required=False))])
+    request.model_validate({"inputs": {"text": "a", "bad_words": ["b" * MAX_WORD] * MAX_WORDS}})
+    for odd in (["b" * (MAX_WORD + 1)], ["b"] * (MAX_WORDS + 1)):
+        with pytest.raises(ValidationError):
+            request.model_validate({"inputs": {"text": "a", "bad_words": odd}})
