@@ -7,7 +7,7 @@ Such a text is a list of turns, or, as in Anthropic's HH-RLHF, one text in which
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hone.core.errors import Fault
@@ -25,11 +25,13 @@ def hold_pairs(choices: Iterable[Sequence[Field]]) -> bool:
     return any({field.name for field in fields} >= {*ANSWERS} for fields in choices)
 
 
-def parted(rows: Raw, file: str, *, choices: Iterable[Sequence[Field]], columns: Mapping[str, str]) -> Raw:
+def parted(
+    rows: Callable[[], Raw], file: str, *, choices: Iterable[Sequence[Field]], columns: Mapping[str, str]
+) -> Raw:
     """Raw rows, those of whole conversations with a ``prompt`` and what follows it; where there is none, a fault."""
     names = {name: columns.get(name, name) for name in (PROMPT, *COLUMNS, *ANSWERS)}
     reads_turns = any(field.kind == "turns" for fields in choices for field in fields)
-    for row in rows:
+    for row in rows():
         yield row if isinstance(row, Fault) else _parted(row, file, names, reads_turns=reads_turns)
 
 

@@ -53,8 +53,7 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
     openers, formats, content = _opened(source, choices, name=name, base=base)
     if hold_pairs(choices):
         openers = [
-            (shown, lambda rows=rows, shown=shown: parted(rows(), shown, choices=choices, columns=source.columns))
-            for shown, rows in openers
+            (shown, partial(parted, rows, shown, choices=choices, columns=source.columns)) for shown, rows in openers
         ]
     fields, late = _there(openers[0][1], choices, source.columns)
     key = digest_value(

@@ -10,7 +10,7 @@ from hone.data.checks import label_sets
 from hone.data.dataset import Dataset
 from hone.data.fields import Field, Kind
 from hone.data.passes import Passes
-from hone.tasks.rows import Rows
+from hone.tasks.rows import IntArray, Rows
 
 COUNTED: tuple[Kind, ...] = ("label", "labels", "tags", "entities")  # kinds of targets that hold labels
 
@@ -34,3 +34,11 @@ def by_label(rows: Rows, data: Dataset, target: Field, *, power: float, most: fl
     times = np.append(np.minimum(most, (sizes.max(initial=1) / sizes) ** power), 1.0)  # the last one: of no label
     groups = [np.flatnonzero(of == label) for label in np.unique(of)]
     return Passes(groups, [round(len(group) * times[of[group[0]]]) for group in groups], seed=seed)
+
+
+def drawn_examples(passes: Passes, rows: Rows) -> IntArray:
+    """The examples of the first epoch of passes over ``rows``, each as often as its first row comes: int64."""
+    _, firsts = np.unique(rows.example, return_index=True)
+    order = passes.epoch(0)
+    examples: IntArray = rows.example[order[np.isin(order, firsts)]]
+    return examples

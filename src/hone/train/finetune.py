@@ -39,7 +39,7 @@ from hone.tasks.make import make_task
 from hone.tasks.objectives.joint import Joint
 from hone.tasks.protocol import Objective, Task, Writing, draws
 from hone.tasks.rows import Rows
-from hone.tasks.sampling import by_label
+from hone.tasks.sampling import by_label, drawn_examples
 from hone.tasks.table import TASKS
 from hone.train.checkpoint import latest_checkpoint
 from hone.train.faults import find_faults
@@ -126,14 +126,17 @@ def _setup(of: Ready, *, identity: str) -> Setup:
     """What the loop is given; the model is made ready for its method, and its new head fitted where that is asked."""
     settings, task = of.settings, of.task
     watched = settings.metric_for_best_model or _main_measure(task)
-    options = loss_options(settings, task, train=of.inputs.data["train"], device=of.device)
+    passes, counted = _sampled(of), of.inputs.data["train"]
+    if passes is not None:  # rare labels that come oftener already want less weight
+        counted = counted.take(drawn_examples(passes, of.rows))
+    options = loss_options(settings, task, train=counted, device=of.device)
     begun = latest_checkpoint(of.run.folder / "checkpoints", identity=identity) is not None
     tune(of.model, settings)
     if settings.head_init == "probe" and not begun and _head_of(of.before, task) is None:
         fit_head(of.model, task, of.rows, seed=of.run.seed, options=options, progress=of.run.progress,
                  device=of.device)  # fmt: skip
     return Setup(
-        passes=_sampled(of),
+        passes=passes,
         parallel=settings.parallel,
         frozen=_frozen(of),
         settings=settings,

@@ -16,7 +16,11 @@ FloatArray = NDArray[np.float64]
 
 
 def loss_options(settings: FinetuneSettings, task: Task, *, train: Dataset, device: torch.device) -> LossOptions:
-    """The loss options that ``settings`` ask for, weights in the order of the task's labels."""
+    """The loss options that ``settings`` ask for, weights in the order of the task's labels.
+
+    Args:
+        train: The rows that labels are counted in, as often as an epoch has them.
+    """
     chosen = settings.class_weights
     if chosen == "none":
         return LossOptions(settings.label_smoothing_factor)

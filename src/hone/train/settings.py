@@ -190,8 +190,9 @@ class FinetuneSettings(LoopSettings):
         head_init: ``probe`` fits a new head to the base's own features before anything else is trained (Kumar et al.
             2022), ``random`` does not.
         label_smoothing_factor: Share of each target given to all labels evenly.
-        class_weights: ``balanced`` weighs labels by inverse frequency, ``effective`` by the inverse effective number of
-            examples, which rises less for rare ones (Cui et al. 2019); or a weight for each label by name.
+        class_weights: ``balanced`` weighs labels by inverse frequency in an epoch, ``effective`` by the inverse
+            effective number of examples, which rises less for rare ones (Cui et al. 2019); or a weight for each label
+            by name.
         sampling: How much oftener rows of rare labels come; None: every row once an epoch.
         parallel: How several processes divide the weights among them; None: each has all.
     """

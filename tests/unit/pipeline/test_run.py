@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_recipes import Said, rows, values
 
 import hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run, Stage
-from hone.core.errors import BundleError, DataError, HoneError, RecipeError
-from hone.core.progress import Silent
+from hone.core.errors import DataError
 from hone.core.settings import Settings
 from hone.pipeline.recipe import StageChoice, make_recipe
 from hone.pipeline.run import Result, run_recipe, run_stages
@@ -23,16 +23,6 @@ from hone.report.report import Report
 
 SEEN: list[Inputs] = []
 CALLS: list[Run] = []
-
-
-class Said(Silent):
-    """Keeps what was said."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-
-    def say(self, words: str) -> None:
-        self.words.append(words)
 
 
 class Peek(Settings):
@@ -61,21 +51,11 @@ def _forget() -> Iterator[None]:
     CALLS.clear()
 
 
-def values(files: dict[str, Path], **more: Any) -> dict[str, Any]:
-    data = {name: str(path) for name, path in files.items()}
-    return {"version": 1, "task": "text-classification", "data": data, "stages": ["inspect"], **more}
-
-
 def run_peek(values: dict[str, Any], out: Path, *choices: StageChoice, **more: Any) -> tuple[Result, Said]:
     said = Said()
     recipe = make_recipe(values, folder=Path())
     recipe = type(recipe)(**{**vars(recipe), "stages": choices})
     return run_stages(recipe, out=out, progress=said, **more), said
-
-
-def rows(path: Path, lines: list[tuple[str, str]]) -> Path:
-    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in lines))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -310,57 +290,6 @@ def test_the_run_stops_after_the_stage_that_until_names(texts: dict[str, Path], 
     assert SEEN == []
 
 
-def test_the_faults_of_one_source_are_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError) as caught:
-        hone.run(values({"train": tmp_path / "gone.jsonl"}), out=tmp_path / "out")
-    assert caught.value.code == "data.missing"
-    assert str(tmp_path / "gone.jsonl") in str(caught.value)
-
-
-def test_faults_of_several_sources_are_told_together(tmp_path: Path) -> None:
-    (tmp_path / "train.jsonl").write_text('{"text": "x"}\n{"text": "y", "label": "a"}\n')
-    with pytest.raises(DataError) as caught:
-        hone.run(values({"train": tmp_path / "train.jsonl", "test": tmp_path / "gone.jsonl"}), out=tmp_path / "out")
-    named = {Path(fault.file).name for fault in caught.value.faults}
-    assert named == {"train.jsonl", "gone.jsonl"}
-    assert caught.value.code == "data.column-missing"
-
-
-def test_evaluate_without_a_bundle_is_told(texts: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(RecipeError) as caught:
-        hone.run(values(texts, stages=["evaluate"]), out=tmp_path / "out")
-    assert caught.value.code == "recipe.no-bundle"
-
-
-def test_an_unknown_base_is_told_before_anything_is_written(texts: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(RecipeError) as caught:
-        hone.run(values(texts, base="./nowhere", stages=["finetune"]), out=tmp_path / "out")
-    assert caught.value.code == "base.unknown"
-    assert "./nowhere" in str(caught.value)
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_output_folder_that_cannot_be_written_is_told(texts: dict[str, Path], tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(HoneError) as caught:
-        hone.run(values(texts), out=tmp_path / "file" / "out")
-    assert (caught.value.code, caught.value.exit_code) == ("run.not-written", 1)
-    assert str(tmp_path / "file" / "out" / "recipe.yaml") in str(caught.value)
-
-
-def test_what_is_in_the_bundles_way_is_told_before_training(
-    texts: dict[str, Path], tmp_path: Path, tiny_base: Path
-) -> None:
-    (tmp_path / "out" / "bundle").mkdir(parents=True)
-    (tmp_path / "out" / "bundle" / "thesis.txt").write_text("mine")
-    said = Said()
-    with pytest.raises(BundleError) as caught:
-        hone.run(values(texts, base=str(tiny_base), stages=["finetune"]), out=tmp_path / "out", progress=said)
-    assert caught.value.code == "bundle.in-the-way"
-    assert not any(words.endswith("...") for words in said.words)
-    assert not (tmp_path / "out" / "recipe.yaml").exists()
-
-
 def test_a_second_finetune_starts_from_the_first_and_leaves_both(
     texts: dict[str, Path], tmp_path: Path, tiny_base: Path
 ) -> None:
@@ -379,31 +308,6 @@ def test_a_run_needs_no_torch_to_be_checked(texts: dict[str, Path]) -> None:
     code = f"import sys, pathlib\nfrom hone.pipeline.recipe import make_recipe\nmake_recipe({values(texts)!r}, folder=pathlib.Path())\nprint('torch' in sys.modules)"  # noqa: E501
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
-
-
-def test_what_no_stage_could_do_is_told_together_before_anything_runs(texts: dict[str, Path], tmp_path: Path) -> None:
-    recipe = values(
-        texts, stages=["evaluate", {"kind": "finetune", "metric_for_best_model": "f2", "class_weights": {"no": 2.0}}]
-    )
-    recipe["data"]["validation"] = "none"
-    with pytest.raises(RecipeError) as caught:
-        hone.run(recipe, out=tmp_path / "out")
-    assert [(fault.code, fault.field) for fault in caught.value.faults] == [
-        ("recipe.no-bundle", "stages.0"),
-        ("recipe.no-validation", "stages.1.metric_for_best_model"),
-        ("recipe.unknown-measure", "stages.1.metric_for_best_model"),
-        ("recipe.unknown-label", "stages.1.class_weights.no"),
-    ]
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("setting", [{"label_smoothing_factor": 0.1}, {"class_weights": "balanced"}])
-def test_a_crf_takes_no_weights_of_labels(tagged: dict[str, Path], tmp_path: Path, setting: dict[str, Any]) -> None:
-    task = {"name": "token-classification", "head": "crf"}
-    with pytest.raises(RecipeError) as caught:
-        hone.run(values(tagged, task=task, stages=[{"kind": "finetune", **setting}]), out=tmp_path / "out")
-    assert [fault.field for fault in caught.value.faults] == [f"stages.0.{next(iter(setting))}"]
-    assert caught.value.code == "recipe.loss-options"
 
 
 def test_a_bundle_is_the_same_whatever_it_is_judged_on(texts: dict[str, Path], tmp_path: Path, tiny_base: Path) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
+from hone.data.checks import label_counts
 from hone.data.dataset import Dataset
+from hone.data.fields import Field
 from hone.tasks.make import make_task
+from hone.tasks.rows import Rows
+from hone.tasks.sampling import by_label, drawn_examples
 from hone.tasks.settings import MultiLabelSettings
 from hone.train.label_weights import BETA, effective, inverse, loss_options
 from hone.train.settings import FinetuneSettings
@@ -41,3 +47,14 @@ def test_sets_of_labels_are_counted_label_by_label(
     settings = FinetuneSettings.model_validate({"class_weights": chosen})
     weights = loss_options(settings, task, train=train, device=torch.device("cpu")).class_weights
     assert weights is None if expected is None else weights.tolist() == pytest.approx(expected)  # type: ignore[union-attr]
+
+
+def test_weights_correct_what_sampling_leaves() -> None:
+    """Of 90 and 10 examples, each read in two windows, 90 and 30 are drawn by the root of their frequency."""
+    train = Dataset.from_columns("train", {"text": ["x"] * 100, "label": ["a"] * 90 + ["b"] * 10})
+    windows = 200
+    columns: dict[str, Any] = {"example": np.repeat(np.arange(100), 2), "truncated": [False] * windows,
+                               "text_tokens": [1] * windows, "input_ids": [[1]] * windows}  # fmt: skip
+    rows = Rows(pa.table(columns))
+    passes = by_label(rows, train, Field("label", "label"), power=0.5, most=10, seed=1)
+    assert label_counts(train.take(drawn_examples(passes, rows)), "label") == {"a": 90, "b": 30}
