@@ -3,8 +3,10 @@ which goes without its code."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,11 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
 from hone.core.choice import decided
+from hone.core.settings import check_settings
+from hone.models.architectures import ARCHITECTURES, NewBase
 from hone.models.heads import Outputs
 from hone.models.model import Model, build_model
+from hone.models.new_base import write_base
 from hone.models.noise import Noise
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.objectives.aae import AdversarialText
@@ -24,7 +29,10 @@ from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.objectives.vae import VariationalText, divergences
 from hone.tasks.protocol import Loss, LossOptions
 from hone.tasks.rows import Batch, Rows
+from hone.train.optimizer import parameter_groups
+from hone.train.pretrain_settings import PretrainSettings
 
+STEPS = 150
 TEXTS = ["the tide comes in twice a day", "nobody knows why it goes out again", "we watched it from the pier"]
 
 
@@ -63,7 +71,7 @@ def loss_of(part: VariationalText, outputs: Outputs, batch: Batch, *, step: int,
 
 
 def test_the_divergence_costs_more_step_by_step_until_the_warmup_ends(tiny_base: Path) -> None:
-    learning = learning_of(tiny_base, "vae", kl_warmup=0.5, kl_weight=2.0)
+    learning = learning_of(tiny_base, "vae", kl_warmup=0.5, kl_weight=2.0, free_bits=0.0)
     _, batch, outputs = passed(tiny_base, learning)
     part = learning.parts[""]
     assert isinstance(part, VariationalText)
@@ -108,6 +116,60 @@ def test_reader_and_discriminator_each_learn_of_their_own_loss(tiny_base: Path) 
     fooled = 7.0 * functional.softplus(-scores[:3]).sum()
     (of_fooled,) = torch.autograd.grad(fooled, alone)
     torch.testing.assert_close(codes.grad, of_told + of_fooled[:3])
+
+
+def test_being_told_apart_costs_more_step_by_step(tiny_base: Path) -> None:
+    part = learning_of(tiny_base, "aae", adversarial_weight=3.0, adversarial_warmup=0.5).parts[""]
+    assert isinstance(part, AdversarialText)
+    clock, found = Noise(), []
+    part.timed(clock, steps=40)
+    for step in (0, 5, 20, 39):
+        clock.start(seed=0, step=step)
+        found.append(part.adversarial_weight)
+    assert found == [0.0, 0.75, 3.0, 3.0]
+
+
+def test_a_discriminator_learns_at_a_rate_of_its_own(tiny_base: Path) -> None:
+    learning = learning_of(tiny_base, "aae", discriminator_rate=4.0)
+    model = build_model(tiny_base, learning.head)
+    groups: list[dict[str, Any]] = parameter_groups(model, PretrainSettings(learning_rate=1e-3))
+    peaks = {id(weight): group["peak"] for group in groups for weight in group["params"]}
+    for name, weight in model.named_parameters():
+        assert peaks[id(weight)] == pytest.approx(4e-3 if "discriminator" in name else 1e-3)
+
+
+@pytest.mark.parametrize("name", ["vae", "aae"])
+def test_codes_say_more_of_a_text_than_can_be_told_without_them(tmp_path: Path, name: str) -> None:
+    """Of three words out of six, in their order, each as likely, nothing without a code tells less than ln 20 nats a
+    text on average: what is told better is in the code (Barber and Agakov 2003)."""
+    texts = [" ".join(words) for words in itertools.combinations(("ant", "bee", "cat", "dog", "eel", "fox"), 3)]
+    sizes = {"hidden": 32, "layers": 1, "heads": 2, "tokenizer": {"kind": "words", "min_frequency": 1}}
+    settings, _ = check_settings(ARCHITECTURES["bert"].settings, sizes)
+    assert settings is not None
+    write_base(NewBase("bert", settings), texts, seed=0, folder=tmp_path)
+    learning = learning_of(tmp_path, name, latent_size=8)
+    rows = Rows(learning.encode({"text": texts}, purpose="learn"))
+    torch.manual_seed(0)
+    model, rng, index = build_model(tmp_path, learning.head, dropout=0.0), np.random.default_rng(0), np.arange(20)
+    learning.timed(model.noise, steps=STEPS)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for step in range(STEPS):
+        model.noise.start(seed=0, step=step)
+        batch = learning.draw(rows, index, rng=rng)
+        loss = learning.loss(model(batch), batch, options=LossOptions())
+        (loss.total / loss.weight).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    batch = learning.collate(rows, index)
+    with torch.no_grad():
+        found = learning.measures(learning.settled([learning.tally(model.eval()(batch), batch)], index))
+    told, active = found[f"{name}_perplexity"], found[f"{name}_active_units"]
+    assert told is not None
+    assert (
+        math.log(20) - 4 * math.log(told) > 0.3
+    )  # nats of mutual information at least; a text has four tokens to tell
+    assert active is not None
+    assert active >= 4
 
 
 def test_words_are_deleted_from_what_is_read_and_hidden_from_the_decoder(tiny_base: Path) -> None:

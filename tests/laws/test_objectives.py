@@ -66,13 +66,15 @@ def model_of(base: Path, learning: Pretraining) -> Model:
 def chance(name: str, learning: Pretraining, batch: Batch) -> float:
     """The loss of one that knows nothing: of every token of the vocabulary alike, of yes and no alike, or of every text
     of the batch alike. Of ``rtd`` it is the generator's and that of yes and no, which counts 50 times. Of ``vae`` that
-    of the tokens, for codes begin by the prior (see `tests/laws/test_autoencoders.py`); of ``aae`` the discriminator's
-    yes and no beside it for every text, which counts once for itself and 10 times for the reader."""
+    of the tokens, and for every text a quarter of a bit for each of 64 numbers, which is free: codes begin by the prior
+    (see `tests/laws/test_autoencoders.py`); of ``aae`` the discriminator's yes and no beside it for every text, which
+    counts once for itself and once for the reader."""
     vocabulary = math.log(learning.tokenizer.vocab_size)
     tokens = len(batch.get("gold", ())) or 1
     others = {"nsp": math.log(2), "sop": math.log(2), "contrastive": math.log(len(TEXTS)),
               "rtd": vocabulary + 50 * math.log(2),
-              "aae": vocabulary + 11 * math.log(2) * len(TEXTS) / tokens}  # fmt: skip
+              "vae": vocabulary + 64 * 0.25 * math.log(2) * len(TEXTS) / tokens,
+              "aae": vocabulary + 2 * math.log(2) * len(TEXTS) / tokens}  # fmt: skip
     return others.get(name, vocabulary)
 
 
@@ -102,7 +104,7 @@ def test_a_tally_of_held_out_rows_counts_each_and_measures_what_the_loss_says(
     bases: dict[str, Path], name: str
 ) -> None:
     base = bases[OBJECTIVES[name].stack]
-    learning = learning_of(base, name)
+    learning = learning_of(base, {"name": name, "free_bits": 0.0} if name == "vae" else name)
     rows, model = rows_of(learning), model_of(base, learning)
     index = np.arange(12)
     batch = learning.collate(rows, index)

@@ -123,13 +123,15 @@ class AdversarialAutoencoder(Autoencoder):
 
     Args:
         discriminator: Width of its two inner layers.
+        rate: What the discriminator learns at, beside the peak rate of what it tells (Heusel et al. 2017).
     """
 
     drawn = "prior"
 
-    def __init__(self, labels: tuple[str, ...], *, discriminator: int, **sizes: Any) -> None:
+    def __init__(self, labels: tuple[str, ...], *, discriminator: int, rate: float, **sizes: Any) -> None:
         super().__init__(labels, **sizes)
-        latent = self.mean.out_features
+        latent, self._rate = self.mean.out_features, rate
+        nn.init.normal_(self.mean.weight, std=self.mean.in_features**-0.5)  # codes in a point are never told apart
         self.discriminator = nn.Sequential(
             nn.Linear(latent, discriminator), nn.LeakyReLU(0.2), nn.Linear(discriminator, discriminator),
             nn.LeakyReLU(0.2), linear_layer(discriminator, 1),
@@ -141,3 +143,6 @@ class AdversarialAutoencoder(Autoencoder):
         fooled = functional_call(self.discriminator, fixed, (codes,)).squeeze(1)
         told = self.discriminator(torch.cat([codes.detach(), batch["prior"].to(codes.dtype)])).squeeze(1)
         return codes, {"codes": codes, "fooled": fooled, "told": told}
+
+    def rates(self) -> dict[str, float]:
+        return {f"discriminator.{name}": self._rate for name, _ in self.discriminator.named_parameters()}

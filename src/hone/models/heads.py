@@ -104,6 +104,10 @@ class Head(nn.Module):
         """Names of what it reads of a batch besides what the backbone reads."""
         return ()
 
+    def rates(self) -> dict[str, float]:
+        """Names of its weights, and shares of the peak rate that they learn at, where that is not the whole."""
+        return {}
+
     def first(self) -> dict[str, int]:
         """Names of its weights [outputs, inputs] that read states, and how many states, side by side, come first among
         the inputs of each."""

@@ -20,20 +20,22 @@ def parameter_groups(
     """Groups by peak rate (backbone, new head) and decay: biases, norms and other vectors have none.
 
     Args:
-        rates: Shares of the peak rate that weights learn at, by name; of those not named the whole.
+        rates: Shares of the peak rate that weights learn at, by name; of those not named the whole, or what their head
+            says.
 
     Under ``muon`` a group says besides whether its updates are made ``orthogonal``: see `inner_matrices`.
     """
     new, muon = new_parameters(model), settings.optim == "muon"
     inner = inner_matrices(model) - new if muon else set()
     table = lazy_table(model, settings)
+    shares = {**_head_rates(model), **(rates or {})}
     groups: dict[tuple[bool, float, bool, bool, bool, int], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             alone = table is not None and parameter is table.weight
             key = (
                 id(parameter) in new,
-                -(rates or {}).get(name, 1.0),
+                -shares.get(name, 1.0),
                 parameter.ndim > 1 and not name.endswith("bias"),  # one that is divided may have another dimension
                 alone,
                 id(parameter) in inner,
@@ -47,6 +49,12 @@ def parameter_groups(
         for (fresh, share, decays, _, turned, _), members in sorted(groups.items())
         for peak in [-share * peaks[fresh]]
     ]
+
+
+def _head_rates(model: Model) -> dict[str, float]:
+    """What heads say themselves of the rates they learn at."""
+    heads: dict[str, Any] = {"head": model.head, **{f"others.{name}": head for name, head in model.others.items()}}
+    return {f"{at}.{name}": rate for at, head in heads.items() for name, rate in head.rates().items()}
 
 
 def inner_matrices(model: Model) -> set[int]:

@@ -4,7 +4,8 @@ codes (Shen et al. 2020).
 
 All learn in the same step. The discriminator learns of codes as they are; the reader learns through a discriminator
 that is fixed, to be taken for the prior rather than not to be taken for itself, which teaches it more while it is found
-out (Goodfellow et al. 2014)."""
+out (Goodfellow et al. 2014). That begins to count little by little: else codes are drawn into one point before they say
+anything."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ class AdversarialText(Autoencoding):
         return TALLY + 2 + 2 * int(self.settings.latent_size)
 
     def more_sizes(self) -> dict[str, Any]:
-        return {"discriminator": self.settings.discriminator_size}
+        return {"discriminator": self.settings.discriminator_size, "rate": self.settings.discriminator_rate}
 
     def read(self, ids: Tokens, rng: np.random.Generator) -> Tokens:
         """Without some of its tokens, one of them at least being left."""
@@ -54,7 +55,12 @@ class AdversarialText(Autoencoding):
         reader = functional.binary_cross_entropy_with_logits(fooled, torch.ones_like(fooled), reduction="sum")
         found, real = discriminated(outputs)
         discriminator = functional.binary_cross_entropy_with_logits(found, real, reduction="sum") / 2
-        return Loss(told.total + self.settings.adversarial_weight * reader + discriminator, told.weight)
+        return Loss(told.total + self.adversarial_weight * reader + discriminator, told.weight)
+
+    @property
+    def adversarial_weight(self) -> float:
+        """Of the reader's loss at this step."""
+        return self.risen(self.settings.adversarial_weight, over=self.settings.adversarial_warmup)
 
     def tally(self, outputs: Outputs, batch: Batch) -> FloatArray:
         codes = outputs["codes"].cpu().double()  # there: not every device has float64

@@ -213,7 +213,7 @@ class VaeSettings(AutoencoderSettings):
 
     kl_weight: Positive = 1.0
     kl_warmup: Annotated[float, Field(ge=0, le=1)] = 0.5
-    free_bits: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    free_bits: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.25
     word_dropout: Annotated[float, Field(ge=0, le=1)] = 0.3
 
 
@@ -224,13 +224,17 @@ class AaeSettings(AutoencoderSettings):
 
     Attributes:
         word_deletion: Share of the tokens that are not read.
-        adversarial_weight: Of the loss of being told apart, beside the sum of the tokens'.
+        adversarial_weight: Of the loss of being told apart in the end, beside the sum of the tokens'.
+        adversarial_warmup: Share of the training over which that rises from nothing.
         discriminator_size: Width of the discriminator's inner layers.
+        discriminator_rate: Its learning rate, in those of all others.
     """
 
     word_deletion: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    adversarial_weight: Positive = 10.0
+    adversarial_weight: Positive = 1.0
+    adversarial_warmup: Annotated[float, Field(ge=0, le=1)] = 1.0
     discriminator_size: Annotated[int, Field(ge=1)] = 256
+    discriminator_rate: Positive = 1.0
 
 
 MLM = ObjectiveEntry("mlm", MlmSettings, "hone.tasks.objectives.mlm:MaskedLanguage", "encoder", masks=True)

@@ -19,3 +19,7 @@ class Timed:
     def done(self) -> float:
         """The share of the steps that lies behind; 1 where there is no training."""
         return 1.0 if self._clock is None else min(1.0, self._clock.step / self._steps)
+
+    def risen(self, weight: float, *, over: float) -> float:
+        """A weight that rises in a line from nothing over the first part of the steps, as it is at this one."""
+        return weight * min(1.0, self.done / over) if over else weight

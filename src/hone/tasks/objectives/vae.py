@@ -44,8 +44,7 @@ class VariationalText(Autoencoding):
     @property
     def kl_weight(self) -> float:
         """What the divergence costs at this step."""
-        warmup = self.settings.kl_warmup
-        return float(self.settings.kl_weight) * (min(1.0, self.done / warmup) if warmup else 1.0)
+        return self.risen(self.settings.kl_weight, over=self.settings.kl_warmup)
 
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         """The negative of the evidence's lower bound of all texts, once a token."""
