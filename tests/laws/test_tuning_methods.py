@@ -19,6 +19,7 @@ from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
 from hone.models.model import own_parts
 from hone.models.quiet import quiet_loading
+from hone.models.tiny import write_tiny_writer
 from hone.predict.engine import TorchEngine
 from hone.predict.predictor import Predictor, open_bundle
 from hone.tasks.rows import Rows
@@ -53,6 +54,11 @@ def made(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         return kept[key, pooling]
 
     return make
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_writer(tmp_path_factory.mktemp("decoder") / "base", kind="gpt2")
 
 
 def batch_of(one: Tuned) -> dict[str, Tensor]:
@@ -132,6 +138,21 @@ def test_what_cannot_be_merged_is_refused(key: str, made: Any, tmp_path: Path) -
     with pytest.raises(RecipeError) as caught:
         merge(MergeSettings(), inputs_of(made(key, "mean")), run_in(tmp_path))
     assert caught.value.code in ("merge.method", "merge.no-adapter")
+
+
+@pytest.mark.parametrize("name", ["prefix", "prompt"])
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+def test_a_decoder_that_reads_has_what_peft_sets_before_a_text(name: str, decoder: Path, tmp_path: Path) -> None:
+    assert METHODS[name].faults(METHODS[name].settings(), shapes_of(decoder)) == []
+    one = tuned(decoder, choice(name), tmp_path)
+    batch = batch_of(one)
+    with quiet_loading():
+        base = transformers.AutoModel.from_pretrained(decoder)
+        theirs = peft.PeftModel.from_pretrained(base, str(one.bundle.path)).eval()
+    with torch.inference_mode():
+        states = theirs(batch["input_ids"], batch["attention_mask"]).last_hidden_state
+        found = one.model.head(states[:, -batch["input_ids"].shape[1] :], batch)["logits"]
+    torch.testing.assert_close(found, logits(one), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(METHODS) if METHODS[name].own_head])

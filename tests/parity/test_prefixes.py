@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from writing_models import ALL_EOS, model_of
 
+from hone.models.adapters.prompts import StatesBefore
 from hone.models.writers.cached import CausalWriter
 from hone.models.writers.make import writer_of
 from hone.models.writers.prefix import PrefixWriter
@@ -38,16 +39,17 @@ class Counting:
         self.read += int(attention_mask.sum())
         return self._writer.begin(input_ids, attention_mask, **more)
 
-    def begin_after(self, past: Any, input_ids: Tensor, attention_mask: Tensor) -> Any:
+    def begin_after(self, past: Any, input_ids: Tensor, attention_mask: Tensor, **more: Any) -> Any:
         self.read += int(attention_mask.sum())
-        return self._writer.begin_after(past, input_ids, attention_mask)
+        return self._writer.begin_after(past, input_ids, attention_mask, **more)
 
 
-@pytest.fixture(params=["quick", "gpt2", "llama"])
+@pytest.fixture(params=["quick", "begun", "llama"])
 def writer(request: pytest.FixtureRequest) -> Any:
-    if request.param == "quick":
-        return Counting(writer_of(model_of("gpt2")))
-    return Counting(CausalWriter(model_of(request.param)))
+    if request.param == "llama":
+        return Counting(CausalWriter(model_of("llama")))
+    learned = StatesBefore(torch.randn((1, 2 * 2 * 32), generator=torch.Generator().manual_seed(5)))
+    return Counting(writer_of(model_of("gpt2"), learned if request.param == "begun" else None))
 
 
 def test_scores_after_a_beginning_are_those_of_the_whole_prompt(writer: Any) -> None:

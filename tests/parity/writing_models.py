@@ -93,7 +93,7 @@ def theirs(model: Any, prompt: list[int], **options: Any) -> list[tuple[list[int
     """What transformers writes for a prompt: its sequences without prompt, start, padding and end, and their scores."""
     given = torch.tensor([prompt])
     found = model.generate(
-        given,
+        input_ids=given,
         attention_mask=torch.ones_like(given),
         return_dict_in_generate=True,
         output_scores=True,

@@ -52,6 +52,7 @@ class Model(nn.Module):
         others: Heads beside the first one, by name.
         begun: Names of the weights of the backbone that its folder does not have: they are drawn, or tied to others.
         types: Whether the backbone tells token types apart.
+        lean: Whether nothing is kept of weights in another form, so that other models can share them.
         tuning: By which adapter method it is tuned, and that method's decided settings; None: no adapter is in it.
     """
 
@@ -72,6 +73,7 @@ class Model(nn.Module):
         self.begun = frozenset(begun)
         self.types = tells_types(backbone)
         self.noise = Noise()
+        self.lean = False
         self.tuning: tuple[str, Settings] | None = None
         self.before: Any = None  # see `hone.models.adapters.prompts`
         reads: Reads = "first" if all(one.reads == "first" for one in self._heads().values()) else "tokens"
@@ -99,7 +101,8 @@ class Model(nn.Module):
         if self.token_scores is not None and not typed:  # the table has what tokens of type 0 add to the scores
             return {"logits": mean_scores(self.token_scores, head, batch)}
         if self.before is not None:
-            answered: Outputs = head(self.before.states(self, batch), batch)
+            told = self.before.scores(self, head, batch) if head.sparse else self.before.states(self, batch)
+            answered: Outputs = head(told, batch)
             return answered
         if self.encoder is not None:
             self.encoder.given = batch.get("lower_states")
@@ -131,6 +134,7 @@ class Model(nn.Module):
         """
         self.requires_grad_(False)
         if keep == "nothing":
+            self.lean = True
             if self.encoder is not None:
                 self.encoder.lean = True
             return self

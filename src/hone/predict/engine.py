@@ -117,7 +117,7 @@ class TorchEngine:
 
     @cached_property
     def writer(self) -> Writer:
-        writer = writer_of(self.model.backbone)
+        writer = writer_of(self.model.backbone, self.model.before, lean=self.model.lean)
         if isinstance(writer, Continuing) and writer.start is None and writer.pads:
             return PrefixWriter(writer)
         return writer

@@ -125,7 +125,8 @@ class Policy:
         chosen = [self._prompts[i][0] for i in index]
         drawing = self._drawing.model_copy(update={"seed": seed})
         backbone: Any = self.model.backbone
-        return generate(writer_of(backbone), chosen, drawing, vocabulary=vocabulary_of(cast(Writing, self.task)))
+        writer = writer_of(backbone, self.model.before)
+        return generate(writer, chosen, drawing, vocabulary=vocabulary_of(cast(Writing, self.task)))
 
     def worth(self, index: IntArray, *, seed: int, together: int) -> FloatArray:
         """Of texts drawn for the prompts ``index``: the mean reward, and the mean log ratio to the reference, float64

@@ -37,10 +37,11 @@ OF_METHODS = {"adalora": "hone.train.rank_allocation:RankAllocation"}  # what a 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-Does = Literal["leaves", "moves", "repeats"]
+Does = Literal["leaves", "moves", "recomputes", "repeats"]
 DOES: dict[Does, str] = {
     "leaves": "decide which weights remain",
     "moves": "move the embeddings of a batch",
+    "recomputes": "make the states of layers again",
     "repeats": "say what a repeated pass is for",
 }
 Needs = Literal["embeddings", "weights", "dropout", "layers", "answers", "label"]
@@ -238,7 +239,11 @@ class UnfreezingSettings(Settings):
 
 
 CHECKPOINTING = TechniqueEntry(
-    "gradient-checkpointing", CheckpointingSettings, "hone.train.checkpointing:Checkpointing", divides=True
+    "gradient-checkpointing",
+    CheckpointingSettings,
+    "hone.train.checkpointing:Checkpointing",
+    does=frozenset({"recomputes"}),
+    divides=True,
 )
 CONTRASTIVE = TechniqueEntry(
     "contrastive", ContrastiveSettings, "hone.train.contrastive:Contrastive", inside=True, needs=frozenset({"label"})

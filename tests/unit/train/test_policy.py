@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from hone.models.adapters.prompts import TokensBefore
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_writer
 from hone.models.tokenizer import load_tokenizer
@@ -45,6 +46,8 @@ def policy_of(name: str, folder: Path, reward: Path, *, precision: str = "no") -
     settings = SETTINGS[name].model_validate({"decoding": {"max_new_tokens": 40}})
     task = TASKS[name](settings, labels=(), tokenizer=tokenizer, model_limit=64)
     model = build_model(base, task.head, dropout=0.0)
+    if name == "text-generation":
+        model.before = TokensBefore(torch.randn((2, 32), generator=torch.Generator().manual_seed(1)))
     rows = Rows(task.encode(columns, purpose="predict"))
     engine = InTraining(copy.deepcopy(model), torch.device("cpu"), precision)
     judge = Reward(load(reward), "refund")

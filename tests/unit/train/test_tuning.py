@@ -51,6 +51,12 @@ def test_what_a_base_cannot_give_is_told_beforehand(
     ("task", "settings", "field", "told"),
     [
         ({"pooling": "cls", "max_length": 32}, {"method": "prompt"}, "method", "pooling: mean"),
+        (
+            {"max_length": 32},
+            {"method": "prefix", "techniques": ["gradient-checkpointing"]},
+            "techniques.0",
+            "keys and values",
+        ),
         ({"max_length": 45}, {"method": "prefix"}, "method.num_virtual_tokens", "at most 44"),
         ({}, {"method": {"name": "p-tuning-v2", "num_virtual_tokens": 1}}, "method.num_virtual_tokens", "at most 63"),
         ({}, {"method": {"name": "houlsby", "bottleneck_size": 33}}, "method.bottleneck_size", "at most 32"),

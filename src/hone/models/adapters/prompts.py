@@ -3,7 +3,7 @@
 ``prompt`` (Lester et al. 2021) and ``p-tuning`` (Liu et al. 2021) learn embeddings of tokens that no text has,
 ``prefix`` (Li and Liang 2021) and ``p-tuning-v2`` (Liu et al. 2022) keys and values in every layer. What a bundle keeps
 is a table; while it is learned, ``p-tuning`` and ``prefix`` have a network of peft's behind it. As in peft, token types
-are left out: both texts of a pair have the same.
+are left out: both texts of a pair have the same. In an encoder-decoder the embeddings stand before the source.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from transformers import DynamicCache
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from hone.core.errors import Fault, RecipeError
 from hone.core.settings import Settings
 from hone.models.adapters.method import Method, Shapes, freeze_body
 from hone.models.encoder import FAMILIES
-from hone.models.model import Model
+from hone.models.model import Model, stack_of
+from hone.models.writers.cached import keeps_all
+from hone.models.writers.writer import Past
 
 TABLE = "prompt_embeddings"  # peft's name for it
 Count = Annotated[int, Field(ge=1)]
@@ -54,39 +57,84 @@ class Before(nn.Module):
         real = batch["attention_mask"]
         return torch.cat([real.new_ones(len(real), self.size), real], dim=1)
 
+    def given(self, backbone: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
+        """What a backbone of transformers is given of a batch's ``input_ids`` and ``attention_mask``, and of this."""
+        raise TypeError(f"{type(self).__name__} gives nothing")
+
     def states(self, model: Model, batch: Mapping[str, Tensor]) -> Tensor:
         """Last states of the texts' own tokens, [rows, tokens, width]."""
         raise TypeError(f"{type(self).__name__} gives no states")
+
+    def scores(self, model: Model, head: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """What ``head``, which scores a vocabulary, says of the batch, float [n, vocabulary]."""
+        scores: Tensor = head.scores(model.backbone, self.given(model.backbone, batch), batch)
+        return scores
+
+    def past(self, backbone: Any) -> Past:
+        """What a decoder knows after it, of each layer."""
+        raise TypeError(f"{type(self).__name__} is nothing that a decoder knows")
 
 
 class TokensBefore(Before):
     """Embeddings before those of the text's tokens, in the first layer."""
 
-    def states(self, model: Model, batch: Mapping[str, Tensor]) -> Tensor:
-        backbone: Any = model.backbone
+    def given(self, backbone: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
         words = backbone.get_input_embeddings()(batch["input_ids"])
         before = self.table().to(words.dtype).expand(len(words), -1, -1)
-        given, mask = torch.cat([before, words], dim=1), self.mask(batch)
+        return {"inputs_embeds": torch.cat([before, words], dim=1), "attention_mask": self.mask(batch)}
+
+    def states(self, model: Model, batch: Mapping[str, Tensor]) -> Tensor:
+        backbone: Any = model.backbone
+        given = self.given(backbone, batch)
         if model.encoder is not None and model.encoder.takes(model.embeddings.LayerNorm.weight):
-            return model.encoder.states(model.embeddings(inputs_embeds=given), mask)[:, self.size :]
-        states: Tensor = backbone(inputs_embeds=given, attention_mask=mask).last_hidden_state
+            embedded = model.embeddings(inputs_embeds=given["inputs_embeds"])
+            return model.encoder.states(embedded, given["attention_mask"])[:, self.size :]
+        states: Tensor = backbone(**given).last_hidden_state
         return states[:, self.size :]
+
+    def scores(self, model: Model, head: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        backbone: Any = model.backbone
+        if not backbone.config.is_encoder_decoder:  # the places of a decoder's tokens are among these
+            places = batch["target_places"]
+            batch = {**batch, "target_places": places + places.new_tensor([0, self.size])}
+        return super().scores(model, head, batch)
+
+    @torch.inference_mode()
+    def past(self, backbone: Any) -> Past:
+        cache = DynamicCache()
+        backbone(inputs_embeds=self.table()[None], past_key_values=cache, use_cache=True)
+        return tuple((layer.keys[0], layer.values[0]) for layer in cache.layers)
 
 
 class StatesBefore(Before):
     """Keys and values before those of the text's tokens, in every layer; through transformers' own attention."""
 
+    def given(self, backbone: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
+        rows = len(batch["input_ids"])
+        pairs = [(k.expand(rows, *k.shape), v.expand(rows, *v.shape)) for k, v in self.past(backbone)]
+        return {
+            "input_ids": batch["input_ids"],
+            "attention_mask": self.mask(batch),
+            "past_key_values": DynamicCache(pairs),
+        }
+
     def states(self, model: Model, batch: Mapping[str, Tensor]) -> Tensor:
         backbone: Any = model.backbone
-        config, rows = backbone.config, len(batch["input_ids"])
-        heads = config.num_attention_heads
-        table = self.table().view(self.size, 2 * config.num_hidden_layers, heads, config.hidden_size // heads)
-        parts = table.permute(1, 2, 0, 3).unsqueeze(1).expand(-1, rows, -1, -1, -1)  # [2 layers, rows, heads, size, *]
-        cache = DynamicCache([(parts[i], parts[i + 1]) for i in range(0, len(parts), 2)])
         with model.module_by_module():
-            out = backbone(input_ids=batch["input_ids"], attention_mask=self.mask(batch), past_key_values=cache)
-        states: Tensor = out.last_hidden_state
+            states: Tensor = backbone(**self.given(backbone, batch)).last_hidden_state
         return states
+
+    def past(self, backbone: Any) -> Past:
+        heads, size = keys_of(backbone.config)
+        parts = self.table().view(self.size, -1, heads, size).permute(1, 2, 0, 3)  # [2 layers, heads, tokens, size]
+        return tuple((parts[i], parts[i + 1]) for i in range(0, len(parts), 2))
+
+
+def keys_of(config: Any) -> tuple[int, int]:
+    """How many heads keys and values have, and how many numbers each."""
+    heads, grouped = config.num_attention_heads, getattr(config, "num_key_value_heads", None)
+    size = getattr(config, "head_dim", None) if grouped else None
+    return int(grouped or heads), int(size or config.hidden_size // heads)
 
 
 class _Prompting(Method):
@@ -99,10 +147,18 @@ class _Prompting(Method):
     not_merged: ClassVar[str] = "what it learned stands before every text, and no weight of the base can say that"
 
     def faults(self, settings: Any, shapes: Shapes) -> list[Fault]:
-        if shapes.config.model_type in FAMILIES:
+        if self.goes_with(shapes.config):
             return []
         found = f"{self.name}, and a base of type {shapes.config.model_type!r}"
-        return [Fault("recipe.method-base", found, f"one of {', '.join(sorted(FAMILIES))}", field="name")]
+        return [Fault("recipe.method-base", found, self.bases(), field="name")]
+
+    def goes_with(self, config: Any) -> bool:
+        """Whether a base of this configuration can have something before its texts."""
+        return config.model_type in FAMILIES or (stack_of(config) == "decoder" and _continues(config))
+
+    def bases(self) -> str:
+        """Those that can."""
+        return f"one of {', '.join(sorted(FAMILIES))}, or a decoder whose layers see every token before"
 
     def positions(self, settings: Any) -> int:
         return int(settings.num_virtual_tokens)
@@ -120,7 +176,8 @@ class _Prompting(Method):
         return self.kind(torch.randn(settings.num_virtual_tokens, self.values(config)) * 0.02)
 
     def attach(self, model: Model, settings: Any, state: Mapping[str, Tensor] | None = None) -> None:
-        if model.head.gives == "logits":  # it would read a virtual token, or its pooler what peft does not keep
+        # one that reads would read a virtual token, or its pooler what peft does not keep
+        if model.head.gives == "logits" and not model.head.writes:
             raise RecipeError(
                 f"the method {self.name}, and a task with a head of transformers' own",
                 expected="a head of hone's, such as pooling: mean",
@@ -133,13 +190,21 @@ class _Prompting(Method):
 
     def peft_config(self, settings: Any, model: Model) -> dict[str, Any]:
         backbone: Any = model.backbone
+        config = backbone.config
+        written = "SEQ_2_SEQ_LM" if config.is_encoder_decoder else "CAUSAL_LM"
         sizes = {
-            "token_dim": backbone.config.hidden_size,
-            "num_attention_heads": backbone.config.num_attention_heads,
-            "num_layers": backbone.config.num_hidden_layers,
+            "token_dim": config.hidden_size,
+            "num_attention_heads": config.num_attention_heads,
+            "num_layers": config.num_hidden_layers,
             "num_transformer_submodules": 1,
         }
-        return {**settings.model_dump(), **sizes, "task_type": "FEATURE_EXTRACTION"}
+        return {**settings.model_dump(), **sizes, "task_type": written if model.head.writes else "FEATURE_EXTRACTION"}
+
+
+def _continues(config: Any) -> bool:
+    """Whether a decoder can go on from keys and values that are given to it."""
+    kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    return kind is not None and keeps_all(kind, config)
 
 
 class PromptSettings(Settings):
@@ -154,12 +219,23 @@ class PromptSettings(Settings):
     prompt_tuning_init: Literal["SAMPLE_VOCAB", "RANDOM"] = "SAMPLE_VOCAB"
 
 
-class Prompt(_Prompting):
+class _Tokens(_Prompting):
+    """Embeddings: they go before a source as well."""
+
+    kind: ClassVar[type[Before]] = TokensBefore
+
+    def goes_with(self, config: Any) -> bool:
+        return super().goes_with(config) or stack_of(config) == "encoder-decoder"
+
+    def bases(self) -> str:
+        return f"{super().bases()}, or an encoder-decoder"
+
+
+class Prompt(_Tokens):
     """``prompt``."""
 
     name: ClassVar[str] = "prompt"
     settings: ClassVar[type[Settings]] = PromptSettings
-    kind: ClassVar[type[Before]] = TokensBefore
 
     def attach(self, model: Model, settings: PromptSettings, state: Mapping[str, Tensor] | None = None) -> None:
         super().attach(model, settings, state)
@@ -187,12 +263,11 @@ class PTuningSettings(Settings):
     encoder_hidden_size: Count = 128
 
 
-class PTuning(_Prompting):
+class PTuning(_Tokens):
     """``p-tuning``."""
 
     name: ClassVar[str] = "p-tuning"
     settings: ClassVar[type[Settings]] = PTuningSettings
-    kind: ClassVar[type[Before]] = TokensBefore
     trains_with_peft: ClassVar[bool] = True
 
     def made(self, settings: PTuningSettings, config: Any) -> Before:
@@ -225,20 +300,30 @@ class Prefix(_Prompting):
     settings: ClassVar[type[Settings]] = PrefixSettings
     kind: ClassVar[type[Before]] = StatesBefore
     trains_with_peft: ClassVar[bool] = True
+    excludes: ClassVar[Mapping[str, str]] = {"recomputes": "whose keys and values layers that are made again lack"}
 
     def values(self, config: Any) -> int:
-        return int(2 * config.num_hidden_layers * config.hidden_size)
+        heads, size = keys_of(config)
+        return int(2 * config.num_hidden_layers * heads * size)
 
     def made(self, settings: PrefixSettings, config: Any) -> Before:
         from peft import PrefixEncoder, PrefixTuningConfig
 
-        sizes = {"token_dim": config.hidden_size, "num_layers": config.num_hidden_layers}
+        heads, size = keys_of(config)
+        sizes = {"token_dim": heads * size, "num_layers": config.num_hidden_layers}
         network = PrefixEncoder(PrefixTuningConfig(**settings.model_dump(), **sizes, prefix_projection=True))
         return StatesBefore(torch.zeros(settings.num_virtual_tokens, self.values(config)), network)
 
     def peft_config(self, settings: Any, model: Model) -> dict[str, Any]:
-        projection = self.name == "prefix"
-        return {"peft_type": "PREFIX_TUNING", "prefix_projection": projection, **super().peft_config(settings, model)}
+        backbone: Any = model.backbone
+        heads, size = keys_of(backbone.config)
+        return {
+            "peft_type": "PREFIX_TUNING",
+            "prefix_projection": self.name == "prefix",
+            **super().peft_config(settings, model),
+            "token_dim": heads * size,
+            "num_attention_heads": heads,
+        }
 
 
 class PTuningV2Settings(Settings):

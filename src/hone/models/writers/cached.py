@@ -13,7 +13,9 @@ from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
 from hone.core.errors import BundleError
-from hone.models.writers.writer import Past
+from hone.models.writers.writer import Beginning, Past
+
+NEEDED = {"attention_mask", "past_key_values", "position_ids"}
 
 
 class CausalState:
@@ -69,11 +71,12 @@ class CausalWriter:
         BundleError: The model cannot be told where a token stands, or keeps no cache of keys and values.
     """
 
+    before = 0
     start: int | None = None
 
     def __init__(self, model: Any) -> None:
         takes = inspect.signature(model.forward).parameters
-        if "past_key_values" not in takes or not {"position_ids", "attention_mask"} <= set(takes):
+        if not takes.keys() >= NEEDED:
             raise BundleError(
                 f"a model of type {model.config.model_type!r} for writing text",
                 expected="one whose forward takes past_key_values, attention_mask and position_ids",
@@ -95,11 +98,13 @@ class CausalWriter:
         return self._begin(cache, input_ids, attention_mask, hidden=hidden)
 
     @torch.inference_mode()
-    def begin_after(self, past: Past, input_ids: Tensor, attention_mask: Tensor) -> tuple[CausalState, Tensor]:
+    def begin_after(
+        self, past: Past, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False
+    ) -> tuple[CausalState, Tensor]:
         cache = DynamicCache()
         for layer, pair in enumerate(past):
             cache.update(*(part.expand(len(input_ids), *part.shape) for part in pair), layer)
-        return self._begin(cache, input_ids, attention_mask, hidden=False)
+        return self._begin(cache, input_ids, attention_mask, hidden=hidden)
 
     def past_of(self, state: CausalState, *, tokens: int) -> Past:
         return tuple((layer.keys[0, :, :tokens], layer.values[0, :, :tokens]) for layer in state.cache.layers)
@@ -142,6 +147,12 @@ class CausalWriter:
         return scores
 
 
+def keeps_all(kind: type, config: Any) -> bool:
+    """Whether models of a class can go on from keys and values that are given to them: they are told where tokens
+    stand, and look at all of the cache."""
+    return inspect.signature(kind.forward).parameters.keys() >= NEEDED and not _is_windowed(config)  # type: ignore[attr-defined]
+
+
 def _is_windowed(config: Any) -> bool:
     """Whether a layer sees the last places of the cache alone, of which padding would take some."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
@@ -175,6 +186,9 @@ class SourceState:
 class SourceWriter:
     """A transformers encoder-decoder, such as ``T5ForConditionalGeneration``, in evaluation mode.
 
+    Args:
+        before: What stands before every source.
+
     Raises:
         BundleError: Its configuration does not say what token a text starts with.
     """
@@ -182,7 +196,7 @@ class SourceWriter:
     pads = True
     joins = False  # the place of a token is read off the cache, one for all rows
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, before: Beginning | None = None) -> None:
         config = model.config
         start = getattr(config, "decoder_start_token_id", None)
         if start is None:
@@ -197,13 +211,19 @@ class SourceWriter:
         self._start: int = start
         self.most_tokens: int | None = getattr(config, "max_position_embeddings", None)
         self.most_prompt_tokens: int | None = self.most_tokens
+        if self.most_tokens is not None and before is not None:
+            self.most_prompt_tokens = self.most_tokens - before.size
         self.vocabulary: int = config.vocab_size
+        self._before = before
 
     @torch.inference_mode()
     def begin(self, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False) -> tuple[SourceState, Tensor]:
-        input_ids, attention_mask = input_ids.to(self.model.device), attention_mask.to(self.model.device)
-        encoded = self.model.get_encoder()(input_ids=input_ids, attention_mask=attention_mask, return_dict=True)
-        state = SourceState(EncoderDecoderCache(DynamicCache(), DynamicCache()), encoded, attention_mask)
+        device = self.model.device
+        given = {"input_ids": input_ids.to(device), "attention_mask": attention_mask.to(device)}
+        if self._before is not None:
+            given = self._before.given(self.model, given)
+        encoded = self.model.get_encoder()(**given, return_dict=True)
+        state = SourceState(EncoderDecoderCache(DynamicCache(), DynamicCache()), encoded, given["attention_mask"])
         return state, self._read(state, torch.full_like(input_ids[:, 0], self._start), hidden=hidden)
 
     @torch.inference_mode()

@@ -217,10 +217,16 @@ class Net:
 
     def embed(self, tokens: Tensor, places: int | Tensor) -> Tensor:
         """States [rows, width] of tokens [rows] that stand at places [rows], or all at one."""
+        return self.placed(self.vectors(tokens), places)
+
+    def vectors(self, tokens: Tensor) -> Tensor:
+        """Embeddings [rows, width] of tokens [rows]."""
         table = self.tokens
         x = torch.embedding(table, tokens) if isinstance(table, Tensor) else table(tokens)
-        if self.scale != 1.0:
-            x = x * self.scale
+        return x if self.scale == 1.0 else x * self.scale
+
+    def placed(self, x: Tensor, places: int | Tensor) -> Tensor:
+        """States [rows, width] of embeddings that stand at places."""
         if self.positions is not None:
             x = x + self.positions[places]
         return x if self.first is None else self.first(x)

@@ -91,7 +91,7 @@ class PrefixWriter:
             self._own.alone = None
             return
         ids.append(int(tokens[0]))
-        whole = int(state.places[0]) == len(ids)  # not where another thread took some steps of it
+        whole = int(state.places[0]) == self._writer.before + len(ids)  # not where another thread took some steps of it
         if whole and len(ids) % WORTH == 0:
             self._keep(tuple(ids), self._writer.past_of(state, tokens=len(ids)))
 

@@ -16,15 +16,22 @@ class QuickWriter:
 
     Args:
         start: Token that texts begin with, where there is an encoder.
+        before_source: Embeddings that stand before every source there, float32 [tokens, width].
     """
 
+    before = 0
     pads = True
     joins = True
 
-    def __init__(self, parts: Parts, *, start: int | None, most_tokens: int | None) -> None:
+    def __init__(
+        self, parts: Parts, *, start: int | None, most_tokens: int | None, before_source: Tensor | None = None
+    ) -> None:
         self._net, self._head, self._encoder = parts
+        self._before_source = before_source
         self.start = start
         self.most_tokens = self.most_prompt_tokens = most_tokens
+        if most_tokens is not None and before_source is not None:
+            self.most_prompt_tokens = most_tokens - len(before_source)
         self.vocabulary = self._head.vocabulary
         self._distances = torch.zeros(0)
 
@@ -32,9 +39,9 @@ class QuickWriter:
     def begin(self, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False) -> tuple[Memory, Tensor]:
         if self._encoder is None:
             return self._continue(input_ids, attention_mask, hidden=hidden)
-        net, (rows, tokens) = self._net, input_ids.shape
-        padding = Padding(attention_mask)
-        flat = encoded(self._encoder, input_ids, padding)
+        net, rows = self._net, len(input_ids)
+        flat, padding = encoded(self._encoder, input_ids, attention_mask, before=self._before_source)
+        tokens = padding.real.shape[1]
         kept = flat.new_zeros((len(net.layers), 2, rows, net.heads, tokens, net.size))
         for layer, own in zip(net.layers, kept, strict=True):
             assert layer.cross is not None  # of every layer, where there is an encoder
@@ -50,8 +57,10 @@ class QuickWriter:
         return self._read(state, tokens)
 
     @torch.inference_mode()
-    def begin_after(self, past: Past, input_ids: Tensor, attention_mask: Tensor) -> tuple[Memory, Tensor]:
-        return self._continue(input_ids, attention_mask, hidden=False, past=past)
+    def begin_after(
+        self, past: Past, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False
+    ) -> tuple[Memory, Tensor]:
+        return self._continue(input_ids, attention_mask, hidden=hidden, past=past)
 
     def past_of(self, state: Memory, *, tokens: int) -> Past:
         return tuple((keys[0, :, :tokens], values[0, :, :tokens]) for keys, values in state.rows())
@@ -167,9 +176,19 @@ class Padding:
         return None if self._every else torch.zeros(unseen.shape).masked_fill_(unseen, float("-inf"))
 
 
-def encoded(net: Net, input_ids: Tensor, padding: Padding) -> Tensor:
-    """Last states of an encoder, float32 [tokens that are real, width], of rows [rows, tokens]."""
-    rows, tokens = input_ids.shape
+def encoded(net: Net, input_ids: Tensor, mask: Tensor, *, before: Tensor | None = None) -> tuple[Tensor, Padding]:
+    """Last states of an encoder, float32 [tokens that are real, width], of rows [rows, tokens], and where they are.
+
+    Args:
+        before: Embeddings before those of every row, float32 [more tokens, width], which get states, too.
+    """
+    padding = Padding(mask)
+    x = net.vectors(padding.flat(input_ids))
+    if before is not None:
+        wide = torch.cat([before.expand(len(mask), -1, -1), padding.spread(x)], dim=1)
+        padding = Padding(torch.cat([mask.new_ones(len(mask), len(before)), mask], dim=1))
+        x = padding.flat(wide)
+    rows, tokens = padding.real.shape
     bias = padding.bias()
     if net.distances is not None:
         near = net.distances(tokens)[None]  # [1, heads, tokens, tokens]
@@ -181,7 +200,7 @@ def encoded(net: Net, input_ids: Tensor, padding: Padding) -> Tensor:
         context = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
         return padding.flat(context.transpose(1, 2).flatten(2))
 
-    return net.run(net.embed(padding.flat(input_ids), padding.places), own=own, source=_nothing)
+    return net.run(net.placed(x, padding.places), own=own, source=_nothing), padding
 
 
 def _attend(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:

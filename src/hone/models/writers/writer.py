@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -32,6 +33,20 @@ class State(Protocol):
 
 
 Past = tuple[tuple[Tensor, Tensor], ...]  # of each layer the keys and the values, [heads, tokens, size], of some tokens
+
+
+class Beginning(Protocol):
+    """What was learned to stand before every source.
+
+    Attributes:
+        size: How many places it has.
+    """
+
+    size: int
+
+    def given(self, backbone: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
+        """What an encoder is given of ``input_ids`` and ``attention_mask``, int64 [rows, tokens], and of this."""
+        ...
 
 
 class Writer(Protocol):
@@ -75,9 +90,17 @@ class Writer(Protocol):
 @runtime_checkable
 class Continuing(Writer, Protocol):
     """A writer that can read prompts from where another one has got to. Its states have ``places``, int64 [rows]: where
-    each row's next token stands."""
+    each row's next token stands.
 
-    def begin_after(self, past: Past, input_ids: Tensor, attention_mask: Tensor) -> tuple[Any, Tensor]:
+    Attributes:
+        before: Places before every prompt that something else has.
+    """
+
+    before: int
+
+    def begin_after(
+        self, past: Past, input_ids: Tensor, attention_mask: Tensor, *, hidden: bool = False
+    ) -> tuple[Any, Tensor]:
         """As `begin`, of prompts that all begin with the tokens of ``past``, which are not among ``input_ids``."""
         ...
 
