@@ -104,7 +104,7 @@ def test_a_killed_run_given_again_ends_with_the_same_bundle(place: Place, task: 
 def test_an_interrupted_run_exits_130_with_a_checkpoint_and_goes_on_to_the_same_bundle(place: Place) -> None:
     process = place.start("classification", "interrupted")
     until_a_checkpoint(place, "interrupted", process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     code, words = finished(process)
     assert code == 130, words
     assert "Traceback" not in words

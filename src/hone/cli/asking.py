@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -115,6 +116,7 @@ def serve(
     """Serve a bundle over HTTP: POST /predict; or several, POST /predict/NAME."""
     from hone.serve.server import serve_bundles
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server answers what it has taken, then ends by the signal
     serve_bundles(bundles, host=host, port=port, **vars(opening))
 
 

@@ -350,7 +350,13 @@ app.add_typer(asking.app)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 unusable input, 3 gate not met, 130 interrupted."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(_exit_code(arguments))
+
+
+def _terminated(*_: object) -> None:
+    """SIGTERM ends as Ctrl-C does, also what takes Ctrl-C for a word to itself."""
+    raise SystemExit(INTERRUPTED)
 
 
 def _exit_code(arguments: list[str] | None) -> int:
@@ -359,7 +365,7 @@ def _exit_code(arguments: list[str] | None) -> int:
     except HoneError as error:
         typer.echo(named(str(error)), err=True)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         return _interrupted()
     except OSError as error:
         typer.echo(f"hone: the machine refused: {error}", err=True)

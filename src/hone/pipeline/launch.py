@@ -26,7 +26,6 @@ HEAD = re.compile(r"(\[[\w.:]+\]|[\w.-]+)(?P<port>:\d{1,5})?")
 # Each start of the processes meets in a store of its own. In one that all starts share, names would have to tell them
 # apart, and what torchrun counts starts by is counted by each machine for itself.
 OWN_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
-ENDING_SECONDS = 600  # that a process has to write its checkpoint when it is asked to end
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class Launch:
         nodes: Machines, at least and at most: with fewer than the most it goes on when one is lost.
         procs_per_node: Processes on each.
         head: ``HOST:PORT`` of one of the machines, which all can reach; of a single machine there is no need.
-        max_restarts: How often all processes are started again when one has ended in failure.
+        max_restarts: How often all processes are started again when one was killed or has failed; not where the
+            recipe, the data or the command cannot be used, or a gate is not met: it would end the same way.
         name: What sets this launch apart from others at the same head.
     """
 
@@ -123,39 +123,24 @@ def launch(how: Launch, command: Sequence[str]) -> int:
         command: A program and its arguments.
 
     Raises:
-        HoneError: One was killed, or has failed once more than `Launch.max_restarts`; or the machines did not meet.
-        KeyboardInterrupt: It was interrupted; so were they, and each trainer has left its checkpoint.
+        HoneError: One was killed once more than `Launch.max_restarts`; or the machines did not meet.
+        KeyboardInterrupt: It was interrupted, by Ctrl-C or SIGTERM; so were they, and what trained has left its
+            checkpoint.
     """
-    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.elastic.rendezvous import RendezvousError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousError
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what ends it is told below
+    from hone.pipeline.agent import FINAL, run_agent
+
+    for name in ("agent.server.api", "agent.server.local_elastic_agent", "multiprocessing.api"):
+        logging.getLogger(f"torch.distributed.elastic.{name}").setLevel(logging.CRITICAL)  # what ends it is told below
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // how.procs_per_node)))
     os.environ[OWN_STORE] = "1"
-    config = LaunchConfig(
-        min_nodes=how.nodes[0],
-        max_nodes=how.nodes[1],
-        nproc_per_node=how.procs_per_node,
-        run_id=how.name if how.head else uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint=how.endpoint,
-        max_restarts=how.max_restarts,
-        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
-        shutdown_timeout=ENDING_SECONDS,
-    )
-    program, *arguments = command
     try:
-        elastic_launch(config, program)(*arguments)
-    except ChildFailedError as error:
-        number, failure = error.get_first_failure()
-        if failure.exitcode > 0:
-            return int(failure.exitcode)  # it has said why
+        failures = run_agent(how, command, name=how.name if how.head else uuid.uuid4().hex)
+    except RendezvousClosedError as error:
         raise HoneError(
-            f"process {number} was ended by {failure.signal_name()}, and the others with it",
-            fix="The same command goes on from the last checkpoint; --max-restarts N starts them again up to N times.",
-            code="launch.killed",
+            "another machine has ended this training", fix="See what it said.", code="launch.ended-elsewhere"
         ) from error
     except RendezvousError as error:
         raise HoneError(
@@ -165,10 +150,20 @@ def launch(how: Launch, command: Sequence[str]) -> int:
             code="launch.not-met",
         ) from error
     except SignalException as error:
-        if error.sigval == signal.SIGINT:
+        if error.sigval in (signal.SIGINT, signal.SIGTERM):
             raise KeyboardInterrupt from error
         raise HoneError(f"it was ended by {error.sigval.name}", code="launch.killed") from error
-    return 0
+    if not failures:
+        return 0
+    number = min(failures, key=lambda one: (failures[one].exitcode not in FINAL, failures[one].timestamp))
+    failure = failures[number]
+    if failure.exitcode > 0:
+        return int(failure.exitcode)  # it has said why
+    raise HoneError(
+        f"process {number} was ended by {failure.signal_name()}, and the others with it",
+        fix="The same command goes on from the last checkpoint; --max-restarts N starts them again up to N times.",
+        code="launch.killed",
+    )
 
 
 def of_hone(arguments: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish that is heard between two steps."""
+"""Ctrl-C and SIGTERM as a wish that is heard between two steps."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from contextlib import contextmanager
 
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Within it the first Ctrl-C only asks to stop at the next step; a second one interrupts at once."""
+    """Within it the first Ctrl-C only asks to stop at the next step, and a second one interrupts at once; SIGTERM only
+    asks, however often: who ends a group of processes sends it to each, and their leader sends it on."""
     asked = threading.Event()
 
-    def ask(*_: object) -> None:
-        if asked.is_set():
+    def ask(number: int, _: object) -> None:
+        if number == signal.SIGINT and asked.is_set():
             raise KeyboardInterrupt
         asked.set()
 
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    old = signal.signal(signal.SIGINT, ask)
+    old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, old)
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 
 import pytest
 from ended import Hone
@@ -74,6 +75,12 @@ def test_an_interruption_outside_the_command_is_one_too(run: Hone, monkeypatch: 
 
     monkeypatch.setattr(command, "app", stopped)
     assert run("init").code == 130
+
+
+def test_sigterm_is_an_interruption(run: Hone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.pipeline.sample.sample_recipe", lambda task: signal.raise_signal(signal.SIGTERM))
+    ended = run("init")
+    assert (ended.code, ended.out, ended.err) == (130, "", "hone: interrupted\n")
 
 
 @pytest.mark.parametrize(

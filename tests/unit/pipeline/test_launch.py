@@ -44,6 +44,13 @@ def test_a_killed_process_ends_the_others_and_is_named(tmp_path: Path) -> None:
     assert "process 1 was ended by SIGKILL" in str(raised.value)
 
 
+@pytest.mark.parametrize(("code", "starts"), [(1, 2), (2, 1), (3, 1), (130, 1)])
+def test_only_what_may_go_well_another_time_is_started_again(tmp_path: Path, code: int, starts: int) -> None:
+    counting = f"open({str(tmp_path / 'starts')!r}, 'a').write('.'); raise SystemExit({code})"
+    assert launch(Launch(max_restarts=1), [sys.executable, "-c", counting]) == code
+    assert (tmp_path / "starts").read_text(encoding="utf-8") == "." * starts
+
+
 def test_the_exit_code_is_that_of_the_process_that_failed() -> None:
     assert launch(Launch(), [sys.executable, "-c", "raise SystemExit(3)"]) == 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,6 +27,11 @@ def without_clock(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def interrupt(_: int) -> None:
     signal.raise_signal(signal.SIGINT)
+
+
+def terminate_twice(_: int) -> None:
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def crash(_: int) -> None:
@@ -53,9 +59,12 @@ def test_a_run_that_died_goes_on_bit_for_bit(bench: Bench, optim: str, at: int) 
     assert without_clock(log_of(again)) == without_clock(lines)
 
 
-def test_an_interrupted_run_leaves_its_last_step_and_goes_on_bit_for_bit(bench: Bench) -> None:
+@pytest.mark.parametrize("stop", [interrupt, terminate_twice])
+def test_an_interrupted_run_leaves_its_last_step_and_goes_on_bit_for_bit(
+    bench: Bench, stop: Callable[[int], None]
+) -> None:
     state, _, lines = straight(bench, validate=scripted([0.1] * 6), eval_steps=3, **DROPOUT)
-    stopping = scripted([0.1] * 6, then=lambda i: interrupt(i) if i == 1 else None)
+    stopping = scripted([0.1] * 6, then=lambda i: stop(i) if i == 1 else None)
     loop = bench.loop(validate=stopping, eval_steps=3, **DROPOUT)
     with pytest.raises(KeyboardInterrupt):
         bench.run(loop)
@@ -81,10 +90,11 @@ def test_a_second_interrupt_does_not_wait_for_the_step(bench: Bench) -> None:
     assert not loop.setup.checkpoints.exists()
 
 
-def test_the_interrupt_handler_is_put_back(bench: Bench) -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_handlers_of_signals_are_put_back(bench: Bench, number: int) -> None:
+    before = signal.getsignal(number)
     bench.run(bench.loop(max_steps=1))
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
 
 
 def test_training_runs_in_another_thread_too(bench: Bench) -> None:
