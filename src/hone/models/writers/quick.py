@@ -10,6 +10,8 @@ from hone.models.writers.memory import GROWN, Memory, Source
 from hone.models.writers.net import Net, Parts
 from hone.models.writers.writer import Past
 
+SMALL, MANY = 400, 64  # torch multiplies many matrices of so few products one by one, and not as one batch
+
 
 class QuickWriter:
     """Writes by the parts of a model: continues prompts, or reads sources first where there is an encoder.
@@ -205,6 +207,10 @@ def encoded(net: Net, input_ids: Tensor, mask: Tensor, *, before: Tensor | None 
 
 def _attend(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
     """Context [groups, queries, size] of queries shaped so, over keys and values [groups, places, size]."""
+    if q.shape[1] == 1 and len(q) >= MANY and keys.shape[1] * keys.shape[2] < SMALL:
+        scores = (keys * q).sum(dim=-1)
+        scores = scores if bias is None else scores.add_(bias[:, 0])
+        return (values * scores.softmax(dim=-1)[..., None]).sum(dim=1, keepdim=True)
     turned = keys.transpose(1, 2)
     scores = torch.bmm(q, turned) if bias is None else torch.baddbmm(bias, q, turned)
     return torch.bmm(scores.softmax(dim=-1), values)
