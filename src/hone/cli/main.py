@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from hone import __version__
 from hone.cli import asking
 from hone.cli.columns import parse_columns
+from hone.cli.ending import INTERRUPTED, interrupted, unexpected
 from hone.cli.launching import named, quiet_unless_first
 from hone.cli.options import (
     BaseName,
@@ -21,15 +21,15 @@ from hone.cli.options import (
     Compression,
     DecodingSetting,
     DeviceName,
+    Inspected,
     Json,
     Out,
     Overrides,
+    Planning,
     Training,
     grouped,
 )
 from hone.core.errors import HoneError
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="hone",
@@ -115,10 +115,10 @@ def curve(
 
 
 @app.command()
+@grouped
 def inspect(
-    files: Annotated[
-        list[Path], typer.Argument(help="Data files; the first is train, a second one test. Or a recipe.")
-    ],
+    files: Inspected,
+    planning: Planning,
     task: Annotated[str, typer.Option("--task", help="The task the data is for.")] = "text-classification",
     base: Annotated[str, typer.Option("--base", help="The base whose tokenizer reads it.")] = "minilm",
     column: ColumnNames = None,
@@ -126,9 +126,11 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """What is in the data, or in that of a recipe, and what training on it would cost."""
-    from hone.cli.single import inspect_files
+    from hone.cli.planning import inspect_or_plan
 
-    inspect_files(files, task=task, base=base, out=out, columns=parse_columns(column or []), as_json=as_json)
+    inspect_or_plan(
+        files, planning, task=task, base=base, out=out, columns=parse_columns(column or []), as_json=as_json
+    )
 
 
 @app.command()
@@ -366,33 +368,10 @@ def _exit_code(arguments: list[str] | None) -> int:
         typer.echo(named(str(error)), err=True)
         return error.exit_code
     except (KeyboardInterrupt, SystemExit):
-        return _interrupted()
+        return interrupted()
     except OSError as error:
         typer.echo(f"hone: the machine refused: {error}", err=True)
         return 1
     except Exception as error:
-        return _unexpected(error)
-    return _interrupted() if code == INTERRUPTED else int(code or 0)  # typer makes a code of a keyboard interrupt
-
-
-def _unexpected(error: Exception) -> int:
-    if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # how click says that arguments are wrong
-        message = error.format_message()
-        if message:  # empty after `hone` alone, which has printed the help
-            typer.echo(f"hone: {message}", err=True)
-        return 2
-    if type(error).__name__ == "Abort":
-        return _interrupted()
-    logging.getLogger("hone").debug("unexpected", exc_info=error)
-    import traceback
-
-    traceback.print_exception(error, file=sys.stderr)
-    typer.echo(
-        f"hone: an unexpected failure, {type(error).__name__}: {error}\nPlease report it with `hone env`.", err=True
-    )
-    return 1
-
-
-def _interrupted() -> int:
-    typer.echo("hone: interrupted", err=True)
-    return INTERRUPTED
+        return unexpected(error)
+    return interrupted() if code == INTERRUPTED else int(code or 0)  # typer makes a code of a keyboard interrupt

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from hone.models.gpus import GPUS
 from hone.predict.formats import Precision
 
 Overrides = Annotated[
@@ -24,6 +25,10 @@ ColumnNames = Annotated[
 DecodingSetting = Annotated[
     list[str] | None,
     typer.Option("--decoding", metavar="KEY=VALUE", help="A setting of decoding, such as num_beams=4; repeatable."),
+]
+Inspected = Annotated[
+    list[Path],
+    typer.Argument(help="Data files; the first is train, a second one test. Or a recipe.", metavar="FILE..."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
@@ -89,6 +94,25 @@ class Compression:
     ] = False
     unlabeled: Annotated[str | None, typer.Option("--unlabeled", help="More texts of the domain.")] = None
     validation: Annotated[str | None, typer.Option("--validation", help="A file to compare on; else carved.")] = None
+
+
+@dataclass(frozen=True)
+class Planning:
+    """A plan for many GPUs, and what it takes for granted."""
+
+    plan: Annotated[bool, typer.Option("--plan", help="Of a recipe that pretrains: what it takes on many GPUs.")] = (
+        False
+    )
+    gpus: Annotated[str, typer.Option("--gpus", help="Of a plan: how many.")] = "1,8,64,256,1000"
+    devices: Annotated[str, typer.Option("--devices", help="Of a plan: which.")] = ",".join(GPUS)
+    mfu: Annotated[
+        float, typer.Option("--mfu", min=0.01, max=1, help="Of a plan: share of its peak that a GPU reaches.")
+    ] = 0.4
+    price: Annotated[float | None, typer.Option("--price", min=0, help="Of a plan: of a GPU for an hour.")] = None
+    tokens: Annotated[
+        float | None, typer.Option("--tokens", min=1, help="Of a plan: to learn from; else by max_steps.")
+    ] = None
+    disk: Annotated[float, typer.Option("--disk", min=0.001, help="Of a plan: GB/s of writing a checkpoint.")] = 1.0
 
 
 def grouped(function: Callable[..., None]) -> Callable[..., None]:

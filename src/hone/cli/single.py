@@ -22,6 +22,7 @@ from hone.core.errors import BundleError, RecipeError
 from hone.pipeline.recipe import load_recipe, make_recipe
 from hone.pipeline.run import Result, run_stages, with_inspect
 from hone.pipeline.yaml_file import parse_value
+from hone.report.catalog import Language
 from hone.report.html import to_html
 from hone.report.report import Report
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
@@ -322,12 +323,12 @@ def _show(result: Result, kind: str, *, as_json: bool) -> None:
     show_report(reports[kind], as_json=as_json)
 
 
-def show_and_keep(report: Report, *, out: Path | None, as_json: bool) -> None:
+def show_and_keep(report: Report, *, out: Path | None, as_json: bool, language: Language = "en") -> None:
     """Show a report, and write it into ``out`` as JSON and as a page where that is named."""
-    show_report(report, as_json=as_json)
+    show_report(report, as_json=as_json, language=language)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / f"{report.stage}.json", report.to_json().encode())
-        write_atomically(out / f"{report.stage}.html", to_html(report).encode())
+        write_atomically(out / f"{report.stage}.html", to_html(report, language=language).encode())
         if not as_json:
             typer.echo(f"report   {out / f'{report.stage}.html'}")

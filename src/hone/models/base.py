@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -61,17 +61,40 @@ def resolve_base(name: str, *, relative_to: Path | None = None) -> Base:
     """
     if name == MINILM:
         return Base(name, *_minilm(), place="embedded")
+    folder = _here(name, relative_to)
+    if folder is not None:
+        return Base(name, folder, digest_base(folder))
+    folder = _from_hub(name)
+    return Base(name, folder, digest_base(folder), place="hub")
+
+
+def config_folder(name: str, *, relative_to: Path | None = None) -> Path:
+    """A folder with the configuration of the base model ``name``, whose weights are neither read nor fetched.
+
+    Raises:
+        RecipeError: There is no such base.
+    """
+    if name == MINILM:
+        return _minilm()[0]
+    return _here(name, relative_to) or _from_hub(name, files=["config.json"])
+
+
+def _here(name: str, relative_to: Path | None) -> Path | None:
+    """The folder of that name; None of what may be a hub's id.
+
+    Raises:
+        RecipeError: It can be neither.
+    """
     folder = (relative_to or Path()) / Path(name).expanduser()
     if folder.is_dir():
-        return Base(name, folder, digest_base(folder))
+        return folder
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise RecipeError(
             f"found no base model {name!r}",
             expected="'minilm', a folder with config.json and model.safetensors, or a hub id owner/model",
             code="base.unknown",
         )
-    folder = _from_hub(name)
-    return Base(name, folder, digest_base(folder), place="hub")
+    return None
 
 
 def _minilm() -> tuple[Path, str]:
@@ -93,12 +116,12 @@ def _minilm() -> tuple[Path, str]:
     return folder, digest_base(folder)
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, *, files: Sequence[str] = HUB_FILES) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        return Path(snapshot_download(name, allow_patterns=HUB_FILES))
+        return Path(snapshot_download(name, allow_patterns=list(files)))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError, ValueError) as error:
         raise RecipeError(
             f"the base {name!r} is not a folder here and could not be had from the hub ({type(error).__name__})",

@@ -7,8 +7,10 @@ import math
 import resource
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -61,6 +63,8 @@ class Size:
         heads: Attention heads; none where nothing attends.
         pace: How it trains.
         ours: Whether that is through hone's own encoder on a CPU.
+        vocabulary: Tokens that it knows.
+        gated: Whether two products go into a feed-forward block, of which one opens and shuts the other.
     """
 
     parameters: int
@@ -70,6 +74,8 @@ class Size:
     heads: int
     inner: int
     pace: Pace = OTHERS
+    vocabulary: int = 0
+    gated: bool = False
 
     @property
     def ours(self) -> bool:
@@ -86,6 +92,7 @@ DEPTH_WRITING = ("decoder_layers", "num_decoder_layers")  # of encoder-decoders,
 HEADS = ("num_attention_heads", "n_heads", "n_head", "encoder_attention_heads", "num_heads")
 INNER = ("intermediate_size", "hidden_dim", "n_inner", "encoder_ffn_dim", "d_ff")
 SCORES_KEPT = 4  # of a loss over the vocabulary
+GATES = ("gate_proj", "wi_1")  # what names of the second product have in them
 TABLES = ("embedding", "embed_tokens")  # what names of embeddings have in them
 
 
@@ -95,22 +102,26 @@ def size_of(folder: Path) -> Size:
     The table of a model that writes, with its head, counts as a layer: its output is multiplied by all of it.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    files = (file for file in sorted(folder.glob("*.safetensors")) if file.name != HEAD_FILE)
+    return size_told(config, {name: shape for file in files for name, shape in shapes_in(file).items()})
+
+
+def size_told(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> Size:
+    """The sizes of a backbone of this configuration, whose weights have these shapes; one that is tied stands there
+    once."""
 
     def first(names: tuple[str, ...], otherwise: int) -> int:
         return int(next((config[name] for name in names if config.get(name)), otherwise))
 
-    total = embedding = 0
-    for file in sorted(folder.glob("*.safetensors")):
-        if file.name == HEAD_FILE:
-            continue
-        for name, shape in shapes_in(file).items():
-            total += math.prod(shape)
-            embedding += math.prod(shape) if any(part in name for part in TABLES) else 0
-    if any(name.endswith(WRITERS) for name in config.get("architectures") or ()):
-        embedding = 0
+    total = sum(math.prod(shape) for shape in shapes.values())
+    writes = any(name.endswith(WRITERS) for name in config.get("architectures") or ())
+    tables = (shape for name, shape in shapes.items() if any(part in name for part in TABLES))
+    embedding = 0 if writes else sum(map(math.prod, tables))
     layers = first(DEPTH, 12) + (first(DEPTH_WRITING, 0) if config.get("is_encoder_decoder") else 0)
+    vocabulary = int(config.get("vocab_size") or 0)
     if config.get("model_type") == NetConfig.model_type:
-        return Size(total, embedding, layers=layers, width=first(WIDTH, 0), heads=0, inner=0, pace=NETS)
+        return Size(total, embedding, layers=layers, width=first(WIDTH, 0), heads=0, inner=0, pace=NETS,
+                    vocabulary=vocabulary)  # fmt: skip
     width = first(WIDTH, 768)
     return Size(
         parameters=total,
@@ -120,6 +131,8 @@ def size_of(folder: Path) -> Size:
         heads=first(HEADS, 12),
         inner=first(INNER, 4 * width),
         pace=OURS if config.get("model_type") in FAMILIES and config.get("hidden_act") == "gelu" else OTHERS,
+        vocabulary=vocabulary,
+        gated=any(part in name for name in shapes for part in GATES),
     )
 
 

@@ -17,7 +17,9 @@ from hone.core.errors import BundleError, HoneError
 from hone.core.lineage import digest_value
 from hone.models.architectures import ARCHITECTURES, Architecture, NewBase
 from hone.models.base import Base, digest_base
+from hone.models.cost import Size, size_told
 from hone.models.learned_tokenizer import learn_tokenizer
+from hone.models.nets import read_config
 from hone.models.quiet import quiet_loading
 from hone.models.tokenizer import Tokenizer
 
@@ -110,12 +112,39 @@ def new_model(new: NewBase, texts: Iterable[str], *, seed: int) -> tuple[Any, To
         config.bos_token_id, config.eos_token_id = tokenizer.bos_id, tokenizer.eos_id
     if architecture.stack == "encoder-decoder":
         config.decoder_start_token_id = tokenizer.bos_id
+    with torch.random.fork_rng(devices=[]), quiet_loading():
+        torch.manual_seed(seed)
+        return _made(architecture, config), tokenizer
+
+
+def outlined(new: NewBase) -> Size:
+    """The sizes of such a base with as many tokens as its tokenizer may learn, of which nothing is made."""
+    architecture, settings = ARCHITECTURES[new.architecture], new.settings
+    config = _named(architecture.config)(settings, settings.tokenizer.vocab_size)
+    return _outline(lambda: _made(architecture, config))
+
+
+def outlined_config(folder: Path) -> Size:
+    """The sizes of the model that ``config.json`` in ``folder`` describes, whose weights need not be there."""
+    config = read_config(folder)
+    stacks = {"CausalLM": "decoder", "LMHeadModel": "decoder", "ForConditionalGeneration": "encoder-decoder"}
+    named = "".join(config.architectures or ())
+    stack = next((stack for end, stack in stacks.items() if named.endswith(end)), "encoder")
+    return _outline(lambda: getattr(transformers, CLASSES[stack]).from_config(config))
+
+
+def _outline(make: Callable[[], Any]) -> Size:
+    with torch.device("meta"), quiet_loading():
+        model = make()
+    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    return size_told({**model.config.to_dict(), "architectures": [type(model).__name__]}, shapes)
+
+
+def _made(architecture: Architecture, config: Any) -> Any:
     make = (
         _named(architecture.net) if architecture.net else getattr(transformers, CLASSES[architecture.stack]).from_config
     )
-    with torch.random.fork_rng(devices=[]), quiet_loading():
-        torch.manual_seed(seed)
-        return make(config), tokenizer
+    return make(config)
 
 
 def _named(target: str) -> Any:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hone.report import measures_en, measures_zh, talk_en, talk_zh, words_en, words_zh
+from hone.report import measures_en, measures_zh, talk_en, talk_zh, words_en, words_plan_en, words_plan_zh, words_zh
 
 Language = Literal["en", "zh"]
 CATALOGS: dict[Language, dict[str, str]] = {
-    "en": {**measures_en.MEASURES, **words_en.WORDS, **talk_en.TALK},
-    "zh": {**measures_zh.MEASURES, **words_zh.WORDS, **talk_zh.TALK},
+    "en": {**measures_en.MEASURES, **words_en.WORDS, **talk_en.TALK, **words_plan_en.WORDS},
+    "zh": {**measures_zh.MEASURES, **words_zh.WORDS, **talk_zh.TALK, **words_plan_zh.WORDS},
 }
 
 

@@ -1,0 +1,52 @@
+"""``hone inspect``, and ``hone inspect RECIPE --plan``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from hone.cli.options import Planning
+from hone.cli.single import inspect_files, show_and_keep
+from hone.core.errors import RecipeError
+from hone.pipeline.plan import assumed_of, plan
+from hone.pipeline.recipe import load_recipe
+
+
+def inspect_or_plan(
+    files: Sequence[Path],
+    planning: Planning,
+    *,
+    task: str,
+    base: str,
+    out: Path | None,
+    columns: Mapping[str, str],
+    as_json: bool,
+) -> None:
+    """Show what is in files, or where a plan is asked for what the pretraining of a recipe takes on many GPUs."""
+    if _asked(planning):
+        _plan(files, planning, out=out, as_json=as_json)
+    else:
+        inspect_files(files, task=task, base=base, out=out, columns=columns, as_json=as_json)
+
+
+def _asked(given: Planning) -> bool:
+    """Whether a plan is asked for.
+
+    Raises:
+        RecipeError: None is, but something is said of one.
+    """
+    said = [field.name for field in fields(given) if getattr(given, field.name) != field.default]
+    if said and not given.plan:
+        raise RecipeError(f"--{said[0]}, and no plan is asked for", expected="--plan beside it", code="plan.none")
+    return given.plan
+
+
+def _plan(files: Sequence[Path], given: Planning, *, out: Path | None, as_json: bool) -> None:
+    if len(files) != 1 or files[0].suffix not in (".yaml", ".yml"):
+        raise RecipeError(f"a plan of {', '.join(map(str, files))}", expected="one recipe", code="plan.no-recipe")
+    assumed = assumed_of(
+        gpus=given.gpus, devices=given.devices, mfu=given.mfu, price=given.price, tokens=given.tokens, disk=given.disk
+    )
+    recipe = load_recipe(files[0])
+    show_and_keep(plan(recipe, assumed), out=out, as_json=as_json, language=recipe.language)
