@@ -12,9 +12,11 @@ from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import Lineage
 from hone.core.choice import decided, opened
 from hone.models.adapters.adalora import AdaLoraLinear
+from hone.models.adapters.held_base import hold
 from hone.models.adapters.linear import tuned_modules
 from hone.models.adapters.table import METHODS
 from hone.models.base import Base, resolve_base
+from hone.models.grouped import Bits
 from hone.models.model import Model, build_model
 from hone.predict.write import write_model
 from hone.tasks.make import make_task
@@ -48,12 +50,16 @@ def choice(name: str, **settings: Any) -> dict[str, Any]:
     return decided({"name": name, **SMALL.get(name, {}), **settings}, METHODS)
 
 
-def tuned(base: Path, method: Mapping[str, Any], folder: Path, *, pooling: str = "mean") -> Tuned:
-    """A model of ``base`` whose learned weights are random, and the bundle it was written as."""
+def tuned(
+    base: Path, method: Mapping[str, Any], folder: Path, *, pooling: str = "mean", bits: Bits | None = None
+) -> Tuned:
+    """A model of ``base``, held in ``bits``, whose learned weights are random, and the bundle it was written as."""
     settings = TextClassificationSettings.model_validate({"pooling": pooling, "max_length": 32})
     task = make_task("text-classification", settings, labels=LABELS, folder=base)
     torch.manual_seed(3)
     model = build_model(base, task.head, dropout=0.0)
+    if bits is not None:
+        hold(model, bits)
     tune(model, chosen := FinetuneSettings(method=dict(method)))
     if layers := frozen_layers(chosen, model):
         model.freeze(layers)

@@ -11,9 +11,11 @@ from hone.core.lineage import digest_value
 SCHEMA = 1  # of what this hone writes
 READER = 1  # newest ``min_reader`` that this hone understands
 
-Role = Literal["weights", "adapter", "head", "processor", "engine", "decision", "generation", "baseline", "index"]
+Role = Literal[
+    "weights", "adapter", "base", "head", "processor", "engine", "decision", "generation", "baseline", "index"
+]
 ROLES: tuple[Role, ...] = (
-    "weights", "adapter", "head", "processor", "engine", "decision", "generation", "baseline",
+    "weights", "adapter", "base", "head", "processor", "engine", "decision", "generation", "baseline",
     "index")  # fmt: skip
 
 

@@ -7,6 +7,8 @@ import logging
 import sys
 import warnings
 
+LOUD = ("torchao", "torch.utils._pytree")  # of GPU kernels, when transformers imports torchao where it is installed
+
 
 class JsonLines(logging.Formatter):
     """One JSON object a record."""
@@ -33,5 +35,7 @@ def configure_logging(verbose: int, *, as_json: bool) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)])
     logger.propagate = False
+    for other in LOUD:
+        logging.getLogger(other).setLevel(logging.ERROR)
     if not verbose:
         warnings.simplefilter("ignore")  # other libraries' notes to their own developers

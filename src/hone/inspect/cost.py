@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import numpy as np
 from hone.bundle.stage import Inputs
 from hone.core.choice import opened
 from hone.core.measures import Measure
+from hone.models.adapters.held_base import back_seconds, spared_bytes
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
 from hone.models.cost import (
+    OTHERS,
     Size,
     activation_bytes,
     held_bytes,
@@ -20,7 +24,7 @@ from hone.models.cost import (
     state_bytes,
     training_seconds,
 )
-from hone.report.report import Grid
+from hone.report.report import Cell, Grid
 from hone.tasks.fields import shape_of
 from hone.tasks.rows import TARGET, IntArray, Rows
 from hone.tasks.sampling import COUNTED, by_label
@@ -33,6 +37,8 @@ def training_cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts:
     assert inputs.base is not None
     plan: Any = inputs.plan["finetune"]
     size = size_of(inputs.base.folder)
+    if plan.base_bits is not None:  # through transformers' own layers
+        size = replace(size, pace=OTHERS)
     lengths = _taken(inputs, rows)
     per_epoch, steps = plan.steps(lengths)
     tokens = int(texts * lengths.sum() * (steps / per_epoch))
@@ -40,9 +46,10 @@ def training_cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts:
     batch = texts * max(plan.per_device_train_batch_tokens or _heaviest(rows, plan, padded=not size.ours), longest)
     mean = float((lengths.astype(float) ** 2).sum() / lengths.sum())
     method, chosen = opened(plan.method, METHODS)
+    shapes = None if method.name == "full" else shapes_of(inputs.base.folder)
     said = method.frozen(chosen, size.layers)
     frozen, once = min(plan.freeze_layers if said is None else said, size.layers), int(rows.lengths.sum())
-    learns = None if method.name == "full" else method.learning(chosen, shapes_of(inputs.base.folder))
+    learns = None if shapes is None else method.learning(chosen, shapes)
     load = plan.load
     seconds = training_seconds(
         size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once, passes=load.passes, learns=learns
@@ -56,29 +63,35 @@ def training_cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts:
         beside=load.copies,
         learns=learns,
     )
+    if plan.base_bits is not None and shapes is not None:
+        states -= spared_bytes(shapes, plan.base_bits)
+        seconds += _brought_back(steps, plan) * back_seconds(shapes, plan.base_bits)
     activations = load.held * activation_bytes(
         size, tokens=batch, length=longest, frozen=frozen, recomputed=load.recomputes
     )
     scores = scores_bytes(inputs.base.folder, places=places) if (places := _to_write(rows, plan)) else 0
     memory = held_bytes() + states + activations + scores
-    tables["cost"] = Grid(
-        columns=["what", "value"],
-        rows=[
-            ["parameters", size.parameters],
-            ["trained_parameters", _learned(size, frozen) if learns is None else learns],
-            ["training_tokens", tokens],
-            ["steps", steps],
-            ["states_mb", round(states / 1e6)],
-            ["activations_mb", round(activations / 1e6)],
-        ],
-        names="words",
-    )
-    if scores:
-        tables["cost"].rows.append(["scores_mb", round(scores / 1e6)])
+    trained = _learned(size, frozen) if learns is None else learns
+    counts = {"parameters": size.parameters, "trained_parameters": trained, "training_tokens": tokens, "steps": steps}
+    tables["cost"] = _grid(counts, {"states_mb": states, "activations_mb": activations, "scores_mb": scores})
     return [
         Measure(name="estimated_training_time", value=seconds, unit="s", better="lower"),
         Measure(name="estimated_memory", value=memory / 1e6, unit="MB", better="lower"),
     ]
+
+
+def _grid(counts: Mapping[str, int], kept: Mapping[str, float]) -> Grid:
+    """Counts, and bytes in millions; what takes none is left out."""
+    rows: list[list[Cell]] = [[name, value] for name, value in counts.items()]
+    rows += [[name, round(value / 1e6)] for name, value in kept.items() if value]
+    return Grid(columns=["what", "value"], rows=rows, names="words")
+
+
+def _brought_back(steps: int, plan: Any) -> float:
+    """How often a training brings a base in fewer bits back to float32: once on each way, and forward once more where
+    layers are computed again."""
+    passes: float = plan.gradient_accumulation_steps * plan.load.passes
+    return steps * passes * (3 if plan.load.recomputes else 2)
 
 
 def _taken(inputs: Inputs, rows: Rows) -> IntArray:

@@ -26,6 +26,7 @@ from hone.models.architectures import ARCHITECTURES, Architecture, Stack
 from hone.models.body import body_of
 from hone.models.encoder import FAMILIES, Encoder, Reads, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
+from hone.models.grouped import Bits
 from hone.models.heads import HEADS, Gives, Head, HeadSpec, Outputs
 from hone.models.nets import NetConfig, class_for, read_config
 from hone.models.noise import Noise
@@ -54,6 +55,7 @@ class Model(nn.Module):
         types: Whether the backbone tells token types apart.
         lean: Whether nothing is kept of weights in another form, so that other models can share them.
         tuning: By which adapter method it is tuned, and that method's decided settings; None: no adapter is in it.
+        bits: That its base is held in (see `hone.models.adapters.held_base`); None: in float32.
     """
 
     token_scores: Tensor | None
@@ -75,6 +77,7 @@ class Model(nn.Module):
         self.noise = Noise()
         self.lean = False
         self.tuning: tuple[str, Settings] | None = None
+        self.bits: Bits | None = None
         self.before: Any = None  # see `hone.models.adapters.prompts`
         reads: Reads = "first" if all(one.reads == "first" for one in self._heads().values()) else "tokens"
         self._encoder = (quicken(backbone, reads=reads, noise=self.noise),)  # registered in the backbone already

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 from hone.bundle.bundle import ATTACHMENTS, MANIFEST, Bundle
-from hone.bundle.manifest import Requirement
+from hone.bundle.manifest import Part, Requirement
 from hone.core.errors import BundleError, HoneError
 from hone.models.base import Base, resolve_base
+from hone.models.grouped import HIGHEST, Bits
+from hone.predict.formats import HELD
 
 PLACE = "base.json"  # the attachment that says where a base without a public name lay
 
@@ -31,6 +33,33 @@ def place_of(base: Base, *, bundle: str) -> dict[str, str]:
     if base.place != "folder":
         return {}
     return {PLACE: json.dumps({"bundle": bundle, "folder": str(base.folder.resolve())}) + "\n"}
+
+
+def part_of(bits: Bits) -> Part:
+    """The part of a bundle that says in how many bits its base was held; it has no files, for the base is rounded anew.
+    What an adapter learned beside rounded weights answers otherwise beside others, so whoever does not know the part
+    must not open the bundle."""
+    return Part(role="base", name="base", format=HELD, files=(), settings={"bits": bits})
+
+
+def bits_of(bundle: Bundle) -> Bits | None:
+    """In how many bits the base of an adapter's bundle is held; None: in float32.
+
+    Raises:
+        BundleError: In a way that this hone does not know.
+    """
+    part = next((part for part in bundle.manifest.parts if part.role == "base"), None)
+    if part is None:
+        return None
+    found = next((bits for bits in HIGHEST if part.format == HELD and part.settings == {"bits": bits}), None)
+    if found is None:
+        raise BundleError(
+            f"the bundle {bundle.path} holds its base as {part.format!r} with {part.settings}",
+            expected=f"{HELD} with bits {' or '.join(map(str, HIGHEST))}",
+            fix="Open it with the hone that made it, or a newer one.",
+            code="bundle.base-bits",
+        )
+    return found
 
 
 def find_base(bundle: Bundle) -> Base:

@@ -13,6 +13,7 @@ from torch import Tensor
 from hone.core.errors import DeviceError
 from hone.models.files import INT8_FILE, SHAPED_FILE, own_name
 from hone.models.heads import Outputs
+from hone.models.held import held_tensors
 from hone.models.int8 import is_int8
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel
@@ -20,7 +21,16 @@ from hone.models.writers.make import writer_of
 from hone.models.writers.prefix import PrefixWriter
 from hone.models.writers.writer import Continuing, Writer
 from hone.predict.device import pick_device, pick_precision
-from hone.predict.formats import INT8, ONNX, SAFETENSORS, SHAPED, TOKENS_AT_ONCE, TOKENS_AT_ONCE_MOST, Precision
+from hone.predict.formats import (
+    INT8,
+    ONNX,
+    SAFETENSORS,
+    SHAPED,
+    TOKENS_AT_ONCE,
+    TOKENS_AT_ONCE_HELD,
+    TOKENS_AT_ONCE_MOST,
+    Precision,
+)
 from hone.predict.onnx import OnnxEngine
 from hone.tasks.rows import Batch
 
@@ -106,6 +116,8 @@ class TorchEngine:
         """On a CPU as many as leave a layer's widest states in a core's cache."""
         if self.device.type != "cpu" or self.model.token_scores is not None:
             return TOKENS_AT_ONCE_MOST
+        if self.model.bits is not None:
+            return TOKENS_AT_ONCE_HELD
         config: Any = self.model.backbone.config
         inner = getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", None) or 1536
         return max(TOKENS_AT_ONCE, min(TOKENS_AT_ONCE_MOST, CACHED_BYTES // (4 * inner)))
@@ -129,7 +141,7 @@ class TorchEngine:
 
     @property
     def weights_bytes(self) -> int:
-        weights = self.model.state_dict().values()
+        weights = [*self.model.state_dict().values(), *held_tensors(self.model)]
         return sum({value.data_ptr(): value.nbytes for value in weights}.values())  # those that are shared once
 
 

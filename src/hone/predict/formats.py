@@ -13,9 +13,11 @@ ONNX = "onnx"  # hone.models.onnx
 PEFT = "peft"  # an adapter as peft writes it, hone.models.adapters.files
 ADAPTER = "safetensors-adapter"  # one of hone's own
 ADAPTERS = (PEFT, ADAPTER)
+HELD = "torchao"  # how the base beside an adapter is rounded, hone.models.held
 MEMBERS = "members"  # none of its own: hone.bundle.members
 FORMATS = (SAFETENSORS, INT8, SHAPED, ONNX, *ADAPTERS, MEMBERS)
 
 TOKENS_AT_ONCE = 256  # padded tokens of a batch on a CPU
+TOKENS_AT_ONCE_HELD = 2048  # the same over a base in fewer bits, which each batch brings back once
 TOKENS_AT_ONCE_RUNTIME = 1024  # the same for ONNX Runtime, which divides a batch among its threads
 TOKENS_AT_ONCE_MOST = 16384  # the same on a GPU, a round number that none has confirmed; and of small models on a CPU

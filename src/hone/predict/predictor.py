@@ -19,12 +19,13 @@ from hone.core.memory import give_back
 from hone.core.settings import check_settings
 from hone.data.fields import Field
 from hone.models.adapters.files import ADAPTER_FILE, put_adapter
+from hone.models.adapters.held_base import hold
 from hone.models.adapters.table import METHODS
 from hone.models.base import Base
 from hone.models.model import HEAD_FILE, Model, build_model
 from hone.models.onnx import load_onnx
 from hone.models.tokenizer import Tokenizer
-from hone.predict.bases import find_base
+from hone.predict.bases import bits_of, find_base
 from hone.predict.batching import score_rows
 from hone.predict.engine import Engine, engine_of
 from hone.predict.ensemble import EnsembleEngine
@@ -262,6 +263,8 @@ def tuned_model(bundle: Bundle, base: Base, *, tokenizer: Tokenizer | None = Non
     task = _task(bundle, base.folder, tokenizer=tokenizer)
     with torch.random.fork_rng(devices=[]):  # what is drawn anew is replaced by what the files hold
         model = build_model(base.folder, task.head, head_from=_head_file(bundle))
+        if (bits := bits_of(bundle)) is not None:
+            hold(model, bits)
         part = next(part for part in bundle.manifest.parts if part.role == "adapter")
         method, settings = opened({"name": part.name, **part.settings}, METHODS)
         put_adapter(model, method.name, settings, bundle.path / ADAPTER_FILE)

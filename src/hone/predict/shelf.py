@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor
 
 from hone.bundle.bundle import Bundle
 from hone.core.errors import BundleError, did_you_mean
 from hone.models.adapters.shared import share
 from hone.models.base import Base
 from hone.models.tokenizer import Tokenizer, load_tokenizer
-from hone.predict.bases import find_base
+from hone.predict.bases import bits_of, find_base
 from hone.predict.engine import TorchEngine, engine_of
 from hone.predict.formats import ADAPTERS, Precision
 from hone.predict.predictor import Predictor, open_bundle, tuned_model, weights_format
@@ -64,7 +64,7 @@ class _Opener:
         self._precision: Precision = precision
         self._bases: dict[str, Base] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
-        self._weights: dict[str, dict[str, nn.Parameter]] = {}
+        self._weights: dict[tuple[str, int | None], dict[str, Tensor]] = {}  # by digest of a base, and its bits
 
     def open(self, path: Path) -> Predictor:
         bundle = Bundle.open(path, base=self._base)
@@ -76,7 +76,7 @@ class _Opener:
         model, task = tuned_model(bundle, base, tokenizer=self._tokenizers[base.digest])
         engine = engine_of(model.fix(keep="nothing"), device=self._device, precision=self._precision)
         assert isinstance(engine, TorchEngine)
-        share(engine.model, self._weights.setdefault(base.digest, {}))
+        share(engine.model, self._weights.setdefault((base.digest, bits_of(bundle)), {}))
         return Predictor(bundle, task, engine)
 
     def _base_of(self, bundle: Bundle) -> Base:

@@ -17,7 +17,7 @@ from hone.models.model import HEAD_FILE, Model, save_backbone, save_head, save_m
 from hone.models.nets import Saved
 from hone.models.onnx import CONSTANTS_FILE, OnnxModel, save_onnx
 from hone.models.tokenizer import Tokenizer
-from hone.predict.bases import requirement_of
+from hone.predict.bases import part_of, requirement_of
 from hone.predict.engine import format_of
 from hone.predict.formats import ADAPTER, PEFT, SAFETENSORS
 from hone.tasks.protocol import Deciding, Task
@@ -105,9 +105,11 @@ def _fill_adapter(folder: Path, *, model: Model, task: Task, lineage: Lineage, b
     written = write_adapter(model, folder, base=base.hub_id)
     head_files = save_head(model, folder)
     decision = _decision(task, folder, [*written, *head_files])
+    held = [] if model.bits is None else [part_of(model.bits)]
     return Manifest(
         task=_record(task),
         parts=(
+            *held,
             Part(
                 role="adapter",
                 name=name,
@@ -118,7 +120,7 @@ def _fill_adapter(folder: Path, *, model: Model, task: Task, lineage: Lineage, b
             _head(task, tuple(head_files)),
             *decision,
         ),
-        default=(name, task.head.kind, *(part.name for part in decision)),
+        default=(*(part.name for part in held), name, task.head.kind, *(part.name for part in decision)),
         requires=(requirement_of(base),),
         plain=Plain(auto_class=HEADS[task.head.kind].auto_class, gives="nothing"),
         lineage=lineage,

@@ -62,6 +62,8 @@ def compiles(
     """
     if divided:
         return False, "torch.compile: no; the weights are divided among processes"
+    if model.bits is not None:
+        return False, "torch.compile: no; the base is held in fewer bits, which no compiler sees through"
     if device.type == "cpu" and model.encoder is not None:
         if wish is True:
             raise RecipeError(

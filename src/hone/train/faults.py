@@ -13,11 +13,13 @@ from hone.bundle.stage import Inputs
 from hone.core.choice import opened
 from hone.core.errors import Fault, MissingExtra, did_you_mean
 from hone.core.settings import Settings
+from hone.models.adapters.held_base import unheld
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
 from hone.models.architectures import Stack, named_stack
 from hone.models.encoder import FAMILIES
 from hone.models.files import own_file, shapes_in
+from hone.models.held import LEAST_BLOCK
 from hone.models.model import position_limit, stack_of
 from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
@@ -60,7 +62,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
 
 def tuning_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     """Methods and techniques that go neither with one another nor with the base or the task."""
-    return [*_method(settings, inputs), *_techniques(settings, inputs)]
+    return [*_method(settings, inputs), *_held(settings, inputs), *_techniques(settings, inputs)]
 
 
 def _languages(inputs: Inputs) -> list[Fault]:
@@ -104,6 +106,29 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         expected = f"task.max_length of at most {room}, for the base reads {position_limit(shapes.config)} positions"
         faults.append(Fault("recipe.positions", found, expected, field="method.num_virtual_tokens"))
     return faults
+
+
+def _held(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
+    """What a base in fewer bits does not go with."""
+    bits, name = settings.base_bits, settings.method["name"]
+    if bits is None:
+        return
+    if not METHODS[name].adapter:
+        found = f"{bits}, and the method {name}: rounded weights neither learn nor stand in its bundle, which holds all"
+        beside = ", ".join(each for each in METHODS if METHODS[each].adapter)
+        yield Fault("recipe.base-bits", found, f"null, or a method that puts an adapter beside them: {beside}",
+                    field="base_bits")  # fmt: skip
+        return
+    if settings.torch_compile is True:
+        found = f"torch_compile true, and base_bits {bits}, whose layers no compiler sees through"
+        yield Fault("recipe.base-bits", found, "auto or false", field="torch_compile")
+    odd = {} if bits == 8 or inputs.base is None else unheld(shapes_of(inputs.base.folder))
+    if odd:
+        layer, (outputs, inputs_) = next(iter(odd.items()))
+        found = f"4, and {len(odd)} layers whose weights no block of {LEAST_BLOCK} or more divides, such as {layer}"
+        yield Fault("recipe.base-bits", f"{found} with {outputs} x {inputs_}", "8 or null", field="base_bits")
+    if importlib.util.find_spec("torchao") is None:
+        raise MissingExtra("torchao", extra="torchao", needed_for=f"base_bits {bits}")
 
 
 def _has_transformers_head(inputs: Inputs) -> bool:

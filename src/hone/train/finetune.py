@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from hone.core.measures import Measure
 from hone.data.checks import require_known, require_teachable, single_labels
 from hone.data.dataset import Dataset
 from hone.data.passes import Passes
+from hone.models.adapters.held_base import hold
 from hone.models.adapters.table import METHODS
 from hone.models.base import Base
+from hone.models.heads import HeadSpec
 from hone.models.model import HEAD_FILE, Model, build_model
 from hone.predict.bases import place_of
 from hone.predict.decide import decided_measures, with_decision
@@ -87,15 +90,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     task = _task(inputs, base, inputs.data["train"])
     torch.manual_seed(run.seed)
     learning = learning_of(settings, base.folder, inputs, max_tokens=task.max_tokens)
-    model = build_model(
-        base.folder,
-        task.head,
-        dropout=settings.dropout,
-        head_from=_head_of(before, task),
-        others=others_of(learning),
-    )
-    if before is not None and before.manifest.task is not None and before.manifest.task.labels != task.labels:
-        _renew_own_head(model)
+    model = _model(settings, task, base=base, before=before, others=others_of(learning))
     taught = _with_negatives(inputs, task, model, run=run, device=device)
     rows = encoded(task, taught.data["train"], cache=run.cache)
     cut = cut_said(rows, "train", run.language)
@@ -148,6 +143,19 @@ def _setup(of: Ready, *, identity: str) -> Setup:
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
+
+
+def _model(
+    settings: FinetuneSettings, task: Task, *, base: Base, before: Bundle | None, others: Mapping[str, HeadSpec]
+) -> Model:
+    """The base with the heads that are to learn, its layers in as many bits as they are to be held in."""
+    head = _head_of(before, task)
+    model = build_model(base.folder, task.head, dropout=settings.dropout, head_from=head, others=others)
+    if before is not None and before.manifest.task is not None and before.manifest.task.labels != task.labels:
+        _renew_own_head(model)
+    if settings.base_bits is not None:
+        hold(model, settings.base_bits)
+    return model
 
 
 def tune(model: Model, settings: FinetuneSettings) -> None:

@@ -16,6 +16,7 @@ from hone.core.lineage import digest_value
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
 from hone.metrics.intervals import with_intervals
+from hone.models.adapters.held_base import hold
 from hone.models.model import Model
 from hone.predict.bases import place_of
 from hone.predict.batching import score_rows
@@ -71,6 +72,8 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     assert parent is not None  # the stage needs one
     torch.manual_seed(run.seed)
     model, task = open_model(parent, dropout=settings.dropout)
+    if settings.base_bits is not None:  # the reference too: what it says is compared with what is learned over it
+        hold(model, settings.base_bits)
     assert isinstance(task, WrittenText)  # `Stage.writes`
     pairs = Pairs(task)
     ask = partial(reference_of, pairs, bundle=parent, cache=run.cache, progress=run.progress)

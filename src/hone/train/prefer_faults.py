@@ -43,7 +43,8 @@ def find_faults(settings: PreferSettings, inputs: Inputs) -> list[Fault]:
 def find_reinforce_faults(settings: ReinforceSettings, inputs: Inputs) -> list[Fault]:
     """Every fault of ``reinforce``, its field a key of the settings."""
     return [
-        *_unread(settings, (*UNREAD, *UNMEASURED, "parallel")),
+        # Fewer bits would spare nothing: a second model in float32 is beside the one that learns.
+        *_unread(settings, (*UNREAD, *UNMEASURED, "parallel", "base_bits")),
         *_dropping(settings),
         *_prompts(inputs),
         *reward_faults(inputs, settings.label),

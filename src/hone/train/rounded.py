@@ -17,10 +17,11 @@ class InTraining(TorchEngine):
         precision: As ``mixed_precision``; the device has it.
 
     Attributes:
-        named: The kind of device and the precision: others round otherwise.
+        named: The kind of device, the precision, and the bits of a base that is held in few: others round otherwise.
     """
 
     def __init__(self, model: Model, device: torch.device, precision: str) -> None:
         super().__init__(model, device)
         self._dtype = HALVES.get(precision, torch.float32)
-        self.named = device.type if precision == "no" else f"{device.type} {precision}"
+        held = [] if model.bits is None else [f"{model.bits} bits"]
+        self.named = " ".join([device.type, *([] if precision == "no" else [precision]), *held])

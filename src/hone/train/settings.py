@@ -185,6 +185,7 @@ class FinetuneSettings(LoopSettings):
         joint: Text without labels that is learned in every step beside the rows; None: none.
         method: A name of `METHODS`, or ``{name: ..., ...}`` with its settings: which weights learn, and what is put
             beside them. ``full`` updates every weight.
+        base_bits: The base beside an adapter is held in so many bits a weight of its linear layers; None: in float32.
         freeze_layers: The embeddings and so many of the lowest layers learn nothing and run without dropout; on a CPU
             their states are made once and kept on disk, so that an epoch pays for the upper layers alone.
         head_init: ``probe`` fits a new head to the base's own features before anything else is trained (Kumar et al.
@@ -198,6 +199,7 @@ class FinetuneSettings(LoopSettings):
     """
 
     method: dict[str, Any] = {"name": "full"}
+    base_bits: Literal[8, 4] | None = None
     freeze_layers: Annotated[int, Field(ge=0)] = 0
     head_init: Literal["random", "probe"] = "random"
     label_smoothing_factor: Share = 0.0

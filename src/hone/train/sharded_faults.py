@@ -69,6 +69,9 @@ def _tuning(settings: FinetuneSettings) -> Iterator[Fault]:
     elif name != "full" and parallel is not None and parallel.tensor > 1:
         found = f"{name}, and layers that {parallel.tensor} processes compute together"
         yield Fault("recipe.parallel", found, "full, or parallel.tensor: 1", field="method.name")
+    if settings.base_bits is not None:
+        found = f"{settings.base_bits}, and parallel, which divides weights in float32"
+        yield Fault("recipe.parallel", found, "null, or no parallel", field="base_bits")
     if settings.freeze_layers:
         found = f"{settings.freeze_layers}, and parallel"
         yield Fault("recipe.parallel", found, "0, or no parallel", field="freeze_layers")

@@ -14,6 +14,8 @@ from hone.core.settings import Settings
 from hone.data.read import read
 from hone.data.source import Source
 from hone.inspect.settings import INSPECT, InspectSettings
+from hone.models.adapters.held_base import spared_bytes
+from hone.models.adapters.method import shapes_of
 from hone.models.base import resolve_base
 from hone.models.tiny import write_tiny_writer
 from hone.report.catalog import Language
@@ -264,6 +266,18 @@ def test_the_cost_is_that_of_the_recipe(look: Looker) -> None:
     assert cost["steps"] == 4
     assert 0 < measure(report, "estimated_training_time") < 30
     assert 50 < measure(report, "estimated_memory") < 20_000
+
+
+def test_a_base_in_fewer_bits_takes_the_memory_of_so_many(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.inspect.cost.held_bytes", lambda: 0)  # of this process, which grows
+    taken = {}
+    for bits in (8, 4):
+        plan = FinetuneSettings.model_validate({"method": "lora", "base_bits": bits})
+        taken[bits] = measure(look({"train": GOOD}, with_base=True, plan=plan), "estimated_memory")
+    shapes = shapes_of(look.base)
+    spared = spared_bytes(shapes, 4) - spared_bytes(shapes, 8)
+    assert taken[8] - taken[4] == pytest.approx(spared / 1e6)
+    assert spared > 0
 
 
 @pytest.mark.parametrize(("method", "learned"), [("lora", 2048), ("head", 0), ({"name": "top-n", "layers": 1}, 8544)])

@@ -31,6 +31,7 @@ def faults(base: Path, count: int, settings: PretrainSettings | FinetuneSettings
     [
         ("method.name", "adalora"),
         ("freeze_layers", 1),
+        ("base_bits", 4),
         ("optim", "adafactor"),
         ("optim", "muon"),
         ("mixed_precision", "fp16"),

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from safetensors.torch import load_file
+from torch import nn
 from training_bench import Bench, dataset, same, state_of
 
 from hone.bundle.stage import Inputs, TaskChoice
-from hone.core.errors import HoneError
+from hone.core.errors import HoneError, MissingExtra
 from hone.core.settings import check_settings
+from hone.models.adapters.held_base import hold
 from hone.models.adapters.usual import IA3_INNER, IA3_TARGETS, LORA_TARGETS
 from hone.models.base import resolve_base
+from hone.models.held import HeldLinear
+from hone.models.tiny import write_tiny_base
 from hone.tasks.settings import TextClassificationSettings
 from hone.train.faults import find_faults
 from hone.train.finetune import tune
@@ -37,6 +44,12 @@ def inputs(tiny_base: Path) -> Inputs:
         ({"method": "head", "freeze_layers": 1}, "freeze_layers", "the method head"),
         ({"method": "lora", "freeze_layers": 1}, "freeze_layers", "the method lora"),
         ({"method": "top-n", "techniques": ["fgm"]}, "techniques.0", "the method top-n"),
+        ({"base_bits": 4}, "base_bits", "the method full"),
+        ({"method": "top-n", "base_bits": 8}, "base_bits", "the method top-n"),
+        ({"method": "bitfit", "base_bits": 4}, "base_bits", "the method bitfit"),
+        ({"method": "head", "base_bits": 4}, "base_bits", "the method head"),
+        ({"method": "lora", "base_bits": 4, "torch_compile": True}, "torch_compile", "no compiler"),
+        ({"method": "lora", "base_bits": 8, "techniques": ["mixout"]}, "techniques.0", "the method lora"),
     ],
 )
 def test_what_a_base_cannot_give_is_told_beforehand(
@@ -119,9 +132,33 @@ def test_the_decided_recipe_holds_every_setting_of_the_method() -> None:
     assert FinetuneSettings().method == {"name": "full"}
 
 
-def test_a_killed_run_goes_on_to_the_same_adapter_and_keeps_no_weight_of_the_base(bench: Bench) -> None:
+def test_four_bits_want_weights_that_blocks_divide(tmp_path: Path, inputs: Inputs) -> None:
+    config = write_tiny_base(tmp_path / "base") / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "hidden_size": 12, "intermediate_size": 30}))
+    base = resolve_base(str(config.parent))
+    asked = [FinetuneSettings.model_validate({"method": "lora", "base_bits": bits}) for bits in (4, 8)]
+    found = [find_faults(settings, replace(inputs, base=base)) for settings in asked]
+    assert [[fault.code for fault in faults] for faults in found] == [["recipe.base-bits"], []]
+    assert "30 x 12" in str(found[0][0])
+
+
+def test_a_base_in_fewer_bits_wants_torchao(monkeypatch: pytest.MonkeyPatch, inputs: Inputs) -> None:
+    monkeypatch.setattr("hone.train.faults.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=re.escape("hone[torchao]")):
+        find_faults(FinetuneSettings.model_validate({"method": "lora", "base_bits": 4}), inputs)
+    monkeypatch.setitem(sys.modules, "torchao.quantization", None)
+    with pytest.raises(MissingExtra, match=re.escape("hone[torchao]")):
+        HeldLinear.of(nn.Linear(8, 8), 4)
+
+
+@pytest.mark.parametrize("bits", [None, 4])
+def test_a_killed_run_goes_on_to_the_same_adapter_and_keeps_no_weight_of_the_base(
+    bits: Literal[4] | None, bench: Bench
+) -> None:
     def loop(folder: str, seed: int = 0) -> Any:
         model = bench.model(seed=seed)
+        if bits is not None:
+            hold(model, bits)
         tune(model, FinetuneSettings.model_validate({"method": "lora"}))
         return bench.loop(model=model, max_steps=6, save_steps=3, learning_rate=1e-2, folder=folder, method="lora")
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
@@ -24,7 +23,7 @@ from hone.models.adapters.linear import (
     turned,
 )
 from hone.models.adapters.lora import Alpha, Rank, rank_faults
-from hone.models.adapters.method import Method, Shapes, freeze_body
+from hone.models.adapters.method import Layer, Method, Shapes, freeze_body
 from hone.models.adapters.usual import LORA_TARGETS
 from hone.models.model import Model
 
@@ -69,7 +68,7 @@ class AdaLoraSettings(Settings):
 class AdaLoraLinear(TunedLinear):
     """``W + scale B (E A)``; a rank whose ``E`` is zero is taken away."""
 
-    def __init__(self, base: nn.Linear | Conv1D, settings: AdaLoraSettings, *, rank: int) -> None:
+    def __init__(self, base: Layer, settings: AdaLoraSettings, *, rank: int) -> None:
         super().__init__(base)
         self.lora_A = nn.Parameter(torch.randn(rank, self.in_features) * 0.02)
         self.lora_E = nn.Parameter(torch.zeros(rank, 1))
@@ -123,7 +122,7 @@ class AdaLora(Method):
         freeze_body(model)
         assert isinstance(settings.target_modules, list)
 
-        def made(name: str, layer: nn.Linear | Conv1D) -> AdaLoraLinear:
+        def made(name: str, layer: Layer) -> AdaLoraLinear:
             rank = settings.init_r if state is None else len(state[f"{PREFIX}{name}.lora_E"])
             return AdaLoraLinear(layer, settings, rank=rank)
 

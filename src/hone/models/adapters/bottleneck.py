@@ -11,12 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
 from hone.models.adapters.linear import Tuned, TunedLinear
-from hone.models.adapters.method import Method, Shapes, freeze_body, linear_layers, replace
+from hone.models.adapters.method import Layer, Method, Shapes, freeze_body, linear_layers, replace
 from hone.models.adapters.usual import LLAMAS
 from hone.models.encoder import FAMILIES
 from hone.models.model import Model
@@ -90,14 +89,14 @@ class Bottleneck(nn.Module):
 class AfterLinear(TunedLinear):
     """A linear layer and a bottleneck over what it gives, before the sum with what passed it by."""
 
-    def __init__(self, base: nn.Linear | Conv1D, settings: BottleneckSettings) -> None:
+    def __init__(self, base: Layer, settings: BottleneckSettings) -> None:
         super().__init__(base)
         self.adapter = Bottleneck(self.out_features, settings)
 
     @property
     def weight(self) -> Tensor:
         """Of the layer alone, which models look at before they call it; no weight is both."""
-        return self.base.weight
+        return self.base_weight
 
     def forward(self, input: Tensor) -> Tensor:
         states: Tensor = self.base(input)

@@ -7,12 +7,11 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
 from hone.models.adapters.linear import TunedLinear, target_faults, targets, targets_in, tune, turned
-from hone.models.adapters.method import Method, Shapes, freeze_body
+from hone.models.adapters.method import Layer, Method, Shapes, freeze_body
 from hone.models.adapters.usual import IA3_INNER, IA3_TARGETS
 from hone.models.model import Model
 
@@ -32,7 +31,7 @@ class Ia3Settings(Settings):
 class Ia3Linear(TunedLinear):
     """A layer whose outputs are scaled, or, of a feed-forward block, its inputs."""
 
-    def __init__(self, base: nn.Linear | Conv1D, *, inner: bool) -> None:
+    def __init__(self, base: Layer, *, inner: bool) -> None:
         super().__init__(base)
         self._inner = inner
         self.ia3_l = nn.Parameter(torch.ones((1, self.in_features) if inner else (self.out_features, 1)))

@@ -15,9 +15,18 @@ from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault, did_you_mean
-from hone.models.adapters.method import Shapes, linear_layers, matched, replace, sizes_of
+from hone.models.adapters.held_base import let_go
+from hone.models.adapters.method import (
+    Layer,
+    Shapes,
+    is_turned,
+    linear_layers,
+    matched,
+    replace,
+    sizes_of,
+    turned_back,
+)
 from hone.models.model import Model
-from hone.models.shapes import linear
 
 ALL_LINEAR = "all-linear"
 PREFIX = "base_model.model."  # what peft puts before the names of a model's modules
@@ -42,7 +51,7 @@ class TunedLinear(Tuned):
         base: Left as it is; it may stand in other models too.
     """
 
-    def __init__(self, base: nn.Linear | Conv1D) -> None:
+    def __init__(self, base: Layer) -> None:
         super().__init__()
         self.base = base
         self.out_features, self.in_features = sizes_of(base)
@@ -50,7 +59,8 @@ class TunedLinear(Tuned):
     @property
     def base_weight(self) -> Tensor:
         """Of the layer alone, float32 [outputs, inputs]."""
-        return self.base.weight.t() if isinstance(self.base, Conv1D) else self.base.weight
+        lying: Tensor = self.base.weight
+        return lying.t() if isinstance(self.base, Conv1D) else lying
 
     @property
     def weight(self) -> Tensor:
@@ -64,13 +74,7 @@ class TunedLinear(Tuned):
 
     def whole(self) -> nn.Linear | Conv1D:
         """Both as one layer, of the kind that the base's is."""
-        made = linear(self.weight, self.bias)
-        if not isinstance(self.base, Conv1D):
-            return made
-        turned = Conv1D(self.out_features, self.in_features)
-        turned.weight = nn.Parameter(made.weight.detach().t().contiguous())
-        turned.bias = made.bias
-        return turned
+        return turned_back(self.weight, self.bias, turned=is_turned(self.base))
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.linear(input, self.weight, self.bias)
@@ -137,7 +141,7 @@ def tune(model: Model, names: Iterable[str], make: Any) -> None:
 def turned(model: Model) -> bool:
     """Whether the layers that are tuned keep their weights [inputs, outputs], which peft calls ``fan_in_fan_out``."""
     layers = tuned_modules(model.backbone).values()
-    return any(isinstance(layer.base, Conv1D) for layer in layers)
+    return any(is_turned(layer.base) for layer in layers if isinstance(layer, TunedLinear))
 
 
 def tuned_modules(backbone: nn.Module) -> dict[str, Tuned]:
@@ -146,10 +150,12 @@ def tuned_modules(backbone: nn.Module) -> dict[str, Tuned]:
 
 
 def merged(model: Model) -> Model:
-    """Work the adapter into the weights of its layers, in place: plain linear layers as before it."""
+    """Work the adapter into the weights of its layers, in place: plain linear layers as before it, of a base that was
+    held in fewer bits as of another."""
     for name, layer in tuned_modules(model.backbone).items():
         assert isinstance(layer, TunedLinear)
         replace(model.backbone, name, layer.whole())
+    let_go(model)
     model.tuning = None
     if model.encoder is not None:
         model.encoder.modular = False

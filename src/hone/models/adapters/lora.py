@@ -11,13 +11,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.pytorch_utils import Conv1D
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
 from hone.models.adapters.linear import TunedLinear, target_faults, targets, targets_in, tune, turned
-from hone.models.adapters.method import Method, Shapes, freeze_body
+from hone.models.adapters.method import Layer, Method, Shapes, freeze_body
 from hone.models.adapters.usual import LORA_TARGETS
+from hone.models.held import HeldLinear
 from hone.models.model import Model
 
 Rank = Annotated[int, Field(ge=1)]
@@ -52,7 +52,7 @@ class LoraSettings(Settings):
 class LoraLinear(TunedLinear):
     """``W + scale B A``; with DoRA each row of it brought to a norm that is learned."""
 
-    def __init__(self, base: nn.Linear | Conv1D, settings: LoraSettings) -> None:
+    def __init__(self, base: Layer, settings: LoraSettings) -> None:
         super().__init__(base)
         self.lora_A = nn.Linear(self.in_features, settings.r, bias=False)
         self.lora_B = nn.Linear(settings.r, self.out_features, bias=False)
@@ -75,20 +75,28 @@ class LoraLinear(TunedLinear):
         norms: Tensor = torch.linalg.norm(summed.detach(), dim=1)
         return self.lora_magnitude_vector / norms
 
+    def _product(self, input: Tensor) -> Tensor:
+        """With the base's weight alone."""
+        if isinstance(self.base, HeldLinear):
+            return self.base.product(input)
+        return functional.linear(input, self.base_weight)
+
     def forward(self, input: Tensor) -> Tensor:
-        if not (self.training and self._drop):
-            if self.lora_magnitude_vector is not None:
-                return functional.linear(input, self.weight, self.bias)
+        drops = self.training and self._drop > 0
+        if not drops and self.lora_magnitude_vector is None:
             added: Tensor = self.lora_B(self.lora_A(input))
             return torch.add(self.base(input), added, alpha=self._scale)
-        dropped = functional.dropout(input, self._drop)
+        if not drops and not isinstance(self.base, HeldLinear):  # whole weights may be kept for the way back
+            return functional.linear(input, self.weight, self.bias)
+        dropped = functional.dropout(input, self._drop) if drops else input
         added = self.lora_B(self.lora_A(dropped)) * self._scale
         whole: Tensor = self.base(input) + added
         if self.lora_magnitude_vector is None:
             return whole
         share = self._share(self.base_weight + self._scale * self.lora_B.weight @ self.lora_A.weight)
         assert share is not None
-        more: Tensor = (share - 1) * functional.linear(dropped, self.base_weight) + share * added
+        plain = self._product(dropped)
+        more: Tensor = (share - 1) * plain + share * added
         return torch.add(self.base(input), more)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,13 @@ from transformers.pytorch_utils import Conv1D
 from hone.core.errors import Fault
 from hone.core.settings import Settings
 from hone.models.body import body_of
+from hone.models.held import HeldLinear
 from hone.models.model import Model, own_parts
 from hone.models.nets import class_for, read_config
 from hone.models.quiet import quiet_loading
+from hone.models.shapes import linear
+
+Layer: TypeAlias = nn.Linear | Conv1D | HeldLinear
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def shapes_of(folder: Path) -> Shapes:
     )
 
 
-def linear_layers(backbone: Any) -> dict[str, nn.Linear | Conv1D]:
+def linear_layers(backbone: Any) -> dict[str, Layer]:
     """The linear layers of the pretrained part by their names in ``backbone``, its pooler and what scores a vocabulary
     left out. Those of GPT-2 are `Conv1D`, whose weight is [inputs, outputs]."""
     body, scores = body_of(backbone), backbone.get_output_embeddings()
@@ -60,16 +64,32 @@ def linear_layers(backbone: Any) -> dict[str, nn.Linear | Conv1D]:
     return {
         f"{prefix}{name}": layer
         for name, layer in body.named_modules()
-        if isinstance(layer, nn.Linear | Conv1D) and layer is not scores and not name.startswith("pooler.")
+        if isinstance(layer, nn.Linear | Conv1D | HeldLinear) and layer is not scores and not name.startswith("pooler.")
     }
 
 
-def sizes_of(layer: nn.Linear | Conv1D) -> tuple[int, int]:
+def sizes_of(layer: Layer) -> tuple[int, int]:
     """How many outputs and inputs it has."""
-    if isinstance(layer, nn.Linear):
+    if isinstance(layer, nn.Linear | HeldLinear):
         return layer.out_features, layer.in_features
     inputs, outputs = layer.weight.shape
     return outputs, inputs
+
+
+def is_turned(layer: Layer) -> bool:
+    """Whether its weights lie [inputs, outputs] in the base."""
+    return isinstance(layer, Conv1D) or (isinstance(layer, HeldLinear) and layer.turned)
+
+
+def turned_back(weight: Tensor, bias: Any, *, turned: bool) -> nn.Linear | Conv1D:
+    """A layer of a weight float32 [outputs, inputs] and a bias, of the kind that lies so in the base."""
+    made = linear(weight, bias)
+    if not turned:
+        return made
+    back = Conv1D(*weight.shape)
+    back.weight = nn.Parameter(made.weight.detach().t().contiguous())
+    back.bias = made.bias
+    return back
 
 
 class Method:
