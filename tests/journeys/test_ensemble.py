@@ -170,6 +170,13 @@ def test_one_model_is_taught_what_it_says(both: Made, tmp_path: Path) -> None:
     assert apart(taught) < apart(member), "it began as that member"
 
 
+def test_there_is_nothing_to_merge_and_what_there_is_to_do_is_told(
+    both: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("merge", str(both.ensemble), "--out", str(tmp_path / "x"), code=2)
+    assert "--method distill" in capsys.readouterr().err
+
+
 def test_methods_that_change_weights_are_refused(
     both: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

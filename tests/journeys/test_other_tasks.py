@@ -15,6 +15,7 @@ from hone.cli.main import main
 from hone.predict.predictor import load
 from hone.report.catalog import CATALOGS
 from hone.serve.app import make_app
+from hone.tasks.protocol import LABELED
 
 TEXTS = {
     "refund": ["i want my money back", "please refund my order", "refund not here yet", "need the refund for the card"],
@@ -147,6 +148,7 @@ def _predicts_and_serves(
         assert names[0] in refused.json()["message"] or len(names) == 1
         page = client.get("/docs").text
         assert any(all(field.name in page for field in fields) for fields in predictor.input_choices)
+        assert ("labels: " in page) == (predictor.task.says in LABELED)
     with pytest.raises(SystemExit) as ended:
         main(["predict", str(bundle.path), str(test), "--out", str(folder / "answers.jsonl")])
     assert ended.value.code == 0

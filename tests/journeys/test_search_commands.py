@@ -99,9 +99,8 @@ def test_the_commands_answer_a_line_a_query(bundle: Path, tmp_path: Path, capsys
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["query"] for answer in answers] == ["my card", "the screen"]
     assert [answer["hits"][0]["id"] for answer in answers] == [1, 0]
-    assert command("search", tmp_path / "index", "my card", "--by", "bm25") == 2  # two texts, and k is ten
-    assert command("search", tmp_path / "index", "my card", "--by", "bm25", "-k", 2) == 0
     assert command("verify", tmp_path / "index") == 0
+    assert "an index, no task" in capsys.readouterr().out
 
 
 def test_a_long_query_is_a_query(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,9 +124,19 @@ def test_a_way_that_the_index_lacks_is_told(bundle: Path, folder: Path, tmp_path
     assert "Did you mean 'exact'?" in str(caught.value)
 
 
-@pytest.mark.parametrize("k", [0, 6])
-def test_k_must_be_within_the_index(k: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "the index has 5 texts" in failed(capsys, "search", folder, "x", "-k", k)
+def test_a_file_of_queries_that_is_not_there_is_no_query(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no file queries.jsonl" in failed(capsys, "search", folder, "queries.jsonl", "--by", "bm25")
+
+
+def test_k_must_be_one_or_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "k is 0" in failed(capsys, "search", folder, "x", "-k", 0)
+
+
+@pytest.mark.parametrize("by", ["exact", "hnsw", "fused"])
+def test_an_index_of_fewer_texts_than_are_asked_for_gives_all(by: str, folder: Path) -> None:
+    opened = hone.load_index(folder)
+    [hits] = opened.search("my order", k=10, by=by)
+    assert sorted(hit["row"] for hit in hits) == list(range(len(opened)))
 
 
 def test_another_bundle_is_refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,13 +13,16 @@ import typer
 
 from hone.cli.console import make_progress
 from hone.cli.single import settings_of
-from hone.core.errors import RecipeError
+from hone.core.errors import DataError, RecipeError
 from hone.core.settings import check_settings
 from hone.data.fields import Field
 from hone.data.read import read_stream
+from hone.data.source import SUFFIXES
 from hone.retrieval.build import index
 from hone.retrieval.index import load_index
 from hone.retrieval.settings import IndexSettings
+
+FILE_NAME = re.compile(rf"\S+({'|'.join(map(re.escape, SUFFIXES))})")  # one word that ends as a file of data does
 
 
 def index_file(
@@ -57,6 +61,13 @@ def search_index(
 def _queries(query: str, columns: Mapping[str, str]) -> Iterator[Sequence[str]]:
     """A text as it stands, or the texts of a file, or of standard input."""
     if query != "-" and not os.path.isfile(query):  # which takes any text; a path refuses one of 300 characters
+        if FILE_NAME.fullmatch(query):
+            raise DataError(
+                f"there is no file {query}",
+                expected="a query, or a file of them",
+                fix="To search for that name itself: echo NAME | hone search INDEX",
+                code="data.missing",
+            )
         yield [query]
         return
     source = sys.stdin if query == "-" else Path(query)

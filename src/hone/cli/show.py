@@ -18,8 +18,8 @@ def show_report(report: Report, *, as_json: bool, language: Language = "en") -> 
     """One report on stdout, as JSON or as words."""
     if as_json:
         typer.echo(json.dumps(report.model_dump(), ensure_ascii=False, allow_nan=False))
-    else:
-        typer.echo(to_text(report, language=language))
+    elif (text := to_text(report, language=language)).strip():  # a training that measured nothing has nothing to show
+        typer.echo(text)
 
 
 def show_result(result: Result, *, as_json: bool) -> None:
@@ -33,8 +33,10 @@ def show_result(result: Result, *, as_json: bool) -> None:
     language = result.language
     for report in result.reports.values():
         found = to_text(report, language=language, only=TOLD).rstrip()
+        if not found:
+            continue
         on = f" ({slice_name(str(report.facts['data']), language)})" if "data" in report.facts else ""
-        lines = "".join(f"  {line}\n" for line in found.split("\n")) if found else ""
+        lines = "".join(f"  {line}\n" for line in found.split("\n"))
         typer.echo(f"{word(report.stage, language)}{on}\n{lines}")
     if result.bundle is not None:
         typer.echo(f"bundle   {result.bundle.path}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from hone.pipeline.recipe import load_recipe, make_recipe
 from hone.pipeline.run import Result, run_stages, with_inspect
 from hone.pipeline.yaml_file import parse_value
 from hone.report.catalog import Language
+from hone.report.console import to_warnings
 from hone.report.html import to_html
 from hone.report.report import Report
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
@@ -102,8 +104,7 @@ def evaluate_file(
         result = run_stages(recipe, out=out or Path(folder), progress=make_progress(), bundle=opened)
     _show(result, "evaluate", as_json=as_json)
     if out is not None and not as_json:
-        for page in result.pages:
-            typer.echo(f"report   {page}")
+        _name_pages(result.pages)
 
 
 def compress_bundle(
@@ -225,12 +226,28 @@ def _make(values: Mapping[str, Any], stage: str, *, bundle: Bundle | None, out: 
     """Run the one stage of a recipe: a new bundle at ``out``, its reports beside it, and what was found is shown."""
     target = out.resolve()  # "." and "x/.." have a name then
     side = target.with_name(target.name + ".run")
+    shown = side if out.is_absolute() else Path(os.path.relpath(side))  # before this folder may be replaced
     with _told_as_arguments():
         recipe = make_recipe(values, folder=Path())
         result = run_stages(recipe, out=side, progress=make_progress(), bundle=bundle, bundle_to=target)
+    _warn_before(result, stage, as_json=as_json)
     _show(result, stage, as_json=as_json)
     if not as_json:
         typer.echo(f"bundle   {out}")
+        _name_pages(shown / page.relative_to(side) for page in result.pages)
+
+
+def _warn_before(result: Result, stage: str, *, as_json: bool) -> None:
+    """What the reports before that of ``stage`` warn of, such as a base that does not know the language: the command
+    shows no more of them."""
+    for kind, report in result.reports.items():
+        if kind != stage and report.warnings:
+            typer.echo(to_warnings(report.warnings), err=as_json)
+
+
+def _name_pages(pages: Iterable[Path]) -> None:
+    for page in pages:
+        typer.echo(f"report   {page}")
 
 
 @contextmanager

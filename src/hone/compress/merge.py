@@ -96,10 +96,13 @@ def require_mergeable(bundle: Bundle) -> None:
         RecipeError: It cannot, or there is none.
     """
     if weights_format(bundle) not in ADAPTERS:
+        members = any(need.role == "member" for need in bundle.manifest.requires)
         raise RecipeError(
             f"the bundle {bundle.path} has no adapter to merge",
             expected="a bundle that was tuned by an adapter method",
-            fix="It is a plain bundle already: use it as it is.",
+            fix="It is an ensemble: hone compress --method distill makes one model of it."
+            if members
+            else "It is a plain bundle already: use it as it is.",
             code="merge.no-adapter",
         )
     name = _method(bundle)

@@ -132,10 +132,13 @@ class GateNotMet(HoneError):
     exit_code = 3
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``Did you mean 'x'?`` for the nearest of ``known``, else the list of all of them."""
+def did_you_mean(name: str, known: Iterable[str], *, taken: Iterable[str] = ()) -> str:
+    """``Did you mean 'x'?`` for the nearest of ``known``, the only one that begins so or else the most alike; where
+    none is near, the list of all of them. The nearest is none of ``taken``, names that mean something else."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    free = [one for one in names if one not in set(taken)]
+    begun = [one for one in free if len(name) > 2 and one.startswith(name)]
+    near = begun if len(begun) == 1 else difflib.get_close_matches(name, free, n=1, cutoff=0.6)
     if near:
         return f"Did you mean {near[0]!r}?"
     return f"Known: {', '.join(names)}." if names else ""

@@ -65,6 +65,8 @@ def _fault(kind: type[Settings], details: ErrorDetails, at: str) -> Fault:
         )
     found = "nothing" if details["type"] == "missing" else repr(details["input"])
     expected = details["msg"].replace("Input should be ", "").replace("Value error, ", "")
+    if details["type"] == "too_short":
+        expected = f"at least {details['ctx']['min_length']} of them"
     if details["type"] == "missing":
         expected = "a value, for this key is required"
     fix = ""

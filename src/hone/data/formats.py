@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hone.core.errors import Fault, did_you_mean
+from hone.data.described import described
 
 RawRow = tuple[int, dict[str, Any]]
 Raw = Iterator[RawRow | Fault]
@@ -34,7 +35,8 @@ def jsonl(lines: Iterable[str], file: str) -> Raw:
         try:
             value = json.loads(line, object_pairs_hook=_object)
         except json.JSONDecodeError as error:
-            yield Fault("data.broken-json", f"broken JSON at column {error.colno}: {error.msg}", "a JSON object",
+            column = min(error.pos, len(line.rstrip())) + 1  # what breaks off does so at its end, before the line's
+            yield Fault("data.broken-json", f"broken JSON at column {column}: {error.msg}", "a JSON object",
                         file=file, line=number)  # fmt: skip
         except _DuplicateKey as error:
             yield Fault("data.duplicate-column", f"the key {error.key!r} twice", "each key once", file=file,
@@ -46,7 +48,7 @@ def jsonl(lines: Iterable[str], file: str) -> Raw:
             if isinstance(value, dict):
                 yield number, value
             else:
-                yield Fault("data.not-an-object", f"a JSON {type(value).__name__}", "a JSON object", file=file,
+                yield Fault("data.not-an-object", described(value), "a JSON object", file=file,
                             line=number)  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from hone.core.errors import Fault, did_you_mean
+from hone.data.described import described
 from hone.data.fields import Field, Kind
 from hone.data.pairs import ANSWERS
 from hone.data.turns import turns_of
@@ -33,6 +34,7 @@ ARROW: dict[Kind, pa.DataType] = {
     "answered": pa.list_(pa.struct([("role", pa.string()), ("text", pa.string())])),
     "entities": pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string())])),
 }
+NO_OBJECTS = "A cell cannot hold that; write JSON lines."
 EXPECTED: dict[Kind, str] = {
     "text": "text",
     "written": "a text to write, which is not empty",
@@ -94,17 +96,9 @@ class RowChecker:
             if raw.get(column) is None and not field.required:
                 continue
             if column not in raw:
-                faults.append(
-                    Fault(
-                        "data.column-missing",
-                        "no such column",
-                        EXPECTED[field.kind],
-                        file=file,
-                        line=line,
-                        field=column,
-                        fix=did_you_mean(column, raw),
-                    )
-                )
+                fix = did_you_mean(column, raw, taken=self.names.values())
+                faults.append(Fault("data.column-missing", "no such column", EXPECTED[field.kind], file=file, line=line,
+                                    field=column, fix=fix))  # fmt: skip
                 continue
             if field.kind in ("turns", "answered") and raw[column] is not None:
                 values[field.name], odd = turns_of(raw[column], answered=field.kind == "answered")
@@ -118,7 +112,8 @@ class RowChecker:
             value, wrong = self._value(given, field.kind)
             if wrong:
                 code = {"null": "data.null", "NaN": "data.nan"}.get(wrong, f"data.{field.kind}-kind")
-                faults.append(Fault(code, wrong, EXPECTED[field.kind], file=file, line=line, field=column))
+                fix = NO_OBJECTS if self.all_text and field.kind in ("span", "answers", "entities") else ""
+                faults.append(Fault(code, wrong, EXPECTED[field.kind], file=file, line=line, field=column, fix=fix))
             else:
                 values[field.name] = value
                 if field.kind in ("label", "labels") and not self.all_text:
@@ -192,22 +187,24 @@ class RowChecker:
             elif isinstance(said, str):
                 values[name] = int(said) if self.all_text and said.isdecimal() else -1
             if not 0 <= values[name] < len(choices):
-                wrong = f"{_described(said)}, and the row has {len(choices)} choices"
+                wrong = f"{described(said)}, and the row has {len(choices)} choices"
                 found.append(Fault("data.choice-place", wrong, EXPECTED["choice"], file=file, line=line,
                                    field=self.names[name]))  # fmt: skip
         return found
 
     def _value(self, raw: Any, kind: Kind) -> tuple[Any, str]:
         """The value as kept, and what is wrong with it (empty when nothing is)."""
+        if raw is None and self.all_text and kind == "labels":
+            return [], ""  # an empty cell is a set of none
         if raw is None:
             return None, "null"
         if isinstance(raw, float) and math.isnan(raw):
             return None, "NaN"
         if kind == "text":
-            return (raw, _broken(raw)) if isinstance(raw, str) else (None, _described(raw))
+            return (raw, _broken(raw)) if isinstance(raw, str) else (None, described(raw))
         if kind == "written":
             wrong = "an empty text" if isinstance(raw, str) and not raw.strip() else ""
-            return (raw, wrong or _broken(raw)) if isinstance(raw, str) else (None, _described(raw))
+            return (raw, wrong or _broken(raw)) if isinstance(raw, str) else (None, described(raw))
         if kind == "label":
             return _label(raw)
         if kind == "score":
@@ -220,7 +217,7 @@ class RowChecker:
             return _entity_list(raw)
         if kind == "choice":
             good = isinstance(raw, int | str) and not isinstance(raw, bool)
-            return (raw, "") if good else (None, _described(raw))
+            return (raw, "") if good else (None, described(raw))
         if self.all_text and isinstance(raw, str):
             barred = kind in ("labels", "texts", "references", "words") and raw.strip()
             raw = [part.strip() for part in raw.split("|")] if barred else raw.split()
@@ -246,13 +243,13 @@ def _label(raw: Any) -> tuple[Any, str]:
         return str(raw), ""
     if isinstance(raw, str):
         return (raw, _broken(raw)) if raw.strip() else (None, "an empty label")
-    return None, _described(raw)
+    return None, described(raw)
 
 
 def _label_set(raw: Any) -> tuple[Any, str]:
     """Labels, sorted and each once, for that is a set; none at all is an answer too."""
     if not isinstance(raw, list | tuple):
-        return None, _described(raw)
+        return None, described(raw)
     labels: set[str] = set()
     for i, one in enumerate(raw):
         label, wrong = _label(one)
@@ -265,14 +262,21 @@ def _label_set(raw: Any) -> tuple[Any, str]:
 def span_of(raw: Any) -> tuple[Any, str]:
     """The span as ``{"start", "end"}``, and what is wrong with it by itself."""
     if not isinstance(raw, Mapping):
-        return None, _described(raw)
+        return None, described(raw)
     ends = {}
     for name in ("start", "end"):
-        value = raw.get(name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            return None, f"no whole number {name}" if value is None else f"{_described(value)} as {name}"
-        ends[name] = value
+        ends[name], wrong = _place(raw, name)
+        if wrong:
+            return None, wrong
     return ends, ""
+
+
+def _place(raw: Mapping[str, Any], name: str) -> tuple[Any, str]:
+    """The whole number called ``name``, and what is wrong with it."""
+    value = raw.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None, f"no whole number {name}" if value is None else f"{described(value)} as {name}"
+    return value, ""
 
 
 def misplaced(span: Mapping[str, int], text: str, *, stated: Any = None) -> str:
@@ -294,22 +298,32 @@ def _answer_list(raw: Any) -> tuple[Any, str]:
             return None, "an object without an answer_start for each text"
         raw = [{"text": text, "start": start} for text, start in zip(raw["text"], starts, strict=True)]
     if not isinstance(raw, list | tuple):
-        return None, _described(raw)
+        return None, described(raw)
     found = []
     for i, one in enumerate(raw):
-        text, start = (one.get("text"), one.get("start")) if isinstance(one, Mapping) else (None, None)
-        if not isinstance(text, str) or not text.strip() or isinstance(start, bool) or not isinstance(start, int):
-            return None, f"{_described(one)} at place {i + 1} of the list"
-        if broken := _broken(text):
-            return None, f"{broken} at place {i + 1} of the list"
-        found.append({"text": text, "start": start})
+        answer, wrong = _answer(one)
+        if wrong:
+            return None, f"{wrong} at place {i + 1} of the list"
+        found.append(answer)
     return found, ""
+
+
+def _answer(raw: Any) -> tuple[Any, str]:
+    if not isinstance(raw, Mapping):
+        return None, described(raw)
+    text = raw.get("text")
+    if not isinstance(text, str):
+        return None, "no text" if text is None else f"{described(text)} as text"
+    if wrong := "an empty text" if not text.strip() else _broken(text):
+        return None, wrong
+    start, wrong = _place(raw, "start")
+    return {"text": text, "start": start}, wrong
 
 
 def _entity_list(raw: Any) -> tuple[Any, str]:
     """Labeled spans in the order of the text, each once; the label may be called ``type``."""
     if not isinstance(raw, list | tuple):
-        return None, _described(raw)
+        return None, described(raw)
     found: set[tuple[int, int, str]] = set()
     for i, one in enumerate(raw):
         span, wrong = span_of(one)
@@ -323,8 +337,14 @@ def _entity_list(raw: Any) -> tuple[Any, str]:
 def astray(answer: Mapping[str, Any], context: str) -> str:
     """What stands in the context in place of an answer; empty where it is the answer."""
     text, start = answer["text"], answer["start"]
-    there = context[start : start + len(text)] if start >= 0 else ""
-    return "" if there == text else f"the answer {text!r:.60}, and {there!r:.60} stands at character {start}"
+    if not 0 <= start < len(context):
+        return f"the answer {text!r:.60} at character {start} of a context of {len(context)}"
+    there = context[start : start + len(text)]
+    if there == text:
+        return ""
+    at = context.find(text)
+    where = f"it stands at character {at}" if at >= 0 else "it stands nowhere in the context"
+    return f"the answer {text!r:.60}, and {there!r:.60} stands at character {start}; {where}"
 
 
 def overlapping(spans: Mapping[str, Mapping[str, int]]) -> str:
@@ -340,9 +360,9 @@ def _score(raw: Any, *, written: bool) -> tuple[Any, str]:
         try:
             raw = float(raw)
         except ValueError:
-            return None, _described(raw)
+            return None, described(raw)
     if isinstance(raw, bool) or not isinstance(raw, int | float):
-        return None, _described(raw)
+        return None, described(raw)
     try:
         number = float(raw)
     except OverflowError:
@@ -352,12 +372,12 @@ def _score(raw: Any, *, written: bool) -> tuple[Any, str]:
 
 def _words(raw: Any, kind: Kind) -> tuple[Any, str]:
     if not isinstance(raw, list | tuple):
-        return None, _described(raw)
+        return None, described(raw)
     if not raw and kind != "words":
         return None, "an empty list"
     for i, word in enumerate(raw):
         if not isinstance(word, str):
-            return None, f"{_described(word)} at place {i + 1} of the list"
+            return None, f"{described(word)} at place {i + 1} of the list"
         if broken := _broken(word):
             return None, f"{broken} at place {i + 1} of the list"
         if kind in ("references", "words") and not word.strip():
@@ -375,10 +395,3 @@ def _broken(text: str) -> str:
     except UnicodeEncodeError as error:
         return f"half a character ({text[error.start]!a}) at character {error.start + 1}"
     return ""
-
-
-def _described(value: Any) -> str:
-    kinds = {bool: "the truth value", int: "the number", float: "the number", str: "the text", dict: "an object",
-             list: "a list"}  # fmt: skip
-    kind = kinds.get(type(value), f"a {type(value).__name__}")
-    return kind if isinstance(value, dict | list) else f"{kind} {value!r:.60}"

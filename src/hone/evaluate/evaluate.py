@@ -26,7 +26,7 @@ from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded, placed
 from hone.tasks.pairs import Pairs, over
-from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
+from hone.tasks.protocol import LABELED, Columns, FloatArray, Prediction, Scored, Task
 from hone.tasks.rows import IntArray
 from hone.tasks.writing_settings import WritingSettings
 from hone.tasks.written import WrittenText
@@ -80,7 +80,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     report = Report(
         stage="evaluate",
         bundle=bundle.digest,
-        measures=measures,
+        measures=sorted(measures, key=lambda one: one.value is None),  # what there is comes before what there is not
         tables={
             **scored.tables,
             **by_value,
@@ -128,7 +128,7 @@ def _beside(task: Task, data: Dataset, inputs: Inputs, run: Run) -> Task:
 
 
 def _facts(task: Task, settings: EvaluateSettings, *, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
-    labels = {"labels": len(task.labels)} if task.labels else {}
+    labels = {"labels": len(task.labels)} if task.says in LABELED else {}
     how: dict[str, Cell] = {} if settings.best_of is None else {"best_of": settings.best_of}
     how |= {"decoding": json.dumps(settings.decoding, ensure_ascii=False)} if settings.decoding else {}
     return {

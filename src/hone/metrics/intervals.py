@@ -157,7 +157,12 @@ def with_intervals(
     for name, value in values.items():
         if kinds[name] == "wilson" and value is not None and n:
             intervals[name] = wilson(value * n, n, level=level)
-    return to_measures(values, specs, intervals=intervals, n=n, slice=slice, level=level)
+    measured = to_measures(values, specs, intervals=intervals, n=n, slice=slice, level=level)
+    parts = {name: spec.counted for name, spec in specs.items() if spec.counted is not None}
+    return [
+        one.model_copy(update={"n": int(tally[:, parts[one.name]].sum())}) if one.name in parts else one
+        for one in measured
+    ]
 
 
 def _rows(tally: FloatArray, resamples: int, draws: np.random.Generator) -> Iterator[FloatArray]:

@@ -21,7 +21,7 @@ def to_text(report: Report, *, language: Language = "en", only: Container[str] |
     Tables of more than 20 rows, matrices, and tables wider than 100 columns are left to the report's files; where
     ``only`` some are named, all others are.
     """
-    parts = [_warnings(report.warnings), _measures(report.measures, language)]
+    parts = [to_warnings(report.warnings), _measures(report.measures, language)]
     for name, grid in report.tables.items():
         if (only is None or name in only) and grid.rows and len(grid.rows) <= SHORT and grid.show != "matrix":
             lines = _grid(grid, language)
@@ -30,7 +30,8 @@ def to_text(report: Report, *, language: Language = "en", only: Container[str] |
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(warnings: Sequence[str]) -> str:
+def to_warnings(warnings: Sequence[str]) -> str:
+    """The warnings of a report, each on a line that begins with ``!``."""
     return "\n".join(f"! {as_line(warning)}" for warning in warnings)
 
 

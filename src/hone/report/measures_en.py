@@ -129,6 +129,7 @@ MEASURES: dict[str, str] = {
     "about.macro_f1_at_half": "Mean of the labels' F1, with every label answered from a probability of 0.5.",
     "about.mean_average_precision": "How well each label's probability ranks the examples, whatever the thresholds; mean over the labels.",
     "about.exact_match": "Share of examples whose whole answer is right: every label of a set, a text to the letter but for case.",
+    "about.f1": "How far the words of the given and of the right answer are the same, of each question, and their mean.",
     "about.f1_answerable": "F1 of the questions that have an answer.",
     "about.unanswerable_recall": "Share of the questions without an answer that got none.",
     "about.relation_f1": "Mean F1 of the relations without the one that means none; a relation counts as right in its right direction alone.",

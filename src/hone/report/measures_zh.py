@@ -129,6 +129,7 @@ MEASURES: dict[str, str] = {
     "about.macro_f1_at_half": "各标签 F1 的平均，每个标签都以概率 0.5 为阈值。",
     "about.mean_average_precision": "不论阈值，各标签的概率把样本排得多好；对所有标签取平均。",
     "about.exact_match": "整个答案都正确的样本所占比例：集合中的每个标签，或文本逐字相同（不计大小写）。",
+    "about.f1": "每个问题给出的答案与正确答案的用词有多一致，再取平均。",
     "about.f1_answerable": "有答案的问题的 F1。",
     "about.unanswerable_recall": "没有答案的问题中，模型也没有给出答案的比例。",
     "about.relation_f1": "除表示无关系的标签外，各关系 F1 的平均；只有方向也正确的关系才算正确。",

@@ -110,7 +110,7 @@ WORDS: dict[str, str] = {
     "note.most_confused": "Share is that of all examples annotated with the first label.",
     "note.reliability": "The line across a bar is the accuracy at that confidence: on the diagonal the confidence can be "
     "taken at its word, below it the model is too sure. The strip beneath counts the examples.",
-    "note.worst_mistakes": "The worst first: for a label, how much surer the model was of the wrong one than of the right one; for entities, how many were missed or made up; for written text, how far it is from the given one.",
+    "note.worst_mistakes": "The worst first: for a label, how much surer the model was of the wrong one than of the right one; for entities, how many were missed or made up; for a number, how far off it is; for an answer out of a text, what its F1 lacks; for written text, how far it is from the given one.",
     "note.by_length": "The same measures on parts of the data.",
     "note.label_histogram": "How many examples carry each label.",
     "note.tag_histogram": "How many tokens carry each tag.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +62,19 @@ class SearchIndex:
 
         Args:
             queries: A text, or several.
-            k: How many texts, at most as many as the index has. ``bm25`` gives fewer where fewer share a word.
+            k: How many texts at most: an index of fewer gives all, and ``bm25`` those that share a word.
             by: ``exact``: the cosine to every text; ``hnsw``: the same of those that a graph finds; ``bm25``: shared
                 words; ``fused``: both rankings as one, the score being the sum of ``1 / (60 + rank)``.
 
         Raises:
-            RecipeError: The index cannot be searched so, or ``k`` is out of range.
+            RecipeError: The index cannot be searched so, or ``k`` is less than 1.
             BundleError: The bundle is not where it was, or it is another one.
         """
         texts = [queries] if isinstance(queries, str) else list(queries)
         self._require(k, by)
         if not texts:
             return []
+        k = min(k, len(self))
         found = {"exact": self._near, "hnsw": self._by_graph, "bm25": self._by_words, "fused": self._by_both}[by](
             texts, k
         )
@@ -86,10 +87,8 @@ class SearchIndex:
             raise RecipeError(
                 f"a search by {by!r} in {self.opened.path}", expected=f"one of {there}", fix=fix, code="search.by"
             )
-        if not 1 <= k <= len(self):
-            raise RecipeError(
-                f"k is {k}, and the index has {len(self)} texts", expected=f"1 to {len(self)}", code="search.k"
-            )
+        if k < 1:
+            raise RecipeError(f"k is {k}", expected="how many texts a query gets, 1 or more", code="search.k")
 
     def _near(self, queries: Sequence[str], k: int) -> Found:
         return list(zip(*nearest(self._embedded(queries), self._vectors, k=k), strict=True))
@@ -147,15 +146,26 @@ class SearchIndex:
 
     def _hit(self, row: int, score: float, asked: set[str]) -> Hit:
         text = self._texts[row]
-        places = sorted({(term.start, term.end) for term in terms(text) if term.name in asked})
+        places = joined((term.start, term.end) for term in terms(text) if term.name in asked)
         name = row if self._ids is None else self._ids[row]
         return {
             "id": name,
             "score": round(score, 6),
             "text": text,
             "row": row,
-            "offsets": [list(place) for place in places],
+            "offsets": places,
         }
+
+
+def joined(places: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Stretches of a text in its order, those that overlap as one: of Chinese words the characters and pairs are."""
+    out: list[list[int]] = []
+    for start, end in sorted(places):
+        if out and start < out[-1][1]:
+            out[-1][1] = max(out[-1][1], end)
+        else:
+            out.append([start, end])
+    return out
 
 
 def load_index(path: Path | str, *, bundle: Path | str | None = None, device: str = "auto") -> SearchIndex:

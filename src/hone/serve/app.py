@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 import hone
 from hone.core.errors import DataError, HoneError, MissingExtra, RecipeError
@@ -202,6 +203,13 @@ def _add_errors(app: FastAPI, meters: Meters, *, expected: Mapping[str, str]) ->
         places = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in error.errors())
         message = f"Found a request that cannot be read ({places}). Expected {expected[request.url.path]}."
         return _failure(meters, "request.invalid", message, status=422)
+
+    @app.exception_handler(HTTPException)
+    async def no_such_path(request: Request, error: HTTPException) -> JSONResponse:
+        message = f"Found {request.method} {request.url.path}. Expected POST {', POST '.join(expected)}, or GET /docs."
+        response = _failure(meters, "request.unknown-path", message, status=error.status_code)
+        response.headers.update(error.headers or {})  # of a wrong method, which ones are right
+        return response
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -9,7 +9,7 @@ from hone.data.fields import required
 from hone.predict.predictor import Predictor
 from hone.serve.limits import MAX_DECODING
 from hone.serve.streams import MAX_STREAMS
-from hone.tasks.protocol import Writing
+from hone.tasks.protocol import LABELED, Writing
 
 STYLE = """
 :root{color-scheme:light dark;--line:#8884}
@@ -127,7 +127,8 @@ def docs_page(routes: Mapping[str, Predictor], *, expected: Mapping[str, str]) -
 
 def _about(path: str, predictor: Predictor, *, alone: bool) -> str:
     task = predictor.task
-    labels = ", ".join(task.labels[:60]) + (" ..." if len(task.labels) > 60 else "")
+    answers = task.labels if task.says in LABELED else ()
+    labels = ", ".join(answers[:60]) + (" ..." if len(answers) > 60 else "")
     named = f", labels: {html.escape(labels)}" if labels else ""
     title = "" if alone else f"<h2>{html.escape(path)}</h2>\n"
     return (

@@ -36,6 +36,7 @@ from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Predicti
 from hone.tasks.reading import BETWEEN, Reading
 from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of, several_texts
 from hone.tasks.same_label import SameLabel
+from hone.tasks.score_bins import score_bins
 from hone.tasks.settings import SentenceEmbeddingSettings
 
 TEXTS = ("text_a", "text_b", "negative")
@@ -319,12 +320,10 @@ def _label_ranks(predictions: Sequence[Prediction], columns: Columns) -> tuple[F
 
 
 def _by_score(tally: FloatArray) -> Grid:
-    """Mean similarity of ten parts of the pairs, from the lowest scores to the highest."""
-    parts = np.array_split(tally[np.argsort(tally[:, 0], kind="stable")], min(10, max(1, len(tally))))
+    """Mean similarity of ten parts of the pairs at most, from the lowest scores to the highest."""
     rows: list[list[Cell]] = [
-        [f"{part[0, 0]:.4g} – {part[-1, 0]:.4g}", float(part[:, 1].mean()), float(part[:, 1].std()), len(part)]
-        for part in parts
-        if len(part)
+        [reach, float(part[:, 1].mean()), float(part[:, 1].std()), len(part)]
+        for reach, part in score_bins(tally, bins=10)
     ]
     return Grid(columns=["scores", "similarity", "standard_deviation", "count"], rows=rows)
 

@@ -293,9 +293,10 @@ def _told(prediction: Prediction) -> list[dict[str, Any]]:
 def _rank_table(ranks: Sequence[int]) -> Grid:
     """How many places have their own token so far up."""
     found = np.array(ranks, dtype=np.int64)
-    edges = [*RANKS, (RANKS[-1][1] + 1, max(RANKS[-1][1] + 1, int(found.max(initial=0))))]
+    past = RANKS[-1][1]
+    parts = [(f"{low}-{high}" if high > low else f"{low}", (found >= low) & (found <= high)) for low, high in RANKS]
     rows: list[list[Cell]] = []
-    for low, high in edges:
-        count = int(((found >= low) & (found <= high)).sum())
-        rows.append([f"{low}-{high}" if high > low else f"{low}", count, count / max(1, len(found))])
+    for name, there in (*parts, (f"{past + 1}+", found > past)):
+        count = int(there.sum())
+        rows.append([name, count, count / max(1, len(found))])
     return Grid(columns=["rank", "count", "share"], rows=rows)

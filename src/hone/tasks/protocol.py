@@ -23,6 +23,7 @@ from hone.tasks.settings import TextSettings
 
 Decision = Mapping[str, Any]  # what turns scores into answers, fitted on validation; JSON values
 Says = Literal["one", "several", "number", "place", "direction", "spans", "choice", "tokens", "text"]
+LABELED: frozenset[Says] = frozenset({"one", "several", "spans"})  # labels are answers; else they name numbers
 Purpose = Literal["learn", "predict"]
 Columns = Mapping[str, Sequence[Any]]  # raw examples, columnar: field name -> one value an example
 Prediction = dict[str, Any]  # one JSON object an example; each task writes its shape in its file

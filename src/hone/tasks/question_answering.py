@@ -58,8 +58,8 @@ class QuestionAnswering(Form):
     measure_specs: Mapping[str, MeasureSpec] = {
         "f1": MeasureSpec(),
         "exact_match": MeasureSpec(interval="wilson"),
-        "f1_answerable": MeasureSpec(),
-        "unanswerable_recall": MeasureSpec(),
+        "f1_answerable": MeasureSpec(counted=3),
+        "unanswerable_recall": MeasureSpec(counted=4),
     }
 
     def __init__(

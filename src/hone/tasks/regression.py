@@ -26,6 +26,7 @@ from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Says, Scored
 from hone.tasks.rows import Batch, IntArray, Rows
+from hone.tasks.score_bins import score_bins
 from hone.tasks.settings import TextRegressionSettings
 from hone.tasks.whole_text import WholeText
 
@@ -134,15 +135,11 @@ class TextPairRegression(TextRegression):
 
 
 def _by_gold(tally: FloatArray) -> Grid:
-    """What is said of examples with low, middling and high scores; equal scores stay together."""
-    order = tally[np.argsort(tally[:, 0], kind="stable")]
-    edges = np.unique([order[len(order) * i // BINS, 0] for i in range(BINS)]) if len(order) else np.zeros(0)
-    place = np.searchsorted(edges, order[:, 0], side="right") - 1
-    rows: list[list[Cell]] = []
-    for i in range(len(edges)):
-        part = order[place == i]
-        reach = f"{part[0, 0]:.4g}" if part[0, 0] == part[-1, 0] else f"{part[0, 0]:.4g} – {part[-1, 0]:.4g}"
-        rows.append([reach, float(part[:, 0].mean()), float(part[:, 1].mean()), _mae(part), len(part)])
+    """What is said of examples with low, middling and high scores."""
+    rows: list[list[Cell]] = [
+        [reach, float(part[:, 0].mean()), float(part[:, 1].mean()), _mae(part), len(part)]
+        for reach, part in score_bins(tally, bins=BINS)
+    ]
     return Grid(columns=["scores", "gold_mean", "predicted_mean", "mae", "count"], rows=rows)
 
 

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from hone.text.words import is_unspaced, split_words
 
+# Letters, digits and punctuation as wide as Chinese characters, and their usual forms: one character each.
+_USUAL = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3000: 0x20}
+
 
 class Term(NamedTuple):
     """A term and where it stands, in characters, end exclusive."""
@@ -19,9 +22,11 @@ class Term(NamedTuple):
 def terms(text: str) -> list[Term]:
     """All terms of ``text``, repeated ones too; punctuation is none.
 
-    A run of letters and digits is a term in lower case. Every Chinese character is one, and every two that stand
-    beside each other: words have one to four of them, and nothing says where they end.
+    A run of letters and digits is a term in lower case, and full-width ones are read as their usual forms. Every
+    Chinese character is one, and every two that stand beside each other: words have one to four of them, and nothing
+    says where they end.
     """
+    text = text.translate(_USUAL)
     words = [
         Term(text[start:end].casefold(), start, end)
         for start, end in split_words(text)

@@ -26,6 +26,7 @@ from hone.models.tokenizer import load_tokenizer
 from hone.tasks.fields import shape_of
 from hone.tasks.languages import language_faults
 from hone.tasks.sampling import COUNTED
+from hone.tasks.settings import TokenClassificationSettings
 from hone.tasks.table import SETTINGS, TASKS
 from hone.train.depth import depths
 from hone.train.jointly import joint_faults
@@ -84,9 +85,10 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         faults.append(Fault("merge.method", found, "no such stage", field="method"))
     if method.trains_with_peft and importlib.util.find_spec("peft") is None:
         raise MissingExtra("peft", extra="train", needed_for=f"finetune by {method.name}")
-    if method.own_head and _has_transformers_head(inputs):
-        found = f"{method.name}, and a task with a head of transformers' own"
-        faults.append(Fault("recipe.method-head", found, "a head of hone's, such as pooling: mean", field="method"))
+    if method.own_head and _needs_the_first_token(inputs):
+        found = f"{method.name}, and {inputs.task.name} whose head is transformers' own or reads the first token"
+        fix = "Take lora, ia3 or another method, or where the task has them pooling: mean or head: crf."
+        faults.append(Fault("recipe.method-head", found, "another head", field="method", fix=fix))
     if method.name == "head" and TASKS[inputs.task.name].says == "text":
         found = f"head, and {inputs.task.name}, whose head came with the base: nothing would learn"
         faults.append(Fault("recipe.method-head", found, "full, bitfit or lora", field="method.name"))
@@ -131,11 +133,11 @@ def _held(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
         raise MissingExtra("torchao", extra="torchao", needed_for=f"base_bits {bits}")
 
 
-def _has_transformers_head(inputs: Inputs) -> bool:
-    settings = inputs.task.settings
-    if TASKS[inputs.task.name].says == "tokens":
-        return True
-    return getattr(settings, "pooling", None) == "cls" or getattr(settings, "head", None) == "linear"
+def _needs_the_first_token(inputs: Inputs) -> bool:
+    settings, says = inputs.task.settings, TASKS[inputs.task.name].says
+    if isinstance(settings, TokenClassificationSettings) and inputs.task.name == "token-classification":
+        return settings.head == "linear" and not settings.word_shape and not settings.context
+    return says in ("tokens", "choice") or getattr(settings, "pooling", None) == "cls"
 
 
 def _longest(inputs: Inputs, config: Any) -> int:

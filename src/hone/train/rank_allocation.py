@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hone.core.errors import RecipeError
 from hone.models.adapters.adalora import AdaLoraLinear, AdaLoraSettings
 from hone.models.adapters.linear import tuned_modules
 from hone.train.technique import Course, Pass, Technique
@@ -37,6 +38,9 @@ class RankAllocation(Technique):
     Args:
         settings: Of the method.
         course: Whose model is tuned by it.
+
+    Raises:
+        RecipeError: The steps before and after leave none in which ranks are taken away.
     """
 
     def __init__(self, settings: AdaLoraSettings, course: Course) -> None:
@@ -46,13 +50,20 @@ class RankAllocation(Technique):
         modules = tuned_modules(course.model.backbone)
         self._layers = {name: layer for name, layer in modules.items() if isinstance(layer, AdaLoraLinear)}
         self._weight, self._steps, self._done = settings.orth_reg_weight, course.steps, 0
-        first = course.steps // 10 if settings.tinit is None else settings.tinit
         last = course.steps // 3 if settings.tfinal is None else settings.tfinal
-        first = min(first, max(0, course.steps - last - 1))
+        left = max(0, course.steps - last - 1)
+        first = min(course.steps // 10, left) if settings.tinit is None else settings.tinit
+        if first + last >= course.steps:
+            raise RecipeError(
+                f"tinit {first} and tfinal {last} of adalora in a training of {course.steps:,} steps",
+                expected="fewer together than the steps, or no rank would be taken away",
+                fix="Leave them out: null is a tenth and a third of the steps.",
+                code="recipe.adalora-steps",
+            )
         self._until = course.steps - last
         named = {"init_r": settings.init_r, "target_r": settings.target_r, "deltaT": settings.deltaT,
                  "beta1": settings.beta1, "beta2": settings.beta2}  # fmt: skip
-        config = AdaLoraConfig(**named, tinit=first, tfinal=last, total_step=max(course.steps, last + first + 1))
+        config = AdaLoraConfig(**named, tinit=first, tfinal=last, total_step=course.steps)
         self._names = _Named(self._layers)
         self._ranks = RankAllocator(self._names, config, ADAPTER)
         self._pattern: dict[str, list[bool]] | None = None

@@ -82,11 +82,17 @@ def test_finetune_writes_the_bundle_and_keeps_the_rest_beside_it(
     assert (tmp_path / "b.run" / "reports" / "01-finetune.html").is_file()
 
 
-def test_finetune_in_words_names_the_bundle(run: Hone, texts: dict[str, Path], tiny_base: Path, tmp_path: Path) -> None:
-    ended = run("finetune", texts["train"], "--out", tmp_path / "b", "--base", tiny_base, "--validation", "none",
-                "max_steps=1")  # fmt: skip
+def test_finetune_in_words_names_what_it_wrote_and_what_the_data_are_warned_of(
+    run: Hone, tiny_base: Path, tmp_path: Path
+) -> None:
+    train = tmp_path / "train.csv"
+    train.write_text("text,label\n退款还没有到,refund\n密码不对,password\n", encoding="utf-8")
+    ended = run("finetune", train, "--out", tmp_path / "b", "--base", tiny_base, "--validation", "none", "max_steps=1")
     assert ended.code == 0
-    assert str(tmp_path / "b") in ended.out.splitlines()[-1]
+    warning, bundle, *reports = ended.out.splitlines()
+    assert warning.startswith("! THE BASE")
+    assert bundle == f"bundle   {tmp_path / 'b'}"
+    assert [Path(line.split()[-1]).is_file() for line in reports] == [True, True]
 
 
 def test_evaluate_prints_one_object_and_leaves_the_bundle_as_it_is(

@@ -86,6 +86,15 @@ def test_did_you_mean_names_the_nearest() -> None:
     assert did_you_mean("finetun", ["evaluate", "finetune"]) == "Did you mean 'finetune'?"
 
 
+def test_did_you_mean_names_what_begins_so() -> None:
+    known = ["relation-extraction", "translation"]
+    assert did_you_mean("relation", known) == "Did you mean 'relation-extraction'?"
+
+
+def test_did_you_mean_passes_over_what_means_something_else() -> None:
+    assert did_you_mean("text_b", ["text_a", "id"], taken=["text_a", "text_b"]) == "Known: id, text_a."
+
+
 def test_did_you_mean_lists_everything_when_nothing_is_near() -> None:
     assert did_you_mean("xyz", ["evaluate", "audit"]) == "Known: audit, evaluate."
 

@@ -49,6 +49,15 @@ def test_a_broken_json_line_is_a_fault_and_the_next_line_is_read(line: str, code
     assert rows("jsonl", f'\n{line}\n{{"text": "fine"}}\n') == [(code, 2, field), (3, {"text": "fine"})]
 
 
+@pytest.mark.parametrize(
+    ("line", "found"), [('{"text": "a"', "broken JSON at column 13: "), ("[1]", "a list"), ("null", "null")]
+)
+def test_what_is_broken_is_told(line: str, found: str) -> None:
+    (fault,) = TEXT_FORMATS["jsonl"](io.StringIO(f"{line}\n"), "f")
+    assert isinstance(fault, Fault)
+    assert fault.found.startswith(found)
+
+
 def test_csv_cells_come_by_column_and_a_quoted_cell_spans_lines() -> None:
     content = 'text, label\n"a, ""b""\nc",x\nd,\n\ne,y\n'
     assert rows("csv", content) == [

@@ -97,6 +97,10 @@ def fault(kind: Kind, raw: Any) -> str:
         ("tags", ["O", "O", "S-PER"], "BIOES"),
         ("tags", ["O", "PER"], "'PER' at place 2"),
         ("text", "ab\ud83d", "character 3"),
+        ("answers", [{"text": "a"}], "no whole number start at place 1"),
+        ("answers", [{"text": " ", "start": 0}], "an empty text at place 1"),
+        ("answers", [{"start": 0}], "no text at place 1"),
+        ("answers", [{"text": "a", "start": "0"}], "'0' as start at place 1"),
     ],
 )
 def test_a_fault_says_what_stands_there(kind: Kind, raw: Any, named: str) -> None:
@@ -148,9 +152,10 @@ def test_words_of_a_cell_are_parted_by_white_space() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "kept"), [("joy|anger", ["anger", "joy"]), (" two words | joy ", ["joy", "two words"]), (" ", [])]
+    ("cell", "kept"),
+    [("joy|anger", ["anger", "joy"]), (" two words | joy ", ["joy", "two words"]), (" ", []), (None, [])],
 )
-def test_labels_of_a_cell_are_parted_by_bars(cell: str, kept: list[str]) -> None:
+def test_labels_of_a_cell_are_parted_by_bars(cell: str | None, kept: list[str]) -> None:
     assert checked("labels", cell, all_text=True) == kept
 
 
@@ -241,6 +246,21 @@ def test_answers_stand_in_their_context(answers: Any, code: str) -> None:
     assert [(fault.code, fault.field) for fault in faults] == ([(code, "answers")] if code else [])
     if not code:
         assert values["answers"] == answers
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "named"),
+    [("cat", 0, "'the' stands at character 0; it stands at character 4"), ("dog", 4, "nowhere"), ("cat", 9, "of 7")],
+)
+def test_an_answer_elsewhere_is_told_where_it_is(text: str, start: int, named: str) -> None:
+    checker = RowChecker((Field("context", "text"), Field("answers", "answers")), columns={})
+    row = {"context": "the cat", "answers": [{"text": text, "start": start}]}
+    assert named in checker.check(row, file="f", line=2)[1][0].found
+
+
+def test_a_cell_that_cannot_hold_what_is_wanted_is_told_of_a_format_that_can() -> None:
+    checker = RowChecker((Field("head", "span"),), columns={}, all_text=True)
+    assert "JSON lines" in checker.check({"head": "0 3"}, file="f.csv", line=2)[1][0].fix
 
 
 def test_answers_are_read_as_the_hub_has_them() -> None:

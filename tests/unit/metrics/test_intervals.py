@@ -118,6 +118,17 @@ def test_each_measure_gets_the_interval_that_its_spec_names() -> None:
     assert by_none.value == 0.75
 
 
+def test_a_measure_of_some_examples_rests_on_these() -> None:
+    tally = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 1.0]])
+
+    def measured(rows: FloatArray) -> dict[str, float | None]:
+        return {"of_all": 0.5, "of_some": 0.5}
+
+    specs = {"of_all": MeasureSpec(), "of_some": MeasureSpec(counted=1)}
+    of_all, of_some = with_intervals(tally, measured, specs=specs, additive=True)
+    assert (of_all.n, of_some.n) == (3, 2)
+
+
 def test_one_example_has_no_bootstrap() -> None:
     [measure] = with_intervals(counted(np.ones(1)), mean, specs={"mean": MeasureSpec()}, additive=True)
     assert measure.value == 1.0

@@ -116,6 +116,9 @@ def test_the_service_answers_for_the_bundle_that_the_path_names(shelf: Shelf, fo
             assert (missing.status_code, missing.json()["code"]) == (404, "request.unknown-bundle")
             assert "/predict/a" in missing.json()["message"]
         assert client.post("/predict/a", json={"inputs": 3}).status_code == 422
+        elsewhere = client.get("/")
+        assert (elsewhere.status_code, elsewhere.json()["code"]) == (404, "request.unknown-path")
+        assert "POST /predict/a" in elsewhere.json()["message"]
         page = client.get("/docs").text
         assert all(f"/predict/{name}" in page for name in METHODS)
         assert "/predict/a" in client.get("/openapi.json").json()["paths"]

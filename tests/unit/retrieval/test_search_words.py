@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hone.retrieval.words as words
+from hone.retrieval.index import joined
 from hone.retrieval.words import Words, WordsWriter, fused
 from hone.text.terms import terms
 
@@ -67,6 +68,14 @@ def test_no_text_with_a_word_makes_empty_lists(tmp_path: Path) -> None:
 
 def test_chinese_is_found_by_characters_and_by_pairs() -> None:
     assert [term.name for term in terms("银行A卡")] == ["银", "行", "a", "卡", "银行"]
+
+
+def test_full_width_forms_are_read_as_the_usual_ones() -> None:
+    assert [tuple(term) for term in terms("Ｎｏ．７，卡")] == [("no.7", 0, 4), ("卡", 5, 6)]
+
+
+def test_stretches_that_overlap_are_shown_as_one() -> None:
+    assert joined([(2, 3), (0, 1), (0, 2), (1, 2)]) == [[0, 2], [2, 3]]
 
 
 def test_terms_stand_where_they_say() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from training_bench import Bench, same, state_of
 
+from hone.core.errors import RecipeError
 from hone.models.adapters.adalora import AdaLoraLinear, AdaLoraSettings
 from hone.models.adapters.linear import tuned_modules
 from hone.models.model import Model
@@ -64,6 +65,12 @@ def test_the_loss_has_the_distance_of_the_outer_matrices_from_orthogonal(bench: 
     seen = Seen(weight=3.0)
     found = technique.on_loss(torch.tensor(1.0), seen)  # type: ignore[arg-type]
     torch.testing.assert_close(found, 1.0 + 2.0 * 3.0 * torch.stack(apart).mean())
+
+
+def test_a_schedule_longer_than_the_training_is_told(bench: Bench) -> None:
+    course = loop_course(loop_of(bench, "run"))
+    with pytest.raises(RecipeError, match=f"tinit 5 and tfinal {course.steps}"):
+        RankAllocation(AdaLoraSettings(tinit=5, tfinal=course.steps), course)
 
 
 class Seen:
