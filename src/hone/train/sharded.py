@@ -138,7 +138,8 @@ class Sharded(Holding):
             moments.setdefault(name, {})[kind] = value
         for name, parameter in parameters.items():
             if id(parameter) in learned and name in moments:
-                optimizer.state[parameter] = moments[name]
+                # The count of steps is read whole, on the CPU, and the optimizer counts where the weight is.
+                optimizer.state[parameter] = {k: value.to(parameter.device) for k, value in moments[name].items()}
         return position, found.get("best"), found["techniques"]
 
     def finish(self) -> None:
