@@ -55,7 +55,7 @@ class Sharded(Holding):
         super().__init__(parts, processes, fixed=fixed)
         count, self._ways = processes.place.count, parallel.tensor
         ranks = torch.arange(count).view(-1, self._ways)
-        with together():
+        with talking():
             mesh = DeviceMesh(device.type, ranks, mesh_dim_names=(DATA, TENSOR))
             if self._ways > 1:
                 divide(parts.backbone, mesh[TENSOR])
