@@ -191,10 +191,10 @@ def _largest(parameter: DTensor) -> list[int]:
 
 
 def fresh(module: torch.nn.Module, given: Any, made: Any) -> Any:
-    """What a module made, views of other tensors as tensors of their own: FSDP2 marks what comes out of a module, and a
-    mark on a view is lost when that is changed in place."""
+    """What a module made, views of other tensors and weights as tensors of their own: FSDP2 marks what comes out of a
+    module, a mark on a view is lost when that is changed in place, and a weight would keep those of all steps."""
     if isinstance(made, Tensor):
-        return made.clone() if made.requires_grad and made._is_view() else made
+        return made.clone() if made.requires_grad and (made._is_view() or made.is_leaf) else made
     if isinstance(made, tuple):
         return tuple(fresh(module, given, one) for one in made)
     return {name: fresh(module, given, one) for name, one in made.items()} if isinstance(made, dict) else made
