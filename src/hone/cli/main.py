@@ -367,7 +367,11 @@ def _exit_code(arguments: list[str] | None) -> int:
     except HoneError as error:
         typer.echo(named(str(error)), err=True)
         return error.exit_code
-    except (KeyboardInterrupt, SystemExit):
+    except KeyboardInterrupt:
+        return interrupted()
+    except SystemExit as ended:
+        if ended.code != INTERRUPTED:  # a library's own end, with its own code
+            raise
         return interrupted()
     except OSError as error:
         typer.echo(f"hone: the machine refused: {error}", err=True)
