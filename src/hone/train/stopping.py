@@ -22,7 +22,9 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A handler that Python has not set, whose place it tells by None, could not be put back.
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
+    old = {number: signal.signal(number, ask) for number in heard}
     try:
         yield asked.is_set
     finally:
