@@ -1,7 +1,8 @@
 """Several processes that train one model: who takes which batches, and how what each finds is put together.
 
-Every process has the whole model and sees the whole order of rows. Of each optimizer step's batches it takes its share;
-gradients and losses are added up over all of them, so that a step is what it would be in one process.
+Every process has the whole model, or where weights are divided (`hone.train.sharded`) a part of it, and sees the whole
+order of rows. Of each optimizer step's batches it takes its share; gradients and losses are added up over all of them,
+so that a step is what it would be in one process.
 """
 
 from __future__ import annotations
