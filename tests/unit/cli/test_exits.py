@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import sys
 
 import pytest
 from ended import Hone
@@ -81,6 +82,12 @@ def test_sigterm_is_an_interruption(run: Hone, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("hone.pipeline.sample.sample_recipe", lambda task: signal.raise_signal(signal.SIGTERM))
     ended = run("init")
     assert (ended.code, ended.out, ended.err) == (130, "", "hone: interrupted\n")
+
+
+def test_an_end_that_a_library_chose_keeps_its_code(run: Hone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.pipeline.sample.sample_recipe", lambda task: sys.exit(3))
+    ended = run("init")
+    assert (ended.code, ended.out, ended.err) == (3, "", "")
 
 
 @pytest.mark.parametrize(

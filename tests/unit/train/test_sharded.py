@@ -204,10 +204,11 @@ def test_pieces_that_are_missing_are_told_and_so_is_another_layout(done: Path, m
     assert raised.value.code == "checkpoint.damaged"
 
 
-def test_what_a_layer_gives_is_no_view_of_another_tensor() -> None:
+def test_what_a_layer_gives_is_no_view_of_another_tensor_and_no_weight() -> None:
     weight = torch.arange(4.0, requires_grad=True)
     states, rest, nothing = fresh(nn.Identity(), (), (weight.view(2, 2), {"bias": weight[1:]}, None))
     assert not states._is_view()
     assert not rest["bias"]._is_view()
     assert nothing is None
+    assert fresh(nn.Identity(), (), {"end": weight})["end"] is not weight
     assert states.flatten().tolist() == [0, *rest["bias"].tolist()]
