@@ -262,11 +262,12 @@ def _batches(
     """Record batches of all files; raises at the end, with every fault, when there was any."""
     faults: list[Fault] = []
     count = total = 0
+    absent = {source.columns[f.name] for f in fields if not f.required and f.name in source.columns}
     for number, (shown, rows) in enumerate(openers):
         all_text = formats[number] in ("csv", "tsv", "lines")
         checker = RowChecker(fields, columns=source.columns, all_text=all_text, late=late)
         before = count + total
-        for values, wrong, lines in _checked(rows(), checker, shown):
+        for values, wrong, lines in _checked(_without(absent, rows()), checker, shown):
             count += len(wrong)
             faults += wrong[: max(0, FAULTS_NAMED - len(faults))]
             total += len(values)
@@ -281,8 +282,19 @@ def _batches(
         if count + total == before:
             count += 1
             faults.append(Fault("data.empty", "no rows", "at least one", file=shown))
+    count += len(absent)
+    faults += [Fault("data.column-missing", "no such column in any row", "one, as columns says", file=source.name,
+                     field=column) for column in sorted(absent)]  # fmt: skip
     if count:
         raise error_of(faults[:FAULTS_NAMED], count)
+
+
+def _without(absent: set[str], rows: Raw) -> Raw:
+    """The rows; columns that they have are no longer ``absent``."""
+    for raw in rows:
+        if not isinstance(raw, Fault):
+            absent.difference_update(raw[1])
+        yield raw
 
 
 def _checked(

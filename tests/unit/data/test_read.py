@@ -309,3 +309,19 @@ def test_words_are_read_wherever_they_first_stand(tmp_path: Path) -> None:
 
     assert columns_of({"text": "a"}, {"text": "b", "bad_words": ["x"]})["bad_words"] == [[], ["x"]]
     assert "bad_words" not in columns_of({"text": "a", "bad_words": []})
+
+
+def test_a_column_that_is_named_for_words_is_in_some_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    fields = [Field("text", "text"), Field("bad_words", "words", required=False)]
+    source = Source(path=str(path), columns={"bad_words": "never"})
+
+    def read_rows(*rows: dict[str, Any]) -> Dataset:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return read(source, fields, name="train", base=tmp_path, cache=tmp_path / "cache")
+
+    assert len(read_rows({"text": "a"}, {"text": "b", "never": []})) == 2
+    with pytest.raises(DataError) as refused:
+        read_rows({"text": "a"}, {"text": "b", "nevr": ["x"]})
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.field) == ("data.column-missing", "never")
