@@ -250,12 +250,13 @@ def test_what_is_cut_is_told_before_training_and_in_the_reports(
         assert any(sentence in one for one in json.loads(out)["reports"][stage]["warnings"])
 
 
+@pytest.mark.parametrize(("split", "more"), [("test", {}), ("validation", {"metric_for_best_model": "chrf"})])
 def test_words_that_greedy_search_cannot_keep_are_told_before_training(
-    tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+    split: str, more: dict[str, Any], tmp_path: Path, command: Callable[..., tuple[object, str, str]]
 ) -> None:
-    values = recipe(tmp_path, "translation", rows("translation"))
+    values = recipe(tmp_path, "translation", rows("translation"), **more)
     asked = [*rows("translation"), {"source": "one", "target": "eins", "required_words": ["eins"]}]
-    values["data"]["test"] = str(write(tmp_path / "asked.jsonl", asked))
+    values["data"][split] = str(write(tmp_path / "asked.jsonl", asked))
     said = refused(values, tmp_path, command)
     assert "asked.jsonl:17: required_words: found required_words beside the decoding" in said
     assert "finetune" not in said

@@ -23,11 +23,13 @@ from hone.models.held import LEAST_BLOCK
 from hone.models.model import position_limit, stack_of
 from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
+from hone.tasks.controls import word_faults
 from hone.tasks.fields import shape_of
 from hone.tasks.languages import language_faults
 from hone.tasks.sampling import COUNTED
 from hone.tasks.settings import TokenClassificationSettings
 from hone.tasks.table import SETTINGS, TASKS
+from hone.tasks.writing_settings import WritingSettings
 from hone.train.depth import depths
 from hone.train.jointly import joint_faults
 from hone.train.measuring import unknown_measure, unmeasured
@@ -46,6 +48,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *unmeasured(settings, inputs, split="validation", source="train"),
         *joint_faults(settings, inputs),
         *_measure(settings, inputs.task.settings, kind),
+        *_words(settings, inputs, kind),
         *_loss(settings, inputs, kind),
         *_sampling(settings, inputs, kind),
         *_frozen(settings, inputs),
@@ -293,6 +296,14 @@ def _measure(settings: FinetuneSettings, task: Settings, kind: Any) -> list[Faul
     needs = kind.measure_specs[name].needs if name in kind.measure_specs else ""
     lacking = f" without {needs}" if needs else ""
     return unknown_measure(settings, had, whose=f"{kind.name} does not have{lacking}")
+
+
+def _words(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:
+    """Words of validation rows that no text can be written by, where the measure that is watched wants texts."""
+    task, data, watched = inputs.task.settings, inputs.data.get("validation"), settings.metric_for_best_model
+    if not isinstance(task, WritingSettings) or data is None or watched in (None, *kind.reference_measures):
+        return []
+    return word_faults(task.decoding, data)
 
 
 def _loss(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:
