@@ -58,13 +58,13 @@ def _head_rates(model: Model) -> dict[str, float]:
 
 
 def inner_matrices(model: Model) -> set[int]:
-    """Ids of the backbone's matrices from states to states: without tables, whose rows are tokens or places, and
-    without the scores over the vocabulary."""
+    """Ids of the backbone's matrices from states to states: without tables, whose rows are tokens or places, without
+    the scores over the vocabulary, and without vectors that lie as a matrix of one row or column (``ia3``)."""
     backbone: Any = model.backbone
     outer = {id(module.weight) for module in backbone.modules() if isinstance(module, nn.Embedding)}
     scores = backbone.get_output_embeddings()
     outer |= {id(parameter) for parameter in scores.parameters()} if scores is not None else set()
-    return {id(parameter) for parameter in backbone.parameters() if parameter.ndim == 2} - outer
+    return {id(p) for p in backbone.parameters() if p.ndim == 2 and min(p.shape) > 1} - outer
 
 
 def _mesh(parameter: nn.Parameter) -> int:

@@ -9,9 +9,12 @@ import pytest
 import torch
 from training_bench import Bench
 
+from hone.core.choice import decided
+from hone.models.adapters.table import METHODS
 from hone.models.heads import HeadSpec
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_writer
+from hone.train.finetune import tune
 from hone.train.muon import COEFFICIENTS, ITERATIONS, Muon, orthogonal
 from hone.train.optimizer import make_optimizer, parameter_groups
 from hone.train.settings import FinetuneSettings
@@ -85,6 +88,13 @@ def test_scores_over_the_vocabulary_are_no_inner_matrix(tmp_path: Path) -> None:
     tables = {id(model.backbone.get_output_embeddings().weight), id(model.backbone.get_input_embeddings().weight)}  # type: ignore[operator]
     groups = parameter_groups(model, SETTINGS)
     assert not tables & {id(p) for group in groups if group["orthogonal"] for p in group["params"]}  # type: ignore[attr-defined]
+
+
+def test_vectors_that_lie_as_matrices_are_adamws(bench: Bench) -> None:
+    model = bench.model()
+    tune(model, FinetuneSettings(method=decided("ia3", METHODS)))
+    assert any(p.requires_grad and p.ndim == 2 and min(p.shape) == 1 for p in model.backbone.parameters())
+    assert not any(group["orthogonal"] for group in parameter_groups(model, SETTINGS))
 
 
 def test_what_is_not_turned_moves_as_by_adamw(bench: Bench) -> None:
