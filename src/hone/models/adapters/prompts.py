@@ -241,9 +241,10 @@ class Prompt(_Tokens):
         super().attach(model, settings, state)
         if state is None and settings.prompt_tuning_init == "SAMPLE_VOCAB":
             backbone: Any = model.backbone
-            words = backbone.get_input_embeddings().weight.detach()
-            assert model.before is not None
-            model.before.plain.data.copy_(words[torch.randint(len(words), (settings.num_virtual_tokens,))])
+            words = backbone.get_input_embeddings()
+            drawn = torch.randint(len(words.weight), (settings.num_virtual_tokens,))
+            assert model.before is not None  # looked up as a text's are: some tables scale what they give
+            model.before.plain.data.copy_(words(drawn.to(words.weight.device)).detach())
 
     def peft_config(self, settings: PromptSettings, model: Model) -> dict[str, Any]:
         return {"peft_type": "PROMPT_TUNING", **super().peft_config(settings, model)}
