@@ -165,7 +165,8 @@ def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path, seed: int 
             "version": VERSION,
             "files": [[file.source, file.kind, file.digest] for file in files],
             "sources": {name: source.model_dump(mode="json", exclude={"path", "share", "select", "sampling"})
-                        | {"columns": source.columns} for name, source in settings.named().items()},
+                        | {"kind": source.sampling and source.sampling.by}
+                        for name, source in settings.named().items()},
             **{name: decided[name] for name in READ_BY},
         }
     )  # fmt: skip

@@ -111,6 +111,12 @@ def test_a_document_is_of_the_kind_that_its_first_row_says(tmp_path: Path) -> No
     assert opened(tmp_path, name, document="d").digest != corpus.digest
 
 
+def test_a_kind_may_be_said_by_a_column_that_is_read_anyway(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", jsonl({"text": "one", "book": "x"}, {"text": "two", "book": "y"}))
+    opened(tmp_path, "a.jsonl", document="book")  # which keeps the documents without kinds
+    assert opened(tmp_path, "a.jsonl", document="book", sampling={"by": "book"}).kinds()[1] == ["x", "y"]
+
+
 def test_a_kind_of_its_own_for_each_document_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "a.jsonl", jsonl(*({"text": f"text {i}", "id": str(i)} for i in range(1001))))
     corpus = opened(tmp_path, "a.jsonl", sampling={"by": "id"})
