@@ -11,7 +11,7 @@ import pytest
 from hone.models.architectures import Gpt2Settings, NewBase
 from hone.models.cost import Size, training_flops
 from hone.models.gpus import GPUS
-from hone.models.layouts import LAYOUTS, Layout, Plan, Step, all_reduce_seconds, simplest, smallest
+from hone.models.layouts import LAYOUTS, Layout, Plan, Step, all_reduce_seconds, flops_a_token, simplest, smallest
 from hone.models.new_base import outlined, outlined_config
 
 LLAMA_7B = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000, "hidden_size": 4096,
@@ -115,6 +115,22 @@ def test_one_gpu_computes_by_its_peak_and_sends_nothing() -> None:
     flops = 6 * GPT.parameters + 12 * 24 * 2048 * 1024
     assert taken.products == pytest.approx(STEP.tokens * flops / 156e12)
     assert taken.communication == 0
+
+
+def test_a_table_that_scores_every_token_counts_like_any_other_weight() -> None:
+    table = 30522 * 768
+    reader = Size(85_000_000 + table, table, layers=12, width=768, heads=12, inner=3072, vocabulary=30522)
+    writer = replace(reader, embedding=0)
+    assert flops_a_token(reader, STEP) == pytest.approx(flops_a_token(writer, STEP))
+    some = flops_a_token(reader, replace(STEP, scored=0.15)) - flops_a_token(reader, replace(STEP, scored=0.0))
+    assert some == pytest.approx(0.15 * 6 * table)
+
+
+def test_a_batch_that_is_read_twice_computes_and_holds_twice_as_much() -> None:
+    once, twice = (Plan(GPT, replace(STEP, reads=reads), 64, LAYOUTS[-1]) for reads in (1, 2))
+    assert twice.held().activations == 2 * once.held().activations
+    assert twice.held().weights == once.held().weights
+    assert twice.seconds(A100, mfu=0.4).products == pytest.approx(2 * once.seconds(A100, mfu=0.4).products)
 
 
 def test_the_simplest_layout_that_fits_is_taken_and_none_where_a_step_has_too_few_rows(seven: Size) -> None:

@@ -51,13 +51,15 @@ class Step:
         tokens: Of all its batches.
         batch: Tokens of a forward pass on one GPU, at most.
         length: Tokens of a row.
-        scored: Share of the tokens at which the whole vocabulary is scored.
+        reads: How often the model reads a batch: once for each objective, twice for one that compares two texts.
+        scored: Share of the tokens at which the whole vocabulary is scored, of all objectives together.
         recomputed: Whether layers are made again on the way back.
     """
 
     tokens: int
     batch: int
     length: int
+    reads: int = 1
     scored: float = 1.0
     recomputed: bool = False
     optim: str = "adamw"
@@ -148,7 +150,7 @@ class Plan:
             mfu: Share of its peak that a GPU reaches while it computes.
         """
         longest = round(self.passes * self.batch)  # tokens of those with the most batches, for whom the others wait
-        flops = training_flops(self.size, tokens=longest, length=self.step.length)
+        flops = longest * flops_a_token(self.size, self.step)
         flops *= AGAIN if self.step.recomputed else 1
         kept = self.size.parameters / (self.gpus if self.layout.sharded else self.layout.tensor)
         return Seconds(
@@ -169,7 +171,7 @@ class Plan:
             seconds = self.passes * (copies - 1) / copies * own * (2 + 1) * WEIGHT_BYTES / rate
         if tensor > 1:
             sums = self.size.layers * (6 if self.step.recomputed else 4)
-            states = HALF * self.batch * self.size.width
+            states = HALF * self.step.reads * self.batch * self.size.width
             one = all_reduce_seconds(states, gpus=tensor, bytes_per_s=gpu.link_bytes_per_s)
             seconds += self.passes * sums * one
         return seconds
@@ -182,12 +184,19 @@ class Plan:
         return max(layer, table)
 
     def _activations(self) -> float:
-        size, tensor, batch = self.size, self.layout.tensor, self.batch
+        size, tensor, batch = self.size, self.layout.tensor, self.step.reads * self.batch
         inner = (8 if size.gated else 4) * size.inner
         a_layer = batch * (10 * size.width + (8 * size.width + inner) / tensor)
         layers = size.layers * HALF * batch * size.width + a_layer if self.step.recomputed else size.layers * a_layer
-        scores = SCORES_KEPT * WEIGHT_BYTES * self.step.scored * batch * size.vocabulary / tensor
+        scores = SCORES_KEPT * WEIGHT_BYTES * self.step.scored * self.batch * size.vocabulary / tensor
         return layers + scores
+
+
+def flops_a_token(size: Size, step: Step) -> float:
+    """Floating-point operations of training on a token of such a step: those of `training_flops` each time it is read,
+    and the scores over the vocabulary, where the table is not among the weights that are counted there."""
+    scores = 6.0 * step.scored * size.vocabulary * size.width if size.embedding else 0.0
+    return step.reads * training_flops(size, tokens=1, length=step.length) + scores
 
 
 def all_reduce_seconds(size: float, *, gpus: int, bytes_per_s: float) -> float:

@@ -9,9 +9,9 @@ from typing import Any
 from hone.core.errors import Fault, RecipeError
 from hone.core.measures import Measure
 from hone.models.architectures import NewBase
-from hone.models.cost import BYTES_OF_LEARNING, Size, size_of, training_flops
+from hone.models.cost import BYTES_OF_LEARNING, Size, size_of
 from hone.models.gpus import GPUS, MACHINE, Gpu
-from hone.models.layouts import LAYOUTS, USABLE, Layout, Plan, Step, simplest, smallest
+from hone.models.layouts import LAYOUTS, USABLE, Layout, Plan, Step, flops_a_token, simplest, smallest
 from hone.pipeline.recipe import Recipe
 from hone.report.report import Cell, Grid, Report
 
@@ -66,7 +66,7 @@ def plan(recipe: Recipe, assumed: Assumed) -> Report:
     step = step_of(settings, limit=limit)
     tokens = assumed.tokens or _tokens(recipe, settings, step)
     made = _Made(size, step, tokens, assumed)
-    flops = training_flops(size, tokens=1, length=step.length)
+    flops = flops_a_token(size, step)
     kept = size.parameters * (BYTES_OF_LEARNING[step.optim] + (4 if _keeps_best(settings) else 0))
     told = {
         "parameters": (size.parameters, "count"),
@@ -99,7 +99,8 @@ def step_of(settings: Any, *, limit: int) -> Step:
         tokens=settings.gradient_accumulation_steps * batch,
         batch=batch,
         length=length,
-        scored=min(1.0, sum(_scored(objective) for objective in settings.objective)),
+        reads=sum(2 if objective["name"] == "contrastive" else 1 for objective in settings.objective),
+        scored=sum(_scored(objective) for objective in settings.objective),
         recomputed=settings.load.recomputes,
         optim=settings.optim,
     )
@@ -219,7 +220,7 @@ class _Made:
     def times(self) -> Grid:
         """Hours and price of the training, by device and number of GPUs, in the simplest layout that fits."""
         rows: list[list[Cell]] = []
-        a_token = training_flops(self.size, tokens=1, length=self.step.length)
+        a_token = flops_a_token(self.size, self.step)
         for name, gpu, gpus, one in self._each():
             if one is None:
                 rows.append([name, gpus, *([None] * (len(TIMES) - 2))])

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from hone.pipeline.plan import step_of
+from hone.train.pretrain_settings import PretrainSettings
+
 Command = Callable[..., tuple[object, str, str]]
 BASE = {"architecture": "gpt2", "layers": 12, "hidden": 768, "heads": 12, "max_length": 1024,
         "tokenizer": {"vocab_size": 50257}}  # fmt: skip
@@ -61,6 +64,15 @@ def test_every_table_fits_a_terminal(command: Command, tmp_path: Path, language:
     titles = {"en": ["Assumed", "Memory of one GPU", "A step", "The training"],
               "zh": ["假设", "每块 GPU 的显存", "一步", "整个训练"]}  # fmt: skip
     assert [line for line in said.splitlines() if line in titles[language]] == titles[language]
+
+
+@pytest.mark.parametrize(
+    ("objectives", "reads", "scored"), [(["mlm", "sop"], 2, 0.15), (["contrastive"], 2, 0.0), (["clm"], 1, 1.0)]
+)
+def test_every_objective_reads_the_batch_itself(objectives: list[str], reads: int, scored: float) -> None:
+    settings = PretrainSettings(objective=[{"name": name} for name in objectives])
+    step = step_of(settings, limit=128)
+    assert (step.reads, step.scored) == (reads, scored)
 
 
 def test_max_steps_say_how_many_tokens(command: Command, tmp_path: Path) -> None:
