@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -251,7 +252,7 @@ def assumed_of(
     Raises:
         RecipeError: One is none that can be.
     """
-    counts = [int(word) if word.strip().isdigit() else 0 for word in gpus.split(",")]
+    counts = [int(word) if word.strip().isdecimal() else 0 for word in gpus.split(",")]  # of which int reads all
     if any(count < 1 or (count > MACHINE and count % MACHINE) for count in counts):
         raise RecipeError(
             f"--gpus {gpus}", expected=f"numbers such as 1,8,64: up to {MACHINE}, or whole machines of {MACHINE}",
@@ -261,4 +262,8 @@ def assumed_of(
     unknown = [name for name in names if name not in GPUS]
     if unknown:
         raise RecipeError(f"--devices {unknown[0]}", expected=f"some of: {', '.join(GPUS)}", code="plan.device")
+    numbers = {"mfu": mfu, "price": price, "tokens": tokens, "disk": disk}
+    endless = [name for name, value in numbers.items() if value is not None and not math.isfinite(value)]
+    if endless:
+        raise RecipeError(f"--{endless[0]} {numbers[endless[0]]}", expected="a number", code="plan.number")
     return Assumed(tuple(counts), names, mfu, price, tokens, disk * 1e9)

@@ -95,7 +95,10 @@ def test_max_steps_say_how_many_tokens(command: Command, tmp_path: Path) -> None
          "no stage that"),
         ({}, ["--gpus", "12"], "whole machines of 8"),
         ({}, ["--gpus", "many"], "whole machines of 8"),
+        ({}, ["--gpus", "²"], "whole machines of 8"),
         ({}, ["--devices", "abacus"], "A100, H100"),
+        ({}, ["--tokens", "inf"], "--tokens inf"),
+        ({}, ["--price", "nan"], "--price nan"),
     ],
 )  # fmt: skip
 def test_what_no_plan_can_be_made_of_is_refused(
