@@ -13,7 +13,7 @@ from typing import Any
 from hone.core.errors import Fault
 from hone.data.fields import Field
 from hone.data.formats import Raw, RawRow
-from hone.data.turns import ASSISTANT, COLUMNS, Turn, turns_of
+from hone.data.turns import ASSISTANT, COLUMNS, USER, Turn, turns_of
 
 PROMPT, ANSWERS = "prompt", ("chosen", "rejected")
 BY_CHANCE = 16  # characters of a prompt that both texts may begin with and not mean it
@@ -56,9 +56,13 @@ def _parted(row: RawRow, file: str, names: Mapping[str, str], *, reads_turns: bo
     chosen, rejected = both
     shared = chosen[:-1]
     if shared != rejected[:-1]:
-        at = next((i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b), len(rejected))
+        short = min(len(chosen), len(rejected) - 1)  # where one is all that the other begins with
+        at = next((i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b), short)
         found = f"a conversation that parts from the chosen one at turn {at + 1} of {len(rejected)}"
         return fault("data.pair-parts", found, "the same turns before the last one", fix="Leave the row out.")
+    if shared[-1]["role"] != USER:
+        found = f"an answer to a turn of the {shared[-1]['role']}"
+        return fault("data.pair-unasked", found, "an answer to a turn of the user", name=ANSWERS[0])
     if odd_one := next((name for name in (PROMPT, *COLUMNS) if not _agrees(raw.get(names[name]), chosen)), None):
         return fault("data.pair-prompt", "another prompt than both texts begin with", "the same one", name=odd_one)
     if not reads_turns and len(shared) > 1:

@@ -68,6 +68,8 @@ def test_a_task_over_texts_reads_one_turn_as_text(tmp_path: Path) -> None:
     [
         ({"chosen": whole("a"), "rejected": whole("b", ASKED[:2])}, "dialogue", "data.pair-parts", "rejected"),
         ({"chosen": whole("a")[:-1], "rejected": whole("b")}, "dialogue", "data.pair-unanswered", "chosen"),
+        ({"chosen": whole("a", ASKED[:1]), "rejected": whole("b", ASKED[:1])}, "translation", "data.pair-unasked",
+         "chosen"),
         ({"chosen": whole("a"), "rejected": whole(" ")}, "dialogue", "data.turns-empty", "rejected"),
         ({"prompt": "A bus", "chosen": whole("a"), "rejected": whole("b")}, "dialogue", "data.pair-prompt", "prompt"),
         ({"messages": ASKED[:2], "chosen": whole("a"), "rejected": whole("b")}, "dialogue", "data.pair-prompt",
