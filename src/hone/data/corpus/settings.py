@@ -25,7 +25,7 @@ class Reading(Settings):
         document: The column that names the document a row is a paragraph of: rows that follow one another under one
             name are one document. None: each row is one.
         pair: The column of jsonl and parquet that says the same as that of the text in other words, a translation or a
-            paraphrase; nothing in rows that have none. None: there is no such column.
+            paraphrase; null in rows that have none. None: there is no such column.
         parted: What a document is in a text file: what stands between ``blank-lines``, each of its ``lines``, or
             the whole ``file``.
         encoding: Of text and jsonl.
