@@ -102,10 +102,10 @@ class Corpus:
 
     def document(self, row: int) -> Document:
         """The document of a row."""
-        text, name, pair = (self.rows.value(column, row) for column in ("text", "document", PAIR))
+        text, name, pair, kind = (self.rows.value(column, row) for column in ("text", "document", PAIR, KIND))
         file, line = self.rows.place(row)
         source = bisect.bisect_right(self.begins, row) - 1
-        return Document(text, name, file, line or 0, source=self._names[source], pair=pair)
+        return Document(text, name, file, line or 0, source=self._names[source], pair=pair, kind=kind)
 
     def __iter__(self) -> Iterator[Document]:
         """Every document, in the order of the files."""

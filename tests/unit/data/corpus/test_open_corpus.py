@@ -107,6 +107,7 @@ def test_a_document_is_of_the_kind_that_its_first_row_says(tmp_path: Path) -> No
         corpus = opened(tmp_path, name, document="d", sampling={"by": "lang"})
         assert corpus.kinds()[1] == ["", "de", "en"]
         assert corpus.kinds()[0].tolist() == [2, 0, 1]
+        assert [one.kind for one in corpus] == ["en", "", "de"]
         assert opened(tmp_path, name, document="d", sampling={"by": "lang", "power": 1}).digest == corpus.digest
     assert opened(tmp_path, name, document="d").digest != corpus.digest
 
