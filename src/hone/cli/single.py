@@ -43,7 +43,7 @@ def inspect_files(
             recipe = load_recipe(files[0])
             inspected = replace(recipe, stages=with_inspect(recipe.stages))
             result = run_stages(inspected, out=Path(folder), progress=make_progress(), until="inspect")
-        show_and_keep(result.reports["inspect"], out=out, as_json=as_json)
+        show_and_keep(result.reports["inspect"], out=out, as_json=as_json, language=result.language)
         return
     names = ["train", "test", *(f"data{i}" for i in range(3, len(files) + 1))]
     values = {
