@@ -14,6 +14,7 @@ from hone.models.cost import BYTES_OF_LEARNING, Size, size_of
 from hone.models.gpus import GPUS, MACHINE, Gpu
 from hone.models.layouts import LAYOUTS, USABLE, Layout, Plan, Step, flops_a_token, simplest, smallest
 from hone.pipeline.recipe import Recipe
+from hone.report.catalog import Language, word
 from hone.report.report import Cell, Grid, Report
 
 MOST = 1024  # GPUs among which the smallest layout is looked for
@@ -57,12 +58,16 @@ def plan(recipe: Recipe, assumed: Assumed) -> Report:
     """The report of a recipe that pretrains.
 
     Raises:
-        RecipeError: It does not pretrain, its base is none that a plan can be made for, or nothing says how many tokens
-            it learns from.
+        RecipeError: It does not pretrain, or in several stages, its base is none that a plan can be made for, or
+            nothing says how many tokens it learns from.
     """
-    settings = next((choice.settings for choice in recipe.stages if choice.stage.kind == "pretrain"), None)
-    if settings is None:
+    several = [choice.settings for choice in recipe.stages if choice.stage.kind == "pretrain"]
+    if not several:
         raise recipe.refusal([Fault("plan.no-pretrain", "no stage that pretrains", "pretrain", field="stages")])
+    if len(several) > 1:
+        found, fix = f"{len(several)} stages that pretrain", "Plan each by a recipe of its own."
+        raise recipe.refusal([Fault("plan.several", found, "one", field="stages", fix=fix)])
+    settings = several[0]
     size, limit = _base(recipe)
     step = step_of(settings, limit=limit)
     tokens = assumed.tokens or _tokens(recipe, settings, step)
@@ -89,7 +94,14 @@ def plan(recipe: Recipe, assumed: Assumed) -> Report:
             "plan_steps": made.steps(),
             "plan_times": made.times(),
         },
+        warnings=_warnings(settings, recipe.language),
     )
+
+
+def _warnings(settings: Any, language: Language) -> list[str]:
+    """That the recipe says another precision than that of a plan."""
+    said = settings.mixed_precision
+    return [] if said == "bf16" else [word("warn.plan_precision", language, precision=said)]
 
 
 def step_of(settings: Any, *, limit: int) -> Step:

@@ -53,4 +53,5 @@ WORDS: dict[str, str] = {
     "gpu_hours": "GPU-hours",
     "price": "Price",
     "reached_mfu": "MFU in all",
+    "warn.plan_precision": "The recipe says mixed_precision: {precision}. Bytes and times here are those of bf16.",
 }

@@ -51,4 +51,5 @@ WORDS: dict[str, str] = {
     "gpu_hours": "GPU 小时",
     "price": "价格",
     "reached_mfu": "总 MFU",
+    "warn.plan_precision": "配方写的是 mixed_precision: {precision}。这里的字节数与时间按 bf16 计算。",
 }

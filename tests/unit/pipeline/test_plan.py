@@ -41,6 +41,7 @@ def test_tables_agree_with_one_another_and_with_what_is_assumed(command: Command
     assert code == 0, words
     report = json.loads(said)
     told = {one["name"]: one["value"] for one in report["measures"]}
+    assert ["mixed_precision: no" in one for one in report["warnings"]] == [True]
     assert told["parameters"] == 124_439_808
     assert told["step_tokens"] == 32 * 16384
     assert told["checkpoint_size"] == 12 * 124_439_808
@@ -93,6 +94,7 @@ def test_max_steps_say_how_many_tokens(command: Command, tmp_path: Path) -> None
         ({"base": "nowhere"}, ["--tokens", "1e9"], "found no base model"),
         ({"base": "x", "task": "text-classification", "data": {"train": "x.jsonl"}, "stages": ["finetune"]}, [],
          "no stage that"),
+        ({"stages": [STAGE, STAGE]}, ["--tokens", "1e9"], "2 stages that pretrain"),
         ({}, ["--gpus", "12"], "whole machines of 8"),
         ({}, ["--gpus", "many"], "whole machines of 8"),
         ({}, ["--gpus", "²"], "whole machines of 8"),
