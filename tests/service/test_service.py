@@ -129,6 +129,12 @@ def test_a_request_of_the_wrong_shape_is_told_what_was_expected(service: str, bo
     assert "inputs" in answer.json()["message"]
 
 
+def test_a_body_that_is_no_utf8_is_no_unknown_path(service: str) -> None:
+    body = b'{"inputs": "caf\xe9"}'
+    answer = httpx.post(f"{service}/predict", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "request.invalid")
+
+
 def test_too_many_inputs_are_refused(service: str) -> None:
     answer = httpx.post(f"{service}/predict", json={"inputs": ["x"] * 1025})
     assert answer.status_code == 422

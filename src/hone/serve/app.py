@@ -206,7 +206,11 @@ def _add_errors(app: FastAPI, meters: Meters, *, expected: Mapping[str, str]) ->
 
     @app.exception_handler(HTTPException)
     async def no_such_path(request: Request, error: HTTPException) -> JSONResponse:
-        message = f"Found {request.method} {request.url.path}. Expected POST {', POST '.join(expected)}, or GET /docs."
+        path = request.url.path
+        if path in expected and error.status_code != 405:  # such as a body that is no UTF-8
+            message = f"Found a request that cannot be read ({error.detail}). Expected {expected[path]}."
+            return _failure(meters, "request.invalid", message, status=error.status_code)
+        message = f"Found {request.method} {path}. Expected POST {', POST '.join(expected)}, or GET /docs."
         response = _failure(meters, "request.unknown-path", message, status=error.status_code)
         response.headers.update(error.headers or {})  # of a wrong method, which ones are right
         return response
