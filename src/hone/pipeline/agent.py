@@ -26,12 +26,14 @@ FINAL = (RecipeError.exit_code, GateNotMet.exit_code)  # exit codes that another
 
 class Agent(LocalElasticAgent):
     """Starts processes again that were killed or have failed, but not those that ended for a reason that stays, nor
-    those that were interrupted."""
+    those that were interrupted, unless a machine may leave: then it alone was asked to end, and the others go on."""
+
+    may_leave: bool = False
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         result: RunResult = super()._monitor_workers(worker_group)
         codes = {failure.exitcode for failure in result.failures.values()}
-        if codes & set(FINAL) or codes == {INTERRUPTED}:
+        if codes & set(FINAL) or (codes == {INTERRUPTED} and not self.may_leave):
             self._remaining_restarts = 0
         return result
 
@@ -61,6 +63,7 @@ def run_agent(how: Launch, command: Sequence[str], *, name: str) -> Mapping[int,
         monitor_interval=0.1,
     )
     agent = Agent(spec, DefaultLogsSpecs(log_dir=os.devnull), shutdown_timeout=ENDING_SECONDS)
+    agent.may_leave = how.nodes[0] < how.nodes[1]
     goes_on = False
     try:
         ended: RunResult | None = agent.run()  # None of a machine that the others did not need
