@@ -28,7 +28,7 @@ from hone.data.paths import error_of, is_pipe, one_each, paths_of, refuse, unrep
 from hone.data.source import HUB, SUFFIXES, Format, Source
 from hone.data.values import ARROW, NUMBERED, RowChecker
 
-READING_VERSION = 3  # raised whenever reading changes what rows hold
+READING_VERSION = 4  # raised whenever reading changes what rows hold
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 24  # of the texts of a batch: what bounds memory where they are megabytes long
 STDIN = "standard input"
