@@ -100,7 +100,7 @@ def test_max_steps_say_how_many_tokens(command: Command, tmp_path: Path) -> None
         ({}, ["--gpus", "²"], "whole machines of 8"),
         ({}, ["--devices", "abacus"], "A100, H100"),
         ({}, ["--tokens", "inf"], "--tokens inf"),
-        ({}, ["--price", "nan"], "--price nan"),
+        ({}, ["--price", "nan"], "--price"),
     ],
 )  # fmt: skip
 def test_what_no_plan_can_be_made_of_is_refused(
