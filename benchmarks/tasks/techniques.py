@@ -81,10 +81,10 @@ def choose(record: dict[str, Any], names: list[str]) -> None:
         if len(TRIED[name]) == 1:
             continue
         cells = [done(record, {"name": name, "settings": s, "seed": 0, "on": "held out"}) for s in TRIED[name]]
-        best = max(cells, key=lambda cell: sum(cell["right"]))
+        best = max(cells, key=share_right)
         record["chosen"][name] = best["settings"]
         RESULT.write_text(json.dumps(record, indent=1) + "\n")
-        print(name, *(f"{cell['settings']}: {np.mean(cell['right']):.4f}" for cell in cells), sep="\n  ", flush=True)
+        print(name, *(f"{cell['settings']}: {share_right(cell):.4f}" for cell in cells), sep="\n  ", flush=True)
 
 
 def done(record: dict[str, Any], cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def done(record: dict[str, Any], cell: Mapping[str, Any]) -> dict[str, Any]:
         record["cells"][key] = json.loads(ended.stdout.splitlines()[-1])
         RESULT.write_text(json.dumps(record, indent=1) + "\n")
         found = record["cells"][key]
-        print(f"{key}: {np.mean(found['right']):.4f}, {found['seconds']:.1f} s", file=sys.stderr, flush=True)
+        print(f"{key}: {share_right(found):.4f}, {found['seconds']:.1f} s", file=sys.stderr, flush=True)
     result: dict[str, Any] = record["cells"][key]
     return result
 
@@ -126,7 +126,7 @@ def measured(cell: Mapping[str, Any]) -> dict[str, Any]:
         answers = [json.loads(line) for line in file_of_answers.read_text().splitlines()]
     return {
         **cell,
-        "right": [int(answer["label"] == answer["prediction"]["label"]) for answer in answers],
+        "right": "".join(str(int(answer["label"] == answer["prediction"]["label"])) for answer in answers),
         "seconds": result.reports["finetune"].facts["seconds"],
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
     }
@@ -158,7 +158,13 @@ def table(cells: Any) -> list[dict[str, Any]]:
 
 
 def right_of(cells: Mapping[int, Mapping[str, Any]]) -> dict[int, list[int]]:
-    return {seed: cell["right"] for seed, cell in cells.items()}
+    return {seed: [int(one) for one in cell["right"]] for seed, cell in cells.items()}
+
+
+def share_right(cell: Mapping[str, Any]) -> float:
+    """Of the sentences; ``right`` has a 1 for each that is, and a 0 for each that is not."""
+    right: str = cell["right"]
+    return right.count("1") / len(right)
 
 
 def shown(rows: list[dict[str, Any]]) -> str:
