@@ -314,7 +314,11 @@ def _tokens(
             strange[name] = unknown
     if strange and inputs.base is not None:
         shares = ", ".join(f"{share:.1%} ({warn.split(name)})" for name, share in strange.items())
-        warn("unknown", base=repr(inputs.base.name), shares=shares)
+        learned = (inputs.base.made or {}).get("tokenizer")  # from such texts: their language is not what is wrong
+        if learned:
+            warn("unknown_pieces", kind=learned["kind"], size=f"{learned['vocab_size']:,}", shares=shares)
+        else:
+            warn("unknown", base=repr(inputs.base.name), shares=shares)
     return measures
 
 

@@ -380,6 +380,7 @@ WORDS: dict[str, str] = {
     "warn.cut_targets": "{share} of the texts to write of {split} ({count}) are cut under long_target: truncate; their end is not learned. Raise max_target_length as far as the base goes.",
     "warn.lost": "Entities of {split} that no row holds whole: {count}. They begin or end within a token, or reach beyond what one window reads; training does not see them, and they cannot be found.",
     "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: its tokenizer does not know {shares} of the tokens. Choose a base that was trained on it.",
+    "warn.unknown_pieces": "The tokenizer that was learned ({kind}, at most {size} tokens) does not know {shares} of the tokens. Raise vocab_size, lower min_frequency, or take kind: bpe, to which no text is unknown.",
     "warn.cut": "Texts cut before the model read them: {cut} of {count}. Raise max_length as far as the base goes, or where the task has it set long_text to window.",
     "warn.cut_turns": "Answers before which the oldest turns were left out: those of {cut} of {count} conversations. Raise max_length, as far as the base goes.",
     "warn.single_labels": "{count} training texts are the only ones with their label: they are told apart from others, and are near none.",

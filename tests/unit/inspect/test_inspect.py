@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import hone
 from hone.bundle.stage import Inputs, Run, TaskChoice
 from hone.core.errors import DataError
 from hone.core.settings import Settings
@@ -229,6 +230,22 @@ def test_a_base_that_does_not_know_the_language_is_told_once(look: Looker) -> No
     [warning] = report.warnings[-1:]
     assert all(part in warning for part in (str(look.base), "90.0% (train)", "100.0% (test)"))
     assert sum("90.0%" in words for words in report.warnings) == 1
+
+
+def test_a_tokenizer_that_was_learned_from_such_texts_is_too_small_and_no_stranger_to_their_language(
+    tmp_path: Path,
+) -> None:
+    words = [f"{'abcdefghij'[i % 10]}{'klmnopqrst'[i % 7]}{'uvwxyz'[i % 6]}" for i in range(210)]
+    lines = [json.dumps({"text": f"{word} {word}", "label": "ab"[i % 2]}) + "\n" for i, word in enumerate(words)]
+    (tmp_path / "train.jsonl").write_text("".join(lines), encoding="utf-8")
+    base = {"architecture": "dan", "embedding": 8, "hidden": 8, "tokenizer": {"vocab_size": 50}}
+    recipe = {"version": 1, "task": TEXTS, "base": base, "stages": [{"kind": "finetune", "max_steps": 1}],
+              "data": {"train": str(tmp_path / "train.jsonl"), "validation": "none"}}  # fmt: skip
+    said = hone.run(recipe, out=tmp_path / "run").reports["inspect"].warnings
+    [warning] = [words for words in said if "%" in words]
+    assert "words, at most 50 tokens" in warning
+    assert "vocab_size" in warning
+    assert "LANGUAGE" not in warning
 
 
 @pytest.mark.parametrize(("limit", "warned"), [(0.9, True), (0.91, False)])
