@@ -31,7 +31,7 @@ from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
 from hone.train.reinforce_settings import PROMPTS
 
 STAGE = re.compile(r"^stages\.\d+\.")
-SECTIONS = ("method", "loss")  # settings of stages that have settings of their own
+NAMED = ("method", "loss", "objective")  # settings whose bare name is short for {name: ...}
 
 
 def inspect_files(
@@ -76,9 +76,9 @@ def finetune_file(
     require_free(out.resolve())
     data = {"train": _source(train, columns), **_held("validation", validation, columns)}
     chosen, settings = _split(overrides)
-    stage = {"kind": "finetune", **_nested(settings)}
+    stage = {"kind": "finetune", **nested(settings)}
     values = {**_head(task, base), "data": data, "stages": [stage], **vars(training)}
-    values["task"] = {"name": task, **chosen}
+    values["task"] = {"name": task, **nested(chosen)}
     _make(values, "finetune", bundle=None, out=out, as_json=as_json)
 
 
@@ -97,7 +97,7 @@ def evaluate_file(
     """``hone evaluate``."""
     opened = Bundle.open(bundle, base=base)
     asked = {"decoding": parse_decoding(decoding)} if decoding else {}
-    stage = {"kind": "evaluate", **settings_of(overrides, "evaluate"), **asked}
+    stage = {"kind": "evaluate", **nested(settings_of(overrides, "evaluate")), **asked}
     values = _over(opened, stage, {"test": _source(file, columns)}, device=device)
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
         recipe = make_recipe(values, folder=Path())
@@ -123,7 +123,7 @@ def compress_bundle(
     opened = Bundle.open(bundle)
     named = {"train": str(train), "validation": how.validation, "unlabeled": how.unlabeled}
     data = {name: _source(file, columns) for name, file in named.items() if file}
-    stage = {"kind": "compress", **_nested({"method": how.method or "search", **settings_of(overrides, "compress")})}
+    stage = {"kind": "compress", **nested({"method": how.method or "search"} | settings_of(overrides, "compress"))}
     _make(_over(opened, stage, data, device=device), "compress", bundle=opened, out=out, as_json=as_json)
 
 
@@ -144,7 +144,7 @@ def pretrain_corpus(
     data: dict[str, Any] = {CORPUS: {"path": corpus, **columns}}
     if held_out:
         data[HELD_OUT] = held_out if held_out == "none" else {"path": held_out, **columns}
-    stage = {"kind": "pretrain", "objective": parse_value(objective), **settings_of(overrides, "pretrain")}
+    stage = {"kind": "pretrain", **nested({"objective": parse_value(objective)} | settings_of(overrides, "pretrain"))}
     values = {"version": 1, "base": _base(base), "data": data, "stages": [stage], **vars(training)}
     _make(values, "pretrain", bundle=None, out=out, as_json=as_json)
 
@@ -164,7 +164,7 @@ def prefer_bundle(
     require_free(out.resolve())
     opened = Bundle.open(bundle)
     data = {PAIRS: _source(pairs, columns), **_held(VALIDATION_PAIRS, validation, columns)}
-    stage = {"kind": "prefer", **_nested(settings_of(overrides, "prefer"))}
+    stage = {"kind": "prefer", **nested(settings_of(overrides, "prefer"))}
     _make(_over(opened, stage, data, **vars(training)), "prefer", bundle=opened, out=out, as_json=as_json)
 
 
@@ -181,7 +181,7 @@ def reinforce_bundle(
     """``hone reinforce`` on the prompts of ``source``: the new bundle goes to ``out``, its report and log beside it."""
     require_free(out.resolve())
     opened = Bundle.open(bundle)
-    stage = {"kind": "reinforce", **settings, **_nested(settings_of(overrides, "reinforce"))}
+    stage = {"kind": "reinforce", **settings, **nested(settings_of(overrides, "reinforce"))}
     values = _over(opened, stage, {PROMPTS: dict(source)}, **vars(training))
     _make(values, "reinforce", bundle=opened, out=out, as_json=as_json)
 
@@ -201,7 +201,7 @@ def merge_bundle(
     require_free(out.resolve())
     opened = Bundle.open(bundle, base=base)
     data = {} if validation is None else {"validation": _source(validation, columns)}
-    stage = {"kind": "merge", **settings_of(overrides, "merge")}
+    stage = {"kind": "merge", **nested(settings_of(overrides, "merge"))}
     _make(_over(opened, stage, data, device=device), "merge", bundle=opened, out=out, as_json=as_json)
 
 
@@ -298,15 +298,25 @@ def settings_of(overrides: Sequence[str], stage: str) -> dict[str, Any]:
     return settings
 
 
-def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``method`` and ``method.KEY`` as one section, and so ``loss``."""
-    rest = dict(settings)
-    for section in SECTIONS:
-        start = f"{section}."
-        own = {key.removeprefix(start): rest.pop(key) for key in settings if key.startswith(start)}
-        if own:
-            named = rest.get(section, {})
-            rest[section] = {**({"name": named} if isinstance(named, str) else named), **own}
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``section.KEY`` settings as one mapping a section, whatever else of it is given: ``method=lora method.r=4``."""
+    rest: dict[str, Any] = {key: value for key, value in settings.items() if "." not in key}
+    within: dict[str, dict[str, Any]] = {}
+    for key, value in settings.items():
+        section, dot, inner = key.partition(".")
+        if dot:
+            within.setdefault(section, {})[inner] = value
+    for section, own in within.items():
+        named = rest.get(section, {})
+        if isinstance(named, str) and section in NAMED:
+            named = {"name": named}
+        if not isinstance(named, dict):
+            raise RecipeError(
+                f"found {section}.{next(iter(own))} beside {section}={named}",
+                expected=f"{section}.KEY=VALUE alone, or {section}={{KEY: VALUE, ...}}",
+                code="recipe.override",
+            )
+        rest[section] = {**named, **nested(own)}
     return rest
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeGuard, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -56,15 +59,9 @@ def _fault(kind: type[Settings], details: ErrorDetails, at: str) -> Fault:
     path = [str(part) for part in details["loc"]]
     field = ".".join(([at] if at else []) + path)
     if details["type"] == "extra_forbidden":
-        return Fault(
-            code="recipe.unknown-key",
-            found=f"the unknown key {path[-1]!r}",
-            expected="a key of this section",
-            field=field,
-            fix=did_you_mean(path[-1], _section(kind, path[:-1]).model_fields),
-        )
-    found = "nothing" if details["type"] == "missing" else repr(details["input"])
+        return _unknown_key(kind, path, field)
     expected = details["msg"].replace("Input should be ", "").replace("Value error, ", "")
+    found = "nothing" if details["type"] == "missing" else _given(details["input"], expected)
     if details["type"] == "too_short":
         expected = f"at least {details['ctx']['min_length']} of them"
     if details["type"] == "missing":
@@ -78,11 +75,58 @@ def _fault(kind: type[Settings], details: ErrorDetails, at: str) -> Fault:
     )
 
 
-def _section(kind: type[Settings], path: Sequence[str]) -> type[Settings]:
-    """The settings model at ``path`` within ``kind``; the last one on the way where other things lie on it."""
-    for name in path:
-        field = kind.model_fields.get(name)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, Settings):
-            break
-        kind = field.annotation
-    return kind
+def _given(value: Any, expected: str) -> str:
+    """What was found: of a whole section those of its settings that ``expected`` speaks of, where it speaks of any."""
+    if not isinstance(value, dict):
+        return repr(value)
+    words = {*re.findall(r"\w+", expected)}
+    told = {key: value[key] for key in value if key in words}
+    shown = (f"{key}: {json.dumps(one, ensure_ascii=False, default=repr)}" for key, one in told.items())
+    return f"{{{', '.join(shown)}}}" if told else repr(value)
+
+
+def _unknown_key(kind: type[Settings], path: Sequence[str], field: str) -> Fault:
+    """A key that its section does not have: where it stands further out, or the nearest one that the section has."""
+    *within, key = path
+    sections = _sections(kind, within)
+    innermost = sections[max(sections)]
+    outside = [within[depth] for depth, section in sections.items() if section is not innermost and _has(section, key)]
+    fix = f"Put it beside {outside[-1]!r}, not within." if outside else did_you_mean(key, innermost.model_fields)
+    return Fault(
+        code="recipe.unknown-key",
+        found=f"the unknown key {key!r}",
+        expected="a key of this section",
+        field=field,
+        fix=fix,
+    )
+
+
+def _has(section: type[Settings], key: str) -> bool:
+    return key in section.model_fields
+
+
+def _sections(kind: type[Settings], path: Sequence[str]) -> dict[int, type[Settings]]:
+    """The settings models on ``path`` within ``kind``, by how many of its keys lead to them; through fields that may be
+    missing and the values of mappings."""
+    found = {0: kind}
+    annotation: Any = kind
+    for depth, name in enumerate(path, start=1):
+        annotation = _inside(annotation, name)
+        if _is_settings(annotation):
+            found[depth] = annotation
+    return found
+
+
+def _inside(annotation: Any, name: str) -> Any:
+    """The type of what ``name`` leads to in a value of type ``annotation``; None where that is not said."""
+    if _is_settings(annotation):
+        field = annotation.model_fields.get(name)
+        inner = None if field is None else field.annotation
+    else:
+        inner = get_args(annotation)[1] if get_origin(annotation) in (dict, Mapping) else None
+    kinds = [one for one in get_args(inner) if one is not NoneType]
+    return kinds[0] if NoneType in get_args(inner) and len(kinds) == 1 else inner
+
+
+def _is_settings(annotation: Any) -> TypeGuard[type[Settings]]:
+    return isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, Settings)

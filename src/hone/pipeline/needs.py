@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hone.bundle.stage import CORPUS, HELD_OUT
 from hone.core.errors import Fault, did_you_mean
+from hone.models.architectures import ARCHITECTURES, Architecture, NewBase, Stack, named_stack
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
+from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.table import SETTINGS
 
 if TYPE_CHECKING:
@@ -31,6 +33,22 @@ def unwritten(stages: Sequence[StageChoice], task: str) -> list[Fault]:
         for i, choice in enumerate(stages)
         if choice.stage.writes
     ]  # fmt: skip
+
+
+def unlearnable(stages: Sequence[StageChoice], base: NewBase) -> list[Fault]:
+    """Faults where a base to be made is of another kind than an objective is for: its text is not read for nothing."""
+    architecture: Architecture = ARCHITECTURES[base.architecture]
+    faults = []
+    for i, choice in enumerate(stages):
+        for at, named in enumerate(getattr(choice.settings, "objective", ())):
+            wanted: Stack = OBJECTIVES[named["name"]].stack
+            if wanted != architecture.stack:
+                had = f"{base.architecture}, {named_stack(architecture.stack)}"
+                found = f"{had}, and {named['name']}, which takes {named_stack(wanted)}"
+                able = [name for name in OBJECTIVES if OBJECTIVES[name].stack == architecture.stack]
+                field = f"stages.{i}.objective.{at}.name"
+                faults.append(Fault("recipe.objective-base", found, f"one of {', '.join(able)}", field=field))
+    return faults
 
 
 def tasked(stages: Sequence[StageChoice], task: Any) -> list[Fault]:
@@ -89,12 +107,17 @@ def misprobed(stages: Sequence[StageChoice]) -> list[Fault]:
     return faults
 
 
+def near_option(name: str) -> str:
+    """The key of ``data`` that is no source and that ``name`` is nearly, as a question; empty where there is none."""
+    return did_you_mean(name, DATA_OPTIONS) if difflib.get_close_matches(name, DATA_OPTIONS, n=1, cutoff=0.8) else ""
+
+
 def mistyped(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
     """Faults where a name of ``data`` is all but that of a usual split, and no stage reads it."""
     read = {getattr(choice.settings, "on", None) for choice in stages}
     read |= {*(name for choice in stages for name in probed(choice)), *DATA_OPTIONS, *CORPORA, *USUAL}
     faults = []
-    for name in sorted({str(name) for name in data} - read):
+    for name in sorted({str(name) for name, value in data.items() if isinstance(value, str | dict)} - read):
         near = difflib.get_close_matches(name, [*USUAL, *DATA_OPTIONS, *CORPORA], n=1, cutoff=0.8)
         if near:
             found = f"data named {name!r}, which no stage reads"

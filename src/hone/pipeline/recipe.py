@@ -19,7 +19,19 @@ from hone.data.corpus.settings import CorpusSettings
 from hone.data.source import HUB, Source
 from hone.models.architectures import ARCHITECTURES, ExtensionSettings, GrowthSettings, NewBase
 from hone.models.base import MINILM
-from hone.pipeline.needs import CARVED, CORPORA, DATA_OPTIONS, misprobed, mistyped, needs, probed, tasked, unwritten
+from hone.pipeline.needs import (
+    CARVED,
+    CORPORA,
+    DATA_OPTIONS,
+    misprobed,
+    mistyped,
+    near_option,
+    needs,
+    probed,
+    tasked,
+    unlearnable,
+    unwritten,
+)
 from hone.pipeline.overrides import apply_overrides
 from hone.pipeline.stages import STAGES
 from hone.pipeline.yaml_file import parse_yaml, to_yaml
@@ -234,6 +246,7 @@ def make_recipe(values: Mapping[str, Any], *, folder: Path, file: str = "", line
     stages, more = _stages(values.get("stages"))
     faults += more
     faults += [] if more else tasked(stages, values.get("task"))
+    faults += unlearnable(stages, base) if isinstance(base, NewBase) else []
     faults += [] if task is None or task is NO_TASK else unwritten(stages, task.name)
     if isinstance(data, dict) and not more:
         faults += needs(stages, data) + misprobed(stages) + mistyped(stages, data)
@@ -327,7 +340,8 @@ def _data(raw: Mapping[str, Any]) -> tuple[dict[str, Source | None], DataOptions
             sources[name] = None
             continue
         if not isinstance(value, str | dict):
-            faults.append(Fault("recipe.wrong-type", repr(value), "a path, or {path: ...}", field=f"data.{name}"))
+            faults.append(Fault("recipe.wrong-type", repr(value), "a path, or {path: ...}", field=f"data.{name}",
+                                fix=near_option(str(name))))  # fmt: skip
             continue
         source, wrong = check_settings(Source, {"path": value} if isinstance(value, str) else value, at=f"data.{name}")
         faults += wrong

@@ -269,10 +269,11 @@ def sample_recipe(task: str) -> str:
     """
     if task == "pretrain":
         return PRETRAIN
+    known = sorted([*TASKS, "pretrain"])
     if task == "list":
-        return "".join(f"{name}\n" for name in TASKS)
+        return "".join(f"{name}\n" for name in known)
     if task not in TASKS:
-        raise RecipeError(f"found the unknown task {task!r}", fix=did_you_mean(task, TASKS), code="recipe.unknown-task")
+        raise RecipeError(f"found the unknown task {task!r}", fix=did_you_mean(task, known), code="recipe.unknown-task")
     if task not in SAMPLES:
         raise RecipeError(
             f"found no sample recipe for the task {task!r}; the package that adds the task brings none",
@@ -281,6 +282,8 @@ def sample_recipe(task: str) -> str:
             code="recipe.no-sample",
         )
     sample = SAMPLES[task]
+    writes = TASK_SETTINGS[task].stack != "encoder"
+    others, switches = ("ia3, bitfit", "swa, layer-decay") if writes else ("head, top-n, bitfit", "r-drop, fgm, mixout")
     return f"""\
 # A recipe for {task}. Run it with: hone run recipe.yaml
 # Any key can be set on the command line: hone run recipe.yaml stages.0.num_train_epochs=2
@@ -302,10 +305,10 @@ data:                          # jsonl, csv, tsv, parquet, conll; relative to th
 stages:
   - kind: finetune
 {indent(sample.finetune, "    ")}    per_device_train_batch_size: 32
-    # method: lora             # an adapter beside the base; or head, top-n, bitfit; left out: full
+    # method: lora             # an adapter beside the base; or {others}; left out: full
     # dropout: 0.1             # left out: the base's own
     # early_stopping_patience: 2
-    # techniques: [ema]        # averaged weights; or r-drop, fgm, mixout and others: docs/guide/recipe.md
+    # techniques: [ema]        # averaged weights; or {switches} and others: docs/guide/recipe.md
     # report_to: [tensorboard] # or mlflow, wandb (kept on this machine)
   - kind: evaluate
 """

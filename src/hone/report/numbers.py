@@ -36,7 +36,9 @@ def level(value: float) -> str:
 
 
 def column(name: str, cells: Sequence[Cell], *, language: Language = "en") -> list[str]:
-    """The cells of one column as text; its numbers share one number of decimals, or the unit that its name ends in."""
+    """The cells of one column as text; its numbers share one number of decimals, or the unit that its name ends in.
+    Numbers of several kinds, a perplexity above a share, have each its own: with those of the largest nothing would be
+    left of the smallest."""
     unit = unit_of(name)
     floats = [cell for cell in cells if isinstance(cell, float)]
     decimals = _decimals(floats)
@@ -64,17 +66,26 @@ def _cell(cell: Cell, name: str, *, unit: str, decimals: int | None, language: L
         return number(cell, unit, language=language)
     if isinstance(cell, int):
         return str(cell) if name in UNGROUPED else f"{cell:,}"
-    return f"{cell:.3g}" if decimals is None else f"{cell:,.{decimals}f}"
+    return _digits(cell) if decimals is None else f"{cell:,.{decimals}f}"
 
 
 def _decimals(values: Sequence[float]) -> int | None:
-    """Decimals for a whole column; None when its values are too small for fixed ones."""
-    largest = max((abs(value) for value in values), default=0.0)
+    """Decimals for a whole column; None when its values are too small for fixed ones, or lie too far apart."""
+    sizes = [abs(value) for value in values if value]
+    largest = max(sizes, default=0.0)
     if 0 < largest < 0.001:
         return None
     if 0 < largest < 0.01:
         return 4
-    return 3 if largest <= 1 else 2 if largest < 10 else 1 if largest < 1000 else 0
+    if largest <= 1:
+        return 3
+    decimals = 2 if largest < 10 else 1 if largest < 1000 else 0
+    return None if min(sizes) < 10.0 ** (1 - decimals) else decimals
+
+
+def _digits(value: float) -> str:
+    """Three digits, and all before the point."""
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _share(value: float) -> str:

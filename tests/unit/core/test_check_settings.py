@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hone.core.choice import each
 from hone.core.settings import FaultyValue, Settings, check_settings
@@ -13,6 +13,22 @@ from hone.core.settings import FaultyValue, Settings, check_settings
 
 class Inner(Settings):
     depth: int = 1
+
+
+class Sources(Settings):
+    """A section whose parts are sections too, and one that may be missing."""
+
+    inner: Inner | None = None
+    parts: dict[str, Inner] = {}
+    filters: list[str] = []
+    low: int = 0
+    high: int = 1
+
+    @model_validator(mode="after")
+    def _rising(self) -> Sources:
+        if self.low > self.high:
+            raise ValueError(f"low no more than high ({self.high})")
+        return self
 
 
 class Sample(Settings):
@@ -60,6 +76,23 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
 def test_an_unknown_key_of_a_section_is_placed_in_it() -> None:
     _, faults = check_settings(Sample, {"rate": 1.0, "inner": {"dept": 1}})
     assert [(fault.code, fault.field) for fault in faults] == [("recipe.unknown-key", "inner.dept")]
+
+
+@pytest.mark.parametrize("values", [{"inner": {"dept": 1}}, {"parts": {"one": {"dept": 1}}}])
+def test_a_key_is_looked_for_in_the_section_that_it_stands_in(values: dict[str, Any]) -> None:
+    _, (fault,) = check_settings(Sources, values)
+    assert fault.fix == "Did you mean 'depth'?"
+
+
+def test_a_key_that_belongs_further_out_is_sent_there() -> None:
+    _, (fault,) = check_settings(Sources, {"parts": {"one": {"filters": []}}})
+    assert fault.field == "parts.one.filters"
+    assert fault.fix == "Put it beside 'parts', not within."
+
+
+def test_of_a_section_that_does_not_hold_together_only_what_is_wrong_is_shown() -> None:
+    _, (fault,) = check_settings(Sources, {"low": 3, "high": 2, "filters": ["a"]})
+    assert fault.found == "{low: 3, high: 2}"
 
 
 def test_a_key_left_out_is_said_to_be_required() -> None:

@@ -205,6 +205,30 @@ def test_a_near_name_is_suggested(values: dict[str, Any], name: str) -> None:
     assert any(fault.fix.startswith(f"Did you mean {name!r}?") for fault in faults(**values))
 
 
+def test_an_option_of_data_that_is_mistyped_is_suggested() -> None:
+    found = faults(data={"train": "x", "validation_shares": 0.1}, stages=["finetune"])
+    assert [fault.fix for fault in found if fault.field == "data.validation_shares"] == [
+        "Did you mean 'validation_share'?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "objective", "able"),
+    [("gpt2", "mlm", "one of clm"), ("bert", ["sop", "clm"], "one of aae, contrastive, mlm")],
+)
+def test_an_objective_that_a_new_base_cannot_learn_is_told_with_the_recipe(
+    architecture: str, objective: str | list[str], able: str
+) -> None:
+    """Before a corpus is read for hours and a tokenizer learned from it."""
+    values = {"version": 1, "base": {"architecture": architecture}, "data": {"corpus": "none/*.jsonl"},
+              "stages": [{"kind": "pretrain", "objective": objective}]}  # fmt: skip
+    with pytest.raises(RecipeError) as caught:
+        make_recipe(values, folder=Path())
+    (fault,) = caught.value.faults
+    assert fault.code == "recipe.objective-base"
+    assert fault.expected.startswith(able)
+
+
 def test_a_carved_validation_split_may_be_evaluated() -> None:
     assert recipe(data={"train": "x"}, stages=["finetune", {"kind": "evaluate", "on": "validation"}]).stages
 

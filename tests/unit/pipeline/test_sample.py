@@ -69,8 +69,19 @@ def test_the_sample_runs_on_rows_of_its_shape(
     assert list(result.reports) == ["inspect", "finetune", "evaluate"]
 
 
-def test_list_names_every_task() -> None:
-    assert sample_recipe("list").splitlines() == sorted(TASKS)
+def test_list_names_every_task_and_pretraining() -> None:
+    assert sample_recipe("list").splitlines() == sorted([*TASKS, "pretrain"])
+
+
+def test_a_near_name_of_pretraining_is_known() -> None:
+    with pytest.raises(RecipeError, match="Did you mean 'pretrain'"):
+        sample_recipe("pretraining")
+
+
+@pytest.mark.parametrize("task", ["translation", "dialogue"])
+def test_methods_that_nothing_that_writes_can_have_are_not_offered(task: str) -> None:
+    assert "top-n" not in sample_recipe(task)
+    assert "r-drop" not in sample_recipe(task)
 
 
 def test_an_unknown_task_is_told_with_the_nearest() -> None:

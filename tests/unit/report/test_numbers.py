@@ -46,6 +46,10 @@ def test_times_are_written_in_the_readers_language() -> None:
         ("truncated", [True, False], ["yes", "no"]),
         ("memory_bytes", [2_500_000], ["2.5 MB"]),
         ("text", ["as_it_is"], ["as_it_is"]),
+        ("value", [600.6, 0.00081, 0.0, -2.47], ["600.6", "0.00081", "0", "-2.47"]),
+        ("parent", [2_368_341.0, 3.29, 0.047], ["2,368,341", "3.29", "0.047"]),
+        ("parent", [0.467, 2583.4], ["0.467", "2,583"]),
+        ("loss", [6.91, 0.44], ["6.91", "0.44"]),
     ],
 )
 def test_a_column_shares_its_digits(name: str, cells: list[Cell], shown: list[str]) -> None:

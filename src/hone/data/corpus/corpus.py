@@ -138,8 +138,10 @@ class Corpus:
             chosen = drawn == drawn.min()
         if chosen.all():
             raise DataError(
-                f"{self.rows.origin} has too few documents to take some from for validation: {len(self)}",
-                expected="at least two different ones", fix="Name a file of its own: validation: FILE",
+                f"{self.rows.origin} has too few documents to hold some of them out: {len(self)}",
+                expected="at least two different ones",
+                fix="Name other text under held_out (--held-out FILE), or none; or leave out a column under document: "
+                "rows of one name are one document.",
                 code="data.too-few-rows",
             )  # fmt: skip
         rest = self.take(np.flatnonzero(~chosen), name="corpus")

@@ -14,7 +14,8 @@ from typing import IO, Any, Literal, NamedTuple
 
 from hone.core.errors import Fault, did_you_mean
 from hone.data.corpus.settings import CorpusFormat, CorpusSource
-from hone.data.encodings import MAGIC
+from hone.data.described import described
+from hone.data.encodings import MAGIC, Share
 from hone.data.formats import Raw, jsonl, parquet
 from hone.data.source import SUFFIXES
 
@@ -158,7 +159,16 @@ def _decoded(line: bytes, shown: str, number: int, *, offset: int, encoding: str
         at = offset + error.start
         found = f"the byte 0x{line[error.start]:02x} at byte offset {at:,}, which is not {encoding}"
         return Fault("data.encoding", found, encoding, file=shown, line=number,
-                     fix="Convert the file to UTF-8, or leave such lines out: unreadable: skip.")  # fmt: skip
+                     fix=f"{_other_encoding(line, encoding)}, or leave such lines out: unreadable: skip.")  # fmt: skip
+
+
+def _other_encoding(line: bytes, encoding: str) -> str:
+    """What to do about a line that ``encoding`` does not read, which may be everyday Chinese in GB18030."""
+    share = Share()
+    share.add(line)
+    if encoding == "utf-8" and share.plausible:
+        return "It reads as Chinese in GB18030: state encoding: gb18030. Or convert the file to UTF-8"
+    return "Convert the file to UTF-8"
 
 
 def _objects(lines: Iterator[str | Fault], shown: str) -> Raw:
@@ -181,6 +191,7 @@ def _objects(lines: Iterator[str | Fault], shown: str) -> Raw:
 def _rows(rows: Raw, reading: CorpusSource, shown: str, limits: Limits) -> Iterator[Paragraph | Fault]:
     """Paragraphs of rows with columns."""
     last: str | None = None
+    absent: set[str] = set()  # columns that were missed, each told once: a file without one has as many faults as rows
     for row in rows:
         if isinstance(row, Fault):
             yield row
@@ -193,7 +204,9 @@ def _rows(rows: Raw, reading: CorpusSource, shown: str, limits: Limits) -> Itera
         bad = (fault for name in texts for fault in _bad(name, values[name], shown, number, limits=limits))
         wrong = next(itertools.chain(missing, bad), None)
         if wrong is not None:
-            yield wrong
+            if wrong.code != "data.column-missing" or wrong.field not in absent:
+                yield wrong
+            absent |= {wrong.field} if wrong.code == "data.column-missing" else set()
             continue
         name = str(values[reading.document]) if reading.document else ""
         pair = values[reading.pair].strip() if reading.pair else ""
@@ -216,7 +229,7 @@ def _missing(name: str, values: dict[str, Any], shown: str, line: int) -> Iterat
         yield Fault("data.column-missing", f"the columns {', '.join(values)}", f"a column {name!r}", file=shown,
                     line=line, field=name, fix=did_you_mean(name, values))  # fmt: skip
     elif not isinstance(values[name], str):
-        yield Fault("data.wrong-type", repr(values[name])[:80], "a text", file=shown, line=line, field=name)
+        yield Fault("data.wrong-type", described(values[name]), "a text", file=shown, line=line, field=name)
 
 
 def _paragraphs(lines: Iterator[str | Fault], parted: str) -> Iterator[Paragraph | Fault]:

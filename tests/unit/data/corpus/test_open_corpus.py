@@ -204,6 +204,33 @@ def test_an_undecodable_byte_is_told_with_its_offset_in_the_file(tmp_path: Path)
     assert "0xff at byte offset 8" in str(refused(tmp_path, "a.txt"))
 
 
+def test_chinese_in_gb18030_is_told_from_bytes_that_are_no_text(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "贾雨村风尘怀闺秀\n".encode("gb18030"))
+    assert "encoding: gb18030" in refused(tmp_path, "a.txt").faults[0].fix
+    write(tmp_path, "b.txt", b"one\ntwo \xff\n")
+    assert "gb18030" not in refused(tmp_path, "b.txt").faults[0].fix
+    assert texts(opened(tmp_path, "a.txt", encoding="gb18030")) == ["贾雨村风尘怀闺秀"]
+
+
+def test_a_column_that_a_file_does_not_have_is_one_fault_of_it(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", jsonl(*({"body": str(i)} for i in range(99))))
+    write(tmp_path, "b.jsonl", jsonl(*({"body": str(i)} for i in range(9))))
+    found = [(fault.file, fault.line) for fault in refused(tmp_path, "*.jsonl").faults]
+    assert found == [(str(tmp_path / "a.jsonl"), 1), (str(tmp_path / "b.jsonl"), 1)]
+
+
+def test_null_is_called_as_in_rows_with_labels(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", jsonl({"text": None}))
+    assert refused(tmp_path, "a.jsonl").faults[0].found == "null"
+
+
+def test_one_document_alone_is_told_how_to_hold_text_out(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", jsonl({"text": "one", "doc": "x"}, {"text": "two", "doc": "x"}))
+    with pytest.raises(DataError, match="held_out") as raised:
+        opened(tmp_path, "a.jsonl", document="doc").carve(0.1, seed=1)
+    assert "document" in raised.value.fix
+
+
 def test_lines_after_a_long_one_keep_their_numbers(tmp_path: Path) -> None:
     write(tmp_path, "a.txt", b"x" * 5000 + b"\n" + b"\xfe\n" + b"y" * 1025)
     faults = refused(tmp_path, "a.txt", max_line_bytes=1024).faults

@@ -1,0 +1,61 @@
+"""``section.KEY=VALUE`` in the commands of one stage, as in an override of a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ended import Hone
+
+from hone.bundle.bundle import Bundle
+from hone.cli.single import nested
+
+WRITER = "{architecture: gpt2, hidden: 16, layers: 1, heads: 2, max_length: 64, tokenizer: {vocab_size: 300}}"
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ({"a": 1, "b.c": 2, "b.d.e": 3}, {"a": 1, "b": {"c": 2, "d": {"e": 3}}}),
+        ({"method": "lora", "method.r": 4}, {"method": {"name": "lora", "r": 4}}),
+        ({"method": {"name": "lora"}, "method.r": 4}, {"method": {"name": "lora", "r": 4}}),
+        ({"joint.weight": 0.1, "joint": {"objective": "mlm"}}, {"joint": {"objective": "mlm", "weight": 0.1}}),
+    ],
+)
+def test_keys_of_a_section_make_one_mapping(given: dict[str, Any], made: dict[str, Any]) -> None:
+    assert nested(given) == made
+
+
+@pytest.mark.parametrize(
+    ("argument", "field"),
+    [
+        ("task.decoding.num_beams=0", "task.decoding.num_beams: found 0"),
+        ("task.decoding.num_beam=2", "Did you mean 'num_beams'?"),
+        ("joint.objective=mml", "joint.objective"),
+        ("sampling.pwer=1", "Did you mean 'power'?"),
+        ("parallel.tensor=0", "parallel.tensor: found 0"),
+    ],
+)
+def test_a_fault_of_such_a_key_names_it(
+    run: Hone, texts: dict[str, Path], tmp_path: Path, argument: str, field: str
+) -> None:
+    ended = run("finetune", texts["train"], "--out", tmp_path / "b", "--task", "text-generation", "--base", WRITER,
+                argument)  # fmt: skip
+    assert ended.code == 2
+    assert field in ended.err
+
+
+def test_a_single_value_has_no_keys(run: Hone, texts: dict[str, Path], tmp_path: Path) -> None:
+    ended = run("finetune", texts["train"], "--out", tmp_path / "b", "optim=adamw", "optim.rate=1")
+    assert ended.code == 2
+    assert "optim.rate beside optim=adamw" in ended.err
+
+
+def test_how_texts_are_written_is_set_where_a_bundle_is_made(run: Hone, texts: dict[str, Path], tmp_path: Path) -> None:
+    ended = run("finetune", texts["train"], "--out", tmp_path / "b", "--task", "text-generation", "--base", WRITER,
+                "--validation", "none", "task.decoding.max_new_tokens=5", "max_steps=1")  # fmt: skip
+    assert ended.code == 0, ended.err
+    record = Bundle.open(tmp_path / "b").manifest.task
+    assert record is not None
+    assert record.settings["decoding"]["max_new_tokens"] == 5
