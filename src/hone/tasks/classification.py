@@ -126,14 +126,12 @@ class TextClassification(WholeText):
         return made
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
-        """Gold label, predicted label, confidence: float64 [examples, 3]."""
-        return np.array(
-            [
-                (self._ids[gold], self._ids[prediction["label"]], prediction["score"])
-                for gold, prediction in zip(columns["label"], predictions, strict=True)
-            ],
-            dtype=np.float64,
-        ).reshape(-1, 3)
+        """Gold label, predicted label, confidence, whether the gold label is known, whether not: float64
+        [examples, 5]."""
+        gold = np.array([self._ids[label] for label in columns["label"]], dtype=np.int64)
+        said = np.array([self._ids[prediction["label"]] for prediction in predictions], dtype=np.int64)
+        sure = np.array([prediction["score"] for prediction in predictions], dtype=np.float64)
+        return np.column_stack([gold, said, sure, self._answers.scope(gold)]).astype(np.float64)
 
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
         if not len(tally):

@@ -188,21 +188,21 @@ class IntentAndSlots(Form):
         return made
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
-        """Gold and predicted intent, whether all of the answer is right, and counts of slots
-        (`hone.metrics.entities.span_tally`): float64 [examples, 3 + 3 * types]."""
+        """Gold and predicted intent, whether all of the answer is right, whether the gold intent is known, whether not,
+        and counts of slots (`hone.metrics.entities.span_tally`): float64 [examples, 5 + 3 * types]."""
         said = [prediction["tags"] for prediction in predictions]
         slots = span_tally(columns["tags"], said, tagging_scores.types_of(self.tags))
         hits, given, true = (part.sum(axis=1) for part in np.split(slots, 3, axis=1))
         gold = np.array([self._ids[label] for label in columns["label"]], dtype=np.int64)
         intents = np.array([self._ids[prediction["label"]] for prediction in predictions], dtype=np.int64)
         whole = (gold == intents) & (hits == given) & (hits == true)
-        return np.column_stack([gold, intents, whole, slots]).astype(np.float64)
+        return np.column_stack([gold, intents, whole, self._answers.scope(gold), slots]).astype(np.float64)
 
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
         if not len(tally):
             return dict.fromkeys(self.measure_specs)
         gold, intents = tally[:, 0].astype(np.int64), tally[:, 1].astype(np.int64)
-        slots = averages(tally[:, 3:].sum(axis=0))
+        slots = averages(tally[:, 5:].sum(axis=0))
         found: dict[str, float | None] = {
             "frame_accuracy": float(tally[:, 2].mean()),
             "intent_accuracy": float((gold == intents).mean()),

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from hone.core.measures import MeasureSpec
 from hone.tasks.protocol import Decision, FloatArray, Prediction
 
+SCOPE_COLUMN = 3  # of a tally: 1 for the examples whose label is known, 0 for the others; the next one the other way
 SCOPE_SPECS: Mapping[str, MeasureSpec] = {
-    "in_scope_accuracy": MeasureSpec(needs="unknown_label"),
-    "out_of_scope_recall": MeasureSpec(needs="unknown_label"),
+    "in_scope_accuracy": MeasureSpec(needs="unknown_label", counted=SCOPE_COLUMN),
+    "out_of_scope_recall": MeasureSpec(needs="unknown_label", counted=SCOPE_COLUMN + 1),
 }
 
 
@@ -66,6 +67,12 @@ class LabelAnswers:
             return None
         lost = min(int(drop * len(known) + 1e-9), len(right) - 1)
         return {"threshold": (right[lost - 1] + right[lost]) / 2 if lost else right[0]}
+
+    def scope(self, gold: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """The columns of a tally from `SCOPE_COLUMN` on, bool [examples, 2], of the places of the right labels among
+        `names`, int64 [examples]."""
+        known = np.array([name != self.unknown for name in self.names])[gold]
+        return np.stack([known, ~known], axis=1)
 
 
 def probabilities(scores: FloatArray) -> FloatArray:

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from hone.metrics.intervals import with_intervals
 from hone.tasks.label_answers import LabelAnswers, scope_measures
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Deciding, LossOptions
-from hone.tasks.settings import TextClassificationSettings
+from hone.tasks.settings import IntentAndSlotsSettings, TextClassificationSettings
 
 
 def scores(a: float, b: float, **more: float) -> dict[str, float]:
@@ -98,6 +99,23 @@ def test_a_classifier_answers_by_the_decision_it_is_given(task: Any) -> None:
     assert [task.answered(one)["label"] for one in given] == ["a", "a"]
     measured = tuned.measures(tuned.tally([tuned.answered(one) for one in given], {"label": ["oos", "a"]}))
     assert (measured["accuracy"], measured["out_of_scope_recall"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["text-classification", "intent-and-slots"])
+def test_measures_of_one_scope_rest_on_its_rows_alone(name: str, tiny_base: Path) -> None:
+    kind, more = (IntentAndSlotsSettings, {"slots": ["x"]}) if name == "intent-and-slots" else (None, {})
+    settings = (kind or TextClassificationSettings)(unknown_label="oos", **more)
+    task: Any = make_task(name, settings, labels=("a", "b"), folder=tiny_base)
+    said = [{"label": label, "score": 0.9, "entities": [], "tags": []} for label in ("a", "oos", "oos", "b", "a")]
+    columns = {"label": ["a", "b", "oos", "b", "oos"], "tags": [[]] * 5}
+    tally = task.tally(said, columns)
+    found = {
+        one.name: (one.value, one.n)
+        for one in with_intervals(tally, task.measures, specs=task.measure_specs, additive=task.additive)
+    }
+    assert found["in_scope_accuracy"] == (pytest.approx(2 / 3), 3)
+    assert found["out_of_scope_recall"] == (0.5, 2)
+    assert found["accuracy" if name == "text-classification" else "intent_accuracy"] == (0.6, 5)
 
 
 def test_rows_of_a_label_that_was_never_shown_teach_nothing(task: Any) -> None:
