@@ -51,7 +51,7 @@ class Bundle:
         Raises:
             BundleError: It is no bundle, is newer than this hone reads, has an unknown critical part or a part fitted
                 on other weights, or a file is missing, foreign, changed or outside the folder. All faulty files are
-                named, with the digests expected and found.
+                named, with the digests expected and found. Or ``base`` is said of one that stands on none.
         """
         folder = Path(path)
         manifest, digest = _read_manifest(folder)
@@ -70,7 +70,28 @@ class Bundle:
                 code="bundle.damaged",
             )
         _refuse_unknown_parts(folder, manifest)
-        return cls(folder, manifest, base=base)
+        opened = cls(folder, manifest)
+        return opened.over(base) if base else opened
+
+    @property
+    def stands_on_base(self) -> bool:
+        """Whether it is an adapter, whose base lies elsewhere."""
+        return any(one.role == "base" for one in self.manifest.requires)
+
+    def over(self, base: str) -> Bundle:
+        """The same, of which it is known where its base is.
+
+        Raises:
+            BundleError: It stands on none.
+        """
+        if not self.stands_on_base:
+            raise BundleError(
+                f"the base {base!r} for the bundle {self.path}, which has all of its weights itself",
+                expected="the bundle of an adapter, or no base",
+                fix="Leave --base out (base= in Python).",
+                code="bundle.stands-alone",
+            )
+        return Bundle(self.path, self.manifest, base=base)
 
     def attach(self, name: str, content: str | bytes) -> Path:
         """Write an attachment; it lies outside the digest, and JSON and HTML ones say which digest they speak of."""

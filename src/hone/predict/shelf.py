@@ -59,15 +59,14 @@ class Shelf(Mapping[str, Predictor]):
 class _Opener:
     """Opens bundles one after another, each base once."""
 
-    def __init__(self, *, device: str, precision: Precision, base: str) -> None:
-        self._device, self._base = device, base
+    def __init__(self, *, device: str, precision: Precision) -> None:
+        self._device = device
         self._precision: Precision = precision
         self._bases: dict[str, Base] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self._weights: dict[tuple[str, int | None], dict[str, Tensor]] = {}  # by digest of a base, and its bits
 
-    def open(self, path: Path) -> Predictor:
-        bundle = Bundle.open(path, base=self._base)
+    def open(self, bundle: Bundle) -> Predictor:
         if weights_format(bundle) not in ADAPTERS:
             return open_bundle(bundle, device=self._device, precision=self._precision)
         base = self._base_of(bundle)
@@ -101,13 +100,19 @@ def load_shelf(
         base: As for `load`, of every adapter among them.
 
     Raises:
-        BundleError: See `load`; or two have one name, or there is none.
+        BundleError: See `load`; or two have one name, or there is none. Or none stands on a ``base``.
     """
     named = bundles if isinstance(bundles, Mapping) else _named([Path(each) for each in bundles])
     if not named:
         raise BundleError("found no bundles to open", expected="at least one", code="bundle.none")
-    opener = _Opener(device=device, precision=precision, base=base)
-    return Shelf({name: opener.open(Path(path)) for name, path in named.items()})
+    opened = {name: Bundle.open(path) for name, path in named.items()}
+    if base:
+        over = {name: bundle.over(base) for name, bundle in opened.items() if bundle.stands_on_base}
+        if not over:
+            next(iter(opened.values())).over(base)  # raises
+        opened |= over
+    opener = _Opener(device=device, precision=precision)
+    return Shelf({name: opener.open(bundle) for name, bundle in opened.items()})
 
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:

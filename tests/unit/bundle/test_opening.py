@@ -33,6 +33,14 @@ def test_a_whole_bundle_opens_from_a_path_or_a_text(folder: Path) -> None:
     assert Bundle.open(folder).manifest.files.keys() == FILES.keys()
 
 
+def test_a_base_beside_a_bundle_that_has_all_of_its_weights_is_refused(folder: Path) -> None:
+    with pytest.raises(BundleError) as caught:
+        Bundle.open(folder, base="minilm")
+    assert (caught.value.code, caught.value.exit_code) == ("bundle.stands-alone", 2)
+    assert str(folder) in str(caught.value)
+    assert "--base" in str(caught.value)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_one_flipped_bit_is_found_and_told_with_both_digests(folder: Path, name: str) -> None:
     content = bytearray(FILES[name])

@@ -59,7 +59,7 @@ def shelf(folders: dict[str, Path], tiny_base: Path) -> Shelf:
 def test_each_answers_as_it_does_alone(shelf: Shelf, folders: dict[str, Path], tiny_base: Path) -> None:
     assert list(shelf) == list(folders)
     for name, folder in folders.items():
-        alone = load(folder, device="cpu", base=str(tiny_base)).predict(TEXTS)
+        alone = load(folder, device="cpu", base="" if name == "whole" else str(tiny_base)).predict(TEXTS)
         for here, there in zip(shelf.predict(TEXTS, bundle=name), alone, strict=True):
             assert here["label"] == there["label"]
             assert here["scores"] == pytest.approx(there["scores"], abs=1e-5)
@@ -103,6 +103,12 @@ def test_two_bundles_of_one_name_are_refused(text_bundle: Path) -> None:
     with pytest.raises(BundleError) as caught:
         hone.load_shelf([text_bundle, text_bundle])
     assert caught.value.code == "bundle.same-name"
+
+
+def test_a_base_that_none_of_them_stands_on_is_refused(text_bundle: Path, tiny_base: Path) -> None:
+    with pytest.raises(BundleError) as caught:
+        hone.load_shelf({"a": text_bundle, "b": text_bundle}, base=str(tiny_base))
+    assert caught.value.code == "bundle.stands-alone"
 
 
 def test_the_service_answers_for_the_bundle_that_the_path_names(shelf: Shelf, folders: dict[str, Path]) -> None:
