@@ -13,14 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hone.core.errors import HoneError, RecipeError
+from hone.pipeline.stages import STAGES
 
-LAUNCHED = (
-    "run",
-    "finetune",
-    "pretrain",
-    "prefer",
-    "reinforce",
-)  # commands that train in a loop that processes can share
 PORT = 29500  # torchrun's own
 HEAD = re.compile(r"(\[[\w.:]+\]|[\w.-]+)(?P<port>:\d{1,5})?")
 # Each start of the processes meets in a store of its own. In one that all starts share, names would have to tell them
@@ -107,10 +101,11 @@ def parse_nodes(words: str) -> tuple[int, int]:
 
 def require_launchable(arguments: Sequence[str]) -> None:
     """Raise `RecipeError` unless ``arguments`` begin with a command that several processes can share."""
-    if not arguments or arguments[0] not in LAUNCHED:
+    able = ("run", *(kind for kind in STAGES if STAGES[kind].shared))
+    if not arguments or arguments[0] not in able:
         raise RecipeError(
             f"the command {arguments[0]!r}" if arguments else "no command",
-            expected=f"one of: {', '.join(LAUNCHED)}",
+            expected=f"one of: {', '.join(able)}",
             fix="Other commands run in one process, without launch.",
             code="launch.command",
         )

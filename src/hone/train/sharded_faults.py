@@ -9,6 +9,7 @@ from hone.core.errors import Fault
 from hone.core.processes import place
 from hone.models.adapters.table import METHODS
 from hone.models.divided import PLANS, undivided
+from hone.models.files import own_file
 from hone.models.nets import NetConfig, read_config
 from hone.train.pretrain_settings import PretrainSettings
 from hone.train.settings import FinetuneSettings
@@ -38,9 +39,12 @@ def sharded_faults(settings: PretrainSettings | FinetuneSettings, inputs: Inputs
     if isinstance(config, NetConfig):
         found = f"a base of hone's own, {config.architecture}, whose weights are not read layer by layer"
         yield Fault("recipe.parallel", found, "a base of transformers' layers", field="parallel")
-    elif config is not None and ways > 1:
-        why = undivided(config, ways)
-        if why:
+    elif inputs.base is not None and ways > 1:
+        own = own_file(inputs.base.folder)
+        if own is not None:
+            found = f"{ways}, and a base whose layers are not as its configuration says ({own.name})"
+            yield Fault("recipe.parallel", found, "the base before it was compressed, or 1", field="parallel.tensor")
+        elif why := undivided(config, ways):
             expected = f"numbers that {ways} divides, in a base of one of these types: {', '.join(sorted(PLANS))}"
             yield Fault("recipe.parallel", f"{ways}, and {why}", expected, field="parallel.tensor")
 

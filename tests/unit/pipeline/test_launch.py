@@ -73,7 +73,7 @@ def test_what_to_type_on_each_machine_is_printed(command: Command) -> None:
         (["--nodes", "3:2", "--head", "one", "run", "x.yaml"], "2:4"),
         (["--nodes", "none", "run", "x.yaml"], "2:4"),
         (["--head", "one:port", "run", "x.yaml"], "HOST:PORT"),
-        (["serve", "x"], "run, finetune, pretrain"),
+        (["serve", "x"], "run, finetune, prefer, pretrain, reinforce"),
     ],
     ids=["no head", "more than most", "no number", "no port", "no training"],
 )

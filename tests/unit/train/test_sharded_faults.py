@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModel
 
 from hone.bundle.stage import NO_TASK, Inputs
 from hone.core import processes
 from hone.core.errors import Fault
 from hone.core.processes import Place
 from hone.models.base import Base
-from hone.models.tiny import write_tiny_writer
+from hone.models.files import write_own
+from hone.models.shapes import kept
+from hone.models.tiny import write_tiny_base, write_tiny_writer
 from hone.train.pretrain_settings import PretrainSettings
 from hone.train.settings import FinetuneSettings
 from hone.train.sharded_faults import sharded_faults
@@ -71,6 +75,20 @@ def test_heads_that_are_not_divided_evenly_are_refused(tiny_base: Path) -> None:
     (fault,) = faults(tiny_base, 3, PretrainSettings.model_validate({"parallel": {"tensor": 3}}))
     assert (fault.code, fault.field) == ("recipe.parallel", "parallel.tensor")
     assert "attention heads" in fault.found
+
+
+def test_layers_that_are_not_as_the_configuration_says_are_not_computed_together(tmp_path: Path) -> None:
+    base = write_tiny_base(tmp_path / "base")
+    model = AutoModel.from_pretrained(base)
+    layer, some = model.encoder.layer[0], torch.arange(48)
+    layer.intermediate.dense = kept(layer.intermediate.dense, outputs=some)
+    layer.output.dense = kept(layer.output.dense, inputs=some)
+    (base / "model.safetensors").unlink()
+    assert write_own(model, base)
+    settings = {"parallel": {"tensor": 2}}
+    (fault,) = faults(base, 2, PretrainSettings.model_validate(settings))
+    assert (fault.code, fault.field) == ("recipe.parallel", "parallel.tensor")
+    assert "model.shaped.safetensors" in fault.found
 
 
 def test_layers_of_a_type_that_no_plan_knows_are_sharded_but_not_computed_together(tmp_path: Path) -> None:

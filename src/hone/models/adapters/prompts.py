@@ -131,8 +131,10 @@ class StatesBefore(Before):
 
 
 def keys_of(config: Any) -> tuple[int, int]:
-    """How many heads keys and values have, and how many numbers each."""
+    """How many heads keys and values have where a decoder keeps them, and how many numbers each."""
     heads, grouped = config.num_attention_heads, getattr(config, "num_key_value_heads", None)
+    if getattr(config, "multi_query", False):  # Falcon's newer kind keeps its few heads spread to all
+        grouped = heads if getattr(config, "new_decoder_architecture", False) else 1
     size = getattr(config, "head_dim", None) if grouped else None
     return int(grouped or heads), int(size or config.hidden_size // heads)
 
@@ -302,6 +304,13 @@ class Prefix(_Prompting):
     kind: ClassVar[type[Before]] = StatesBefore
     trains_with_peft: ClassVar[bool] = True
     excludes: ClassVar[Mapping[str, str]] = {"recomputes": "whose keys and values layers that are made again lack"}
+
+    def goes_with(self, config: Any) -> bool:
+        """Where keys and values are kept as they are: those of DeepSeek lie in one narrow vector."""
+        return super().goes_with(config) and getattr(config, "kv_lora_rank", None) is None
+
+    def bases(self) -> str:
+        return f"{super().bases()} and keep keys and values of heads"
 
     def values(self, config: Any) -> int:
         heads, size = keys_of(config)
