@@ -85,7 +85,7 @@ def test_a_question_too_long_to_learn_is_named_too(command: Command, tiny_base: 
 def test_lines_of_a_later_file_and_batch_are_known(
     command: Command, bundles: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hone.data.read.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("hone.data.checked.ROWS_AT_ONCE", 2)
     rows(tmp_path / "a.jsonl", *[GOOD[ANSWERS]] * 11)
     last = rows(tmp_path / "b.jsonl", *[GOOD[ANSWERS]] * 4, {**GOOD[ANSWERS], "question": LONG})
     for source in (tmp_path / "*.jsonl", last):

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from hone.cli.decoding import parse_decoding
 from hone.core.errors import DataError, RecipeError
-from hone.data.read import read_stream
+from hone.data.stream import read_stream
 from hone.predict.predictor import Predictor, load
 from hone.predict.relations import RelationPredictor, load_relations
 from hone.tasks.faulty import OfExamples

@@ -15,7 +15,7 @@ from hone.bundle.bundle import write_atomically
 from hone.cli.columns import by_key
 from hone.cli.decoding import parse_decoding
 from hone.core.errors import DataError, Fault, HoneError, RecipeError, did_you_mean
-from hone.data.read import STDIN, decoded_lines
+from hone.data.stream import STDIN, decoded_lines
 from hone.predict.conversation import Conversation
 from hone.predict.predictor import load
 from hone.report.catalog import Language, word

@@ -16,8 +16,8 @@ from hone.cli.single import settings_of
 from hone.core.errors import DataError, RecipeError
 from hone.core.settings import check_settings
 from hone.data.fields import Field
-from hone.data.read import read_stream
 from hone.data.source import SUFFIXES
+from hone.data.stream import read_stream
 from hone.retrieval.build import index
 from hone.retrieval.index import load_index
 from hone.retrieval.settings import IndexSettings

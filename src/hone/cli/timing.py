@@ -12,7 +12,7 @@ from hone.bench.examples import Example, examples_of
 from hone.bench.systems import systems_for
 from hone.cli.console import make_progress
 from hone.cli.single import show_and_keep
-from hone.data.read import read_stream
+from hone.data.stream import read_stream
 from hone.predict.predictor import Predictor, load
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import hone.data.read as reading
+import hone.data.checked as reading
 from hone.core.errors import DataError
 from hone.data.dataset import Dataset
 from hone.data.fields import Field

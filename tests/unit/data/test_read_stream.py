@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import hone.data.read as reading
+import hone.data.checked as reading
 from hone.core.errors import DataError
 from hone.data.fields import Field
-from hone.data.read import read_stream
+from hone.data.stream import read_stream
 
 TEXT = (Field("text", "text"),)
 TOKENS = (Field("tokens", "tokens"),)
@@ -237,6 +237,17 @@ def test_words_of_a_row_are_read_wherever_they_first_stand() -> None:
     assert batch == {"text": ["a", "b", "c"], "required_words": [[], ["x"], []]}
     (batch,) = read_stream(io.StringIO('{"text": "a"}\n'), OWN)
     assert batch == {"text": ["a"]}
+
+
+def test_a_column_that_was_named_and_that_no_row_has_is_told() -> None:
+    rows = '{"text": "a"}\n{"text": "b", "must": ["x"]}\n'
+    (batch,) = read_stream(io.StringIO(rows), OWN, columns={"required_words": "must"})
+    assert batch == {"text": ["a", "b"], "required_words": [[], ["x"]]}
+    for name in ("required_words", "prompt"):
+        with pytest.raises(DataError) as refused:
+            list(read_stream(io.StringIO(rows), OWN, columns={name: "mist"}))
+        assert refused.value.faults[0].code == "data.column-missing"
+        assert refused.value.faults[0].field == "mist"
 
 
 def test_what_the_first_row_does_not_have_later_ones_may_not() -> None:
