@@ -147,6 +147,28 @@ def test_words_that_a_search_cannot_keep_are_told_with_their_line(
         assert f"{data}:1: required_words: found required_words beside the decoding" in said
 
 
+def test_words_that_the_base_cannot_write_are_told_before_it_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HONE_CACHE", str(tmp_path / "cache"))
+    rows = [{"prompt": "my", "text": " laptop"}] * 4
+    train = written(tmp_path / "train.jsonl", rows)
+    odd = "cafe\u0301"  # its last letter in two parts, which the tokenizer puts together
+    test = written(tmp_path / "test.jsonl", [{**rows[0], "bad_words": ["now"]}, {**rows[1], "required_words": [odd]}])
+    values: dict[str, Any] = {
+        "version": 1, "task": {"name": "text-generation", "decoding": {"num_beams": 2}},
+        "base": {"architecture": "gpt2", "layers": 1, "hidden": 16, "heads": 2, "inner": 16, "max_length": 32},
+        "data": {"train": str(train), "validation": "none", "test": str(test)},
+    }  # fmt: skip
+    for decoding, at in (({}, (str(test), 2, "required_words")), ({"required_words": [odd]}, "stages.1.decoding")):
+        stages = [{"kind": "finetune", "max_steps": 1}, {"kind": "evaluate", "decoding": decoding}]
+        with pytest.raises(RecipeError) as caught:
+            hone.run({**values, "stages": stages}, out=tmp_path / "run")
+        (fault,) = caught.value.faults
+        assert fault.code == "decoding.required-word"
+        assert at in ((fault.file, fault.line, fault.field), fault.field)
+
+
 def test_a_conversation_has_its_attributes(made: Any) -> None:
     predictor = load(made.bundle.path)
     talk = Conversation(predictor, controls={"topic": "password", "about": "reset"})
@@ -175,7 +197,7 @@ def test_keywords_that_fill_a_row_are_the_error(made: Any) -> None:
 
 
 def test_a_prompt_among_inputs_without_one_is_not_dropped(made: Any) -> None:
-    with pytest.raises(DataError, match="at input 1, and others have more"):
+    with pytest.raises(DataError, match="in row 2, and others have more"):
         load(made.bundle.path).predict([{**asked("refund", "order"), "prompt": "please"}, asked("broken", "laptop")])
 
 

@@ -17,6 +17,7 @@ from hone.metrics.intervals import wilson, with_intervals
 from hone.predict.batching import score_rows
 from hone.predict.predictor import Predictor
 from hone.tasks.fields import input_names, inputs_in
+from hone.tasks.pairs import over
 from hone.tasks.protocol import Prediction, Task, Writing
 from hone.tasks.rows import Rows
 
@@ -38,11 +39,13 @@ def values(
     task: Task, predictions: Sequence[Prediction], columns: Mapping[str, Sequence[Any]]
 ) -> dict[str, float | None]:
     """The task's measures, without intervals."""
+    task = over(task, list(columns))
     return task.measures(task.tally(predictions, columns))
 
 
 def measures(task: Task, predictions: Sequence[Prediction], columns: Mapping[str, Sequence[Any]]) -> list[Measure]:
-    """The task's measures, each with its interval."""
+    """The task's measures, each with its interval; where rows ask something of their texts, of that too."""
+    task = over(task, list(columns))
     return with_intervals(
         task.tally(predictions, columns), task.measures, specs=task.measure_specs, additive=task.additive,
         resamples=RESAMPLES,

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from hone.core.errors import Fault, RecipeError
 from hone.core.settings import check_settings
+from hone.data.dataset import Dataset
+from hone.models.tokenizer import Tokenizer
 from hone.predict.engine import Engine, WritingEngine
 from hone.predict.generation.generate import generate, stream
 from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary, Written
 from hone.predict.text_stream import TextStream
 from hone.predict.workers import by_workers
-from hone.tasks.controls import rows_with_words, words_of, written_by
+from hone.tasks.controls import rows_with_words, word_faults, words_of, written_by
 from hone.tasks.decoding import DecodingSettings
 from hone.tasks.faulty import FaultyExamples
 from hone.tasks.protocol import Columns, Prediction, Task, Writing
@@ -134,6 +136,21 @@ def _words_of(rows: Rows, own: Mapping[int, DecodingSettings], vocabulary: Vocab
     if wrong:
         raise FaultyExamples(ODD_WORDS, wrong)
     return found
+
+
+def unwritable_words(settings: DecodingSettings, data: Dataset, tokenizer: Tokenizer, *, at: str) -> list[Fault]:
+    """Why no text can be written by ``settings`` and the words of rows beside them: the tokenizer cannot write one, or
+    they do not go together. Of the first rows, with file and line; where it is the settings alone, under ``at``."""
+
+    def fault_of(chosen: DecodingSettings) -> Fault | None:
+        try:
+            Words(chosen, Vocabulary((), encode=tokenizer.encode, decode=lambda ids: tokenizer.decode([ids])[0]))
+        except RecipeError as error:
+            return Fault(error.code, error.found, error.expected, field=at, fix=error.fix)
+        return None
+
+    alone = fault_of(settings)
+    return word_faults(settings, data, unwritable=fault_of) if alone is None else [alone]
 
 
 def _told_as_rows(done: Callable[[int], None] | None, *, rows: int, prompts: int) -> Callable[[int], None]:

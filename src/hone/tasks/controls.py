@@ -4,7 +4,7 @@ codes, Keskar et al. 2019), and words that the search alone goes by."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -102,9 +102,15 @@ def written_by(
     return None, replace(faults[0], found=f"{what} beside the decoding", field=what)
 
 
-def word_faults(settings: DecodingSettings, data: Dataset) -> list[Fault]:
+def word_faults(
+    settings: DecodingSettings, data: Dataset, *, unwritable: Callable[[DecodingSettings], Fault | None]
+) -> list[Fault]:
     """What is wrong with the words of rows that are to be written by ``settings``, of the first rows with file and
-    line."""
+    line.
+
+    Args:
+        unwritable: What keeps a tokenizer from writing the words of some settings.
+    """
     names = [field.name for field in ROW_WORDS if field.name in data.columns]
     seen: dict[str, Fault | None] = {}
     faults: list[Fault] = []
@@ -114,7 +120,9 @@ def word_faults(settings: DecodingSettings, data: Dataset) -> list[Fault]:
             continue
         key = json.dumps(words)
         if key not in seen:
-            seen[key] = written_by(settings, words)[1]
+            made, fault = written_by(settings, words)
+            fault = fault if made is None else unwritable(made)
+            seen[key] = None if fault is None else replace(fault, field=" and ".join(words))
         if (fault := seen[key]) is not None:
             file, line = data.place(row)
             faults.append(replace(fault, file=file, line=line))

@@ -13,6 +13,7 @@ import torch
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import Lineage
 from hone.bundle.stage import Inputs, Run, TaskChoice
+from hone.compress.compare import answers, measures
 from hone.compress.compress import compress
 from hone.compress.distill_writing import _together
 from hone.compress.settings import CompressSettings, find_faults
@@ -73,6 +74,15 @@ def compressed(bundle: Bundle, method: dict[str, Any], folder: Path, **more: Any
 def ratio(report: Report, what: str) -> float:
     """The figure of the one over that of its parent."""
     return float(next(row[3] for row in report.tables["beside_parent"].rows if row[0] == what))  # type: ignore[arg-type]
+
+
+def test_words_of_rows_are_measured_where_bundles_are_compared(parents: dict[str, Bundle]) -> None:
+    predictor = open_bundle(parents["gpt2"])
+    columns = {"prompt": SOURCES, "text": TARGETS, "bad_words": [["card"], [], ["help"], []]}
+    found = {one.name: one for one in measures(predictor.task, answers(predictor, columns), columns)}
+    assert found["satisfied"].value == 1.0
+    plain = {name: column for name, column in columns.items() if name != "bad_words"}
+    assert "satisfied" not in {one.name for one in measures(predictor.task, answers(predictor, plain), plain)}
 
 
 @pytest.mark.parametrize(
