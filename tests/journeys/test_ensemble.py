@@ -84,7 +84,8 @@ def test_it_holds_no_weights_and_names_its_members(both: Made) -> None:
     assert [one.digest for one in manifest.requires] == digests
     assert list(manifest.lineage.parents) == digests
     report = json.loads((both.ensemble.with_name("both.run") / "reports" / "00-ensemble.json").read_text())
-    assert [row[0] for row in report["tables"]["members"]["rows"]] == [digests[0][:12], digests[1][:12], "ensemble"]
+    names = [f"seed-{i}/bundle ({digest[:12]})" for i, digest in enumerate(digests, start=1)]
+    assert [row[0] for row in report["tables"]["members"]["rows"]] == [*names, "ensemble"]
 
 
 def test_the_same_members_make_the_same_ensemble_wherever_they_lie(both: Made, tmp_path: Path) -> None:

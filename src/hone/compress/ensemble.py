@@ -115,13 +115,22 @@ def _beside(
     """The main measure of each member and of the ensemble, and how often a member says the same as the ensemble."""
     name = members[0].task.main_measure
     rows: list[list[Cell]] = []
-    for one, said in zip(members, each, strict=True):
+    names = told_apart([one.bundle.path for one in members])
+    for one, said, called in zip(members, each, names, strict=True):
         own = next(m for m in measures(one.task, said, columns) if m.name == name)
         same = agreement(one.task, said, together).value
-        rows.append([_short(one.bundle), own.value, own.low, own.high, same])
+        rows.append([f"{called} ({_short(one.bundle)})", own.value, own.low, own.high, same])
     own = next(m for m in found if m.name == name)
     rows.append(["ensemble", own.value, own.low, own.high, 1.0])
     return Grid(columns=["member", name, "low", "high", "same_answers"], rows=rows)
+
+
+def told_apart(folders: Sequence[Path]) -> list[str]:
+    """The ends of their paths by which folders differ, such as ``a/bundle`` and ``b/bundle``; of one folder that stands
+    there twice its name."""
+    parts = [folder.resolve().parts for folder in folders]
+    ends = [["/".join(each[-size:]) for each in parts] for size in range(1, max(map(len, parts)))]
+    return next((found for found in ends if len(set(found)) == len(found)), ends[0])
 
 
 def _short(bundle: Bundle) -> str:

@@ -49,10 +49,10 @@ def _columns_of_items(items: list[Any], choices: Sequence[Sequence[Field]]) -> d
                 more = [f.name for f in fields if not f.required and any(f.name in item for item in items)]
                 return {name: [item.get(name, ()) for item in items] for name in [*names, *more]}
             lacking.append(without)
-        raise _missing(items[max(lacking)], choices, at=f" at input {max(lacking)}")
+        raise _missing(items[max(lacking)], choices, at=f" in row {max(lacking) + 1}")
     kind = next((kind for kind in (*bare.values(), Mapping) if isinstance(items[0], kind)), ())
     odd = next(i for i, item in enumerate(items) if not isinstance(item, kind))
-    raise _kind_error(f"{type(items[odd]).__name__} {items[odd]!r:.60} at input {odd}", choices)
+    raise _kind_error(f"{type(items[odd]).__name__} {items[odd]!r:.60} in row {odd + 1}", choices)
 
 
 def _require_alike(
@@ -64,7 +64,7 @@ def _require_alike(
         more = set(required(fields))
         if more > set(names) and any(item.keys() >= more for item in items):
             odd = next(i for i, item in enumerate(items) if not item.keys() >= more)
-            raise _missing(items[odd], [fields], at=f" at input {odd}, and others have more")
+            raise _missing(items[odd], [fields], at=f" in row {odd + 1}, and others have more")
 
 
 def _kind_error(found: str, choices: Sequence[Sequence[Field]]) -> DataError:
@@ -101,7 +101,7 @@ def _kept(values: list[Any], field: Field) -> list[Any]:
         turns, odd = turns_of(value, answered=False)
         if odd is not None:
             raise DataError(
-                f"input {i} has {field.name} with {odd.found}", expected=EXPECTED["turns"], fix=odd.fix, code=odd.code
+                f"row {i + 1} has {field.name} with {odd.found}", expected=EXPECTED["turns"], fix=odd.fix, code=odd.code
             )
         kept.append(turns)
     return kept
@@ -113,12 +113,14 @@ def _check(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> Non
             wrong = _wrong(value, field, columns["text"][i] if "text" in columns else "")
             if wrong:
                 raise DataError(
-                    f"input {i} has {field.name} {wrong}", expected=EXPECTED[field.kind], code="data.input-kind"
+                    f"row {i + 1} has {field.name} {wrong}", expected=EXPECTED[field.kind], code="data.input-kind"
                 )
     spans = [field.name for field in fields if field.kind == "span"]
     for i, both in enumerate(zip(*(columns[name] for name in spans), strict=True)):
         if overlap := overlapping(dict(zip(spans, both, strict=True))):
-            raise DataError(f"input {i} has {overlap}", expected="spans that do not overlap", code="data.spans-overlap")
+            raise DataError(
+                f"row {i + 1} has {overlap}", expected="spans that do not overlap", code="data.spans-overlap"
+            )
 
 
 def _wrong(value: Any, field: Field, text: Any) -> str:

@@ -225,6 +225,9 @@ class TokenClassification(Form):
         tags = [self.labels[k] for k in ids]
         if self.settings.head == "crf":
             tags = repaired(tags)  # legal within stretches; where two meet, by this
+        for _, first, end in entity_spans(tags):
+            if offsets[first][0] == offsets[end - 1][1]:  # of empty tokens alone
+                tags[first:end] = ["O"] * (end - first)
         entities = [
             {
                 "label": label,

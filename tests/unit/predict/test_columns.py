@@ -74,16 +74,16 @@ def test_a_task_of_two_inputs_takes_objects_and_tables() -> None:
         (5, "int"),
         (b"bytes", "bytes"),
         ({"a"}, "set"),
-        (["fine", "half \ud83d"], "input 1 has text"),
-        ([1], "int 1 at input 0"),
-        (["a", None], "NoneType None at input 1"),
-        (["a", "b", ["c"]], "list ['c'] at input 2"),
-        ([{"text": "a"}, "b"], "str 'b' at input 1"),
-        (pd.Series(["a", float("nan")]), "float nan at input 1"),
-        ([{"text": "a"}, {"text": 5}], "input 1 has text 5"),
-        ({"text": ["a", "b"]}, "input 0 has text"),
-        (pd.DataFrame({"text": ["a", None]}), "input 1 has text"),
-        ([["a", "b"]], "list ['a', 'b'] at input 0"),
+        (["fine", "half \ud83d"], "row 2 has text"),
+        ([1], "int 1 in row 1"),
+        (["a", None], "NoneType None in row 2"),
+        (["a", "b", ["c"]], "list ['c'] in row 3"),
+        ([{"text": "a"}, "b"], "str 'b' in row 2"),
+        (pd.Series(["a", float("nan")]), "float nan in row 2"),
+        ([{"text": "a"}, {"text": 5}], "row 2 has text 5"),
+        ({"text": ["a", "b"]}, "row 1 has text"),
+        (pd.DataFrame({"text": ["a", None]}), "row 2 has text"),
+        ([["a", "b"]], "list ['a', 'b'] in row 1"),
     ],
     ids=str,
 )
@@ -96,7 +96,7 @@ def test_the_first_input_of_the_wrong_kind_is_named(inputs: Any, named: str) -> 
 
 @pytest.mark.parametrize(
     ("inputs", "named"),
-    [([["a", 5]], "input 0 has tokens"), ([["a"], "b"], "at input 1"), ([{"tokens": "Ada"}], "input 0 has tokens")],
+    [([["a", 5]], "row 1 has tokens"), ([["a"], "b"], "in row 2"), ([{"tokens": "Ada"}], "row 1 has tokens")],
 )
 def test_tokens_of_the_wrong_kind_are_named(inputs: Any, named: str) -> None:
     with pytest.raises(DataError) as caught:
@@ -108,9 +108,9 @@ def test_tokens_of_the_wrong_kind_are_named(inputs: Any, named: str) -> None:
 @pytest.mark.parametrize(
     ("inputs", "named"),
     [
-        ([{"body": "a", "id": 1}], "body, id at input 0"),
-        ([{"text": "a"}, {}, {"text": "b"}], "none at input 1"),
-        ({}, "none at input 0"),
+        ([{"body": "a", "id": 1}], "body, id in row 1"),
+        ([{"text": "a"}, {}, {"text": "b"}], "none in row 2"),
+        ({}, "none in row 1"),
         (pd.DataFrame({"body": ["a"]}), "body"),
         (pd.DataFrame(), "none"),
         (pd.DataFrame([["a", "b", 1]], columns=["text", "text", "id"]), "id"),
@@ -129,7 +129,7 @@ def test_the_row_that_comes_furthest_is_blamed() -> None:
     with pytest.raises(DataError) as caught:
         columns_of([{"text": "a"}, {"body": "b"}], TOKENS)
     assert caught.value.code == "data.input-missing"
-    assert "body at input 1" in str(caught.value)
+    assert "body in row 2" in str(caught.value)
     assert "tokens or text" in str(caught.value)
 
 

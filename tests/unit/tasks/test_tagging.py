@@ -159,6 +159,12 @@ def test_tokens_get_tags_and_offsets_into_their_joined_text(make: Any) -> None:
     assert [(e["start"], e["end"], e["text"]) for e in answer["entities"]] == [(0, 7, "Ada Fox"), (9, 11, "上海")]
 
 
+def test_an_empty_token_alone_is_no_entity(make: Any) -> None:
+    [answer] = joined(make(), {"tokens": [["Ada", "", "Fox"]]}, sure(B, B, B))
+    assert answer["tags"] == ["B-PER", "O", "B-PER"]
+    assert [entity["text"] for entity in answer["entities"]] == ["Ada", "Fox"]
+
+
 def test_an_entitys_score_is_the_mean_of_its_words(make: Any) -> None:
     scores = np.log([[0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]).astype(np.float32)
     [answer] = joined(make(), {"text": ["Ada Fox"]}, scores)
