@@ -16,6 +16,8 @@ import hone
 from hone.bundle.bundle import Bundle
 from hone.core.errors import DataError, HoneError, RecipeError
 from hone.core.progress import Silent
+from hone.pipeline.recipe import make_recipe
+from hone.pipeline.run import read_data
 
 Command = Callable[..., tuple[object, str, str]]
 SENTENCES = ["the tide comes in twice a day", "nobody knows why it goes out again", "we watched it from the pier"]
@@ -105,6 +107,35 @@ def test_a_base_is_chosen_by_a_probe_and_what_each_source_lost_is_told(
     curve = found.tables["probe_curve"]
     assert curve.columns == ["epoch", "topics.accuracy", "alike.spearman"]
     assert chosen == max(row[1] for row in curve.rows if isinstance(row[1], float))
+
+
+class Saying(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, words: str) -> None:
+        self.said.append(words)
+
+
+def test_a_probe_on_the_rows_of_the_test_under_another_name_is_refused(
+    corpus: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    copied, told = tmp_path / "topics.jsonl", Saying()
+    rows = texts["test"].read_text(encoding="utf-8").splitlines(keepends=True)
+    data = {"corpus": named(corpus), "train": str(texts["train"]), "test": str(texts["test"]), "topics": str(copied)}
+    stages = [{**STAGE, "probes": ["topics"]}, {"kind": "finetune"}, "evaluate"]
+    values = recipe(corpus, data=data, task="text-classification", stages=stages)
+    copied.write_text("".join(reversed(rows[1:])), encoding="utf-8")
+    assert faults_of(values, tmp_path) == {("recipe.probe-data", "stages.0.probes.0")}
+    decided = make_recipe({**values, "data": {**data, "topics": str(texts["train"])}}, folder=tmp_path)
+    read_data(decided, told)
+    assert not any("probe" in words for words in told.said)
+    more = [json.dumps({"text": f"another text {i}", "label": "abc"[i % 3]}) + "\n" for i in range(40)]
+    copied.write_text("".join([rows[0], *more]), encoding="utf-8")
+    read_data(make_recipe(values, folder=tmp_path), told)
+    assert any("1 stand in test" in words for words in told.said)
 
 
 class Stopping(Silent):

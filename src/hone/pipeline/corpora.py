@@ -28,13 +28,13 @@ def read_corpora(
     if named is not None:
         held = open_corpus(named, base=recipe.folder, cache=default_cache(), seed=recipe.seed)
     elif HELD_OUT not in recipe.corpora and any(HELD_OUT in choice.stage.reads for choice in stages):
-        learned, held = corpus.carve(recipe.options.validation_share, seed=recipe.seed)
+        learned, held = corpus.carve(recipe.options.validation_share, seed=recipe.split_seed)
         progress.say(
-            f"no {HELD_OUT} is named: {len(held):,} documents of the corpus were taken for it (seed {recipe.seed}); "
-            f"{len(learned):,} remain"
+            f"no {HELD_OUT} is named: {len(held):,} documents of the corpus were taken for it "
+            f"(seed {recipe.split_seed}); {len(learned):,} remain"
         )
     if recipe.options.train_share < 1:
-        learned = learned.part(recipe.options.train_share, seed=recipe.seed)
+        learned = learned.part(recipe.options.train_share, seed=recipe.split_seed)
         progress.say(f"{len(learned):,} of these documents are learned from")
     texts = {CORPUS: learned.rows}
     if held is None:

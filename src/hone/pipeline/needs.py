@@ -16,7 +16,7 @@ from hone.tasks.table import SETTINGS
 if TYPE_CHECKING:
     from hone.pipeline.recipe import StageChoice
 
-DATA_OPTIONS = ("drop", "validation_share", "train_share")
+DATA_OPTIONS = ("drop", "validation_share", "train_share", "split_seed")
 CORPORA = (CORPUS, HELD_OUT)  # keys of `data` that name documents, where others name rows
 USUAL = ("train", "validation", "test", PAIRS, VALIDATION_PAIRS)
 CARVED = {"validation": "train", VALIDATION_PAIRS: PAIRS}  # splits that are made where they are not named, and of what

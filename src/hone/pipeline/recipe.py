@@ -79,11 +79,14 @@ class DataOptions(Settings):
             that missing ``validation_pairs`` are.
         train_share: Part of ``train`` and of ``corpus`` that is learned from, of what is left after others were taken
             from them. A smaller part is within a larger one.
+        split_seed: By which rows and documents are taken for others, or for a part; None: the recipe's ``seed``. Where
+            it is stated, runs of several seeds are measured on the same rows.
     """
 
     drop: list[Literal["duplicates", "leaked"]] = []
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,11 @@ class Recipe:
     def probed(self) -> tuple[str, ...]:
         """Names of the data that a base is judged by while it learns."""
         return tuple(dict.fromkeys(name for choice in self.stages for name in probed(choice)))
+
+    @property
+    def split_seed(self) -> int:
+        """The seed by which rows and documents are taken for others."""
+        return self.seed if self.options.split_seed is None else self.options.split_seed
 
     def refusal(self, faults: Sequence[Fault]) -> RecipeError:
         """The error for what is wrong with it beside its data or base."""

@@ -31,7 +31,7 @@ from hone.pipeline.corpora import read_corpora
 from hone.pipeline.labels import with_labels
 from hone.pipeline.needs import CARVED
 from hone.pipeline.overrides import apply_overrides
-from hone.pipeline.probed import read_probed
+from hone.pipeline.probed import read_probed, require_apart
 from hone.pipeline.recipe import Recipe, StageChoice, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
 from hone.pipeline.together import first_goes_first, join, outcome_of, require_seen
@@ -276,6 +276,7 @@ def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dat
         for target in shape.targets[:1]:
             having = (one for one in data.values() if target.name in one.columns)
             require_one_writing(having, target.name)
+    require_apart(recipe, asked, data, progress)
     if "train" in data:
         data["train"] = _dropped(recipe, data, progress)
     recipe, data = with_labels(recipe, data, progress)
@@ -292,7 +293,7 @@ def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dat
 def _part(recipe: Recipe, train: Dataset, progress: Progress) -> Dataset:
     shape = shape_of(TASKS[recipe.task.name], train.columns)
     target = next((target.name for target in shape.targets[:1] if target.kind == "label"), "")
-    part = nested_part(train, share=recipe.options.train_share, seed=recipe.seed, target=target)
+    part = nested_part(train, share=recipe.options.train_share, seed=recipe.split_seed, target=target)
     progress.say(f"{len(part)} of {len(train)} training rows are learned from")
     return part
 
@@ -304,13 +305,14 @@ def _carved(recipe: Recipe, dataset: Dataset, progress: Progress, *, held: str) 
     kept, taken = carve_validation(
         dataset,
         share=recipe.options.validation_share,
-        seed=recipe.seed,
+        seed=recipe.split_seed,
         fields=shape.telling,
         targets=[field.name for field in shape.targets if field.kind not in TO_WRITE],  # a text teaches no label
         name=held,
     )
     what = "no validation split is named" if held == "validation" else f"no {held} are named"
-    how = f"stratified by {stratify}, seed {recipe.seed}" if stratify else f"seed {recipe.seed}"
+    seed = f"seed {recipe.split_seed}"
+    how = f"stratified by {stratify}, {seed}" if stratify else seed
     progress.say(f"{what}: {len(taken)} rows of {dataset.name} were taken for it ({how}); {len(kept)} remain")
     return kept, taken
 

@@ -178,6 +178,18 @@ def test_the_share_that_is_carved_is_the_recipes(texts: dict[str, Path], tmp_pat
     assert len(SEEN[0].data["validation"]) == 18
 
 
+def test_a_stated_split_seed_takes_the_same_rows_whatever_the_seed(texts: dict[str, Path], tmp_path: Path) -> None:
+    taken: dict[int | None, list[str]] = {}
+    for split in (None, 5):
+        for seed in (1, 2):
+            recipe = {**values(texts), "seed": seed}
+            recipe["data"] |= {"split_seed": split, "train_share": 0.5}
+            run_peek(recipe, tmp_path / f"{split}-{seed}", peek("train", "validation"))
+            taken.setdefault(split, []).append(" ".join(data.digest for data in SEEN[-1].data.values()))
+    assert taken[None][0] != taken[None][1]
+    assert taken[5][0] == taken[5][1]
+
+
 def test_rows_of_texts_to_write_are_carved_though_every_text_is_another(tmp_path: Path) -> None:
     file = tmp_path / "train.jsonl"
     file.write_text("".join(f'{{"source": "text {i}", "target": "Text {i}"}}\n' for i in range(20)))
