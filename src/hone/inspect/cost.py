@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from hone.bundle.stage import Inputs
 from hone.core.choice import opened
 from hone.core.measures import Measure
+from hone.core.processes import place
 from hone.models.adapters.held_base import back_seconds, spared_bytes
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
@@ -18,11 +19,14 @@ from hone.models.cost import (
     OTHERS,
     Size,
     activation_bytes,
+    divided_bytes,
     held_bytes,
+    matrix_rate,
     scores_bytes,
     size_of,
     state_bytes,
     training_seconds,
+    turning,
 )
 from hone.report.report import Cell, Grid
 from hone.tasks.fields import shape_of
@@ -50,14 +54,14 @@ def training_cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts:
     said = method.frozen(chosen, size.layers)
     frozen, once = min(plan.freeze_layers if said is None else said, size.layers), int(rows.lengths.sum())
     learns = None if shapes is None else method.learning(chosen, shapes)
-    load = plan.load
-    seconds = training_seconds(
+    load, (turned, update) = plan.load, _turned(inputs, size, frozen=frozen)
+    seconds = steps * turned + training_seconds(
         size, tokens=tokens, length=mean, steps=steps, frozen=frozen, first=once, passes=load.passes, learns=learns
     )
     states = state_bytes(
         size,
         optim=plan.optim,
-        rows=int(np.count_nonzero(rows.counts("input_ids"))),
+        rows=None if _divided(plan) else int(np.count_nonzero(rows.counts("input_ids"))),
         frozen=frozen,
         keeps_best=plan.keep == "best" and plan.eval_strategy != "no",
         beside=load.copies,
@@ -66,18 +70,45 @@ def training_cost(inputs: Inputs, rows: Rows, tables: dict[str, Grid], *, texts:
     if plan.base_bits is not None and shapes is not None:
         states -= spared_bytes(shapes, plan.base_bits)
         seconds += _brought_back(steps, plan) * back_seconds(shapes, plan.base_bits)
+    states = _own_part(states, size, plan)
     activations = load.held * activation_bytes(
         size, tokens=batch, length=longest, frozen=frozen, recomputed=load.recomputes
     )
     scores = scores_bytes(inputs.base.folder, places=places) if (places := _to_write(rows, plan)) else 0
-    memory = held_bytes() + states + activations + scores
+    memory = held_bytes() + states + max(activations + scores, update)  # which are over when weights are moved
     trained = _learned(size, frozen) if learns is None else learns
     counts = {"parameters": size.parameters, "trained_parameters": trained, "training_tokens": tokens, "steps": steps}
-    tables["cost"] = _grid(counts, {"states_mb": states, "activations_mb": activations, "scores_mb": scores})
+    held = {"states_mb": states, "activations_mb": activations, "scores_mb": scores, "update_mb": update}
+    tables["cost"] = _grid(counts, held)
     return [
         Measure(name="estimated_training_time", value=seconds, unit="s", better="lower"),
         Measure(name="estimated_memory", value=memory / 1e6, unit="MB", better="lower"),
     ]
+
+
+def _turned(inputs: Inputs, size: Size, *, frozen: int) -> tuple[float, float]:
+    """Seconds of a step, and bytes, that ``muon`` takes beside AdamW where the base's own matrices learn."""
+    plan: Any = inputs.plan["finetune"]
+    assert inputs.base is not None
+    if plan.optim != "muon" or METHODS[plan.method["name"]].adapter:
+        return 0.0, 0.0
+    flops, held = turning(shapes_of(inputs.base.folder).linear.values())
+    share = (size.layers - frozen) / max(1, size.layers)
+    return share * flops / matrix_rate()[0], share * held
+
+
+def _divided(plan: Any) -> bool:
+    """Whether several processes divide the weights among them."""
+    return plan.parallel is not None and place().count > 1
+
+
+def _own_part(states: int, size: Size, plan: Any) -> int:
+    """Bytes of the states that this process holds."""
+    if not _divided(plan):
+        return states
+    gathered: Literal["unit", "all"] = "unit" if plan.parallel.shard == "full" else "all"
+    ways = plan.parallel.tensor
+    return round(divided_bytes(states, size, processes=place().count, tensor=ways, gathered=gathered))
 
 
 def _grid(counts: Mapping[str, int], kept: Mapping[str, float]) -> Grid:

@@ -7,10 +7,11 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -27,6 +28,8 @@ BYTES_OF_LEARNING = {"adamw": 12, "adafactor": 4, "muon": 8}
 BYTES_OF_TABLES = {**BYTES_OF_LEARNING, "muon": 12}
 UPDATE_BYTES_A_WEIGHT = 36  # moved a step by gradient fill, clipping and AdamW
 SECONDS_A_LAYER = 1.5e-3  # of a step's calls and small operations, whatever its size
+UNITS = 2  # gathered layers that FSDP holds: the one that is computed, and the next
+TURNS = 5  # iterations of muon's
 PROBE_SIZE = 768
 PROBE_SECONDS = 0.15
 WRITERS = ("LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "Seq2Seq")  # ends of their classes' names
@@ -80,6 +83,14 @@ class Size:
     @property
     def ours(self) -> bool:
         return self.pace is OURS
+
+    @property
+    def unit(self) -> float:
+        """Weights of the largest part that is gathered at once where processes divide them: a layer, or a table as
+        large as the vocabulary."""
+        table = self.vocabulary * self.width
+        layer = (self.parameters - (self.embedding or table)) / max(1, self.layers)
+        return max(layer, table)
 
     def learning(self, *, frozen: int) -> int:
         """Weights outside the embedding that learn while the lowest ``frozen`` layers do not."""
@@ -178,6 +189,30 @@ def state_bytes(
         table = BYTES_OF_TABLES[optim] * size.embedding
     learning = BYTES_OF_LEARNING[optim] + WEIGHT_BYTES * beside
     return copies * size.parameters + learning * size.learning(frozen=frozen) + table
+
+
+def divided_bytes(states: float, size: Size, *, processes: int, tensor: int, gathered: Literal["unit", "all"]) -> float:
+    """Bytes that one of several processes holds of ``states``, of weights, gradients and moments that they divide.
+
+    Args:
+        tensor: So many of them compute each layer together.
+        gathered: What it has whole, or its part of a layer that several compute, while it computes: the `Size.unit` at
+            hand and the next, or after the way forward all weights; and the gradients of a unit.
+    """
+    unit = size.unit / tensor
+    whole = UNITS * unit if gathered == "unit" else size.parameters / tensor
+    return states / processes + WEIGHT_BYTES * (whole + unit)
+
+
+def turning(matrices: Iterable[tuple[int, int]]) -> tuple[float, float]:
+    """What a step of ``muon`` takes beside AdamW's over weights of these shapes: floating-point operations, and bytes
+    of what is held of all matrices of one shape: copies of their gradients, and products of these with themselves."""
+    flops = held = 0.0
+    for shape, count in Counter(matrices).items():
+        short, long = sorted(shape)
+        flops += count * TURNS * (4.0 * short * short * long + 2.0 * short**3)
+        held = max(held, WEIGHT_BYTES * count * (3.0 * short * long + 2.0 * short * short))
+    return flops, held
 
 
 def activation_bytes(size: Size, *, tokens: int, length: int, frozen: int = 0, recomputed: bool = False) -> int:

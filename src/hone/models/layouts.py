@@ -11,11 +11,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hone.models.cost import BYTES_OF_LEARNING, SCORES_KEPT, UPDATE_BYTES_A_WEIGHT, WEIGHT_BYTES, Size, training_flops
+from hone.models.cost import (
+    BYTES_OF_LEARNING,
+    SCORES_KEPT,
+    UNITS,
+    UPDATE_BYTES_A_WEIGHT,
+    WEIGHT_BYTES,
+    Size,
+    training_flops,
+)
 from hone.models.gpus import Gpu
 
 HALF = 2  # bytes of a number in a product
-UNITS = 2  # gathered layers that FSDP holds: the one that is computed, and the next
 USABLE = 0.9  # of a GPU's memory; the rest is the driver's, and lost between blocks
 AGAIN = 4 / 3  # of a training's products, where each forward pass is made twice
 
@@ -134,7 +141,7 @@ class Plan:
         own, tensor = self.size.parameters / self.layout.tensor, self.layout.tensor
         parts = self.copies if self.layout.sharded else 1
         apart = parts > 1
-        unit = self._unit() / tensor
+        unit = self.size.unit / tensor
         copied = unit if self.step.recomputed else own
         return Held(
             weights=WEIGHT_BYTES * (own / parts + (UNITS * unit if apart else 0)) + HALF * copied,
@@ -175,13 +182,6 @@ class Plan:
             one = all_reduce_seconds(states, gpus=tensor, bytes_per_s=gpu.link_bytes_per_s)
             seconds += self.passes * sums * one
         return seconds
-
-    def _unit(self) -> float:
-        """Weights of the largest part that FSDP gathers at once: a layer, or a table as large as the vocabulary."""
-        size = self.size
-        table = size.vocabulary * size.width
-        layer = (size.parameters - (size.embedding or table)) / max(1, size.layers)
-        return max(layer, table)
 
     def _activations(self) -> float:
         size, tensor, batch = self.size, self.layout.tensor, self.step.reads * self.batch

@@ -229,6 +229,7 @@ WORDS: dict[str, str] = {
     "states_mb": "Weights, gradients, optimizer (MB)",
     "activations_mb": "Activations (MB)",
     "scores_mb": "Scores over the vocabulary (MB)",
+    "update_mb": "Update of matrices by muon (MB)",
     "tokens_per_s": "Tokens per second",
     "label": "Label",
     "labels": "Labels",

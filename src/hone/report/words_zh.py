@@ -227,6 +227,7 @@ WORDS: dict[str, str] = {
     "states_mb": "权重、梯度与优化器（MB）",
     "activations_mb": "激活值（MB）",
     "scores_mb": "词表得分（MB）",
+    "update_mb": "muon 更新矩阵（MB）",
     "tokens_per_s": "每秒 token 数",
     "label": "标签",
     "labels": "标签数",

@@ -23,7 +23,7 @@ from hone.models.held import LEAST_BLOCK
 from hone.models.model import position_limit, stack_of
 from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
-from hone.tasks.controls import word_faults
+from hone.predict.writing import unwritable_words
 from hone.tasks.fields import shape_of
 from hone.tasks.languages import language_faults
 from hone.tasks.sampling import COUNTED
@@ -83,6 +83,9 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     if settings.freeze_layers and (method.adapter or method.frozen(chosen, 1) is not None):
         found = f"{settings.freeze_layers}, and the method {method.name}, which says itself what learns"
         faults.append(Fault("recipe.freeze-layers", found, "0, or method full or bitfit", field="freeze_layers"))
+    if settings.embedding_learning_rate and (settings.freeze_layers or method.name != "full"):
+        found = f"{settings.embedding_learning_rate:g}, and embeddings that learn nothing"
+        faults.append(Fault("recipe.embedding-rate", found, "null", field="embedding_learning_rate"))
     if "merge" in inputs.plan and not method.merges:
         found = f"{method.name}, with a stage merge after it: {method.not_merged}"
         faults.append(Fault("merge.method", found, "no such stage", field="method"))
@@ -303,7 +306,9 @@ def _words(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]
     task, data, watched = inputs.task.settings, inputs.data.get("validation"), settings.metric_for_best_model
     if not isinstance(task, WritingSettings) or data is None or watched in (None, *kind.reference_measures):
         return []
-    return word_faults(task.decoding, data)
+    if inputs.base is None:
+        return []
+    return unwritable_words(task.decoding, data, load_tokenizer(inputs.base.folder), at="task.decoding")
 
 
 def _loss(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:

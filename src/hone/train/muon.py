@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hone.models.cost import TURNS
+
 MOMENTUM = 0.95
-ITERATIONS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of an iteration that raises small singular values fastest
 LIKE_ADAMW = 0.2  # root mean square of AdamW's updates, as a share of its rate
 LEAST_NORM = 1e-7
@@ -81,7 +82,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
     flat = matrices.mT if upright else matrices
     found = flat.bfloat16() if flat.device.type == "cuda" else flat
     found = found / found.norm(dim=(1, 2), keepdim=True).clamp(min=LEAST_NORM)
-    for _ in range(ITERATIONS):
+    for _ in range(TURNS):
         gram = found @ found.mT
         found = torch.baddbmm(found, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
     return (found.mT if upright else found).to(matrices.dtype)

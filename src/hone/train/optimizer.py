@@ -17,7 +17,8 @@ from hone.train.settings import LoopSettings
 def parameter_groups(
     model: Model, settings: LoopSettings, *, rates: Mapping[str, float] | None = None
 ) -> list[dict[str, object]]:
-    """Groups by peak rate (backbone, new head) and decay: biases, norms and other vectors have none.
+    """Groups by peak rate (backbone, its table of tokens, new head) and decay: biases, norms and other vectors have
+    none.
 
     Args:
         rates: Shares of the peak rate that weights learn at, by name; of those not named the whole, or what their head
@@ -29,12 +30,15 @@ def parameter_groups(
     inner = inner_matrices(model) - new if muon else set()
     table = lazy_table(model, settings)
     shares = {**_head_rates(model), **(rates or {})}
-    groups: dict[tuple[bool, float, bool, bool, bool, int], list[nn.Parameter]] = {}
+    backbone: Any = model.backbone
+    embeddings = {id(parameter) for parameter in backbone.get_input_embeddings().parameters()}
+    groups: dict[tuple[bool, bool, float, bool, bool, bool, int], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             alone = table is not None and parameter is table.weight
             key = (
                 id(parameter) in new,
+                settings.embedding_learning_rate is not None and id(parameter) in embeddings,
                 -shares.get(name, 1.0),
                 parameter.ndim > 1 and not name.endswith("bias"),  # one that is divided may have another dimension
                 alone,
@@ -42,12 +46,13 @@ def parameter_groups(
                 _mesh(parameter),
             )  # the whole rate first
             groups.setdefault(key, []).append(parameter)
-    peaks = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
+    usual = settings.learning_rate
+    peaks = {(True, False): settings.head_learning_rate or usual, (False, True): settings.embedding_learning_rate}
     return [
         {"params": members, "lr": peak, "peak": peak, "weight_decay": settings.weight_decay * decays}
         | ({"orthogonal": turned} if muon else {})
-        for (fresh, share, decays, _, turned, _), members in sorted(groups.items())
-        for peak in [-share * peaks[fresh]]
+        for (fresh, words, share, decays, _, turned, _), members in sorted(groups.items())
+        for peak in [-share * (peaks.get((fresh, words)) or usual)]
     ]
 
 

@@ -37,6 +37,8 @@ class LoopSettings(Settings):
         gradient_accumulation_steps: Forward passes of one optimizer step; the gradient is that of their union.
         learning_rate: Peak rate of the backbone.
         head_learning_rate: Peak rate of the new head; None: the backbone's.
+        embedding_learning_rate: Peak rate of the backbone's table of tokens, and so of scores over the vocabulary that
+            are tied to it; None: the backbone's.
         optim: ``adamw`` (Loshchilov and Hutter 2019), ``adafactor`` (Shazeer and Stern 2018), or ``muon``, which makes
             the updates of the backbone's matrices orthogonal and leaves the rest to AdamW (`hone.train.muon`).
         weight_decay: Decoupled decay; biases and norms have none.
@@ -67,6 +69,7 @@ class LoopSettings(Settings):
     gradient_accumulation_steps: Count = 1
     learning_rate: Positive = 2e-4
     head_learning_rate: Positive | None = None
+    embedding_learning_rate: Positive | None = None
     optim: Literal["adamw", "adafactor", "muon"] = "adamw"
     adam_beta1: Share = 0.9
     adam_beta2: Share = 0.999

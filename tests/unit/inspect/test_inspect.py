@@ -10,7 +10,9 @@ import pytest
 
 import hone
 from hone.bundle.stage import Inputs, Run, TaskChoice
+from hone.core import processes
 from hone.core.errors import DataError
+from hone.core.processes import Place
 from hone.core.settings import Settings
 from hone.data.read import read
 from hone.data.source import Source
@@ -18,6 +20,7 @@ from hone.inspect.settings import INSPECT, InspectSettings
 from hone.models.adapters.held_base import spared_bytes
 from hone.models.adapters.method import shapes_of
 from hone.models.base import resolve_base
+from hone.models.cost import turning
 from hone.models.tiny import write_tiny_writer
 from hone.report.catalog import Language
 from hone.report.report import Report
@@ -295,6 +298,30 @@ def test_a_base_in_fewer_bits_takes_the_memory_of_so_many(look: Looker, monkeypa
     spared = spared_bytes(shapes, 4) - spared_bytes(shapes, 8)
     assert taken[8] - taken[4] == pytest.approx(spared / 1e6)
     assert spared > 0
+
+
+def test_the_iterations_of_muon_take_their_time(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.inspect.cost.matrix_rate", lambda: (1.0, 1.0))  # an operation a second
+    plan = FinetuneSettings(optim="muon", max_steps=1)
+    flops, _ = turning(shapes_of(look.base).linear.values())
+    taken = measure(look({"train": GOOD}, with_base=True, plan=plan), "estimated_training_time")
+    assert flops <= taken <= 1.01 * flops
+    frozen = plan.model_copy(update={"freeze_layers": 1})
+    taken = measure(look({"train": GOOD}, with_base=True, plan=frozen), "estimated_training_time")
+    assert taken == pytest.approx(flops / 2, rel=0.01)  # one of two layers
+
+
+def test_processes_that_divide_weights_each_take_less_memory(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.inspect.cost.held_bytes", lambda: 0)
+    held = {}
+    for parallel in (None, {"shard": "full"}, {"shard": "gradients"}):
+        for count in (1, 8):
+            monkeypatch.setattr(processes, "_mine", Place(0, count, 0))
+            plan = FinetuneSettings.model_validate({"parallel": parallel, "gradient_accumulation_steps": 8})
+            report = look({"train": GOOD}, with_base=True, plan=plan)
+            held[str(parallel), count] = measure(report, "estimated_memory")
+    assert held["None", 1] == held["None", 8] == held["{'shard': 'full'}", 1]
+    assert max(held["{'shard': 'full'}", 8], held["{'shard': 'gradients'}", 8]) < held["None", 8]
 
 
 @pytest.mark.parametrize(("method", "learned"), [("lora", 2048), ("head", 0), ({"name": "top-n", "layers": 1}, 8544)])

@@ -17,6 +17,7 @@ from hone.models import cost
 from hone.models.cost import (
     Size,
     activation_bytes,
+    divided_bytes,
     frozen_flops,
     held_bytes,
     matrix_rate,
@@ -24,6 +25,7 @@ from hone.models.cost import (
     state_bytes,
     training_flops,
     training_seconds,
+    turning,
 )
 from hone.models.model import HEAD_FILE
 
@@ -143,3 +145,18 @@ def test_held_memory_is_in_bytes_and_never_shrinks() -> None:
     assert before > block.numel() * 4  # torch alone holds more than 4 MB
     assert before % 1024 == 0 or sys.platform == "darwin"
     assert before <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def test_what_muon_takes_is_counted_by_its_iterations_and_by_the_matrices_of_one_shape() -> None:
+    flops, held = turning([(8, 4), (4, 8), (8, 4), (3, 3)])
+    assert flops == 5 * (3 * (4 * 16 * 8 + 2 * 64) + 4 * 27 + 2 * 27)
+    assert held == 4 * 2 * (3 * 32 + 2 * 16)  # the two of 8 by 4
+    assert turning([]) == (0.0, 0.0)
+
+
+def test_processes_that_divide_weights_hold_their_parts_and_what_is_gathered() -> None:
+    unit = (SIZE.parameters - SIZE.embedding) / SIZE.layers
+    assert SIZE.unit == unit
+    assert divided_bytes(16_000, SIZE, processes=4, tensor=1, gathered="unit") == 4000 + 4 * 3 * unit
+    assert divided_bytes(16_000, SIZE, processes=4, tensor=1, gathered="all") == 4000 + 4 * (1000 + unit)
+    assert divided_bytes(16_000, SIZE, processes=4, tensor=2, gathered="all") == 4000 + 4 * (1000 + unit) / 2

@@ -11,11 +11,12 @@ from training_bench import Bench
 
 from hone.core.choice import decided
 from hone.models.adapters.table import METHODS
+from hone.models.cost import TURNS
 from hone.models.heads import HeadSpec
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_writer
 from hone.train.finetune import tune
-from hone.train.muon import COEFFICIENTS, ITERATIONS, Muon, orthogonal
+from hone.train.muon import COEFFICIENTS, Muon, orthogonal
 from hone.train.optimizer import make_optimizer, parameter_groups
 from hone.train.settings import FinetuneSettings
 
@@ -32,7 +33,7 @@ def test_singular_values_go_through_the_polynomial_and_their_vectors_stay(shape:
     u, values, v = torch.linalg.svd(given, full_matrices=False)
     values = values / given.norm(dim=(1, 2))[:, None]
     a, b, c = COEFFICIENTS
-    for _ in range(ITERATIONS):
+    for _ in range(TURNS):
         values = a * values + b * values**3 + c * values**5
     torch.testing.assert_close(orthogonal(given), u @ torch.diag_embed(values) @ v)
 

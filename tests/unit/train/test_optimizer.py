@@ -54,6 +54,13 @@ def test_a_head_of_transformers_own_has_the_head_rate_too(bench: Bench) -> None:
     assert fresh == {"backbone.classifier.weight", "backbone.classifier.bias"}
 
 
+def test_the_table_of_tokens_has_its_own_rate(bench: Bench) -> None:
+    settings = SETTINGS.model_copy(update={"embedding_learning_rate": 5e-4})
+    rates = {name: rate for name, (rate, _) in named(bench.model(), settings).items()}
+    assert {name for name, rate in rates.items() if rate == 5e-4} == {"backbone.embeddings.word_embeddings.weight"}
+    assert set(rates.values()) == {1e-2, 1e-3, 5e-4}
+
+
 def test_without_a_head_rate_everything_has_the_one_rate(bench: Bench) -> None:
     groups = parameter_groups(bench.model(), FinetuneSettings(learning_rate=3e-4))
     assert {group["lr"] for group in groups} == {3e-4}

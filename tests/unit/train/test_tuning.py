@@ -43,6 +43,7 @@ def inputs(tiny_base: Path) -> Inputs:
         ({"method": {"name": "top-n", "layers": 3}}, "method.layers", "at most 2"),
         ({"method": "head", "freeze_layers": 1}, "freeze_layers", "the method head"),
         ({"method": "lora", "freeze_layers": 1}, "freeze_layers", "the method lora"),
+        ({"method": "lora", "embedding_learning_rate": 1e-4}, "embedding_learning_rate", "learn nothing"),
         ({"method": "top-n", "techniques": ["fgm"]}, "techniques.0", "the method top-n"),
         ({"base_bits": 4}, "base_bits", "the method full"),
         ({"method": "top-n", "base_bits": 8}, "base_bits", "the method top-n"),
