@@ -68,6 +68,22 @@ def test_pairs_of_which_nothing_is_learned_are_told(tiny_base: Path, tmp_path: P
     assert "none of these objectives" in told.said[-1]
 
 
+@pytest.mark.parametrize(("names", "share"), [(("contrastive",), 2), (("mlm", "contrastive"), 3)])
+def test_rows_are_as_long_as_what_is_read_of_them(
+    names: tuple[str, ...], share: int, tiny_base: Path, tmp_path: Path
+) -> None:
+    data = Dataset.from_columns("corpus", {"text": TEXTS, "pair": [TEXTS[2], "", TEXTS[0]]})
+    learning = learning_of(tiny_base, *names)
+    rows = text_rows(learning, data, cache=tmp_path, progress=Silent())
+    text, pair = (np.diff(rows.lists(name).offsets) for name in ("input_ids", "pair"))
+    read = (share - 1) * text + np.where(pair > 0, pair, text)  # of all times that a row is read
+    assert np.abs(rows.lengths * share - read).max() < share
+    assert rows.lengths.tolist() != text.tolist()
+    assert text_rows(learning_of(tiny_base, "mlm"), data, cache=tmp_path, progress=Silent()).lengths.tolist() == (
+        text.tolist()
+    )
+
+
 def test_held_out_figures_do_not_depend_on_the_batches(tiny_base: Path) -> None:
     learning = learning_of(tiny_base, "contrastive")
     count = 2 * TOGETHER + 5

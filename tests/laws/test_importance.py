@@ -114,6 +114,16 @@ def test_a_seed_draws_the_same_and_another_seed_others(folder: Path) -> None:
     assert len(first) == len(other) == 30
 
 
+def test_the_domain_is_read_as_its_corpus_is(folder: Path) -> None:
+    (folder / "sea.rows").write_text("no json\n" + (folder / "sea.jsonl").read_text())
+    values = {"path": "all.txt", "parted": "lines", "unreadable": "skip",
+              "select": {"like": "sea.rows", "format": "jsonl", "text": "body", "documents": 50}}  # fmt: skip
+    settings, faults = check_settings(CorpusSettings, values)
+    assert settings is not None, faults
+    corpus = open_corpus(settings, base=folder, cache=folder / "cache", seed=0)
+    assert [one.like for one in corpus.card.selected] == [40]
+
+
 def test_more_documents_than_there_are_cannot_be_selected(folder: Path) -> None:
     with pytest.raises(DataError, match="has 300 left") as caught:
         opened(folder, documents=301)

@@ -126,6 +126,15 @@ def test_a_tally_of_held_out_rows_counts_each_and_measures_what_the_loss_says(
     assert said == pytest.approx(told, rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["mlm", "nsp", "sop", "contrastive"])
+def test_as_many_tokens_are_read_as_are_counted(bases: dict[str, Path], name: str) -> None:
+    learning = learning_of(bases[OBJECTIVES[name].stack], name)
+    rows, index = rows_of(learning), np.arange(12)
+    mask = learning.draw(rows, index, rng=np.random.default_rng(0))["attention_mask"]
+    read = int(mask.sum()) - 3 * len(mask)  # without special tokens
+    assert read == pytest.approx(learning.drawing(rows) * rows.lengths[index].sum(), rel=0.2)
+
+
 def test_no_two_objectives_have_a_measure_of_one_name() -> None:
     names = [measure for name in OBJECTIVES for measure in OBJECTIVES[name].kind.specs()]
     assert len(names) == len(set(names))

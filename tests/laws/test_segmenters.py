@@ -85,6 +85,14 @@ def test_words_that_text_was_made_of_are_found_again() -> None:
     assert sum(word in lexicon for word in frequent) > 0.9 * len(frequent)
 
 
+def test_a_word_that_few_of_many_texts_have_is_kept() -> None:
+    rng = np.random.default_rng(2)
+    texts = ["".join(rng.choice(CHARACTERS[:40], 12)) for _ in range(600)] * 85  # 612,000 characters
+    for i, (before, after) in enumerate(zip(CHARACTERS[:12], CHARACTERS[12:24], strict=True)):
+        texts[2 * 1001 * i + 1] = f"{before}魑魅{after}"
+    assert "魑魅" in learn(LearnedSettings(longest=2), texts)
+
+
 def test_the_same_texts_give_the_same_lexicon() -> None:
     texts = ["".join(sentence) for sentence in made_of_words(1)[1][:200]]
     assert learn(LearnedSettings(), texts).digest == learn(LearnedSettings(), texts).digest

@@ -42,17 +42,21 @@ class Rows:
     One that writes adds `TARGET`: the tokens to write, special tokens included; and `CUT`.
     Where each row has two texts to write, it has every column twice, those of the second under `OTHER` and the name.
 
+    Args:
+        lengths: Tokens that are read of each row, where these are others than it has; int64 [rows].
+
     Attributes:
         lengths: Tokens of each row, those to write among them, int64 [rows].
     """
 
-    def __init__(self, table: pa.Table | pa.RecordBatch) -> None:
+    def __init__(self, table: pa.Table | pa.RecordBatch, *, lengths: IntArray | None = None) -> None:
         self.table = table if isinstance(table, pa.Table) else pa.Table.from_batches([table])
         self._scalars: dict[str, IntArray] = {}
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._lists: dict[str, Lists] = {}
         self.example: IntArray = self.scalar("example")
-        self.lengths: IntArray = np.sum([np.diff(self.lists(name).offsets) for name in self._tokens], axis=0)
+        own: IntArray = np.sum([np.diff(self.lists(name).offsets) for name in self._tokens], axis=0)
+        self.lengths = own if lengths is None else lengths
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

@@ -117,7 +117,7 @@ def _report(trained: Trained, *, setup: Setup, inputs: Inputs, rows: Rows, judge
         tables={**judged.curve(trained.position.history), **training_plots(trained, setup)},
         facts={
             "rows": len(inputs.data[CORPUS]),
-            "corpus_tokens": int(rows.lengths.sum()),
+            "corpus_tokens": int(rows.lists("input_ids").offsets[-1]),
             **training_facts(trained, setup.settings),
         },
     )

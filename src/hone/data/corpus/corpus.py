@@ -202,7 +202,7 @@ def _selected(corpus: Corpus, *, base: Path, cache: Path, seed: int) -> Corpus:
     for at, (name, source) in enumerate(corpus.settings.named().items()):
         own = np.arange(corpus.begins[at], corpus.begins[at + 1])
         if source.select is not None and len(own):
-            like = open_corpus(source.select.files(source), base=base, cache=cache)
+            like = open_corpus(source.select.files(source, corpus.settings), base=base, cache=cache)
             chosen, how = select(corpus.rows.take(own), like.rows, source.select, name=name, seed=seed,
                                  folder=cache / "corpus")  # fmt: skip
             own, found = own[chosen], [*found, how]

@@ -53,6 +53,7 @@ class Selection(Settings):
 
     Attributes:
         like: Files of that domain: a file or a glob, or several of them.
+        format: Theirs; ``auto`` goes by the suffix.
         text: Their column, where they have columns; None: that of the source.
         documents: How many are kept; or else
         share: Which part of them.
@@ -61,6 +62,7 @@ class Selection(Settings):
     """
 
     like: Paths
+    format: CorpusFormat = "auto"
     text: str | None = None
     documents: Annotated[int, Field(ge=1)] | None = None
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -73,10 +75,11 @@ class Selection(Settings):
             raise ValueError("either a number of documents or a share of them")
         return self
 
-    def files(self, source: Reading) -> CorpusSettings:
-        """The files of the domain, read as those of ``source`` are, whatever their format."""
-        return CorpusSettings(path=self.like, text=self.text or source.text, parted=source.parted,
-                              encoding=source.encoding, duplicates="keep")  # fmt: skip
+    def files(self, source: Reading, corpus: CorpusSettings) -> CorpusSettings:
+        """The files of the domain, read as those of ``source`` in ``corpus`` are, whatever their format."""
+        limits = {name: getattr(corpus, name) for name in ("unreadable", "max_line_bytes", "max_characters")}
+        return CorpusSettings(path=self.like, format=self.format, text=self.text or source.text, parted=source.parted,
+                              encoding=source.encoding, duplicates="keep", **limits)  # fmt: skip
 
 
 class Tempering(Settings):

@@ -32,7 +32,7 @@ class DocumentObjective(Timed):
 
     Attributes:
         perplexity, accuracy: What its measures are called; empty where it has none of that kind.
-        reads: How many rows it reads for each of a batch.
+        reads: How many times as many tokens it reads as a batch's rows have.
         pairs: Whether it compares a text with what says the same, where a corpus gives that.
     """
 

@@ -78,7 +78,6 @@ class NextSentence(TwoParts):
 
     name = "nsp"
     accuracy = "next_sentence_accuracy"
-    reads = 2
 
     def changed(
         self, one: IntArray, other: IntArray, *, rows: Rows, row: int, rng: np.random.Generator

@@ -70,6 +70,15 @@ class Pretraining(Timed):
         """See `Drawing.drawing`."""
         return sum(part.reads for part in self.parts.values())
 
+    def read_of(self, rows: Rows) -> IntArray:
+        """Tokens of each row, the mean of all times that it is read, int64 [rows]: in place of its text a pair is read
+        where it has one and an objective compares them."""
+        pair = np.diff(rows.lists(PAIR).offsets)
+        comparing = sum(part.pairs for part in self.parts.values())
+        more = comparing * np.where(pair > 0, pair - rows.lengths, 0)
+        found: IntArray = rows.lengths + np.round(more / self.drawing(rows)).astype(np.int64)
+        return found
+
     def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
         """The batches of all objectives as one."""
         batch: Batch = {}
@@ -109,8 +118,8 @@ class Pretraining(Timed):
     def settled(self, tallies: Sequence[Sequence[FloatArray]], index: IntArray) -> FloatArray:
         """What the measures are made of, float64 [rows, columns], of all batches' tallies, whose rows in turn are the
         rows ``index``."""
-        order = np.argsort(index)
-        whole = (np.concatenate(own)[order] for own in zip(*tallies, strict=True))
+        place = np.argsort(np.argsort(index))  # of each row in turn among all
+        whole = (_in_order(own, place) for own in zip(*tallies, strict=True))
         return np.hstack([part.settled(own) for part, own in zip(self.parts.values(), whole, strict=True)])
 
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
@@ -121,8 +130,19 @@ class Pretraining(Timed):
         return {name: found[name] for name in self.measure_specs}
 
 
+def _in_order(parts: Sequence[FloatArray], place: IntArray) -> FloatArray:
+    """Rows of parts in turn, each at its place; beside the parts one copy of them, for vectors of texts may be many."""
+    out = np.empty((len(place), parts[0].shape[1]), dtype=parts[0].dtype)
+    at = 0
+    for part in parts:
+        out[place[at : at + len(part)]] = part
+        at += len(part)
+    return out
+
+
 def text_rows(learning: Pretraining, dataset: Dataset, *, cache: Path, progress: Progress) -> Rows:
-    """The rows of a dataset's documents, from the cache or made now. Of pairs that nothing is learned of it is said.
+    """The rows of a dataset's documents, from the cache or made now, each as long as what is read of it. Of pairs that
+    nothing is learned of it is said.
 
     Raises:
         DataError: There is none.
@@ -140,4 +160,4 @@ def text_rows(learning: Pretraining, dataset: Dataset, *, cache: Path, progress:
     elif compares and (left := int((rows.scalar("unpaired") & rows.scalar("first")).sum())):
         progress.say(f"{left:,} documents of {dataset.name} are learned without their pairs: a text and its pair have "
                      f"to fit into rows of {learning.max_tokens} tokens each")  # fmt: skip
-    return rows
+    return Rows(rows.table, lengths=learning.read_of(rows)) if compares else rows

@@ -8,7 +8,6 @@ Tanaka-Ishii (2006). How often each is one is then counted in the texts as they 
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, NamedTuple
@@ -25,7 +24,6 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BITS = 17  # of a character's number: there are fewer than 2 ** 17 Han characters
 ROUNDS = 3  # of cutting and counting
-COUNTED = 300_000  # characters that a round cuts
 READ = 5_000_000  # characters that are learned from
 
 
@@ -126,15 +124,15 @@ def _entropies(numbers: IntArray, neighbors: IntArray, *, size: int) -> FloatArr
 
 
 def _counted(found: dict[str, int], read: list[str]) -> Lexicon:
-    """The lexicon of the words ``found``, as often as the texts have them when they are cut by it."""
-    some, size = [], 0
-    for run in read[:: max(1, sum(map(len, read)) // COUNTED)]:
-        some.append(run)
-        size += len(run)
+    """The lexicon of the words ``found``, as often as the texts have them when they are cut by it: all texts, for in
+    some of them a rare word would not come at all."""
+    several = Counter(read)  # short runs come again and again
     counts: dict[str, float] = dict(found)
     for _ in range(ROUNDS):
-        lexicon = Lexicon(counts)
-        seen = Counter(itertools.chain.from_iterable(map(lexicon.cut, some)))
+        lexicon, seen = Lexicon(counts), Counter[str]()
+        for run, times in several.items():
+            for word in lexicon.cut(run):
+                seen[word] += times
         counts = {word: seen[word] + (1.0 if len(word) == 1 else 0.0) for word in counts}
     return Lexicon(counts)
 
