@@ -11,6 +11,7 @@ says. Equal to the unbroken run must be: the log but for its clocks; of every st
 batches, whenever they were made; the steps, none left out or in another order, the resumed ones from the last whole
 checkpoint on; the digest of the bundle, and so every byte of its weights.
 Then two processes of `hone launch --max-restarts`, one or the other of which is killed, several times in one training.
+Where anything differs it exits with 1.
 """
 
 from __future__ import annotations
@@ -289,6 +290,8 @@ def main() -> None:
     print(f"of two processes differ: {two['different'] or 'nothing'}")
     record = {"seed": given.seed, "one_process": one, "two_processes": two, "machine": machine()}
     (HERE / "killed.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if wrong or two["different"]:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

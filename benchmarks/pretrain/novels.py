@@ -72,6 +72,10 @@ def measured(values: Mapping[str, Any], seed: int, out: Path) -> Run:
         run_stages(recipe, out=out, progress=Lines())
     report = json.loads(next((out / "reports").glob("*pretrain.json")).read_text())
     parts, tokenizer = told_parts(recipe, out / "bundle")
+    network = network_of(out / "bundle", parts[HELD_OUT], tokenizer, recipe=recipe)
+    counting = beside(parts[CORPUS], parts[HELD_OUT], tokenizer)
+    if network["tokens"] != counting["tokens"]:
+        raise RuntimeError(f"the network was asked {network['tokens']} tokens, counting {counting['tokens']}")
     return {
         "seed": seed,
         "bundle": Bundle.open(out / "bundle").digest,
@@ -79,8 +83,8 @@ def measured(values: Mapping[str, Any], seed: int, out: Path) -> Run:
         "measures": {
             f"{m['slice']} {m['name']}": [m["value"], m["low"], m["high"], m["n"]] for m in report["measures"]
         },
-        "network": network_of(out / "bundle", parts[HELD_OUT], tokenizer, recipe=recipe),
-        "kneser_ney": beside(parts[CORPUS], parts[HELD_OUT], tokenizer),
+        "network": network,
+        "kneser_ney": counting,
     }
 
 
@@ -176,10 +180,12 @@ def of_orders(learned: Told, asked: Told, tokenizer: Tokenizer) -> dict[int, flo
 
 
 def perplexity(model: KneserNey | Network, documents: Told) -> tuple[float, int]:
-    """Of the tokens that a network tells, each after all before it in its document; and how many they are."""
+    """Of the tokens that a network tells, each after all before it in its document; and how many the model told of
+    them."""
     logs = model.log_probabilities([ids for ids, _ in documents])
     asked = np.concatenate([each[these] for each, (_, these) in zip(logs, documents, strict=True)])
-    return float(np.exp(-asked.mean())), len(asked)
+    told = asked[~np.isnan(asked)]
+    return float(np.exp(-told.mean())), len(told)
 
 
 def shown(run: Run) -> str:
