@@ -158,7 +158,7 @@ def test_measures_are_those_of_the_tally(make: Any) -> None:
     task = make()
     predictions = [answer("yes", 0.9), answer("yes", 0.6), answer("no", 1.0), answer("no", 0.7)]
     tally = task.tally(predictions, {"label": ["yes", "no", "no", "no"]})
-    assert tally.tolist() == [[1, 1, 0.9], [0, 1, 0.6], [0, 0, 1.0], [0, 0, 0.7]]
+    assert tally.tolist() == [[1, 1, 0.9, 1, 0], [0, 1, 0.6, 1, 0], [0, 0, 1.0, 1, 0], [0, 0, 0.7, 1, 0]]
     measures = task.measures(tally)
     assert measures["accuracy"] == measures["micro_f1"] == 0.75
     assert measures["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
