@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -22,9 +23,23 @@ TEXTS = {
 ENDINGS = ["", " please", " thanks", " now", " today", " again", " help me", " asap"]
 
 
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """New folders, one after another; `mktemp` would look through all that there are for each, thousands at the end."""
+    within = tmp_path_factory.mktemp("caches")
+
+    def made() -> Iterator[Path]:
+        for number in itertools.count():
+            folder = within / str(number)
+            folder.mkdir()
+            yield folder
+
+    return made()
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HONE_CACHE", str(tmp_path_factory.mktemp("cache")))
+def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HONE_CACHE", str(next(_caches)))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ A new entry of `TASKS` and `SETTINGS` is in `CASES` by being in the tables.
 
 from __future__ import annotations
 
-import copy
 import functools
 import typing
 from collections.abc import Iterator
@@ -74,7 +73,12 @@ class Case:
         return {wanted.name: given[wanted.name] for wanted in self.shape.inputs} | asked
 
     def task(self, folder: Path) -> Task:
-        """The task, with what its settings leave to the data decided."""
+        """The task, with what its settings leave to the data decided; made once for a folder."""
+        if (str(self), folder) not in _TASKS:
+            _TASKS[str(self), folder] = self._made(folder)
+        return _TASKS[str(self), folder]
+
+    def _made(self, folder: Path) -> Task:
         columns = self.columns()
         settings = self.kind.settled(
             SETTINGS[self.name].model_validate(self.changed), Dataset.from_columns("train", columns)
@@ -93,44 +97,51 @@ class Case:
 
 def columns_for(shape: Shape) -> Columns:
     """Rows over the fields of a task: some words tell the label, or are the tagged ones; no word twice in a row."""
+    rows = _rows()
+    names = {wanted.name: wanted.name if wanted.name in rows[0] and wanted.kind != "choice" else wanted.kind
+             for wanted in shape.fields}  # fmt: skip
+    return {name: [row[source] for row in rows] for name, source in names.items()}
+
+
+@functools.cache
+def _rows() -> list[dict[str, Any]]:
+    """What a row has for any field, by the field's name or its kind."""
     rng = np.random.default_rng(0)
-    out: dict[str, list[Any]] = {wanted.name: [] for wanted in shape.fields}
-    for i in range(ROWS):
-        label = sorted(SIGNALS)[i % len(SIGNALS)]
-        before, after = np.split(rng.permutation(FILLERS)[: rng.integers(0, 9)], [int(rng.integers(0, 3))])
-        words = [*before.tolist(), *SIGNALS[label], *after.tolist()]
-        tags = ["O"] * len(before) + [f"B-{label}", f"I-{label}"] + ["O"] * len(after)
-        made = {
-            "text": " ".join(words),
-            "tokens": words,
-            "label": f"label {label}",
-            "labels": [f"label {label}"] if i % 4 else [],
-            "tags": tags,
-            "head": _span(words, len(before)),
-            "tail": _span(words, len(before) + 1),
-            "context": " ".join(words),
-            "question": f"where is {words[-1]}",
-            "answers": [{"text": words[len(before)], "start": _span(words, len(before))["start"]}] if i % 6 else [],
-            "entities": _nested(words, len(before), label) if i % 6 else [],
-            "choices": [" ".join(SIGNALS[name]) for name in sorted(SIGNALS)[: 2 + i % 2]],
-            "choice": i % 2,
-            "source": " ".join(words),
-            "prompt": " ".join(words),
-            "target": " ".join(words[::-1][:5]),
-            "targets": [" ".join(words[::-1][: 5 + more]) for more in range(1 + i % 2)],
-            "negative": " ".join(rng.permutation(FILLERS)[:4]),
-            "score": 10.0 + sorted(SIGNALS).index(label),
-            "answered": [
-                *([{"role": "system", "text": "Help"}] if i % 3 else []),
-                {"role": "user", "text": " ".join(words)},
-                {"role": "assistant", "text": " ".join(words[::-1][:5])},
-            ],
-        }
-        for wanted in shape.fields:
-            made["text_b"] = " ".join(words[::-1][:4])
-            by_name = wanted.name in made and wanted.kind != "choice"
-            out[wanted.name].append(made[wanted.name if by_name else wanted.kind])
-    return out
+    return [_row(i, rng) for i in range(ROWS)]
+
+
+def _row(i: int, rng: np.random.Generator) -> dict[str, Any]:
+    label = sorted(SIGNALS)[i % len(SIGNALS)]
+    before, after = np.split(rng.permutation(FILLERS)[: rng.integers(0, 9)], [int(rng.integers(0, 3))])
+    words = [*before.tolist(), *SIGNALS[label], *after.tolist()]
+    tags = ["O"] * len(before) + [f"B-{label}", f"I-{label}"] + ["O"] * len(after)
+    return {
+        "text": " ".join(words),
+        "text_b": " ".join(words[::-1][:4]),
+        "tokens": words,
+        "label": f"label {label}",
+        "labels": [f"label {label}"] if i % 4 else [],
+        "tags": tags,
+        "head": _span(words, len(before)),
+        "tail": _span(words, len(before) + 1),
+        "context": " ".join(words),
+        "question": f"where is {words[-1]}",
+        "answers": [{"text": words[len(before)], "start": _span(words, len(before))["start"]}] if i % 6 else [],
+        "entities": _nested(words, len(before), label) if i % 6 else [],
+        "choices": [" ".join(SIGNALS[name]) for name in sorted(SIGNALS)[: 2 + i % 2]],
+        "choice": i % 2,
+        "source": " ".join(words),
+        "prompt": " ".join(words),
+        "target": " ".join(words[::-1][:5]),
+        "targets": [" ".join(words[::-1][: 5 + more]) for more in range(1 + i % 2)],
+        "negative": " ".join(rng.permutation(FILLERS)[:4]),
+        "score": 10.0 + sorted(SIGNALS).index(label),
+        "answered": [
+            *([{"role": "system", "text": "Help"}] if i % 3 else []),
+            {"role": "user", "text": " ".join(words)},
+            {"role": "assistant", "text": " ".join(words[::-1][:5])},
+        ],
+    }
 
 
 def _nested(words: list[str], place: int, label: str) -> list[dict[str, Any]]:
@@ -190,20 +201,29 @@ def _cases() -> Iterator[Case]:
             yield Case(name, own)
 
 
+_TASKS: dict[tuple[str, Path], Task] = {}
+_MODELS: dict[tuple[str, Path], Model] = {}
+_ANSWERS: dict[tuple[str, Path], list[Prediction]] = {}
 CASES = list(_cases())
 
 
-_BUILT: dict[tuple[str, Path], tuple[Task, Model]] = {}
-
-
 def built(case: Case, base: Path) -> tuple[Task, Model]:
-    """The case's task and a model of its own, the same each time, in evaluation mode without dropout."""
-    if (str(case), base) not in _BUILT:
-        task = case.task(base)
+    """The case's task and its model without gradients, in evaluation mode without dropout; both are shared, so that who
+    trains the model has to copy it."""
+    task = case.task(base)
+    if (str(case), base) not in _MODELS:
         torch.manual_seed(0)
-        _BUILT[str(case), base] = task, build_model(case.base(base), task.head, dropout=0.0).eval()
-    task, model = _BUILT[str(case), base]
-    return task, copy.deepcopy(model)
+        _MODELS[str(case), base] = build_model(case.base(base), task.head, dropout=0.0).eval()
+    model = _MODELS[str(case), base]
+    model.zero_grad(set_to_none=True)
+    return task, model
+
+
+def answers(case: Case, base: Path) -> list[Prediction]:
+    """What `built` answers to the case's inputs, found once."""
+    if (str(case), base) not in _ANSWERS:
+        _ANSWERS[str(case), base] = answered(*built(case, base), case.inputs())
+    return _ANSWERS[str(case), base]
 
 
 def learned(task: Task, columns: Columns) -> Rows:
