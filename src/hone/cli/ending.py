@@ -7,6 +7,8 @@ import sys
 
 import typer
 
+from hone.core.processes import place
+
 INTERRUPTED = 130
 
 
@@ -30,6 +32,7 @@ def unexpected(error: Exception) -> int:
 
 
 def interrupted() -> int:
-    """Say so, and return the exit code."""
-    typer.echo("hone: interrupted", err=True)
+    """Say so, and return the exit code. Of several processes none does: what started them says it once."""
+    if place().count == 1:
+        typer.echo("hone: interrupted", err=True)
     return INTERRUPTED

@@ -99,7 +99,7 @@ def _kept(settings: DistillSettings, start: Start) -> dict[str, tuple[int, ...]]
             found = f"{wanted[stack]} layers for a student of a bundle that has {had} in {stack}"
             faults.append((found, f"1 to {had}"))
     if depths and wanted == depths:
-        faults.append((f"a student of {settings.layers} layers, as many as the bundle has", "fewer layers"))
+        faults.append((f"layers: {settings.layers} for a student, as many as the bundle has", "fewer layers"))
     if faults:
         each = [Fault(code="compress.distill", found=found, expected=expected) for found, expected in faults]
         raise RecipeError.of(each, what="distill")

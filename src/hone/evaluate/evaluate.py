@@ -25,6 +25,7 @@ from hone.predict.references import reference_of
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.encoded import encoded, placed
+from hone.tasks.long_text import long_text_advice
 from hone.tasks.pairs import Pairs, over
 from hone.tasks.protocol import LABELED, Columns, FloatArray, Prediction, Scored, Task
 from hone.tasks.rows import IntArray
@@ -87,15 +88,19 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             "by_length": _by_length(task, tally, lengths, settings),
             "worst_mistakes": _worst(scored, settings.worst, heads=_heads(task)),
         },
-        warnings=_warnings(data, cut, run.language),
+        warnings=_warnings(task, data, cut, run.language),
         facts=_facts(task, settings, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
     )
     return Outcome(report)
 
 
-def _warnings(data: Dataset, cut: int, language: Language) -> list[str]:
-    key = "warn.cut" if conversations_in(data.columns) is None else "warn.cut_turns"
-    said = [word(key, language, cut=cut, count=len(data))] if cut else []
+def _warnings(task: Task, data: Dataset, cut: int, language: Language) -> list[str]:
+    said = []
+    if cut and conversations_in(data.columns) is None:
+        advice = long_text_advice(task.settings, task.max_tokens, language)
+        said.append(word("warn.cut", language, cut=cut, count=len(data), advice=advice))
+    elif cut:
+        said.append(word("warn.cut_turns", language, cut=cut, count=len(data)))
     if data.left_out:
         counts, split = data.left_out.values(), slice_name(data.name, language)
         values = {"split": split, "count": f"{len(counts):,}", "total": f"{sum(counts):,}"}

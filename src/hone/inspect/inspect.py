@@ -24,6 +24,7 @@ from hone.report.report import Cell, Grid, Report
 from hone.tasks.cut import cut_said
 from hone.tasks.encoded import encoded
 from hone.tasks.fields import shape_of
+from hone.tasks.long_text import long_text_advice
 from hone.tasks.make import make_task
 from hone.tasks.pairs import over
 from hone.tasks.protocol import Task, draws
@@ -302,7 +303,11 @@ def _tokens(
         cuts = part.scalar("truncated").any()  # whole texts of text-generation are read in windows, whatever it says
         if long and cuts and task.settings.long_text == "truncate":
             talks = conversations_in(inputs.data[name].columns) is not None
-            warn("long_turns" if talks else "long", share=f"{long:.1%}", split=warn.split(name), limit=task.max_tokens)
+            about: dict[str, object] = {"share": f"{long:.1%}", "split": warn.split(name), "limit": task.max_tokens}
+            if talks:
+                warn("long_turns", **about)
+            else:
+                warn("long", **about, advice=long_text_advice(task.settings, task.max_tokens, warn.language))
         warn.said += cut_said(part, name, warn.language)
         if "lost" in part.table.column_names and (lost := int(part.scalar("lost").sum())):
             warn("lost", count=f"{lost:,}", split=warn.split(name))

@@ -82,7 +82,7 @@ def grow_base(base: Base, settings: GrowthSettings, *, folder: Path) -> None:
         _family(config, base.name)
         named = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
         model: Any = named.from_pretrained(base.folder, dtype="auto")
-    with_more_layers(model, settings, name=base.name).save_pretrained(folder)
+        with_more_layers(model, settings, name=base.name).save_pretrained(folder)
     load_tokenizer(base.folder).save(folder)
 
 

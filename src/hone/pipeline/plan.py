@@ -179,7 +179,7 @@ class _Made:
     def assumptions(self) -> Grid:
         assumed = self.assumed
         rows: list[list[Cell]] = [
-            ["mfu", f"{assumed.mfu:g}"],
+            ["assumed_mfu", f"{assumed.mfu:g}"],
             ["usable_memory", f"{USABLE:g}"],
             ["gpus_a_machine", str(MACHINE)],
             ["gpu_price", None if assumed.price is None else f"{assumed.price:g}"],

@@ -30,6 +30,11 @@ def explained(key: str, language: Language = "en") -> str:
     return CATALOGS[language].get(key, "")
 
 
+def reason_in(sentence: str, language: Language = "en") -> str:
+    """Why a measure has no value, which reports hold as an English sentence, in the reader's language."""
+    return CATALOGS[language].get(sentence, sentence)
+
+
 def slice_name(name: str, language: Language = "en") -> str:
     """The name of a slice, such as ``tokens 0-16``: its first word is looked up, the rest is data."""
     head, space, rest = name.partition(" ")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hone.core.measures import Measure
 from hone.report import numbers, plots
-from hone.report.catalog import Language, explained, slice_name, word
+from hone.report.catalog import Language, explained, reason_in, slice_name, word
 from hone.report.figures import figure
 from hone.report.report import Grid, Report
 from hone.report.style import CSS
@@ -85,7 +85,7 @@ def _card(measure: Measure, bounds: tuple[float, float] | None, *, language: Lan
     about = explained(f"about.{measure.name}", language)
     about = f'<p class="about">{html.escape(about)}</p>' if about else ""
     if measure.value is None:
-        reason = f'<p class="about">{as_markup(measure.reason)}</p>'
+        reason = f'<p class="about">{as_markup(reason_in(measure.reason, language))}</p>'
         return f'<li class="card">{head}<p class="value none">{word("page.nothing", language)}</p>{reason}</li>'
     figures = []
     drawn, span = "", numbers.interval(measure, language=language)

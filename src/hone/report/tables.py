@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hone.core.measures import Measure
 from hone.report import numbers
-from hone.report.catalog import Language, slice_name, word
+from hone.report.catalog import Language, reason_in, slice_name, word
 from hone.report.report import Cell, Grid
 from hone.report.visible import as_line, as_markup
 
@@ -58,7 +58,7 @@ def slice_table(measures: Sequence[Measure], language: Language) -> str:
 
 def _measured(measure: Measure | None, language: Language) -> str:
     if measure is None or measure.value is None:
-        reason = html.escape(as_line(measure.reason), quote=True) if measure else ""
+        reason = html.escape(as_line(reason_in(measure.reason, language)), quote=True) if measure else ""
         return f'<td class="num zero" title="{reason}">{word("page.nothing", language)}</td>'
     span = numbers.interval(measure, language=language)
     below = f'<span class="range">{span}</span>' if span else ""

@@ -11,7 +11,7 @@ WORDS: dict[str, str] = {
     "checkpoint_time": "Time to write one",
     "plan_assumed": "Assumed",
     "note.plan_assumed": "What no recipe says. All times and prices rest on it; options set it.",
-    "mfu": "Share of its peak that a GPU reaches while it computes",
+    "assumed_mfu": "Share of its peak that a GPU reaches while it computes",
     "usable_memory": "Share of its memory that can be used",
     "gpus_a_machine": "GPUs of a machine",
     "gpu_price": "Price of a GPU for an hour",

@@ -11,7 +11,7 @@ WORDS: dict[str, str] = {
     "checkpoint_time": "写一个检查点的时间",
     "plan_assumed": "假设",
     "note.plan_assumed": "配方没有说明的量。所有时间和价格都以此为准，可用选项修改。",
-    "mfu": "计算时每块 GPU 达到的峰值比例",
+    "assumed_mfu": "计算时每块 GPU 达到的峰值比例",
     "usable_memory": "可用显存的比例",
     "gpus_a_machine": "每台机器的 GPU 数",
     "gpu_price": "每块 GPU 每小时的价格",

@@ -126,7 +126,7 @@ def to_answer(form: ChatFormat, turns: Sequence[Turn], room: Room) -> Passage:
         first = _earliest(talk.begins, lambda begin: len(talk.prompt(begin, end)) <= room.prompt)
         ids = talk.prompt(first, end)
     if len(ids) > room.prompt:
-        raise _too_long("what is to be answered, all before it left out", len(ids), room.prompt)
+        raise _too_long(NO_ROOM, len(ids), room.prompt)
     return Passage(ids, [], first > 0, len(whole))
 
 
@@ -184,7 +184,7 @@ def _shortened(talk: _Talk, first: int, number: int, room: Room, *, whole: int) 
         return first, ids, learned
     begin, end = span
     if begin > room.prompt:
-        raise _too_long(f"what answer {number + 1} is to, all before it left out", begin, room.prompt)
+        raise _too_long(f"answer {number + 1} to {NO_ROOM}", begin, room.prompt)
     most = min(room.answer, room.row - begin)
     if not room.cuts:
         raise _too_long(f"answer {number + 1}", end - begin, most)
@@ -205,6 +205,9 @@ def _earliest(begins: Sequence[int], fits: Callable[[int], bool]) -> int:
     return begins[min(bisect_left(begins, True, key=fits), len(begins) - 1)]
 
 
+NO_ROOM = "a turn that is too long even when all before it is left out"
+
+
 def _require_leaving(room: Room, tokens: int) -> None:
     if not room.leaves_out:
         raise _too_long("a conversation, and long_text is 'refuse'", tokens, room.row)
@@ -214,6 +217,7 @@ def _too_long(what: str, tokens: int, room: int) -> DataError:
     return DataError(
         f"{what}, of {tokens} tokens",
         expected=f"at most {room}",
-        fix="Shorten it, raise max_length as far as the base goes, or for an answer set long_target to truncate.",
+        fix="Shorten it, raise max_length as far as the base goes, leave less room to write (max_new_tokens), or for "
+        "an answer set long_target to truncate.",
         code="data.text-too-long",
     )

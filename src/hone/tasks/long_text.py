@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self, get_args
 
 from hone.core.errors import DataError, Fault
 from hone.models.tokenizer import Tokenizer
+from hone.report.catalog import Language, word
 from hone.tasks.faulty import Places, how_many, named
 from hone.tasks.settings import TextSettings
 
@@ -31,6 +32,15 @@ def row_limit(settings: TextSettings, tokenizer: Tokenizer, *, model_limit: int)
     """Tokens a row may have, special ones included: the setting, or what tokenizer and model both allow."""
     allowed = min(model_limit, tokenizer.max_tokens or model_limit)
     return min(settings.max_length, allowed) if settings.max_length else allowed
+
+
+def long_text_advice(settings: Any, most: int, language: Language) -> str:
+    """What to do about texts of more than ``most`` tokens that are cut: what the task's settings have, and the base."""
+    base_is_full = settings.max_length is None or settings.max_length > most
+    said = [word("advice.whole_base" if base_is_full else "advice.raise", language)]
+    if "window" in get_args(type(settings).model_fields["long_text"].annotation):
+        said.append(word("advice.window", language))
+    return ("" if language == "zh" else " ").join(said)
 
 
 class TextTooLong(DataError):

@@ -90,7 +90,10 @@ class TargetTooLong(TextTooLong):
 
     what = "texts to write are longer than allowed, and long_target is 'refuse'"
     field = "target"
-    fix = "Shorten them, raise max_target_length as far as the base goes, or set long_target to truncate."
+    fix = (
+        "Shorten them; or train with long_target: truncate, or with a larger max_target_length, as far as the base "
+        "goes (of a base from nothing: its max_length)."
+    )
 
 
 class WrittenText(Form):

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hone.core.errors import HoneError
+from hone.core.errors import HoneError, RecipeError
 
 PREFIX = "step-"
 HIDDEN = ".checkpoint."  # what is being written, or being removed
@@ -235,12 +235,13 @@ def load_checkpoint(
         fixed: See `learned_state`.
 
     Raises:
-        HoneError: The checkpoint is damaged, or several processes wrote it in pieces.
+        HoneError: The checkpoint is damaged.
+        RecipeError: Several processes wrote it in pieces.
     """
     try:
         state = read_facts(path)
         if WRITERS in state:
-            raise HoneError(
+            raise RecipeError(
                 f"the checkpoint {path} is in pieces, which {state[WRITERS]} processes wrote, and one process goes on",
                 expected="several processes, as the recipe's `parallel` divides the weights among",
                 fix=f"Start it by `hone launch --procs-per-node {state[WRITERS]}`, or remove the folder to begin anew.",

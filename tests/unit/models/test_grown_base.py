@@ -22,11 +22,14 @@ def base_of(folder: Path) -> Base:
     return Base("tiny", folder, digest_base(folder))
 
 
-def test_it_is_kept_and_says_what_it_was_made_of(tiny_base: Path, tmp_path: Path) -> None:
+def test_it_is_kept_and_says_what_it_was_made_of(
+    tiny_base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     base = base_of(tiny_base)
     settings = GrowthSettings(grow="tiny", layers=3)
     first, again = (grown(base, settings, cache=tmp_path) for _ in range(2))
     assert first == again
+    assert capfd.readouterr().err == ""  # no bars of a library's own
     assert first.made == {"grows": base.digest, "layers": 3, "how": "stack"}
     assert transformers.AutoConfig.from_pretrained(first.folder).num_hidden_layers == 3
     text = ["refund my order please"]

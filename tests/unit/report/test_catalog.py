@@ -42,6 +42,15 @@ def places(sentence: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_file_of_words_takes_a_key_from_another(language: str) -> None:
+    ends = f"_{language}"
+    files = [module for name, module in vars(hone.report.catalog).items() if name.endswith(ends)]
+    tables = [table for module in files for name, table in vars(module).items() if name.isupper()]
+    assert len(files) == len(tables) == 4
+    assert sum(map(len, tables)) == len(CATALOGS[language])  # type: ignore[index]
+
+
 def test_both_catalogs_have_the_same_keys_and_places() -> None:
     assert list(CATALOGS["en"]) == list(CATALOGS["zh"])
     for key, sentence in CATALOGS["en"].items():

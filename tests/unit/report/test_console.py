@@ -45,6 +45,20 @@ def test_long_wide_and_matrix_tables_are_left_out() -> None:
     assert not any(name in text for name in ("By class", "Confusion", "wide"))
 
 
+def test_a_cell_is_whole_where_its_table_is_narrow() -> None:
+    signature = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"
+    grid = Grid(columns=["measure", "signature"], rows=[["BLEU", signature]])
+    assert signature in to_text(Report(stage="evaluate", tables={"signatures": grid}))
+
+
+def test_measures_without_a_value_share_a_line_by_their_reason() -> None:
+    why = "there is nothing to score in this part of the data"
+    measures = [Measure(name=name, value=None, reason=why) for name in ("bleu", "chrf")]
+    report = Report(stage="evaluate", measures=measures)
+    assert to_text(report) == f"– BLEU, Character F (chrF): {why}\n"
+    assert to_text(report, language="zh").endswith("：这部分数据中没有可评分的内容\n")
+
+
 def test_a_text_stays_on_its_line_and_shows_what_is_hidden() -> None:
     grid = Grid(columns=["text", "count"], rows=[["two\nlines\x1b[31m " + "long " * 30, 1]])
     text = to_text(Report(stage="evaluate", tables={"worst_mistakes": grid}))

@@ -118,7 +118,11 @@ def test_text_generation_reads_conversations_as_dialogue_does(folder: Path) -> N
     ("turns", "settings", "said"),
     [
         (talk(12), {"long_text": "refuse"}, "long_text is 'refuse'"),
-        ([{"role": "user", "text": "money " * 60}, *talk(1)[1:]], {}, "what answer 1 is to"),
+        (
+            [{"role": "user", "text": "money " * 60}, *talk(1)[1:]],
+            {},
+            "answer 1 to a turn that is too long",
+        ),
         ([*talk(1)[:1], {"role": "assistant", "text": "thanks " * 60}], {}, "answer 1, of "),
         ([*talk(2)[:3], {"role": "assistant", "text": "thanks " * 9}], {"max_target_length": 6}, "at most 6"),
     ],
@@ -135,7 +139,7 @@ def test_what_no_row_has_room_for_is_refused(
 
 
 def test_a_turn_to_answer_that_is_too_long_is_refused(folder: Path) -> None:
-    with pytest.raises(DataError, match="what is to be answered"):
+    with pytest.raises(DataError, match="a turn that is too long"):
         encoded(task_of(folder), [{"role": "user", "text": "money " * 60}], purpose="predict")
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from hone.core.errors import DataError
 from hone.models.tokenizer import Tokenizer, load_tokenizer
-from hone.tasks.long_text import PART_CHARACTERS, encode_beginning, refuse_long, row_limit, spans
+from hone.tasks.long_text import PART_CHARACTERS, encode_beginning, long_text_advice, refuse_long, row_limit, spans
 from hone.tasks.settings import TextSettings
+from hone.tasks.table import SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +96,20 @@ def test_megabytes_are_tokenized_in_part() -> None:
 
     assert len(encode_beginning(Counting(), "word " * 1_000_000, room=100)) == 101  # type: ignore[arg-type]
     assert max(seen) <= PART_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("task", "max_length", "said", "not_said"),
+    [
+        ("summarization", None, "The base reads no more", "window"),
+        ("summarization", 999, "The base reads no more", "max_length"),
+        ("summarization", 64, "Raise max_length", "window"),
+        ("text-classification", 64, "Raise max_length as far as the base goes. Or set long_text to window", "no more"),
+    ],
+)
+def test_only_what_the_task_and_the_base_have_is_advised(
+    task: str, max_length: int | None, said: str, not_said: str
+) -> None:
+    advice = long_text_advice(SETTINGS[task](max_length=max_length), 64, "en")
+    assert said in advice
+    assert not_said not in advice

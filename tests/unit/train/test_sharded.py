@@ -195,7 +195,7 @@ def test_pieces_that_are_missing_are_told_and_so_is_another_layout(done: Path, m
     whole = module_bench.loop(folder="unbroken", **SETTINGS)
     with pytest.raises(HoneError, match="2 processes wrote, and one process goes on") as raised:
         whole.resume()
-    assert raised.value.code == "checkpoint.divided"
+    assert (raised.value.code, raised.value.exit_code) == ("checkpoint.divided", 2)
     folder = module_bench.folder / "broken" / "checkpoints" / "step-000000008"
     (folder / "process-1.safetensors").unlink()
     model = module_bench.model()
