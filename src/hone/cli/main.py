@@ -119,8 +119,8 @@ def curve(
 def inspect(
     files: Inspected,
     planning: Planning,
-    task: Annotated[str, typer.Option("--task", help="The task the data is for.")] = "text-classification",
-    base: Annotated[str, typer.Option("--base", help="The base whose tokenizer reads it.")] = "minilm",
+    task: Annotated[str, typer.Option("--task", help="The task of data files; else text-classification.")] = "",
+    base: Annotated[str, typer.Option("--base", help="The base that reads them; else minilm.")] = "",
     column: ColumnNames = None,
     out: Out = None,
     as_json: Json = False,

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from hone.cli.options import Planning
-from hone.cli.single import inspect_files, show_and_keep
+from hone.cli.single import RECIPES, inspect_files, show_and_keep
 from hone.core.errors import RecipeError
 from hone.pipeline.plan import assumed_of, plan
 from hone.pipeline.recipe import load_recipe
@@ -23,10 +23,19 @@ def inspect_or_plan(
     columns: Mapping[str, str],
     as_json: bool,
 ) -> None:
-    """Show what is in files, or where a plan is asked for what the pretraining of a recipe takes on many GPUs."""
+    """Show what is in files, or where a plan is asked for what the pretraining of a recipe takes on many GPUs.
+
+    Raises:
+        RecipeError: A recipe is given, and beside it what a recipe says itself.
+    """
+    said = [option for option, value in {"--task": task, "--base": base, "--column": columns}.items() if value]
+    if said and len(files) == 1 and files[0].suffix in RECIPES:
+        raise RecipeError(f"{said[0]}, and the recipe {files[0]}, which says it itself", expected="the recipe alone",
+                          fix="Change the recipe, or give its data files.", code="inspect.recipe")  # fmt: skip
     if _asked(planning):
         _plan(files, planning, out=out, as_json=as_json)
     else:
+        task, base = task or "text-classification", base or "minilm"
         inspect_files(files, task=task, base=base, out=out, columns=columns, as_json=as_json)
 
 
@@ -43,7 +52,7 @@ def _asked(given: Planning) -> bool:
 
 
 def _plan(files: Sequence[Path], given: Planning, *, out: Path | None, as_json: bool) -> None:
-    if len(files) != 1 or files[0].suffix not in (".yaml", ".yml"):
+    if len(files) != 1 or files[0].suffix not in RECIPES:
         raise RecipeError(f"a plan of {', '.join(map(str, files))}", expected="one recipe", code="plan.no-recipe")
     assumed = assumed_of(
         gpus=given.gpus, devices=given.devices, mfu=given.mfu, price=given.price, tokens=given.tokens, disk=given.disk

@@ -32,13 +32,14 @@ from hone.train.reinforce_settings import PROMPTS
 
 STAGE = re.compile(r"^stages\.\d+\.")
 NAMED = ("method", "loss", "objective")  # settings whose bare name is short for {name: ...}
+RECIPES = (".yaml", ".yml")  # ends of their files
 
 
 def inspect_files(
     files: Sequence[Path], *, task: str, base: str, out: Path | None, columns: Mapping[str, str], as_json: bool
 ) -> None:
     """``hone inspect``: the training that it prices has the default settings; of a recipe all that it names."""
-    if len(files) == 1 and files[0].suffix in (".yaml", ".yml"):
+    if len(files) == 1 and files[0].suffix in RECIPES:
         with tempfile.TemporaryDirectory() as folder:
             recipe = load_recipe(files[0])
             inspected = replace(recipe, stages=with_inspect(recipe.stages))

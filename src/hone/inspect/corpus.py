@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from hone.bundle.stage import HELD_OUT
 from hone.core.measures import Measure
 from hone.data.corpus.card import Card
 from hone.data.corpus.corpus import Corpus
+from hone.data.corpus.kinds import kinds_of
 from hone.data.dataset import Dataset
 from hone.models.tokenizer import load_tokenizer
 from hone.models.tokenizer_quality import quality_on
@@ -21,9 +24,11 @@ UNREADABLE = {
     "data.not-an-object": "no_objects",
     "data.duplicate-column": "double_keys",
 }
+KINDS_SHOWN = 40  # of a source
 MEASURED_DOCUMENTS = 2000  # of those held out, evenly spread
 SOURCES = ["source", "files", "size_bytes", "documents_read", "documents", "characters"]
 EPOCH = ["source", "share_of_epoch", "passes"]
+KINDS = ["source", "kind", "documents", "characters", "share_of_epoch", "passes"]
 TAKEN = ["what", "documents_seen", "taken_documents", "share", "characters"]
 MEASURED = ["what", "lower_bound", "upper_bound", "p5", "median", "p95"]
 SELECTED = ["source", "like_documents", "documents_seen", "documents", "effective_documents", "kl_before", "kl_after"]
@@ -40,6 +45,7 @@ def corpus_tables(corpus: Corpus) -> dict[str, Grid]:
     if len(card.read) > 1:
         each = zip(card.read, shares.of_characters, shares.passes, strict=True)
         tables["epoch_of_corpus"] = Grid(columns=EPOCH, rows=[[part.name, share, times] for part, share, times in each])
+    tables.update(_kinds(corpus))
     tables.update(_taken(card))
     selected: list[list[Cell]] = [
         [one.name, one.like, one.seen, one.documents, one.effective, one.before, one.after] for one in card.selected
@@ -52,6 +58,22 @@ def corpus_tables(corpus: Corpus) -> dict[str, Grid]:
     if left_out:
         tables["reading"] = Grid(columns=["what", "count"], rows=left_out, names="words")
     return tables
+
+
+def _kinds(corpus: Corpus) -> dict[str, Grid]:
+    """The kinds that sources are sampled by, the largest of each first, and how often an epoch goes over them."""
+    sizes = zip(corpus.sizes, corpus.shares.passes, strict=True)
+    epoch = sum(size.characters * times for size, times in sizes) or 1.0
+    rows: list[list[Cell]] = []
+    for at, name in enumerate(corpus.settings.named()):
+        kinds = kinds_of(corpus, at)
+        if kinds is not None:
+            documents = np.bincount(kinds.of, minlength=len(kinds.names))
+            for kind in np.argsort(-kinds.characters, kind="stable")[:KINDS_SHOWN].tolist():
+                characters, times = float(kinds.characters[kind]), float(kinds.passes[kind])
+                share = characters * times / epoch
+                rows.append([name, kinds.names[kind] or None, int(documents[kind]), int(characters), share, times])
+    return {"kinds_of_corpus": Grid(columns=KINDS, rows=rows)} if rows else {}
 
 
 def _taken(card: Card) -> dict[str, Grid]:

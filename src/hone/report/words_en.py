@@ -289,6 +289,7 @@ WORDS: dict[str, str] = {
     # corpora
     "corpus": "Corpus",
     "epoch_of_corpus": "An epoch of the corpus",
+    "kinds_of_corpus": "Kinds of documents in an epoch",
     "taken": "What was taken from the corpus",
     "measured": "What filters measured",
     "first_taken": "The first document that each took",

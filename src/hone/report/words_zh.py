@@ -287,6 +287,7 @@ WORDS: dict[str, str] = {
     # corpora
     "corpus": "语料",
     "epoch_of_corpus": "语料的一个 epoch",
+    "kinds_of_corpus": "一个 epoch 中的文档种类",
     "taken": "从语料中去掉的内容",
     "measured": "过滤器所测的数值",
     "first_taken": "各项去掉的第一个文档",

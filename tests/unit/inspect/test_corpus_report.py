@@ -102,6 +102,22 @@ def test_no_more_held_out_documents_are_measured_than_said(tiny_base: Path, monk
     assert measures["coverage"].n == len("a" + "def")
 
 
+def test_the_kinds_that_a_corpus_is_sampled_by_are_told(tmp_path: Path) -> None:
+    kinds = ["common"] * 9 + ["rare"]
+    rows = [{"text": f"line {i} of ten lines", "lang": kind} for i, kind in enumerate(kinds)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {"path": "a.jsonl", "sampling": {"by": "lang", "power": 0.5}}
+    corpus = open_corpus(CorpusSettings.model_validate(values), base=tmp_path, cache=tmp_path / "cache")
+    grid = corpus_tables(corpus)["kinds_of_corpus"]
+    assert [row[:4] for row in grid.rows] == [["corpus", "common", 9, 171], ["corpus", "rare", 1, 19]]
+    (one, common), (other, rare) = (row[4:] for row in grid.rows)
+    assert one + other == pytest.approx(1)  # type: ignore[operator]
+    assert rare / common == pytest.approx(3)  # type: ignore[operator]
+    without = open_corpus(CorpusSettings(path="a.jsonl"), base=tmp_path, cache=tmp_path / "cache")
+    assert "kinds_of_corpus" not in corpus_tables(without)
+    assert all({"kinds_of_corpus", *grid.columns} <= set(catalog) for catalog in CATALOGS.values())
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_tables_of_a_corpus_fit_a_terminal_of_80_columns(tmp_path: Path, language: Language) -> None:
     lines = [f"line {i} of a text that is neither short nor long, and has some words" for i in range(1200)]

@@ -117,6 +117,13 @@ def test_what_is_assumed_without_a_plan_is_refused(command: Command, tmp_path: P
     assert "--plan" in words
 
 
+@pytest.mark.parametrize("asked", [["--task", "dialogue"], ["--base", "minilm", "--plan"], ["--column", "text=body"]])
+def test_what_a_recipe_says_itself_is_refused_beside_it(command: Command, tmp_path: Path, asked: list[str]) -> None:
+    code, said, words = command("inspect", written(tmp_path), *asked)
+    assert (code, said) == (2, "")
+    assert f"{asked[0]}, and the recipe" in words
+
+
 def test_a_plan_of_rows_is_refused(command: Command, tmp_path: Path) -> None:
     code, _, words = command("inspect", tmp_path / "rows.jsonl", "--plan")
     assert code == 2

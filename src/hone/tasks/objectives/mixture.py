@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hone.data.corpus.corpus import Corpus
-from hone.data.corpus.mixture import tempered
+from hone.data.corpus.kinds import kinds_of
 from hone.data.passes import Passes
 from hone.tasks.rows import IntArray, Rows
 
@@ -32,17 +32,11 @@ def mixed(corpus: Corpus, rows: Rows, *, seed: int) -> Passes:
 def _groups(corpus: Corpus, rows: Rows) -> Iterator[tuple[IntArray, float]]:
     """The rows of each source, or of each kind of its documents, and how often an epoch goes over them."""
     edges = np.searchsorted(rows.example, corpus.begins)
-    for at, (source, times) in enumerate(zip(corpus.settings.named().values(), corpus.shares.passes, strict=True)):
-        group = np.arange(edges[at], edges[at + 1])
-        if source.sampling is None or not len(group):
+    for at, times in enumerate(corpus.shares.passes):
+        group, kinds = np.arange(edges[at], edges[at + 1]), kinds_of(corpus, at)
+        if kinds is None or not len(group):
             yield group, times
             continue
-        documents = np.arange(corpus.begins[at], corpus.begins[at + 1])
-        part = corpus.take(documents)
-        kinds, names = part.kinds()
-        characters = np.zeros(len(names))
-        np.add.at(characters, kinds, part.characters_of())
-        oftener = tempered(characters, power=source.sampling.power, most=source.sampling.max_repeats)
-        of = kinds[rows.example[group] - corpus.begins[at]]
-        for kind in range(len(names)):
-            yield group[of == kind], times * float(oftener[kind])
+        of = kinds.of[rows.example[group] - corpus.begins[at]]
+        for kind, own in enumerate(kinds.passes.tolist()):
+            yield group[of == kind], own
