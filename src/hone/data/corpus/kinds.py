@@ -40,6 +40,7 @@ def kinds_of(corpus: Corpus, at: int) -> Kinds | None:
         return None
     part = corpus.take(documents)
     of, names = part.kinds()
-    characters = np.bincount(of, weights=part.characters_of(), minlength=len(names))
+    characters = np.zeros(len(names))
+    np.add.at(characters, of, part.characters_of())
     oftener = tempered(characters, power=source.sampling.power, most=source.sampling.max_repeats)
     return Kinds(names, of, characters, oftener * corpus.shares.passes[at])
