@@ -197,10 +197,11 @@ def test_probes_that_cannot_be_had_are_told_together(corpus: Path, tmp_path: Pat
 
 
 def test_what_an_objective_cannot_have_is_told_before_anything_runs(corpus: Path, tmp_path: Path) -> None:
-    wrong = recipe(corpus, stages=[{**STAGE, "objective": ["clm", "mlm", "mlm"], "metric_for_best_model": "f1"}])
+    other = recipe(corpus, stages=[{**STAGE, "objective": ["clm", "mlm"]}])
+    assert faults_of(other, tmp_path) == {("recipe.objective-base", "stages.0.objective.0.name")}
+    wrong = recipe(corpus, stages=[{**STAGE, "objective": ["mlm", "mlm"], "metric_for_best_model": "f1"}])
     assert faults_of(wrong, tmp_path) == {
         ("recipe.objective", "stages.0.objective"),
-        ("recipe.objective-base", "stages.0.objective.0.name"),
         ("recipe.unknown-measure", "stages.0.metric_for_best_model"),
     }
     assert faults_of(recipe(corpus, stages=[{**STAGE, "objective": "mln"}]), tmp_path) == {

@@ -17,6 +17,7 @@ from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
 from hone.models.cost import (
     OTHERS,
+    TURNS_REACHED,
     Size,
     activation_bytes,
     divided_bytes,
@@ -94,7 +95,7 @@ def _turned(inputs: Inputs, size: Size, *, frozen: int) -> tuple[float, float]:
         return 0.0, 0.0
     flops, held = turning(shapes_of(inputs.base.folder).linear.values())
     share = (size.layers - frozen) / max(1, size.layers)
-    return share * flops / matrix_rate()[0], share * held
+    return share * flops / (TURNS_REACHED * matrix_rate()[0]), share * held
 
 
 def _divided(plan: Any) -> bool:
