@@ -108,6 +108,33 @@ def evaluate_file(
         _name_pages(result.pages)
 
 
+def compare_bundles(
+    first: Path,
+    second: Path,
+    file: Path,
+    *,
+    device: str,
+    columns: Mapping[str, str],
+    overrides: Sequence[str],
+    decoding: Sequence[str],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """``hone compare``."""
+    opened = Bundle.open(second)
+    asked = {"decoding": parse_decoding(decoding)} if decoding else {}
+    stage = {"kind": "compare", "against": str(first), **settings_of(overrides, "compare"), **asked}
+    values = _over(opened, stage, {"test": _source(file, columns)}, device=device)
+    with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
+        recipe = make_recipe(values, folder=Path())
+        result = run_stages(recipe, out=out or Path(folder), progress=make_progress(), bundle=opened)
+    _show(result, "compare", as_json=as_json)
+    if not as_json:
+        typer.echo(result.reports["compare"].facts["conclusion"])
+    if out is not None and not as_json:
+        _name_pages(result.pages)
+
+
 def compress_bundle(
     bundle: Path,
     train: Path,

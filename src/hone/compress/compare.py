@@ -13,7 +13,7 @@ from hone.bench.examples import Example, examples_of
 from hone.bundle.bundle import Bundle
 from hone.bundle.members import members_of
 from hone.core.measures import Measure, MeasureSpec
-from hone.metrics.intervals import wilson, with_intervals
+from hone.metrics.intervals import with_intervals
 from hone.predict.batching import score_rows
 from hone.predict.predictor import Predictor
 from hone.tasks.fields import input_names, inputs_in
@@ -50,13 +50,6 @@ def measures(task: Task, predictions: Sequence[Prediction], columns: Mapping[str
         task.tally(predictions, columns), task.measures, specs=task.measure_specs, additive=task.additive,
         resamples=RESAMPLES,
     )  # fmt: skip
-
-
-def agreement(task: Task, before: Sequence[Prediction], after: Sequence[Prediction]) -> Measure:
-    """Share of the examples on which both say the same."""
-    same = sum(task.agrees(one, other) for one, other in zip(before, after, strict=True))
-    low, high = wilson(same, len(before))
-    return Measure(name="agreement", value=same / len(before), low=low, high=high, n=len(before))
 
 
 def writes(task: Task, predictions: Sequence[Prediction]) -> bool:

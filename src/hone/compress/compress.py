@@ -11,7 +11,7 @@ from hone.bench.systems import Hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.members import members_of
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.compress.compare import agreement, answers, disk_mb, measures, texts_of, token_agreement, values, writes
+from hone.compress.compare import answers, disk_mb, measures, texts_of, token_agreement, values, writes
 from hone.compress.settings import METHODS, CompressSettings, Method
 from hone.compress.start import Made, Start
 from hone.compress.writing_speed import written_speed
@@ -19,6 +19,7 @@ from hone.core.choice import opened
 from hone.core.errors import BundleError, GateNotMet, RecipeError
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
+from hone.evaluate.agreement import agreement
 from hone.predict.decide import with_decision
 from hone.predict.engine import engine_of
 from hone.predict.formats import ADAPTERS, MEMBERS, SAFETENSORS, SHAPED

@@ -11,10 +11,11 @@ from hone.bundle.bundle import Bundle, write_bundle
 from hone.bundle.manifest import Manifest, Part, Plain, Requirement
 from hone.bundle.members import PLACES, places_of
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.compress.compare import agreement, answers, measures
+from hone.compress.compare import answers, measures
 from hone.compress.ensemble_settings import EnsembleSettings
 from hone.core.errors import Fault, RecipeError
 from hone.core.measures import Measure
+from hone.evaluate.agreement import agreement
 from hone.models.heads import HEADS
 from hone.predict.bases import find_base
 from hone.predict.decide import with_decision

@@ -10,11 +10,12 @@ import torch
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.compress.compare import agreement, answers, disk_mb, measures
+from hone.compress.compare import answers, disk_mb, measures
 from hone.compress.merging import MergeSettings
 from hone.compress.probes import probes
 from hone.core.errors import GateNotMet, RecipeError
 from hone.core.measures import Measure
+from hone.evaluate.agreement import agreement
 from hone.models.adapters.linear import merged
 from hone.models.adapters.table import METHODS
 from hone.predict.bases import find_base

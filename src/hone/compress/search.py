@@ -15,12 +15,13 @@ import hone
 from hone.bundle.bundle import MANIFEST, Bundle
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.compress.choices import SearchSettings
-from hone.compress.compare import agreement, answers, disk_mb, measures, texts_of
+from hone.compress.compare import answers, disk_mb, measures, texts_of
 from hone.compress.settings import METHODS
 from hone.compress.start import Made, Start
 from hone.core.choice import opened
 from hone.core.errors import BundleError, GateNotMet, RecipeError
 from hone.core.measures import Measure
+from hone.evaluate.agreement import agreement
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel, load_onnx
 from hone.predict.formats import ONNX

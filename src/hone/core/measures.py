@@ -19,6 +19,7 @@ class MeasureSpec(BaseModel):
         interval: How its 95% interval is found: Wilson's score interval for a share of independent trials, the
             bootstrap over examples otherwise.
         needs: The setting of the task without which there is no such measure; empty where there always is.
+        of_tokens: Whether it counts in tokens, so that it says nothing beside one of another tokenizer.
         counted: Of a measure of some of the examples: the column of the tally that is 1 for these and 0 for the others.
     """
 
@@ -27,6 +28,7 @@ class MeasureSpec(BaseModel):
     better: Better | None = "higher"
     interval: Interval = "bootstrap"
     needs: str = ""
+    of_tokens: bool = False
     counted: int | None = None
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import RecipeError
-from hone.data.checks import require_known
 from hone.data.dataset import Dataset
 from hone.data.turns import conversations_in
+from hone.evaluate.answering import answered, shortened
 from hone.evaluate.judged import attribute_of, judged
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
@@ -24,7 +24,6 @@ from hone.predict.predictor import open_bundle
 from hone.predict.references import reference_of
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
-from hone.tasks.encoded import encoded, placed
 from hone.tasks.long_text import long_text_advice
 from hone.tasks.pairs import Pairs, over
 from hone.tasks.protocol import LABELED, Columns, FloatArray, Prediction, Scored, Task
@@ -33,7 +32,6 @@ from hone.tasks.writing_settings import WritingSettings
 from hone.tasks.written import WrittenText
 
 AS_LABELED = ("text", "gold", "predicted")
-TEXT_SHOWN = 300  # characters of a text in the report; files hold it whole
 
 
 def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
@@ -54,17 +52,8 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
         (reward,) = inputs.others["reward"]
         predictor = predictor.best_of(settings.best_of, open_bundle(reward, device=run.device), label=settings.label)
     task = _beside(over(predictor.task, data.columns), data, inputs, run)
-    require_known(task.known(task.settings, task.labels), data)
-    rows = encoded(task, data, cache=run.cache)
-    run.progress.begin("evaluating", total=len(rows), unit="row")
-    columns = data.slice(0, len(data))
-    with placed(data):
-        scores = predictor.came_to(columns, rows, task=task, done=run.progress.advance)
-    run.progress.finish()
-    predictions = task.join(columns, rows, scores, constants=predictor.engine.constants)
-    lengths = rows.text_tokens()
-    tally = task.tally(predictions, columns)
-    scored = task.scored(predictions, columns)
+    told = answered(predictor, task, data, run=run)
+    predictions, columns, tally, scored = told.predictions, told.columns, told.tally, told.scored
     _write_predictions(run.folder, columns, predictions, scored)
     cut = sum(bool(prediction["truncated"]) for prediction in predictions)
     measures = with_intervals(
@@ -85,7 +74,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
         tables={
             **scored.tables,
             **by_value,
-            "by_length": _by_length(task, tally, lengths, settings),
+            "by_length": _by_length(task, tally, told.lengths, settings),
             "worst_mistakes": _worst(scored, settings.worst, heads=_heads(task)),
         },
         warnings=_warnings(task, data, cut, run.language),
@@ -176,14 +165,10 @@ def _heads(task: Task) -> tuple[str, str, str]:
 def _worst(scored: Scored, count: int, *, heads: Sequence[str]) -> Grid:
     order = [int(i) for i in np.argsort(-scored.badness, kind="stable")[:count] if scored.badness[i] > 0]
     rows: list[list[Cell]] = [
-        [*(_short(column[i]) for column in (scored.texts, scored.gold, scored.said)), float(scored.badness[i])]
+        [*(shortened(column[i]) for column in (scored.texts, scored.gold, scored.said)), float(scored.badness[i])]
         for i in order
     ]
     return Grid(columns=[*heads, "badness"], rows=rows)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + " […]"
 
 
 def _write_predictions(folder: Path, columns: Columns, predictions: Sequence[Prediction], scored: Scored) -> None:

@@ -26,7 +26,7 @@ def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
         MissingExtra: What measures written texts is not installed.
     """
     data = inputs.data.get(settings.on)
-    decoding, faults = decided_decoding(settings, inputs)
+    decoding, faults = decided_decoding(settings.decoding, inputs, best_of=settings.best_of)
     pairs = data is not None and holds_pairs(TASKS[inputs.task.name], data.columns)
     if decoding is not None and data is not None and not pairs:
         require_sacrebleu("What is measured of texts that are written")

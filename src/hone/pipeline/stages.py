@@ -8,6 +8,7 @@ STAGES = Table(
     "stage",
     {
         "inspect": "hone.inspect.settings:INSPECT",
+        "compare": "hone.evaluate.comparing:COMPARE",
         "compress": "hone.compress.settings:COMPRESS",
         "ensemble": "hone.compress.ensemble_settings:ENSEMBLE",
         "finetune": "hone.train.settings:FINETUNE",

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hone.report import measures_en, measures_zh, talk_en, talk_zh, words_en, words_plan_en, words_plan_zh, words_zh
+from hone.report import (
+    measures_en,
+    measures_zh,
+    talk_en,
+    talk_zh,
+    words_compare_en,
+    words_compare_zh,
+    words_en,
+    words_plan_en,
+    words_plan_zh,
+    words_zh,
+)
 
 Language = Literal["en", "zh"]
 CATALOGS: dict[Language, dict[str, str]] = {
-    "en": {**measures_en.MEASURES, **words_en.WORDS, **talk_en.TALK, **words_plan_en.WORDS},
-    "zh": {**measures_zh.MEASURES, **words_zh.WORDS, **talk_zh.TALK, **words_plan_zh.WORDS},
+    "en": {**measures_en.MEASURES, **words_en.WORDS, **talk_en.TALK, **words_plan_en.WORDS, **words_compare_en.WORDS},
+    "zh": {**measures_zh.MEASURES, **words_zh.WORDS, **talk_zh.TALK, **words_plan_zh.WORDS, **words_compare_zh.WORDS},
 }
 
 

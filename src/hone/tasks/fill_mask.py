@@ -58,9 +58,9 @@ class FillMask(Form):
     additive = True
     main_measure = "pseudo_perplexity"
     measure_specs: Mapping[str, MeasureSpec] = {
-        "pseudo_perplexity": MeasureSpec(better="lower"),
-        "top_1_accuracy": MeasureSpec(),
-        "top_5_accuracy": MeasureSpec(),
+        "pseudo_perplexity": MeasureSpec(better="lower", of_tokens=True),
+        "top_1_accuracy": MeasureSpec(of_tokens=True),
+        "top_5_accuracy": MeasureSpec(of_tokens=True),
     }
 
     def __init__(

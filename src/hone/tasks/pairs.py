@@ -62,7 +62,7 @@ class Pairs:
         "preference_margin": MeasureSpec(unit=""),
         "likelihood_accuracy": MeasureSpec(interval="wilson"),
         "chosen_gain": MeasureSpec(unit=""),
-        "perplexity": MeasureSpec(unit="", better="lower"),
+        "perplexity": MeasureSpec(unit="", better="lower", of_tokens=True),
     }
     additive = True
 

@@ -50,10 +50,10 @@ class Likelihood:
 
     columns = PERPLEXITY_COLUMNS + 1
     specs: Mapping[str, MeasureSpec] = {
-        "perplexity": MeasureSpec(unit="", better="lower"),
+        "perplexity": MeasureSpec(unit="", better="lower", of_tokens=True),
         "word_perplexity": MeasureSpec(unit="", better="lower"),
         "bits_per_byte": MeasureSpec(unit="", better="lower"),
-        "next_token_accuracy": MeasureSpec(),
+        "next_token_accuracy": MeasureSpec(of_tokens=True),
     }
 
     def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:

@@ -1,0 +1,60 @@
+"""What a bundle answers to a data set, and how that is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hone.bundle.stage import Run
+from hone.data.checks import require_known
+from hone.data.dataset import Dataset
+from hone.predict.predictor import Predictor
+from hone.tasks.encoded import encoded, placed
+from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
+from hone.tasks.rows import IntArray
+
+TEXT_SHOWN = 300  # characters of a text in a report; files hold it whole
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Of every example, in their order.
+
+    Attributes:
+        task: What was measured.
+        columns: The examples.
+        predictions: The answers.
+        tally: How they are counted; see `Task.tally`.
+        scored: How bad each is.
+        lengths: Tokens of each text, before anything was cut.
+    """
+
+    task: Task
+    columns: Columns
+    predictions: Sequence[Prediction]
+    tally: FloatArray
+    scored: Scored
+    lengths: IntArray
+
+
+def answered(predictor: Predictor, task: Task, data: Dataset, *, run: Run) -> Answered:
+    """Ask ``predictor``, whose task ``task`` is or measures, about every row of ``data``.
+
+    Raises:
+        DataError: Rows have labels that the bundle does not know, or cannot be encoded.
+    """
+    require_known(task.known(task.settings, task.labels), data)
+    rows = encoded(task, data, cache=run.cache)
+    run.progress.begin("evaluating", total=len(rows), unit="row")
+    columns = data.slice(0, len(data))
+    with placed(data):
+        scores = predictor.came_to(columns, rows, task=task, done=run.progress.advance)
+    run.progress.finish()
+    predictions = task.join(columns, rows, scores, constants=predictor.engine.constants)
+    tally, scored = task.tally(predictions, columns), task.scored(predictions, columns)
+    return Answered(task, columns, predictions, tally, scored, rows.text_tokens())
+
+
+def shortened(text: str) -> str:
+    """``text``, as far as a report shows it."""
+    return text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + " […]"

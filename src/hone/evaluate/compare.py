@@ -1,0 +1,195 @@
+"""The stage ``compare``: is the second bundle really better than the first, on the same rows?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.bundle.bundle import Bundle
+from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.errors import RecipeError
+from hone.core.measures import Measure, MeasureSpec
+from hone.data.dataset import Dataset
+from hone.evaluate.agreement import agreement
+from hone.evaluate.answering import Answered, answered, shortened
+from hone.evaluate.comparing import CompareSettings
+from hone.metrics.intervals import with_intervals
+from hone.metrics.paired import Difference, Tallied, differences
+from hone.predict.predictor import open_bundle
+from hone.report.catalog import Language, word
+from hone.report.numbers import NOTHING, number
+from hone.report.report import Cell, Grid, Report
+from hone.tasks.pairs import over
+from hone.tasks.protocol import Task
+
+SURE = 0.05  # a p value below it tells two apart
+SIDES = ("first", "second")
+
+
+def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
+    """Hold ``inputs.bundle``, the second, against the bundle ``settings.against``, the first.
+
+    Writes ``differences.jsonl`` into ``run.folder``: every row that the two answer otherwise, with both answers, first
+    those that lost most.
+
+    Raises:
+        RecipeError: There is no bundle or no such split.
+        DataError: The split has labels that one of the bundles does not know.
+    """
+    if inputs.bundle is None:
+        raise RecipeError("compare was given no bundle", fix="Put finetune before it.", code="recipe.no-bundle")
+    (against,) = inputs.others["against"]
+    data = inputs.split(settings.on, stage="compare")
+    first, second = (_answers(bundle, data, settings, run) for bundle in (against, inputs.bundle))
+    task = second.task
+    exchanged = first.task.labels == task.labels
+    found = differences(
+        *(Tallied(one.tally, one.task.measures) for one in (first, second)),
+        additive=task.additive, exchanged=exchanged, resamples=settings.resamples,
+    )  # fmt: skip
+    if first.task.tokenizer.digest != task.tokenizer.digest:
+        found = {name: each for name, each in found.items() if not _spec(task, name).of_tokens}
+    answers = zip(first.predictions, second.predictions, strict=True)
+    apart = np.array([not task.agrees(one, other) for one, other in answers])
+    change = first.scored.badness - second.scored.badness  # above zero where the second is better
+    _write(run, first, second, order=np.argsort(change, kind="stable"), apart=apart)
+    main = task.main_measure if task.main_measure in found else next(iter(found))
+    report = Report(
+        stage="compare",
+        bundle=inputs.bundle.digest,
+        measures=[
+            *_measures(main, found, (first, second), settings),
+            agreement(task, first.predictions, second.predictions, name="equal_answers"),
+        ],
+        tables={
+            "compared": _compared(found, task, run.language),
+            "changed": _changed(first, second, apart),
+            "lost": _rows(first, second, change, apart=apart & (change < 0), most=settings.worst),
+            "gained": _rows(first, second, -change, apart=apart & (change > 0), most=settings.worst),
+        },
+        warnings=_warnings(first.task, task, run.language),
+        facts={
+            "task": task.name,
+            "data": settings.on,
+            "rows": len(data),
+            "first_bundle": against.digest,
+            "conclusion": _conclusion(main, found[main], task, run.language),
+        },
+    )
+    return Outcome(report)
+
+
+def _answers(bundle: Bundle, data: Dataset, settings: CompareSettings, run: Run) -> Answered:
+    predictor = open_bundle(bundle, device=run.device)
+    if settings.decoding:
+        predictor = predictor.decoding(**settings.decoding)
+    return answered(predictor, over(predictor.task, data.columns), data, run=run)
+
+
+def _spec(task: Task, name: str) -> MeasureSpec:
+    return task.measure_specs.get(name, MeasureSpec())
+
+
+def _measures(
+    main: str, found: Mapping[str, Difference], both: tuple[Answered, Answered], settings: CompareSettings
+) -> list[Measure]:
+    """The main measure of each, with its own interval, and what the second has over the first by every one."""
+    own = [
+        measure.model_copy(update={"slice": side})
+        for side, one in zip(SIDES, both, strict=True)
+        for measure in with_intervals(one.tally, one.task.measures, specs=one.task.measure_specs,
+                                      additive=one.task.additive, resamples=settings.resamples)
+        if measure.name == main
+    ]  # fmt: skip
+    ordered = [main, *(name for name in found if name != main)]
+    specs, n = both[1].task.measure_specs, len(both[1].predictions)
+    return [*own, *(_difference(name, found[name], specs.get(name, MeasureSpec()), n=n) for name in ordered)]
+
+
+def _difference(name: str, found: Difference, spec: MeasureSpec, *, n: int) -> Measure:
+    why = "" if found.value is not None else "one of the two has nothing to score"
+    return Measure(name=name, value=found.value, low=found.low, high=found.high, reason=why, n=n, unit=spec.unit,
+                   better=spec.better, slice="difference")  # fmt: skip
+
+
+def _compared(found: Mapping[str, Difference], task: Task, language: Language) -> Grid:
+    rows: list[list[Cell]] = [
+        [name, one.first, one.second, one.value, one.p, word(f"verdict.{_verdict(one, _spec(task, name))}", language)]
+        for name, one in found.items()
+    ]
+    return Grid(columns=["measure", *SIDES, "difference", "p_value", "verdict"], rows=rows, names="words")
+
+
+def _verdict(found: Difference, spec: MeasureSpec) -> str:
+    """``better`` or ``worse`` where the second is told apart from the first, else ``open``; of a measure of which
+    neither direction is an improvement ``other``."""
+    bounded = found.low is not None and found.high is not None and (found.low > 0 or found.high < 0)
+    told = found.p < SURE if found.p is not None else bounded
+    if not told or not found.value:
+        return "open"
+    if spec.better is None:
+        return "other"
+    return "better" if (found.value > 0) == (spec.better == "higher") else "worse"
+
+
+def _conclusion(main: str, found: Difference, task: Task, language: Language) -> str:
+    key = f"conclusion.{_verdict(found, _spec(task, main))}"
+    values = " → ".join(_shown(value, _spec(task, main), language) for value in (found.first, found.second))
+    chance = "" if found.p is None else f" (p = {found.p:.2g})"
+    return word(key, language, measure=word(main, language), values=values, chance=chance)
+
+
+def _shown(value: float | None, spec: MeasureSpec, language: Language) -> str:
+    return NOTHING if value is None else number(value, spec.unit, language=language)
+
+
+def _changed(first: Answered, second: Answered, apart: NDArray[np.bool_]) -> Grid:
+    """How many rows are right by both, by one, by none; and how many they answer otherwise."""
+    had, has = (one.scored.badness <= 0 for one in (first, second))
+    counts = {
+        "both_right": had & has,
+        "only_first_right": had & ~has,
+        "only_second_right": ~had & has,
+        "both_wrong": ~(had | has),
+        "answered_otherwise": apart,
+    }
+    rows: list[list[Cell]] = [[name, int(where.sum())] for name, where in counts.items()]
+    return Grid(columns=["answers", "rows"], rows=rows, names="words")
+
+
+def _rows(
+    first: Answered, second: Answered, change: NDArray[np.float64], *, apart: NDArray[np.bool_], most: int
+) -> Grid:
+    """The rows ``apart`` with the least ``change``."""
+    order = [int(i) for i in np.argsort(change, kind="stable") if apart[i]][:most]
+    rows: list[list[Cell]] = [
+        [shortened(column[i]) for column in (second.scored.texts, second.scored.gold, first.scored.said,
+                                             second.scored.said)]
+        for i in order
+    ]  # fmt: skip
+    return Grid(columns=["text", "gold", *SIDES], rows=rows)
+
+
+def _warnings(one: Task, other: Task, language: Language) -> list[str]:
+    said = []
+    if one.labels != other.labels:
+        lacks = [", ".join(sorted({*have} - {*know})) or "–" for have, know in ((one.labels, other.labels),
+                                                                              (other.labels, one.labels))]  # fmt: skip
+        said.append(word("warn.other_labels", language, first=lacks[0], second=lacks[1]))
+    if one.tokenizer.digest != other.tokenizer.digest:
+        names = [word(name, language) for name, spec in other.measure_specs.items() if spec.of_tokens]
+        if names:
+            said.append(word("warn.other_tokens", language, names=", ".join(names)))
+    return said
+
+
+def _write(run: Run, first: Answered, second: Answered, *, order: NDArray[np.int64], apart: NDArray[np.bool_]) -> None:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with (run.folder / "differences.jsonl").open("w", encoding="utf-8") as file:
+        for i in order[apart[order]].tolist():
+            row = {name: values[i] for name, values in second.columns.items()}
+            row |= {side: one.predictions[i] for side, one in zip(SIDES, (first, second), strict=True)}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

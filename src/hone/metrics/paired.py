@@ -1,0 +1,130 @@
+"""What one way to answer has over another, on the same examples: paired intervals and paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hone.metrics.intervals import BLOCK_DRAWS, RESAMPLES, FloatArray, Values, bootstrap
+
+Measuring = Callable[[FloatArray], Values]
+ALIKE = 1e-12  # differences that rounding alone tells apart are one
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """Answers, counted: a tally, float64 [examples, k], and the measures of any tally of k columns."""
+
+    tally: FloatArray
+    measures: Measuring
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the second has over the first, by one measure.
+
+    Attributes:
+        first, second: The measure of each; None where there is nothing to score.
+        value: ``second - first``; None where one of them is.
+        low, high: Its 95% interval by the paired bootstrap; None where that has none (see `bootstrap`).
+        p: Two-sided p value by approximate randomization; None where it was not asked for, or a measure is undefined
+            for some exchange.
+    """
+
+    first: float | None
+    second: float | None
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+
+
+def differences(
+    first: Tallied,
+    second: Tallied,
+    *,
+    additive: bool,
+    exchanged: bool = True,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """By every measure that both have, in the order of the first's.
+
+    Of an example both answers are drawn together (Koehn 2004), so that what makes it hard for both does not count. The
+    test exchanges both answers of an example with a chance of one half (Noreen 1989; Riezler and Maxwell 2005): were it
+    the same who answers, how often would the difference be as large? Of a share of independent trials that is McNemar's
+    exact test, but for the drawing.
+
+    Args:
+        first, second: Of the same examples, in the same order.
+        additive: See `bootstrap`.
+        exchanged: Whether answers of one may be counted among those of the other: their columns mean the same.
+        resamples: How many samples, and how many exchanges, are drawn.
+        seed: Same seed, same figures.
+
+    Raises:
+        ValueError: The tallies are not of as many examples; or of unlike columns, which cannot be exchanged.
+    """
+    one, other = first.tally, second.tally
+    if len(one) != len(other):
+        raise ValueError(f"both tallies must be of the same examples, got {len(one)} and {len(other)}")
+    if exchanged and one.shape != other.shape:
+        raise ValueError(f"tallies to exchange must have the same columns, got {one.shape[1]} and {other.shape[1]}")
+    width = one.shape[1]
+
+    def both(tally: FloatArray) -> Values:
+        had, has = first.measures(tally[:, :width]), second.measures(tally[:, width:])
+        return {name: _less(has[name], had[name]) for name in had if name in has}
+
+    stacked = np.hstack([one, other])
+    found = both(stacked)
+    intervals = bootstrap(stacked, both, additive=additive, resamples=resamples, seed=seed) if len(one) > 1 else {}
+    chances = _chances(found, first, second, additive=additive, draws=resamples, seed=seed) if exchanged else {}
+    had, has = first.measures(one), second.measures(other)
+    result = {}
+    for name, value in found.items():
+        low, high = intervals.get(name) or (None, None)
+        result[name] = Difference(had[name], has[name], value, low, high, chances.get(name))
+    return result
+
+
+def _less(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _chances(
+    found: Values, first: Tallied, second: Tallied, *, additive: bool, draws: int, seed: int
+) -> dict[str, float | None]:
+    """Of each measure the share of exchanges, the one that was found among them (Phipson and Smyth 2010), that move
+    both as far apart as they are found."""
+    known = {name: abs(value) for name, value in found.items() if value is not None}
+    reached: dict[str, int | None] = dict.fromkeys(known, 1)
+    for one, other in _exchanges(first.tally, second.tally, additive=additive, draws=draws, seed=seed):
+        had, has = first.measures(one), second.measures(other)
+        for name, least in known.items():
+            moved, count = _less(has[name], had[name]), reached[name]
+            far = moved is not None and abs(moved) >= least - ALIKE
+            reached[name] = None if moved is None or count is None else count + far
+    return {name: None if count is None else count / (draws + 1) for name, count in reached.items()}
+
+
+def _exchanges(
+    one: FloatArray, other: FloatArray, *, additive: bool, draws: int, seed: int
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Pairs of tallies in which each example's answers have changed places with a chance of one half: their sums,
+    float64 [1, k], where those are enough, a block at a time."""
+    rng = np.random.default_rng(seed)
+    count, more = len(one), other - one
+    if not additive:
+        for _ in range(draws):
+            turned = rng.random((count, 1)) < 0.5
+            yield np.where(turned, other, one), np.where(turned, one, other)
+        return
+    had, has = one.sum(0), other.sum(0)
+    block = max(1, BLOCK_DRAWS // max(1, count))
+    for begin in range(0, draws, block):
+        turned = rng.random((min(block, draws - begin), count)) < 0.5
+        for moved in turned.astype(np.float64) @ more:
+            yield (had + moved)[None, :], (has - moved)[None, :]

@@ -1,0 +1,38 @@
+"""比较两个模型包的中文词语；与 `hone.report.words_compare_en` 的键相同。"""
+
+from __future__ import annotations
+
+WORDS: dict[str, str] = {
+    "compare": "比较",
+    "first": "第一个",
+    "second": "第二个",
+    "first_bundle": "第一个模型包",
+    "conclusion": "结论",
+    "conclusion.better": "第二个更好：{measure} {values}{chance}。",
+    "conclusion.worse": "第二个更差：{measure} {values}{chance}。",
+    "conclusion.other": "两者不同：{measure} {values}{chance}。",
+    "conclusion.open": "这些数据分不出两者高下：{measure} {values}{chance}。",
+    "compared": "两者的指标",
+    "note.compared": "p 值表示仅凭偶然出现这么大差异的频率：逐行交换两者的回答。小于 0.05 即认为两者有别。每个 p 值只针对一个指标：二十个当中会有一个碰巧小于它。",
+    "p_value": "p",
+    "verdict": "第二个",
+    "verdict.better": "更好",
+    "verdict.worse": "更差",
+    "verdict.other": "不同",
+    "verdict.open": "分不出",
+    "changed": "变化",
+    "note.changed": "两者的回答是否正确；以及有多少回答不同，无论对错。",
+    "both_right": "两者都对",
+    "only_first_right": "只有第一个对",
+    "only_second_right": "只有第二个对",
+    "both_wrong": "两者都错",
+    "answered_otherwise": "回答不同",
+    "lost": "变差的行",
+    "note.lost": "第二个答得不如第一个的行，损失最大的在前；全部在 differences.jsonl 中。",
+    "gained": "变好的行",
+    "note.gained": "第二个答得比第一个好的行，收益最大的在前。",
+    "equal_answers": "相同的回答",
+    "about.equal_answers": "两者回答相同的行所占的比例。",
+    "warn.other_labels": "两者的标签不同。仅第一个有：{first}。仅第二个有：{second}。差异带有区间，但没有 p 值：回答无法交换。",
+    "warn.other_tokens": "已略去按 token 计数的指标，因为两者的 token 不同：{names}。",
+}
