@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run
-from hone.core.errors import RecipeError
+from hone.core.errors import BundleError, RecipeError
 from hone.core.measures import Measure, MeasureSpec
 from hone.data.dataset import Dataset
 from hone.evaluate.agreement import agreement
@@ -37,6 +37,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
 
     Raises:
         RecipeError: There is no bundle or no such split.
+        BundleError: The two read other tokens, and nothing but tokens is counted.
         DataError: The split has labels that one of the bundles does not know.
     """
     if inputs.bundle is None:
@@ -51,7 +52,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
         additive=task.additive, exchanged=exchanged, resamples=settings.resamples,
     )  # fmt: skip
     if first.task.tokenizer.digest != task.tokenizer.digest:
-        found = {name: each for name, each in found.items() if not _spec(task, name).of_tokens}
+        found = _without_tokens(found, task)
     answers = zip(first.predictions, second.predictions, strict=True)
     apart = np.array([not task.agrees(one, other) for one, other in answers])
     change = first.scored.badness - second.scored.badness  # above zero where the second is better
@@ -80,6 +81,17 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
         },
     )
     return Outcome(report)
+
+
+def _without_tokens(found: Mapping[str, Difference], task: Task) -> dict[str, Difference]:
+    left = {name: each for name, each in found.items() if not _spec(task, name).of_tokens}
+    if not left:
+        raise BundleError(
+            f"the two bundles read other tokens, and every measure of {task.name} counts in tokens",
+            expected="bundles of one tokenizer",
+            code="bundle.other-tokens",
+        )
+    return left
 
 
 def _answers(bundle: Bundle, data: Dataset, settings: CompareSettings, run: Run) -> Answered:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
 from hone.evaluate.comparing import CompareSettings
-from hone.evaluate.decoding import decided_decoding
+from hone.evaluate.decoding import decided_decoding, words_not_written
 from hone.metrics.bleu import require_sacrebleu
-from hone.tasks.controls import word_faults
 from hone.tasks.fields import holds_pairs
 from hone.tasks.table import TASKS
 
@@ -23,7 +22,7 @@ def find_faults(settings: CompareSettings, inputs: Inputs) -> list[Fault]:
     decoding, faults = decided_decoding(settings.decoding, inputs)
     if decoding is not None and data is not None and not holds_pairs(TASKS[inputs.task.name], data.columns):
         require_sacrebleu("What is measured of texts that are written")
-        faults = [*faults, *word_faults(decoding, data)]
+        faults = [*faults, *words_not_written(decoding, data, inputs, asked=settings.decoding)]
     for other in inputs.others.get("against", ()):
         record = other.manifest.task
         if record is None or record.name != inputs.task.name:

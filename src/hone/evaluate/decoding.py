@@ -1,4 +1,4 @@
-"""What of settings of decoding cannot be had; no torch."""
+"""What of settings of decoding cannot be had."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
 from hone.core.settings import check_settings
+from hone.data.dataset import Dataset
+from hone.models.tokenizer import load_tokenizer
+from hone.predict.bases import find_base
+from hone.predict.writing import unwritable_words
 from hone.tasks.decoding import DecodingSettings
-from hone.tasks.writing_settings import WritingSettings
+from hone.tasks.writing_settings import ROW_WORDS, WritingSettings
 
 
 def decided_decoding(
@@ -26,3 +30,18 @@ def decided_decoding(
     if not asked and not more:
         return task.decoding, []
     return check_settings(DecodingSettings, {**task.decoding.model_dump(), **asked, **more}, at="decoding")
+
+
+def words_not_written(
+    decoding: DecodingSettings, data: Dataset, inputs: Inputs, *, asked: Mapping[str, Any]
+) -> list[Fault]:
+    """Words that texts are to have, or not, and that the tokenizer of the bundle, or of the base that becomes one
+    before this stage, cannot write; ``asked`` are the stage's own settings of decoding."""
+    if inputs.bundle is not None:
+        folder = find_base(inputs.bundle).folder if inputs.bundle.stands_on_base else inputs.bundle.path
+    elif inputs.base is not None:
+        folder = inputs.base.folder
+    else:
+        return []  # nothing to evaluate, which is told elsewhere
+    own = set(asked) & {field.name for field in ROW_WORDS}
+    return unwritable_words(decoding, data, load_tokenizer(folder), at="decoding" if own else "task.decoding")

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
-from hone.evaluate.decoding import decided_decoding
+from hone.evaluate.decoding import decided_decoding, words_not_written
 from hone.evaluate.judged import judge_faults
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.bleu import require_sacrebleu
-from hone.models.tokenizer import load_tokenizer
-from hone.predict.bases import find_base
 from hone.predict.rewards import reward_faults
-from hone.predict.writing import unwritable_words
-from hone.tasks.decoding import DecodingSettings
 from hone.tasks.fields import holds_pairs
 from hone.tasks.table import SETTINGS, TASKS
-from hone.tasks.writing_settings import ROW_WORDS
 
 
 def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
@@ -30,7 +25,7 @@ def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
     pairs = data is not None and holds_pairs(TASKS[inputs.task.name], data.columns)
     if decoding is not None and data is not None and not pairs:
         require_sacrebleu("What is measured of texts that are written")
-        faults = [*faults, *_words(decoding, settings, inputs)]
+        faults = [*faults, *words_not_written(decoding, data, inputs, asked=settings.decoding)]
     if settings.reference is not None and not pairs:
         found = f"{settings.reference}, and {settings.on} has no pairs of texts"
         faults.append(Fault("recipe.reference", found, "rows with chosen and rejected", field="reference"))
@@ -43,17 +38,3 @@ def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
         found = f"{settings.best_of}, and of {'pairs' if pairs else inputs.task.name} nothing is written"
         faults.append(Fault("recipe.reward", found, "rows of a task that writes", field="best_of"))
     return [*faults, *reward_faults(inputs, settings.label), *judge_faults(settings, inputs)]
-
-
-def _words(decoding: DecodingSettings, settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
-    """Words that texts are to have, or not, and that the tokenizer of the bundle, or of the base that becomes one
-    before this stage, cannot write."""
-    data, own = inputs.data[settings.on], set(settings.decoding) & {field.name for field in ROW_WORDS}
-    if inputs.bundle is not None:
-        folder = find_base(inputs.bundle).folder if inputs.bundle.stands_on_base else inputs.bundle.path
-    elif inputs.base is not None:
-        folder = inputs.base.folder
-    else:
-        return []  # nothing to evaluate, which is told elsewhere
-    at = "decoding" if own else "task.decoding"
-    return unwritable_words(decoding, data, load_tokenizer(folder), at=at)

@@ -1,0 +1,118 @@
+"""Two bundles on the same rows: which is better, and what keeps them from being compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from ended import Hone
+
+import hone
+from hone.bundle.bundle import Bundle
+from hone.models.model import Model, build_model
+from hone.predict.predictor import load
+from hone.predict.write import write_model
+from hone.report.report import Report
+from hone.tasks.make import make_task
+from hone.tasks.table import SETTINGS
+
+
+@pytest.fixture(scope="module")
+def spoiled(text_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The text bundle, of whose head nothing is left."""
+    predictor = load(text_bundle, device="cpu")
+    model = predictor.engine.model  # type: ignore[attr-defined]
+    assert isinstance(model, Model)
+    with torch.no_grad():
+        for weight in model.head.parameters():
+            weight.zero_()
+    lineage = predictor.bundle.manifest.lineage
+    assert lineage is not None
+    return write_model(tmp_path_factory.mktemp("spoiled") / "bundle", model, predictor.task, lineage=lineage).path
+
+
+def untrained(folder: Path, base: Path, task: str, labels: tuple[str, ...], like: Path) -> Path:
+    made = make_task(task, SETTINGS[task](), labels=labels, folder=base)
+    lineage = Bundle.open(like).manifest.lineage
+    assert lineage is not None
+    return write_model(folder, build_model(base, made.head), made, lineage=lineage).path
+
+
+def test_what_lost_its_head_is_worse(
+    run: Hone, text_bundle: Path, spoiled: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    ended = run("compare", text_bundle, spoiled, texts["test"], "--out", tmp_path / "out")
+    assert ended.code == 0
+    assert "The second is worse: Accuracy " in ended.out
+    report = Report.read(tmp_path / "out" / "reports" / "00-compare.json")
+    assert report.bundle == Bundle.open(spoiled).digest
+    assert report.facts["first_bundle"] == Bundle.open(text_bundle).digest
+    values = {(measure.name, measure.slice): measure for measure in report.measures}
+    first, second, difference = (values["accuracy", part] for part in ("first", "second", "difference"))
+    assert first.value is not None
+    assert second.value is not None
+    assert difference.value == pytest.approx(second.value - first.value)
+    assert difference.low is not None
+    assert difference.high is not None
+    assert difference.low <= difference.value <= difference.high < 0
+    chance = {row[0]: row[4] for row in report.tables["compared"].rows}["accuracy"]
+    assert isinstance(chance, float)
+    assert chance < 0.01
+    counts = dict(report.tables["changed"].rows)
+    lines = (tmp_path / "out" / "stages" / "00-compare" / "differences.jsonl").read_text().splitlines()
+    assert len(lines) == counts["answered_otherwise"]
+    lost = sum(json.loads(line)["first"]["label"] == json.loads(line)["label"] for line in lines)
+    assert lost == counts["only_first_right"] > 0
+
+
+def test_a_recipe_compares_what_it_made_in_its_language(
+    text_bundle: Path, texts: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    stages = [{"kind": "finetune", "max_steps": 1}, {"kind": "compare", "against": str(text_bundle)}]
+    values = {"version": 1, "task": "text-classification", "base": str(tiny_base), "language": "zh", "stages": stages,
+              "data": {name: str(path) for name, path in texts.items()}}  # fmt: skip
+    report = hone.run(values, out=tmp_path / "run").reports["compare"]
+    assert str(report.facts["conclusion"]).startswith("第二个更差：准确率 ")
+    assert report.tables["compared"].rows[0][-1] == "更差"
+
+
+def test_other_labels_have_intervals_and_no_test(
+    run: Hone, text_bundle: Path, texts: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    known = Bundle.open(text_bundle).manifest.task
+    assert known is not None
+    other = untrained(tmp_path / "other", tiny_base, "text-classification", (*known.labels, "zebra"), text_bundle)
+    found = run("compare", text_bundle, other, texts["test"], "--json").object()
+    assert all(row[4] is None for row in found["tables"]["compared"]["rows"])
+    assert found["measures"][2]["high"] < 0
+    assert "The second alone: zebra." in found["warnings"][0]
+
+
+def test_measures_of_tokens_are_left_out_where_tokens_differ(
+    run: Hone, text_bundle: Path, texts: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    changed = Path(shutil.copytree(tiny_base, tmp_path / "changed"))
+    tokenizer = json.loads((changed / "tokenizer.json").read_text())
+    tokenizer["normalizer"]["lowercase"] = not tokenizer["normalizer"]["lowercase"]
+    (changed / "tokenizer.json").write_text(json.dumps(tokenizer))
+    one, other = (untrained(tmp_path / base.name / "bundle", base, "fill-mask", (), text_bundle)
+                  for base in (tiny_base, changed))  # fmt: skip
+    ended = run("compare", one, other, texts["test"])
+    assert ended.code == 2
+    assert "tokens" in ended.err
+
+
+def test_bundles_that_cannot_be_compared_are_named(
+    run: Hone, text_bundle: Path, tag_bundle: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    for first, said in ((tag_bundle, "token-classification"), (tmp_path / "none", str(tmp_path / "none"))):
+        ended = run("compare", first, text_bundle, texts["test"])
+        assert ended.code == 2
+        assert said in ended.err
+        assert "stages" not in ended.err
+    ended = run("compare", text_bundle, text_bundle, texts["test"], "--decoding", "num_beams=2")
+    assert ended.code == 2
+    assert "decoding" in ended.err
