@@ -59,7 +59,7 @@ def test_the_same_bundle_differs_in_nothing(name: str, tiny_base: Path, tmp_path
         assert chance in (1.0, None)
         assert verdict == "not told apart"
     assert (tmp_path / "run" / "differences.jsonl").read_text() == ""
-    assert found.tables["lost"].rows == found.tables["gained"].rows == []
+    assert found.tables["rows_lost"].rows == found.tables["rows_gained"].rows == []
 
 
 @every_task

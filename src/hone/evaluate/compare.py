@@ -68,8 +68,8 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
         tables={
             "compared": _compared(found, task, run.language),
             "changed": _changed(first, second, apart),
-            "lost": _rows(first, second, change, apart=apart & (change < 0), most=settings.worst),
-            "gained": _rows(first, second, -change, apart=apart & (change > 0), most=settings.worst),
+            "rows_lost": _rows(first, second, change, apart=apart & (change < 0), most=settings.worst),
+            "rows_gained": _rows(first, second, -change, apart=apart & (change > 0), most=settings.worst),
         },
         warnings=_warnings(first.task, task, run.language),
         facts={
@@ -132,7 +132,7 @@ def _compared(found: Mapping[str, Difference], task: Task, language: Language) -
         [name, one.first, one.second, one.value, one.p, word(f"verdict.{_verdict(one, _spec(task, name))}", language)]
         for name, one in found.items()
     ]
-    return Grid(columns=["measure", *SIDES, "difference", "p_value", "verdict"], rows=rows, names="words")
+    return Grid(columns=["measure", *SIDES, "difference", "p_value", "second_is"], rows=rows, names="words")
 
 
 def _verdict(found: Difference, spec: MeasureSpec) -> str:
