@@ -26,6 +26,7 @@ from hone.data.fields import TO_WRITE
 from hone.data.read import read
 from hone.data.splits import carve_validation, nested_part
 from hone.models.base import Base
+from hone.pipeline.alone import alone_in
 from hone.pipeline.base import UNLABELED, find_base
 from hone.pipeline.corpora import read_corpora
 from hone.pipeline.labels import with_labels
@@ -119,36 +120,46 @@ def run_stages(
         base = find_base(recipe, data, progress) if trains else None
         _require_doable(recipe, stages, data, base=base, bundle=bundle)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
+    with alone_in(out):
+        _begin(out, recipe)
+        given, reports = bundle, dict[str, Report]()
+        pages: list[Path] = []
+        made: list[Bundle] = []
+        for i, choice in enumerate(stages):
+            final = not makers or i >= makers[-1]
+            folder = out / "stages" / f"{i:02d}-{choice.stage.kind}"
+            run = _run_in(
+                folder, recipe, progress, target=(bundle_to or out / "bundle") if final else folder / "bundle"
+            )
+            inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports=reports)
+            outcome = _timed(
+                choice,
+                dataclasses.replace(
+                    inputs, corpus=corpora.get(CORPUS), held_out=corpora.get(HELD_OUT), made=tuple(made)
+                ),
+                run,
+            )
+            bundle = outcome.bundle or bundle
+            made += [outcome.bundle] if outcome.bundle else []
+            name = _free_name(choice.stage.kind, reports)
+            reports[name] = outcome.report
+            page = out / "reports" / f"{i:02d}-{name}.html"
+            pages.append(page)
+            # A bundle that was given is somebody else's: a judge leaves no trace in it.
+            if place().first:
+                _keep(outcome, bundle if bundle is not given else None, page=page, name=name, language=recipe.language)
+            if choice.stage.kind == until:
+                break
+        return Result(out, bundle, reports, tuple(pages), recipe.language)
+
+
+def _begin(out: Path, recipe: Recipe) -> None:
+    """The decided recipe in a folder that has no reports of an earlier run."""
     if place().first:
         _write(out / "recipe.yaml", recipe.to_yaml())
-        for stale in (out / "reports").glob("[0-9][0-9]-*.*"):  # of an earlier run into this folder
+        for stale in (out / "reports").glob("[0-9][0-9]-*.*"):
             stale.unlink()
     require_seen(out / "recipe.yaml")
-    given, reports = bundle, dict[str, Report]()
-    pages: list[Path] = []
-    made: list[Bundle] = []
-    for i, choice in enumerate(stages):
-        final = not makers or i >= makers[-1]
-        folder = out / "stages" / f"{i:02d}-{choice.stage.kind}"
-        run = _run_in(folder, recipe, progress, target=(bundle_to or out / "bundle") if final else folder / "bundle")
-        inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports=reports)
-        outcome = _timed(
-            choice,
-            dataclasses.replace(inputs, corpus=corpora.get(CORPUS), held_out=corpora.get(HELD_OUT), made=tuple(made)),
-            run,
-        )
-        bundle = outcome.bundle or bundle
-        made += [outcome.bundle] if outcome.bundle else []
-        name = _free_name(choice.stage.kind, reports)
-        reports[name] = outcome.report
-        page = out / "reports" / f"{i:02d}-{name}.html"
-        pages.append(page)
-        # A bundle that was given is somebody else's: a judge leaves no trace in it.
-        if place().first:
-            _keep(outcome, bundle if bundle is not given else None, page=page, name=name, language=recipe.language)
-        if choice.stage.kind == until:
-            break
-    return Result(out, bundle, reports, tuple(pages), recipe.language)
 
 
 def _run_in(folder: Path, recipe: Recipe, progress: Progress, *, target: Path) -> Run:

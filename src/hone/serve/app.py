@@ -24,6 +24,7 @@ from hone.predict.shelf import Shelf
 from hone.serve.docs_page import docs_page
 from hone.serve.limits import MAX_INPUTS, BodyLimit, require_bounded, require_short
 from hone.serve.meters import Meters
+from hone.serve.misread import misread
 from hone.serve.requests import expected_of, request_of, warm_up
 from hone.serve.streams import Streams, TooManyStreams
 from hone.tasks.protocol import Writing
@@ -200,8 +201,8 @@ def _add_errors(app: FastAPI, meters: Meters, *, expected: Mapping[str, str]) ->
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        places = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in error.errors())
-        message = f"Found a request that cannot be read ({places}). Expected {expected[request.url.path]}."
+        found = misread(error.errors())
+        message = f"Found a request that cannot be read ({found}). Expected {expected[request.url.path]}."
         return _failure(meters, "request.invalid", message, status=422)
 
     @app.exception_handler(HTTPException)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from small_recipes import Said, values
 
 import hone
 from hone.core.errors import BundleError, DataError, HoneError, RecipeError
+from hone.pipeline.alone import alone_in
 
 
 def test_the_faults_of_one_source_are_told(tmp_path: Path) -> None:
@@ -47,7 +49,25 @@ def test_an_output_folder_that_cannot_be_written_is_told(texts: dict[str, Path],
     with pytest.raises(HoneError) as caught:
         hone.run(values(texts), out=tmp_path / "file" / "out")
     assert (caught.value.code, caught.value.exit_code) == ("run.not-written", 1)
-    assert str(tmp_path / "file" / "out" / "recipe.yaml") in str(caught.value)
+    assert str(tmp_path / "file" / "out") in str(caught.value)
+
+
+def test_a_second_run_into_a_folder_is_refused_while_the_first_goes_on(
+    texts: dict[str, Path], tmp_path: Path, tiny_base: Path
+) -> None:
+    recipe = values(texts, base=str(tiny_base), stages=["inspect"])
+    with alone_in(tmp_path / "out"), pytest.raises(RecipeError, match=f"process {os.getpid()}") as caught:
+        hone.run(recipe, out=tmp_path / "out")
+    assert caught.value.code == "run.in-use"
+    assert not (tmp_path / "out" / "recipe.yaml").exists()
+    hone.run(recipe, out=tmp_path / "out")
+    assert not (tmp_path / "out" / ".running").exists()
+
+
+def test_a_run_that_was_killed_keeps_nobody_out(texts: dict[str, Path], tmp_path: Path, tiny_base: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".running").write_text("1\n")
+    hone.run(values(texts, base=str(tiny_base), stages=["inspect"]), out=tmp_path / "out")
 
 
 def test_what_is_in_the_bundles_way_is_told_before_training(
