@@ -20,7 +20,7 @@ CHILD = """
 import contextlib, io, json, os, resource, shutil, subprocess, sys
 from pathlib import Path
 from hone.bundle.bundle import Bundle
-from hone.cli.main import _exit_code
+from hone.cli.main import exit_code
 from hone.core.errors import HoneError
 from hone.core.progress import Silent
 from hone.pipeline.recipe import make_recipe
@@ -59,7 +59,7 @@ def note(name, disk, code, words):
 
 def hone(name, disk, *arguments):
     with contextlib.redirect_stderr(io.StringIO()) as words, contextlib.redirect_stdout(io.StringIO()):
-        code = _exit_code([str(argument) for argument in arguments])
+        code = exit_code([str(argument) for argument in arguments])
     note(name, disk, code, words.getvalue())
 
 disk = new_disk("saving")  # all but the bundle goes to another disk

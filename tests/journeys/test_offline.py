@@ -34,13 +34,13 @@ socket.getaddrinfo = guarded_look_up
 import warnings
 warnings.simplefilter("ignore")
 from starlette.testclient import TestClient
-from hone.cli.main import _exit_code
+from hone.cli.main import exit_code
 from hone.predict.predictor import load
 from hone.serve.app import make_app
 
 def hone(*arguments):
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        code = _exit_code(list(arguments))
+        code = exit_code(list(arguments))
     assert code == 0, arguments
     return out.getvalue()
 

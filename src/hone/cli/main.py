@@ -27,6 +27,7 @@ from hone.cli.options import (
     Overrides,
     Planning,
     Training,
+    Where,
     grouped,
 )
 from hone.core.errors import HoneError
@@ -73,22 +74,19 @@ def run(recipe: Path, overrides: Overrides = None, out: Out = None, as_json: Jso
 
 
 @app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+@grouped
 def launch(
     command: Annotated[
         list[str], typer.Argument(help="run, finetune, pretrain, prefer or reinforce, and all that belongs to it.")
     ],
-    nodes: Annotated[str, typer.Option("--nodes", help="Machines: N, or MIN:MAX to go on with fewer.")] = "1",
-    procs_per_node: Annotated[
-        int | None, typer.Option("--procs-per-node", min=1, help="Processes on each; else one a GPU.")
-    ] = None,
-    head: Annotated[str, typer.Option("--head", help="HOST:PORT of a machine that all reach.")] = "",
+    where: Where,
     max_restarts: Annotated[int, typer.Option("--max-restarts", min=0, help="Starts after a failure.")] = 0,
     show: Annotated[bool, typer.Option("--print", help="Only print what to type on each machine.")] = False,
 ) -> None:
     """Run a command that trains in several processes, here or on several machines."""
     from hone.cli.launching import launch_command
 
-    launch_command(command, nodes=nodes, procs_per_node=procs_per_node, head=head, max_restarts=max_restarts, show=show)
+    launch_command(command, where=where, max_restarts=max_restarts, show=show)
 
 
 @app.command()
@@ -353,7 +351,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 unusable input, 3 gate not met, 130 interrupted."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminated)
-    sys.exit(_exit_code(arguments))
+    sys.exit(exit_code(arguments))
 
 
 def _terminated(*_: object) -> None:
@@ -361,7 +359,8 @@ def _terminated(*_: object) -> None:
     raise SystemExit(INTERRUPTED)
 
 
-def _exit_code(arguments: list[str] | None) -> int:
+def exit_code(arguments: list[str] | None) -> int:
+    """Run the command, and return its exit code."""
     try:
         code: Any = app(args=arguments, standalone_mode=False)
     except HoneError as error:

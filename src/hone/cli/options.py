@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from hone.core.errors import RecipeError
 from hone.models.gpus import GPUS
 from hone.predict.formats import Precision
 
@@ -113,6 +114,35 @@ class Planning:
         float | None, typer.Option("--tokens", min=1, help="Of a plan: to learn from; else by max_steps.")
     ] = None
     disk: Annotated[float, typer.Option("--disk", min=0.001, help="Of a plan: GB/s of writing a checkpoint.")] = 1.0
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the processes of a launch run, and how many: on machines, or on a Ray cluster."""
+
+    on: Annotated[Literal["machines", "ray"], typer.Option("--on", help="Who starts the processes.")] = "machines"
+    nodes: Annotated[
+        str | None, typer.Option("--nodes", help="Machines: N, or MIN:MAX to go on with fewer; else 1.")
+    ] = None
+    procs_per_node: Annotated[
+        int | None, typer.Option("--procs-per-node", min=1, help="Processes on each; else one a GPU.")
+    ] = None
+    head: Annotated[str, typer.Option("--head", help="HOST:PORT of a machine that all reach; of Ray, its head.")] = ""
+    workers: Annotated[
+        str | None, typer.Option("--workers", help="On Ray: processes, N, or MIN:MAX to go on with fewer.")
+    ] = None
+    per_worker: Annotated[
+        list[str] | None,
+        typer.Option("--per-worker", metavar="NAME=AMOUNT", help="On Ray: what each takes, such as GPU=1; repeatable."),
+    ] = None
+
+    def refuse(self, names: Sequence[str], *, fix: str) -> None:
+        """Raise `RecipeError` where an option is given that means nothing there."""
+        for name in names:
+            if getattr(self, name) is not None:
+                raise RecipeError(
+                    f"--{name.replace('_', '-')} with --on {self.on}", expected="none", fix=fix, code="launch.option"
+                )
 
 
 def grouped(function: Callable[..., None]) -> Callable[..., None]:

@@ -83,8 +83,8 @@ class Launch:
         return [f"node {number}: {line}" for number in range(self.nodes[1])]
 
 
-def parse_nodes(words: str) -> tuple[int, int]:
-    """``4``, or ``2:4``: from two machines on, at most four.
+def parse_range(words: str, *, option: str) -> tuple[int, int]:
+    """``4``, or ``2:4``: from two machines, or workers, on, at most four.
 
     Raises:
         RecipeError: It is neither.
@@ -95,7 +95,9 @@ def parse_nodes(words: str) -> tuple[int, int]:
     except ValueError:
         found = 0, 0
     if not 1 <= found[0] <= found[1]:
-        raise RecipeError(f"--nodes {words!r}", expected="a number such as 4, or two such as 2:4", code="launch.nodes")
+        raise RecipeError(
+            f"{option} {words!r}", expected="a number such as 4, or two such as 2:4", code=f"launch.{option[2:]}"
+        )
     return found
 
 

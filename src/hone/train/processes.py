@@ -186,18 +186,20 @@ ONE = Processes()  # of a training that one process does
 
 
 def join(place: Place, device: torch.device) -> None:
-    """Join the group of processes, once in the life of one.
+    """Join the group of processes, once in the life of one, or take the one that whoever started this process made.
 
     Raises:
         DeviceError: The device is none that several processes can share, or the machine has fewer of them than it has
             processes.
     """
-    if place.count == 1 or dist.is_initialized():
+    if place.count == 1:
         return
     if device.type not in ("cpu", "cuda"):
         raise DeviceError(
             f"{place.count} processes on the device {device.type!r}", expected="cpu or cuda", code="launch.device"
         )
+    if dist.is_initialized():
+        return
     if device.type == "cuda":
         if place.local >= torch.cuda.device_count():
             raise DeviceError(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hone.core.errors import HoneError, RecipeError
-from hone.pipeline.launch import OWN_STORE, Launch, launch, parse_nodes
+from hone.pipeline.launch import OWN_STORE, Launch, launch, parse_range
 
 Command = Callable[..., tuple[object, str, str]]
 # Process 1 kills itself until it has been started as often as the first argument says; the second is where both count.
@@ -84,7 +84,7 @@ def test_what_cannot_be_launched_is_refused(command: Command, arguments: list[st
 
 
 def test_nodes_may_be_a_range() -> None:
-    assert parse_nodes("2:4") == (2, 4)
+    assert parse_range("2:4", option="--nodes") == (2, 4)
     assert "--nnodes=2:4" in Launch((2, 4), 8, head="one:1").command(["run", "x"])
     with pytest.raises(RecipeError):
-        parse_nodes("0")
+        parse_range("0", option="--nodes")
