@@ -129,8 +129,6 @@ def compare_bundles(
         recipe = make_recipe(values, folder=Path())
         result = run_stages(recipe, out=out or Path(folder), progress=make_progress(), bundle=opened)
     _show(result, "compare", as_json=as_json)
-    if not as_json:
-        typer.echo(result.reports["compare"].facts["conclusion"])
     if out is not None and not as_json:
         _name_pages(result.pages)
 

@@ -16,7 +16,6 @@ from hone.data.dataset import Dataset
 from hone.evaluate.agreement import agreement
 from hone.evaluate.answering import Answered, answered, shortened
 from hone.evaluate.comparing import CompareSettings
-from hone.metrics.intervals import with_intervals
 from hone.metrics.paired import Difference, Tallied, differences
 from hone.predict.predictor import open_bundle
 from hone.report.catalog import Language, word
@@ -61,8 +60,9 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
     report = Report(
         stage="compare",
         bundle=inputs.bundle.digest,
+        conclusion=_conclusion(main, found[main], task, run.language),
         measures=[
-            *_measures(main, found, (first, second), settings),
+            *_measures(main, found, task, n=len(data)),
             agreement(task, first.predictions, second.predictions, name="equal_answers"),
         ],
         tables={
@@ -77,7 +77,6 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
             "data": settings.on,
             "rows": len(data),
             "first_bundle": against.digest,
-            "conclusion": _conclusion(main, found[main], task, run.language),
         },
     )
     return Outcome(report)
@@ -105,20 +104,10 @@ def _spec(task: Task, name: str) -> MeasureSpec:
     return task.measure_specs.get(name, MeasureSpec())
 
 
-def _measures(
-    main: str, found: Mapping[str, Difference], both: tuple[Answered, Answered], settings: CompareSettings
-) -> list[Measure]:
-    """The main measure of each, with its own interval, and what the second has over the first by every one."""
-    own = [
-        measure.model_copy(update={"slice": side})
-        for side, one in zip(SIDES, both, strict=True)
-        for measure in with_intervals(one.tally, one.task.measures, specs=one.task.measure_specs,
-                                      additive=one.task.additive, resamples=settings.resamples)
-        if measure.name == main
-    ]  # fmt: skip
+def _measures(main: str, found: Mapping[str, Difference], task: Task, *, n: int) -> list[Measure]:
+    """What the second has over the first by every measure, the main one first."""
     ordered = [main, *(name for name in found if name != main)]
-    specs, n = both[1].task.measure_specs, len(both[1].predictions)
-    return [*own, *(_difference(name, found[name], specs.get(name, MeasureSpec()), n=n) for name in ordered)]
+    return [_difference(name, found[name], _spec(task, name), n=n) for name in ordered]
 
 
 def _difference(name: str, found: Difference, spec: MeasureSpec, *, n: int) -> Measure:
@@ -175,8 +164,9 @@ def _changed(first: Answered, second: Answered, apart: NDArray[np.bool_]) -> Gri
 def _rows(
     first: Answered, second: Answered, change: NDArray[np.float64], *, apart: NDArray[np.bool_], most: int
 ) -> Grid:
-    """The rows ``apart`` with the least ``change``."""
-    order = [int(i) for i in np.argsort(change, kind="stable") if apart[i]][:most]
+    """The rows ``apart`` with the least ``change``: those that only one of the two has right before others."""
+    same = (first.scored.badness <= 0) == (second.scored.badness <= 0)
+    order = [int(i) for i in np.lexsort((change, same)) if apart[i]][:most]
     rows: list[list[Cell]] = [
         [shortened(column[i]) for column in (second.scored.texts, second.scored.gold, first.scored.said,
                                              second.scored.said)]

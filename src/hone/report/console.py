@@ -17,12 +17,12 @@ CELL = 48  # most columns of one cell of a wider table
 
 
 def to_text(report: Report, *, language: Language = "en", only: Container[str] | None = None) -> str:
-    """The measures, the warnings and the short tables of a report, without color, ending in a line end.
+    """The conclusion, the measures, the warnings and the short tables of a report, without color, ending in a line end.
 
     Tables of more than 20 rows, matrices, and tables wider than 100 columns are left to the report's files; where
     ``only`` some are named, all others are.
     """
-    parts = [to_warnings(report.warnings), _measures(report.measures, language)]
+    parts = [as_line(report.conclusion), to_warnings(report.warnings), _measures(report.measures, language)]
     for name, grid in report.tables.items():
         if (only is None or name in only) and grid.rows and len(grid.rows) <= SHORT and grid.show != "matrix":
             lines = _grid(grid, language, cell=WIDE)

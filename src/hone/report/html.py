@@ -9,11 +9,12 @@ from hone.core.measures import Measure
 from hone.report import numbers, plots
 from hone.report.catalog import Language, explained, reason_in, slice_name, word
 from hone.report.figures import figure
-from hone.report.report import Grid, Report
+from hone.report.report import Cell, Grid, Report
 from hone.report.style import CSS
 from hone.report.tables import grid_table, slice_table
 from hone.report.visible import as_line, as_markup
 
+NARROW = 32  # characters of a fact that stands beside others
 CARDS = 8  # further measures stand in a table
 HIGHER = ((0.9, 1.0), (0.8, 1.0), (0.5, 1.0), (0.0, 1.0))  # scales that the cards of a page may share
 LOWER = ((0.0, 0.05), (0.0, 0.1), (0.0, 0.2), (0.0, 0.5), (0.0, 1.0))
@@ -49,9 +50,13 @@ def to_html(report: Report, *, language: Language = "en", title: str = "") -> st
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
         f"<title>{html.escape(as_line(heading))} · hone</title><style>{CSS}</style></head><body>"
-        f'<header><p class="brand">hone</p><h1>{as_markup(heading)}</h1>{_contents(report, language)}</header>'
+        f'<header><p class="brand">hone</p><h1>{as_markup(heading)}</h1>{_conclusion(report)}{_contents(report, language)}</header>'
         f"<main>{content}</main><footer><p>{word('page.footer', language)}</p></footer></body></html>\n"
     )
+
+
+def _conclusion(report: Report) -> str:
+    return f'<p class="conclusion">{as_markup(report.conclusion)}</p>' if report.conclusion else ""
 
 
 def _contents(report: Report, language: Language) -> str:
@@ -125,7 +130,7 @@ def _warnings(warnings: Sequence[str], language: Language) -> str:
 
 def _facts(report: Report, language: Language) -> str:
     facts = [
-        f"<div><dt>{html.escape(as_line(word(name, language)))}</dt>"
+        f"<div{_width(value)}><dt>{html.escape(as_line(word(name, language)))}</dt>"
         f"<dd>{as_markup(numbers.column(name, [value], language=language)[0])}</dd></div>"
         for name, value in report.facts.items()
     ]
@@ -135,6 +140,10 @@ def _facts(report: Report, language: Language) -> str:
     if not facts:
         return ""
     return f'<section><h2>{word("page.facts", language)}</h2><dl class="facts">{"".join(facts)}</dl></section>'
+
+
+def _width(value: Cell) -> str:
+    return ' class="wide"' if isinstance(value, str) and len(value) > NARROW else ""
 
 
 def _slices(measures: Sequence[Measure], language: Language) -> str:

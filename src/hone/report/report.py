@@ -75,6 +75,7 @@ class Report(BaseModel):
     Attributes:
         stage: The stage's kind, such as ``evaluate``.
         bundle: Digest of the bundle it speaks of; empty when there is none.
+        conclusion: One sentence that answers what the stage was asked, where it was asked something.
         measures: Numbers with intervals.
         tables: Name -> table.
         warnings: Sentences the user must not miss.
@@ -84,6 +85,7 @@ class Report(BaseModel):
     model_config = ConfigDict(frozen=True)
     stage: str
     bundle: str = ""
+    conclusion: str = ""
     measures: list[Measure] = []
     tables: dict[str, Grid] = {}
     warnings: list[str] = []

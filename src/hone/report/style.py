@@ -27,6 +27,7 @@ a{color:var(--blue);text-decoration-thickness:1px;text-underline-offset:3px}
 code{font:.88em ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;overflow-wrap:anywhere}
 section{margin:clamp(36px,5vw,56px) 0 0}
 .brand{color:var(--soft);font-size:.85rem;font-weight:600;letter-spacing:.02em;margin:0}
+.conclusion{font-size:1.2rem;margin:.7rem 0 0;max-width:60ch}
 .note,.about,.sub{color:var(--soft);margin:0}
 .note{max-width:72ch;font-size:.93rem;margin-bottom:1rem}
 nav{margin-top:1.1rem;font-size:.9rem;display:flex;flex-wrap:wrap;gap:.3rem 1.1rem}

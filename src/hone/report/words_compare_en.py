@@ -4,10 +4,9 @@ from __future__ import annotations
 
 WORDS: dict[str, str] = {
     "compare": "Comparison",
-    "first": "first",
-    "second": "second",
+    "first": "First",
+    "second": "Second",
     "first_bundle": "First bundle",
-    "conclusion": "Conclusion",
     "conclusion.better": "The second is better: {measure} {values}{chance}.",
     "conclusion.worse": "The second is worse: {measure} {values}{chance}.",
     "conclusion.other": "The two differ: {measure} {values}{chance}.",

@@ -7,7 +7,6 @@ WORDS: dict[str, str] = {
     "first": "第一个",
     "second": "第二个",
     "first_bundle": "第一个模型包",
-    "conclusion": "结论",
     "conclusion.better": "第二个更好：{measure} {values}{chance}。",
     "conclusion.worse": "第二个更差：{measure} {values}{chance}。",
     "conclusion.other": "两者不同：{measure} {values}{chance}。",
