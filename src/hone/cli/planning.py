@@ -32,6 +32,10 @@ def inspect_or_plan(
     if said and len(files) == 1 and files[0].suffix in RECIPES:
         raise RecipeError(f"{said[0]}, and the recipe {files[0]}, which says it itself", expected="the recipe alone",
                           fix="Change the recipe, or give its data files.", code="inspect.recipe")  # fmt: skip
+    beside = [str(file) for file in files if file.suffix not in RECIPES]
+    if beside and len(beside) < len(files):
+        raise RecipeError(f"a recipe, and beside it {' '.join(beside)}", expected="one recipe, or data alone",
+                          fix="Change the recipe itself, not by KEY=VALUE.", code="inspect.recipe")  # fmt: skip
     if _asked(planning):
         _plan(files, planning, out=out, as_json=as_json)
     else:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import typer
 
+from hone.cli.arguments import settings_of
 from hone.cli.console import make_progress
-from hone.cli.single import settings_of
 from hone.core.errors import DataError, RecipeError
 from hone.core.settings import check_settings
 from hone.data.fields import Field

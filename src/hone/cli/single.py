@@ -15,6 +15,7 @@ import typer
 
 from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.bundle.stage import CORPUS, HELD_OUT
+from hone.cli.arguments import nested, settings_of, split_arguments
 from hone.cli.console import make_progress
 from hone.cli.decoding import parse_decoding
 from hone.cli.options import Compression, Training
@@ -31,7 +32,6 @@ from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
 from hone.train.reinforce_settings import PROMPTS
 
 STAGE = re.compile(r"^stages\.\d+\.")
-NAMED = ("method", "loss", "objective")  # settings whose bare name is short for {name: ...}
 RECIPES = (".yaml", ".yml")  # ends of their files
 
 
@@ -76,7 +76,7 @@ def finetune_file(
     """``hone finetune``: the bundle goes to ``out``, the reports and logs beside it."""
     require_free(out.resolve())
     data = {"train": _source(train, columns), **_held("validation", validation, columns)}
-    chosen, settings = _split(overrides)
+    chosen, settings = split_arguments(overrides)
     stage = {"kind": "finetune", **nested(settings)}
     values = {**_head(task, base), "data": data, "stages": [stage], **vars(training)}
     values["task"] = {"name": task, **nested(chosen)}
@@ -311,41 +311,6 @@ def _task_of(bundle: Bundle) -> dict[str, Any]:
     return {"name": record.name, **record.settings}
 
 
-def settings_of(overrides: Sequence[str], stage: str) -> dict[str, Any]:
-    """Settings of ``stage`` from ``key=value`` arguments; a bundle's task is settled."""
-    chosen, settings = _split(overrides)
-    if chosen:
-        raise RecipeError(
-            f"found settings of the task: {', '.join(chosen)}",
-            expected=f"settings of {stage} alone",
-            fix="A bundle's task is settled; fine-tune another one.",
-            code="recipe.override",
-        )
-    return settings
-
-
-def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``section.KEY`` settings as one mapping a section, whatever else of it is given: ``method=lora method.r=4``."""
-    rest: dict[str, Any] = {key: value for key, value in settings.items() if "." not in key}
-    within: dict[str, dict[str, Any]] = {}
-    for key, value in settings.items():
-        section, dot, inner = key.partition(".")
-        if dot:
-            within.setdefault(section, {})[inner] = value
-    for section, own in within.items():
-        named = rest.get(section, {})
-        if isinstance(named, str) and section in NAMED:
-            named = {"name": named}
-        if not isinstance(named, dict):
-            raise RecipeError(
-                f"found {section}.{next(iter(own))} beside {section}={named}",
-                expected=f"{section}.KEY=VALUE alone, or {section}={{KEY: VALUE, ...}}",
-                code="recipe.override",
-            )
-        rest[section] = {**named, **nested(own)}
-    return rest
-
-
 def _head(task: str, base: str) -> dict[str, Any]:
     return {"version": 1, "task": task, "base": _base(base)}
 
@@ -357,18 +322,6 @@ def _base(text: str) -> Any:
 
 def _source(file: Path | str, columns: Mapping[str, str]) -> dict[str, Any]:
     return {"path": str(file), "columns": dict(columns)}
-
-
-def _split(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """``task.key=value`` and ``key=value`` arguments, apart."""
-    task: dict[str, Any] = {}
-    stage: dict[str, Any] = {}
-    for text in overrides:
-        key, sign, value = text.partition("=")
-        if not sign or not key:
-            raise RecipeError(f"found the argument {text!r}", expected="key=value", code="recipe.override")
-        (task if key.startswith("task.") else stage)[key.removeprefix("task.")] = parse_value(value)
-    return task, stage
 
 
 def _show(result: Result, kind: str, *, as_json: bool) -> None:

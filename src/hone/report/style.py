@@ -42,7 +42,7 @@ flex-direction:column;min-width:0}
 .card{padding:13px 16px 12px}.card .about{margin-top:.35rem}}
 .card .value.none{color:var(--soft)}
 .card .figures{font-size:.85rem;margin:.1rem 0 0;display:flex;flex-wrap:wrap;gap:0 .8rem}
-.card .figures span{white-space:nowrap}
+.card .figures span{min-width:0;overflow-wrap:anywhere}
 .card .about{font-size:.83rem;line-height:1.45;margin-top:.55rem}
 .whisker{display:block;width:100%;max-width:320px;height:auto;margin:.1rem 0 .3rem}
 .warnings{background:var(--warn-wash);border:1px solid var(--warn-rule);border-left-width:5px;border-radius:8px;

@@ -9,7 +9,7 @@ import pytest
 from ended import Hone
 
 from hone.bundle.bundle import Bundle
-from hone.cli.single import nested
+from hone.cli.arguments import nested
 
 WRITER = "{architecture: gpt2, hidden: 16, layers: 1, heads: 2, max_length: 64, tokenizer: {vocab_size: 300}}"
 
@@ -50,6 +50,12 @@ def test_a_single_value_has_no_keys(run: Hone, texts: dict[str, Path], tmp_path:
     ended = run("finetune", texts["train"], "--out", tmp_path / "b", "optim=adamw", "optim.rate=1")
     assert ended.code == 2
     assert "optim.rate beside optim=adamw" in ended.err
+
+
+def test_a_recipe_that_is_inspected_takes_no_settings(run: Hone, recipe: Path) -> None:
+    ended = run("inspect", recipe, "seed=7")
+    assert (ended.code, ended.out) == (2, "")
+    assert "a recipe, and beside it seed=7" in ended.err
 
 
 def test_how_texts_are_written_is_set_where_a_bundle_is_made(run: Hone, texts: dict[str, Path], tmp_path: Path) -> None:
