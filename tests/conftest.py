@@ -42,6 +42,14 @@ def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("HONE_CACHE", str(next(_caches)))
 
 
+@pytest.fixture(scope="module")
+def few_timings() -> Iterator[None]:
+    """What was compressed is timed on 8 texts, not on up to 500: how fast a tiny model is asks no test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hone.compress.compress.TIMED_TEXTS", 8)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random two-layer BERT base."""
@@ -117,7 +125,7 @@ def onnx_bundle(text_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     from hone.cli.main import main
 
     folder = tmp_path_factory.mktemp("onnx-bundle")
-    train = write_jsonl(folder / "train.jsonl", classification_rows())
+    train = write_jsonl(folder / "train.jsonl", classification_rows()[::8])
     os.environ["HONE_CACHE"] = str(folder / "cache")
     with pytest.raises(SystemExit) as ended:
         main(["compress", str(text_bundle), str(train), "--method", "onnx", "--out", str(folder / "bundle")])

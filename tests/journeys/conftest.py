@@ -1,0 +1,10 @@
+"""Fixtures of the journeys."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _times_little(few_timings: None) -> None:
+    pass
