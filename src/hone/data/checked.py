@@ -23,7 +23,7 @@ def kept_fields(fields: Sequence[Field], there: Container[str]) -> tuple[list[Fi
     return [replace(f, required=f.required or f.kind != "words") for f in read], [f for f in fields if f not in read]
 
 
-def named_absent(fields: Sequence[Field], columns: Mapping[str, str]) -> set[str]:
+def named_absent(fields: Iterable[Field], columns: Mapping[str, str]) -> set[str]:
     """Columns that are named for fields which a row may lack; `without` takes out those that some row has."""
     return {columns[field.name] for field in fields if not field.required and field.name in columns}
 

@@ -39,8 +39,8 @@ def read_stream(
         placed: Told of each batch, before it is given, its file and the lines of its rows.
 
     Raises:
-        DataError: A batch holds faulty rows; those of that batch are all named. Or, after the last batch of a file, no
-            row of it had a column that ``columns`` names for what rows may lack.
+        DataError: A batch holds faulty rows; those of that batch are all named. Or, after the last batch of all, no row
+            had a column that ``columns`` names for what rows may lack.
     """
     columns = dict(columns or {})
     shown = str(file) if isinstance(file, Path) else STDIN
@@ -57,17 +57,18 @@ def read_stream(
             stream = stack.enter_context(file.open("rb")) if isinstance(file, Path) else file
             kind, rows = _stream_rows(stream, stated, shown=shown)
             formats, openers = [kind], [(shown, lambda: rows)]
+        absent, some = named_absent(itertools.chain(*choices), columns), False
         for kind, (name, opened) in zip(formats, openers, strict=True):
             fields, late, raw = _chosen(_named(kind, opened(), _bare(choices, columns)), choices, columns)
-            absent = named_absent(fields, columns)
             checker = RowChecker(fields, columns=columns, all_text=kind in ("csv", "tsv"), late=late)
             for values, faults, lines in checked(without(absent, raw), checker, name):
                 refuse(faults)
+                some = True
                 if placed is not None:
                     placed(name, lines)
                 there = [f.name for f in fields if f.required or any(row.get(f.name) for row in values)]
                 yield {field: [row.get(field, []) for row in values] for field in there}
-            refuse(absent_columns(absent, shown=name))
+        refuse(absent_columns(absent if some else (), shown=shown))
 
 
 def _bare(choices: Sequence[Sequence[Field]], columns: Mapping[str, str]) -> str:

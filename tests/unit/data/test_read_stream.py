@@ -250,6 +250,20 @@ def test_a_column_that_was_named_and_that_no_row_has_is_told() -> None:
         assert refused.value.faults[0].field == "mist"
 
 
+def test_a_column_that_was_named_may_be_in_one_file_of_several(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "b", "must": ["x"]}\n')
+    found = list(read_stream(tmp_path / "*.jsonl", OWN, columns={"required_words": "must"}))
+    assert found == [{"text": ["a"]}, {"text": ["b"], "required_words": [["x"]]}]
+    with pytest.raises(DataError) as refused:
+        list(read_stream(tmp_path / "*.jsonl", OWN, columns={"required_words": "mist"}))
+    assert [fault.field for fault in refused.value.faults] == ["mist"]
+
+
+def test_of_no_rows_no_column_is_missed() -> None:
+    assert list(read_stream(io.StringIO(""), OWN, columns={"required_words": "must"})) == []
+
+
 def test_what_the_first_row_does_not_have_later_ones_may_not() -> None:
     with pytest.raises(DataError) as refused:
         list(read_stream(io.StringIO('{"text": "a"}\n{"text": "b", "prompt": "c"}\n'), OWN))
