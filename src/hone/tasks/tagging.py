@@ -226,7 +226,7 @@ class TokenClassification(Form):
         if self.settings.head == "crf":
             tags = repaired(tags)  # legal within stretches; where two meet, by this
         for _, first, end in entity_spans(tags):
-            if offsets[first][0] == offsets[end - 1][1]:  # of empty tokens alone
+            if all(begin == stop for begin, stop in offsets[first:end]):  # of empty tokens alone
                 tags[first:end] = ["O"] * (end - first)
         entities = [
             {

@@ -163,6 +163,9 @@ def test_an_empty_token_alone_is_no_entity(make: Any) -> None:
     [answer] = joined(make(), {"tokens": [["Ada", "", "Fox"]]}, sure(B, B, B))
     assert answer["tags"] == ["B-PER", "O", "B-PER"]
     assert [entity["text"] for entity in answer["entities"]] == ["Ada", "Fox"]
+    [answer] = joined(make(), {"tokens": [["Ada", "", "", "Fox"]]}, sure(B, B, I, B))  # whose text were one space
+    assert answer["tags"] == ["B-PER", "O", "O", "B-PER"]
+    assert [entity["text"] for entity in answer["entities"]] == ["Ada", "Fox"]
 
 
 def test_an_entitys_score_is_the_mean_of_its_words(make: Any) -> None:
