@@ -20,13 +20,13 @@ def read_corpora(
     settings = recipe.corpora.get(CORPUS)
     if settings is None:
         return {}, {}
-    corpus = open_corpus(settings, base=recipe.folder, cache=default_cache(), seed=recipe.seed)
+    corpus = open_corpus(settings, base=recipe.folder, cache=default_cache(), seed=recipe.split_seed)
     came = sum(part.documents for part in corpus.card.read)
     progress.say(f"the corpus: {len(corpus):,} of {came:,} documents are kept, {corpus.characters:,} characters")
     named = recipe.corpora.get(HELD_OUT)
     learned, held = corpus, None
     if named is not None:
-        held = open_corpus(named, base=recipe.folder, cache=default_cache(), seed=recipe.seed)
+        held = open_corpus(named, base=recipe.folder, cache=default_cache(), seed=recipe.split_seed)
     elif HELD_OUT not in recipe.corpora and any(HELD_OUT in choice.stage.reads for choice in stages):
         learned, held = corpus.carve(recipe.options.validation_share, seed=recipe.split_seed)
         progress.say(

@@ -79,8 +79,8 @@ class DataOptions(Settings):
             that missing ``validation_pairs`` are.
         train_share: Part of ``train`` and of ``corpus`` that is learned from, of what is left after others were taken
             from them. A smaller part is within a larger one.
-        split_seed: By which rows and documents are taken for others, or for a part; None: the recipe's ``seed``. Where
-            it is stated, runs of several seeds are measured on the same rows.
+        split_seed: By which rows and documents are taken for others, or for a part, or selected; None: the recipe's
+            ``seed``. Where it is stated, runs of several seeds are measured on the same rows.
     """
 
     drop: list[Literal["duplicates", "leaked"]] = []

@@ -1,0 +1,33 @@
+"""Which documents of a corpus are held out, and by which seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hone.core.progress import Silent
+from hone.pipeline.corpora import read_corpora
+from hone.pipeline.recipe import make_recipe
+
+
+def test_a_stated_split_seed_holds_out_the_same_of_a_selection_whatever_the_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HONE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "all.txt").write_text("".join(f"document {i} of some words\n" for i in range(60)))
+    (tmp_path / "like.txt").write_text("some words of a document\n")
+    source = {"path": "all.txt", "parted": "lines", "select": {"like": "like.txt", "documents": 30}}
+    held: dict[int | None, set[str]] = {}
+    for split in (None, 5):
+        for seed in (1, 2):
+            values = {
+                "version": 1,
+                "seed": seed,
+                "data": {"corpus": source, "split_seed": split},
+                "stages": ["pretrain"],
+            }
+            recipe = make_recipe(values, folder=tmp_path)
+            corpora, _ = read_corpora(recipe, recipe.stages, Silent())
+            held.setdefault(split, set()).add(corpora["held_out"].rows.digest)
+    assert {split: len(each) for split, each in held.items()} == {None: 2, 5: 1}
