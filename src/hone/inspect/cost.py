@@ -91,7 +91,7 @@ def _turned(inputs: Inputs, size: Size, *, frozen: int) -> tuple[float, float]:
     """Seconds of a step, and bytes, that ``muon`` takes beside AdamW where the base's own matrices learn."""
     plan: Any = inputs.plan["finetune"]
     assert inputs.base is not None
-    if plan.optim != "muon" or METHODS[plan.method["name"]].adapter:
+    if plan.optim != "muon" or plan.method["name"] not in ("full", "top-n"):  # of others no such matrix learns
         return 0.0, 0.0
     flops, held = turning(shapes_of(inputs.base.folder).linear.values())
     share = (size.layers - frozen) / max(1, size.layers)

@@ -309,6 +309,8 @@ def test_the_iterations_of_muon_take_their_time(look: Looker, monkeypatch: pytes
     frozen = plan.model_copy(update={"freeze_layers": 1})
     taken = measure(look({"train": GOOD}, with_base=True, plan=frozen), "estimated_training_time")
     assert taken == pytest.approx(flops / 2, rel=0.01)  # one of two layers
+    biases = plan.model_copy(update={"method": {"name": "bitfit"}})
+    assert measure(look({"train": GOOD}, with_base=True, plan=biases), "estimated_training_time") < flops / 100
 
 
 def test_processes_that_divide_weights_each_take_less_memory(look: Looker, monkeypatch: pytest.MonkeyPatch) -> None:

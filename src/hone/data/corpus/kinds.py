@@ -32,7 +32,7 @@ def kinds_of(corpus: Corpus, at: int) -> Kinds | None:
     """Those of the source with the number ``at``; None where it is not sampled by any, or has no documents.
 
     Raises:
-        DataError: They are nearly another for each document.
+        DataError: There are more than `hone.data.corpus.corpus.MOST_KINDS`.
     """
     source = list(corpus.settings.named().values())[at]
     documents = np.arange(corpus.begins[at], corpus.begins[at + 1])
