@@ -125,7 +125,7 @@ def test_a_probe_on_the_rows_of_the_test_under_another_name_is_refused(
     copied, told = tmp_path / "topics.jsonl", Saying()
     rows = texts["test"].read_text(encoding="utf-8").splitlines(keepends=True)
     data = {"corpus": named(corpus), "train": str(texts["train"]), "test": str(texts["test"]), "topics": str(copied)}
-    stages = [{**STAGE, "probes": ["topics"]}, {"kind": "finetune"}, "evaluate"]
+    stages = [{**STAGE, "probes": ["topics"]}, {"kind": "finetune"}, "evaluate", {"kind": "evaluate", "on": "train"}]
     values = recipe(corpus, data=data, task="text-classification", stages=stages)
     copied.write_text("".join(reversed(rows[1:])), encoding="utf-8")
     assert faults_of(values, tmp_path) == {("recipe.probe-data", "stages.0.probes.0")}
