@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +15,16 @@ from hone.core.errors import HoneError, RecipeError
 from hone.core.processes import place
 
 LOCK = ".running"
+LAUNCHED = "TORCHELASTIC_RUN_ID"  # which torchrun tells each process that it starts
+LEASE_SECONDS = 120.0  # after which a shared folder has forgotten a machine that is lost: NFS 4 does after 90
+logger = logging.getLogger("hone.pipeline")
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Within it no other run goes on in ``folder``, which is made; of several processes the first one sees to that. The
-    system forgets it with the process, however that ends.
+    system forgets it with the process, however that ends. Processes that are started again elsewhere wait for that
+    where the machine of the first one was lost. A folder whose file system has no locks is told, and used.
 
     Raises:
         RecipeError: Another run goes on there.
@@ -28,17 +34,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
         return
     path = folder / LOCK
-    with _opened(path) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise RecipeError(
-                f"another run goes on in {folder} (process {lock.read().strip()})",
-                expected="a folder of its own",
-                fix="Wait for it or end it, or name another folder: --out.",
-                code="run.in-use",
-            ) from None
+    launched = place().count > 1 or LAUNCHED in os.environ
+    with _taken(path, until=time.monotonic() + (LEASE_SECONDS if launched else 0)) as lock:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
@@ -46,6 +43,43 @@ def alone_in(folder: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _taken(path: Path, *, until: float) -> IO[str]:
+    """The file at ``path``, locked."""
+    while True:
+        lock = _opened(path)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with lock:
+                if time.monotonic() >= until:
+                    raise _in_use(path.parent, lock) from None
+            time.sleep(0.1)
+            continue
+        except OSError as error:
+            logger.warning("%s cannot be locked (%s): see to it that no other run goes on there", path.parent, error)
+            return lock
+        if _is_there(path, lock):
+            return lock
+        lock.close()  # a run that has just ended removed it: whoever comes next would lock another
+
+
+def _is_there(path: Path, lock: IO[str]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(lock.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _in_use(folder: Path, lock: IO[str]) -> RecipeError:
+    lock.seek(0)
+    return RecipeError(
+        f"another run goes on in {folder} (process {lock.read().strip()})",
+        expected="a folder of its own",
+        fix="Wait for it or end it, or name another folder: --out.",
+        code="run.in-use",
+    )
 
 
 def _opened(path: Path) -> IO[str]:

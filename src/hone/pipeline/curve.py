@@ -19,6 +19,7 @@ from hone.core.lineage import digest_value
 from hone.core.measures import Measure
 from hone.core.progress import Progress, Silent
 from hone.metrics.power_law import FEWEST, PowerLaw, fit, predicted
+from hone.pipeline.alone import alone_in
 from hone.pipeline.base import find_base
 from hone.pipeline.corpora import read_corpora
 from hone.pipeline.recipe import Recipe, load_recipe
@@ -67,18 +68,21 @@ def learning_curve(
     told = progress or Silent()
     whole = load_recipe(recipe, overrides=overrides)
     whole, decided = _settled(whole, told)
-    found = []
-    for i in reversed(range(points)):
-        share = 0.5**i
-        learned = whole.options.train_share * share
-        part = replace(whole, options=whole.options.model_copy(update={"train_share": learned}))
-        folder = out / f"share-{share:g}-{digest_value([decided, share, measure])[:12]}"
-        found.append(_point(part, share, measure=measure, folder=folder, progress=told))
-        told.say(f"{share:g} of the data ({found[-1].size:,}): {found[-1].measure.name} {found[-1].measure.value:.4g}")
-    report = curve_report(found, language=whole.language)
-    for suffix, text in {".json": report.to_json(), ".html": to_html(report, language=whole.language)}.items():
-        write_atomically(out / f"curve{suffix}", text.encode())
-    return report
+    with alone_in(out):  # else a second one would remove what the first has not measured yet
+        found = []
+        for i in reversed(range(points)):
+            share = 0.5**i
+            learned = whole.options.train_share * share
+            part = replace(whole, options=whole.options.model_copy(update={"train_share": learned}))
+            folder = out / f"share-{share:g}-{digest_value([decided, share, measure])[:12]}"
+            found.append(_point(part, share, measure=measure, folder=folder, progress=told))
+            told.say(
+                f"{share:g} of the data ({found[-1].size:,}): {found[-1].measure.name} {found[-1].measure.value:.4g}"
+            )
+        report = curve_report(found, language=whole.language)
+        for suffix, text in {".json": report.to_json(), ".html": to_html(report, language=whole.language)}.items():
+            write_atomically(out / f"curve{suffix}", text.encode())
+        return report
 
 
 def _settled(recipe: Recipe, progress: Progress) -> tuple[Recipe, str]:
