@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hone.core.errors import RecipeError
+from hone.pipeline.overrides import NAMED
 from hone.pipeline.yaml_file import parse_value
-
-NAMED = ("method", "loss", "objective")  # settings whose bare name is short for {name: ...}
 
 
 def settings_of(overrides: Sequence[str], stage: str) -> dict[str, Any]:
@@ -24,25 +23,35 @@ def settings_of(overrides: Sequence[str], stage: str) -> dict[str, Any]:
     return settings
 
 
-def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``section.KEY`` settings as one mapping a section, whatever else of it is given: ``method=lora method.r=4``."""
+def nested(settings: Mapping[str, Any], *, within: str = "") -> dict[str, Any]:
+    """``section.KEY`` settings as one mapping a section, whatever else of it is given: ``method=lora method.r=4``.
+
+    Args:
+        within: Where the settings stand, such as ``joint.``; of faults.
+
+    Raises:
+        RecipeError: A section is given as a single value, too.
+    """
     rest: dict[str, Any] = {key: value for key, value in settings.items() if "." not in key}
-    within: dict[str, dict[str, Any]] = {}
+    sections: dict[str, dict[str, Any]] = {}
     for key, value in settings.items():
         section, dot, inner = key.partition(".")
         if dot:
-            within.setdefault(section, {})[inner] = value
-    for section, own in within.items():
+            sections.setdefault(section, {})[inner] = value
+    for section, own in sections.items():
         named = rest.get(section, {})
         if isinstance(named, str) and section in NAMED:
             named = {"name": named}
         if not isinstance(named, dict):
+            at = f"{within}{section}"
             raise RecipeError(
-                f"found {section}.{next(iter(own))} beside {section}={named}",
-                expected=f"{section}.KEY=VALUE alone, or {section}={{KEY: VALUE, ...}}",
+                f"found {at}.{next(iter(own))} beside {at}={named}",
+                expected=f"{at}.KEY=VALUE alone, or {at}={{KEY: VALUE, ...}}",
                 code="recipe.override",
             )
-        rest[section] = {**named, **nested(own)}
+        deeper = {key.partition(".")[0] for key in own if "." in key}
+        given = {key: named[key] for key in deeper & named.keys()}  # what keys further in add to
+        rest[section] = {**named, **nested({**given, **own}, within=f"{within}{section}.")}
     return rest
 
 

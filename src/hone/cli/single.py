@@ -97,8 +97,8 @@ def evaluate_file(
 ) -> None:
     """``hone evaluate``."""
     opened = Bundle.open(bundle, base=base)
-    asked = {"decoding": parse_decoding(decoding)} if decoding else {}
-    stage = {"kind": "evaluate", **nested(settings_of(overrides, "evaluate")), **asked}
+    asked = {f"decoding.{name}": value for name, value in parse_decoding(decoding).items()}
+    stage = {"kind": "evaluate", **nested(settings_of(overrides, "evaluate") | asked)}
     values = _over(opened, stage, {"test": _source(file, columns)}, device=device)
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
         recipe = make_recipe(values, folder=Path())
@@ -122,8 +122,8 @@ def compare_bundles(
 ) -> None:
     """``hone compare``."""
     opened = Bundle.open(second)
-    asked = {"decoding": parse_decoding(decoding)} if decoding else {}
-    stage = {"kind": "compare", "against": str(first), **settings_of(overrides, "compare"), **asked}
+    asked = {f"decoding.{name}": value for name, value in parse_decoding(decoding).items()}
+    stage = {"kind": "compare", "against": str(first), **nested(settings_of(overrides, "compare") | asked)}
     values = _over(opened, stage, {"test": _source(file, columns)}, device=device)
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
         recipe = make_recipe(values, folder=Path())

@@ -8,6 +8,8 @@ from typing import Any
 from hone.core.errors import RecipeError
 from hone.pipeline.yaml_file import parse_value
 
+NAMED = ("method", "loss", "objective")  # settings of a stage whose bare name is short for {name: ...}
+
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
     """Set ``key=value`` with dotted keys in raw recipe values, in place.
@@ -54,6 +56,6 @@ def _override(values: dict[str, Any], text: str) -> None:
 def _long_form(value: Any, place: Sequence[str]) -> Any:
     """``value``; a bare name as ``{name: ...}``, where the recipe takes one for the other."""
     short = {("task", 1): "name", ("data", 2): "path", ("stages", 2): "kind"}.get((place[0], len(place)))
-    if place[0] == "stages" and list(place[2:]) == ["method"]:
+    if place[0] == "stages" and len(place) > 2 and place[-1] in NAMED:
         short = "name"
     return {short: value} if short and isinstance(value, str) else value

@@ -10,6 +10,8 @@ from ended import Hone
 
 from hone.bundle.bundle import Bundle
 from hone.cli.arguments import nested
+from hone.core.errors import RecipeError
+from hone.pipeline.overrides import apply_overrides
 
 WRITER = "{architecture: gpt2, hidden: 16, layers: 1, heads: 2, max_length: 64, tokenizer: {vocab_size: 300}}"
 
@@ -21,8 +23,11 @@ WRITER = "{architecture: gpt2, hidden: 16, layers: 1, heads: 2, max_length: 64, 
         ({"method": "lora", "method.r": 4}, {"method": {"name": "lora", "r": 4}}),
         ({"method": {"name": "lora"}, "method.r": 4}, {"method": {"name": "lora", "r": 4}}),
         ({"joint.weight": 0.1, "joint": {"objective": "mlm"}}, {"joint": {"objective": "mlm", "weight": 0.1}}),
+        ({"joint": {"objective": "mlm", "weight": 1}, "joint.objective.probability": 0.2},
+         {"joint": {"objective": {"name": "mlm", "probability": 0.2}, "weight": 1}}),
+        ({"a": {"b": {"c": 1}}, "a.b.d": 2}, {"a": {"b": {"c": 1, "d": 2}}}),
     ],
-)
+)  # fmt: skip
 def test_keys_of_a_section_make_one_mapping(given: dict[str, Any], made: dict[str, Any]) -> None:
     assert nested(given) == made
 
@@ -46,6 +51,11 @@ def test_a_fault_of_such_a_key_names_it(
     assert field in ended.err
 
 
+def test_a_single_value_further_in_is_told_with_the_whole_key() -> None:
+    with pytest.raises(RecipeError, match=r"a\.b\.c beside a\.b=1"):
+        nested({"a.b": 1, "a.b.c": 2})
+
+
 def test_a_single_value_has_no_keys(run: Hone, texts: dict[str, Path], tmp_path: Path) -> None:
     ended = run("finetune", texts["train"], "--out", tmp_path / "b", "optim=adamw", "optim.rate=1")
     assert ended.code == 2
@@ -65,3 +75,16 @@ def test_how_texts_are_written_is_set_where_a_bundle_is_made(run: Hone, texts: d
     record = Bundle.open(tmp_path / "b").manifest.task
     assert record is not None
     assert record.settings["decoding"]["max_new_tokens"] == 5
+
+    for command in (["evaluate"], ["compare", tmp_path / "b"]):  # one setting each way: neither takes the other's place
+        ended = run(*command, tmp_path / "b", texts["test"], "--decoding", "num_beams=0", "decoding.max_new_tokens=0")
+        assert ended.code == 2
+        assert "decoding.num_beams: found 0" in ended.err
+        assert "decoding.max_new_tokens: found 0" in ended.err
+
+
+def test_a_bare_name_and_a_setting_of_it_are_one_section_as_in_commands_of_one_stage() -> None:
+    values: dict[str, Any] = {"stages": [{"kind": "prefer", "loss": "dpo", "joint": {"objective": "mlm"}}]}
+    apply_overrides(values, ["stages.0.loss.beta=0.2", "stages.0.joint.objective.probability=0.3"])
+    assert values["stages"][0]["loss"] == {"name": "dpo", "beta": 0.2}
+    assert values["stages"][0]["joint"] == {"objective": {"name": "mlm", "probability": 0.3}}
