@@ -18,13 +18,29 @@ from hone.report import (
     words_en,
     words_plan_en,
     words_plan_zh,
+    words_warnings_en,
+    words_warnings_zh,
     words_zh,
 )
 
 Language = Literal["en", "zh"]
 CATALOGS: dict[Language, dict[str, str]] = {
-    "en": {**measures_en.MEASURES, **words_en.WORDS, **talk_en.TALK, **words_plan_en.WORDS, **words_compare_en.WORDS},
-    "zh": {**measures_zh.MEASURES, **words_zh.WORDS, **talk_zh.TALK, **words_plan_zh.WORDS, **words_compare_zh.WORDS},
+    "en": {
+        **measures_en.MEASURES,
+        **words_en.WORDS,
+        **words_warnings_en.WORDS,
+        **talk_en.TALK,
+        **words_plan_en.WORDS,
+        **words_compare_en.WORDS,
+    },
+    "zh": {
+        **measures_zh.MEASURES,
+        **words_zh.WORDS,
+        **words_warnings_zh.WORDS,
+        **talk_zh.TALK,
+        **words_plan_zh.WORDS,
+        **words_compare_zh.WORDS,
+    },
 }
 
 
