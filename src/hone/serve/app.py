@@ -201,8 +201,9 @@ def _add_errors(app: FastAPI, meters: Meters, *, expected: Mapping[str, str]) ->
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = misread(error.errors())
-        message = f"Found a request that cannot be read ({found}). Expected {expected[request.url.path]}."
+        shape = expected[request.url.path]
+        found = misread(error.errors(), expected=shape)
+        message = f"Found a request that cannot be read ({found}). Expected {shape}."
         return _failure(meters, "request.invalid", message, status=422)
 
     @app.exception_handler(HTTPException)
