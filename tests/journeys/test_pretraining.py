@@ -240,11 +240,10 @@ def test_a_task_and_text_without_labels_are_learned_together(
     weights = [load_file(result.bundle.path / "model.safetensors") for result in (with_text, alone) if result.bundle]
     assert weights[0].keys() == weights[1].keys()  # the heads of the objectives are not kept
     assert any(not weights[0][name].equal(weights[1][name]) for name in weights[0])
-    wrong = {**stage, "joint": {"objective": ["clm", "clm"]}, "method": "lora"}
+    wrong = {**stage, "joint": {"objective": ["mlm", "mlm"]}, "method": "lora"}
     values = recipe(corpus, data=data, task="text-classification", stages=[wrong])
     assert {
         ("recipe.objective", "stages.0.joint.objective"),
-        ("recipe.objective-base", "stages.0.joint.objective.0.name"),
         ("recipe.no-split", "stages.0.joint.on"),
         ("recipe.joint", "stages.0.joint"),
     } <= faults_of(values, tmp_path)

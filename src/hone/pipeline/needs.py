@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hone.bundle.stage import CORPUS, HELD_OUT
@@ -40,15 +40,23 @@ def unlearnable(stages: Sequence[StageChoice], base: NewBase) -> list[Fault]:
     architecture: Architecture = ARCHITECTURES[base.architecture]
     faults = []
     for i, choice in enumerate(stages):
-        for at, named in enumerate(getattr(choice.settings, "objective", ())):
-            wanted: Stack = OBJECTIVES[named["name"]].stack
+        for at, name in _objectives(choice):
+            wanted: Stack = OBJECTIVES[name].stack
             if wanted != architecture.stack:
                 had = f"{base.architecture}, {named_stack(architecture.stack)}"
-                found = f"{had}, and {named['name']}, which takes {named_stack(wanted)}"
+                found = f"{had}, and {name}, which takes {named_stack(wanted)}"
                 able = [name for name in OBJECTIVES if OBJECTIVES[name].stack == architecture.stack]
-                field = f"stages.{i}.objective.{at}.name"
+                field = f"stages.{i}.{at}.name"
                 faults.append(Fault("recipe.objective-base", found, f"one of {', '.join(able)}", field=field))
     return faults
+
+
+def _objectives(choice: StageChoice) -> Iterator[tuple[str, str]]:
+    """Where the objectives of a stage stand, those learned beside a task too, and what they are called."""
+    joint = getattr(choice.settings, "joint", None)
+    for at, holder in (("objective", choice.settings), ("joint.objective", joint)):
+        for i, named in enumerate(getattr(holder, "objective", ())):
+            yield f"{at}.{i}", named["name"]
 
 
 def tasked(stages: Sequence[StageChoice], task: Any) -> list[Fault]:

@@ -227,6 +227,8 @@ def test_an_objective_that_a_new_base_cannot_learn_is_told_with_the_recipe(
     (fault,) = caught.value.faults
     assert fault.code == "recipe.objective-base"
     assert fault.expected.startswith(able)
+    joined = [{"kind": "finetune", "joint": {"objective": objective, "on": "corpus"}}]
+    assert "recipe.objective-base" in {fault.code for fault in faults(base=values["base"], stages=joined)}
 
 
 def test_a_carved_validation_split_may_be_evaluated() -> None:
