@@ -55,7 +55,7 @@ class TextTooLong(DataError):
 
     what = "texts are longer than a row, and long_text is 'refuse'"
     field = ""
-    fix = "Shorten them, or set long_text to window or truncate."
+    fix = "Shorten them, or set long_text to truncate or window, whichever the task has."
 
     def __init__(
         self, lengths: Mapping[int, int], *, room: int, places: Places | None = None, looked_at: int = 0

@@ -23,7 +23,8 @@ def test_a_lock_that_its_run_has_just_removed_is_not_taken_for_the_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other run ends between this one's opening of the file and its locking."""
-    flock, calls = fcntl.flock, []
+    flock = fcntl.flock
+    calls: list[int] = []
 
     def ends_first(lock: Any, how: int) -> None:
         if not calls:
