@@ -10,7 +10,7 @@ import numpy as np
 from hone.metrics.intervals import BLOCK_DRAWS, RESAMPLES, FloatArray, Values, bootstrap
 
 Measuring = Callable[[FloatArray], Values]
-ALIKE = 1e-12  # differences that rounding alone tells apart are one
+ALIKE = 1e-9  # of the larger measure: differences that rounding alone tells apart are one
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,12 @@ def _chances(
     for one, other in _exchanges(first.tally, second.tally, additive=additive, draws=draws, seed=seed):
         had, has = first.measures(one), second.measures(other)
         for name, least in known.items():
-            moved, count = _less(has[name], had[name]), reached[name]
-            far = moved is not None and abs(moved) >= least - ALIKE
-            reached[name] = None if moved is None or count is None else count + far
+            one_is, other_is, count = had[name], has[name], reached[name]
+            if one_is is None or other_is is None or count is None:
+                reached[name] = None
+                continue
+            near = ALIKE * max(abs(one_is), abs(other_is))
+            reached[name] = count + (abs(other_is - one_is) >= least - near)
     return {name: None if count is None else count / (draws + 1) for name, count in reached.items()}
 
 

@@ -40,6 +40,22 @@ def test_the_test_of_a_share_is_mcnemars_exact_one(first: int, second: int, addi
     assert found.value == pytest.approx((second - first) / (130 + first + second))
 
 
+@pytest.mark.parametrize("scale", [1e-13, 1.0, 1e6])
+def test_five_of_five_are_not_sure_in_whatever_unit(scale: float) -> None:
+    """Of 32 exchanges that of none and that of all leave the difference as large, but for rounding."""
+
+    def mean(tally: FloatArray) -> dict[str, float | None]:
+        total, count = tally.sum(0)
+        return {"mean": float(total / count)}
+
+    rng = np.random.default_rng(7)
+    less = rng.random(5)
+    one, other = (Tallied(np.column_stack([scale * values, np.ones(5)]), mean)
+                  for values in (less, less + 0.1 + rng.random(5)))  # fmt: skip
+    found = differences(one, other, additive=True, resamples=4000)["mean"]
+    assert found.p == pytest.approx(2 / 32, abs=0.015)
+
+
 def test_the_interval_is_that_of_paired_shares() -> None:
     given = of_counts(both=500, first=40, second=90, neither=370)
     found = differences(*given, additive=True, resamples=4000)["accuracy"]
