@@ -9,6 +9,7 @@ from hone.bundle.stage import Run
 from hone.data.checks import require_known
 from hone.data.dataset import Dataset
 from hone.predict.predictor import Predictor
+from hone.report.catalog import Language, slice_name, word
 from hone.tasks.encoded import encoded, placed
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
 from hone.tasks.rows import IntArray
@@ -53,6 +54,15 @@ def answered(predictor: Predictor, task: Task, data: Dataset, *, run: Run) -> An
     predictions = task.join(columns, rows, scores, constants=predictor.engine.constants)
     tally, scored = task.tally(predictions, columns), task.scored(predictions, columns)
     return Answered(task, columns, predictions, tally, scored, rows.text_tokens())
+
+
+def left_out_warnings(data: Dataset, language: Language) -> list[str]:
+    """What to say of rows, or labels of rows, that ``data`` has no more, for they are not among those that count."""
+    if not data.left_out:
+        return []
+    counts, split = data.left_out.values(), slice_name(data.name, language)
+    values = {"split": split, "count": f"{len(counts):,}", "total": f"{sum(counts):,}"}
+    return [word("warn.left_out", language, **values)]
 
 
 def shortened(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 
@@ -14,8 +15,9 @@ from hone.core.errors import BundleError, RecipeError
 from hone.core.measures import Measure, MeasureSpec
 from hone.data.dataset import Dataset
 from hone.evaluate.agreement import agreement
-from hone.evaluate.answering import Answered, answered, shortened
+from hone.evaluate.answering import Answered, answered, left_out_warnings, shortened
 from hone.evaluate.comparing import CompareSettings
+from hone.metrics.intervals import rested_on
 from hone.metrics.paired import Difference, Tallied, differences
 from hone.predict.predictor import open_bundle
 from hone.report.catalog import Language, word
@@ -45,7 +47,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
     data = inputs.split(settings.on, stage="compare")
     first, second = (_answers(bundle, data, settings, run) for bundle in (against, inputs.bundle))
     task = second.task
-    exchanged = first.task.labels == task.labels
+    exchanged = _counted_alike(first, second)
     found = differences(
         *(Tallied(one.tally, one.task.measures) for one in (first, second)),
         additive=task.additive, exchanged=exchanged, resamples=settings.resamples,
@@ -62,7 +64,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
         bundle=inputs.bundle.digest,
         conclusion=_conclusion(main, found[main], task, run.language),
         measures=[
-            *_measures(main, found, task, n=len(data)),
+            *_measures(main, found, second),
             agreement(task, first.predictions, second.predictions, name="equal_answers"),
         ],
         tables={
@@ -71,7 +73,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
             "rows_lost": _rows(first, second, change, apart=apart & (change < 0), most=settings.worst),
             "rows_gained": _rows(first, second, -change, apart=apart & (change > 0), most=settings.worst),
         },
-        warnings=_warnings(first.task, task, run.language),
+        warnings=[*left_out_warnings(data, run.language), *_warnings(first, second, run.language)],
         facts={
             "task": task.name,
             "data": settings.on,
@@ -100,14 +102,31 @@ def _answers(bundle: Bundle, data: Dataset, settings: CompareSettings, run: Run)
     return answered(predictor, over(predictor.task, data.columns), data, run=run)
 
 
+def _counted_alike(first: Answered, second: Answered) -> bool:
+    """Whether the columns of both tallies mean the same, so that rows of one may stand in the other."""
+    one, other = first.task, second.task
+    return (
+        one.labels == other.labels
+        and _known(one) == _known(other)
+        and list(one.measure_specs) == list(other.measure_specs)
+        and first.tally.shape == second.tally.shape
+    )
+
+
+def _known(task: Task) -> Mapping[str, tuple[str, ...]]:
+    return task.known(task.settings, task.labels)
+
+
 def _spec(task: Task, name: str) -> MeasureSpec:
     return task.measure_specs.get(name, MeasureSpec())
 
 
-def _measures(main: str, found: Mapping[str, Difference], task: Task, *, n: int) -> list[Measure]:
+def _measures(main: str, found: Mapping[str, Difference], second: Answered) -> list[Measure]:
     """What the second has over the first by every measure, the main one first."""
     ordered = [main, *(name for name in found if name != main)]
-    return [_difference(name, found[name], _spec(task, name), n=n) for name in ordered]
+    specs = {name: _spec(second.task, name) for name in ordered}
+    counts = {name: rested_on(spec, second.tally) for name, spec in specs.items()}
+    return [_difference(name, found[name], specs[name], n=counts[name]) for name in ordered]
 
 
 def _difference(name: str, found: Difference, spec: MeasureSpec, *, n: int) -> Measure:
@@ -175,12 +194,14 @@ def _rows(
     return Grid(columns=["text", "gold", *SIDES], rows=rows)
 
 
-def _warnings(one: Task, other: Task, language: Language) -> list[str]:
-    said = []
-    if one.labels != other.labels:
-        lacks = [", ".join(sorted({*have} - {*know})) or "–" for have, know in ((one.labels, other.labels),
-                                                                              (other.labels, one.labels))]  # fmt: skip
-        said.append(word("warn.other_labels", language, first=lacks[0], second=lacks[1]))
+def _warnings(first: Answered, second: Answered, language: Language) -> list[str]:
+    said, (one, other) = [], (first.task, second.task)
+    had, has = ({*task.labels, *itertools.chain(*_known(task).values())} for task in (one, other))
+    if had != has:
+        alone = [", ".join(sorted(names)) or NOTHING for names in (had - has, has - had)]
+        said.append(word("warn.other_labels", language, first=alone[0], second=alone[1]))
+    elif not _counted_alike(first, second):
+        said.append(word("warn.other_counts", language))
     if one.tokenizer.digest != other.tokenizer.digest:
         names = [word(name, language) for name, spec in other.measure_specs.items() if spec.of_tokens]
         if names:

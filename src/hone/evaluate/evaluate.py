@@ -15,14 +15,14 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.data.dataset import Dataset
 from hone.data.turns import conversations_in
-from hone.evaluate.answering import answered, shortened
+from hone.evaluate.answering import answered, left_out_warnings, shortened
 from hone.evaluate.judged import attribute_of, judged
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
 from hone.predict.device import pick_device
 from hone.predict.predictor import open_bundle
 from hone.predict.references import reference_of
-from hone.report.catalog import Language, slice_name, word
+from hone.report.catalog import Language, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.long_text import long_text_advice
 from hone.tasks.pairs import Pairs, over
@@ -90,11 +90,7 @@ def _warnings(task: Task, data: Dataset, cut: int, language: Language) -> list[s
         said.append(word("warn.cut", language, cut=cut, count=len(data), advice=advice))
     elif cut:
         said.append(word("warn.cut_turns", language, cut=cut, count=len(data)))
-    if data.left_out:
-        counts, split = data.left_out.values(), slice_name(data.name, language)
-        values = {"split": split, "count": f"{len(counts):,}", "total": f"{sum(counts):,}"}
-        said.append(word("warn.left_out", language, **values))
-    return said
+    return [*said, *left_out_warnings(data, language)]
 
 
 def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:

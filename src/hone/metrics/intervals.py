@@ -158,11 +158,12 @@ def with_intervals(
         if kinds[name] == "wilson" and value is not None and n:
             intervals[name] = wilson(value * n, n, level=level)
     measured = to_measures(values, specs, intervals=intervals, n=n, slice=slice, level=level)
-    parts = {name: spec.counted for name, spec in specs.items() if spec.counted is not None}
-    return [
-        one.model_copy(update={"n": int(tally[:, parts[one.name]].sum())}) if one.name in parts else one
-        for one in measured
-    ]
+    return [one.model_copy(update={"n": rested_on(specs.get(one.name, MeasureSpec()), tally)}) for one in measured]
+
+
+def rested_on(spec: MeasureSpec, tally: FloatArray) -> int:
+    """How many of the examples of a tally, float64 [examples, k], a measure rests on."""
+    return len(tally) if spec.counted is None else int(tally[:, spec.counted].sum())
 
 
 def _rows(tally: FloatArray, resamples: int, draws: np.random.Generator) -> Iterator[FloatArray]:

@@ -34,8 +34,8 @@ def spoiled(text_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return write_model(tmp_path_factory.mktemp("spoiled") / "bundle", model, predictor.task, lineage=lineage).path
 
 
-def untrained(folder: Path, base: Path, task: str, labels: tuple[str, ...], like: Path) -> Path:
-    made = make_task(task, SETTINGS[task](), labels=labels, folder=base)
+def untrained(folder: Path, base: Path, task: str, labels: tuple[str, ...], like: Path, **settings: object) -> Path:
+    made = make_task(task, SETTINGS[task].model_validate(settings), labels=labels, folder=base)
     lineage = Bundle.open(like).manifest.lineage
     assert lineage is not None
     return write_model(folder, build_model(base, made.head), made, lineage=lineage).path
@@ -92,6 +92,31 @@ def test_other_labels_have_intervals_and_no_test(
     assert "The second alone: zebra." in found["warnings"][0]
 
 
+def test_a_label_for_none_of_them_that_one_has_is_a_label_too(
+    run: Hone, text_bundle: Path, texts: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    known = Bundle.open(text_bundle).manifest.task
+    assert known is not None
+    more = untrained(tmp_path / "more", tiny_base, "text-classification", known.labels, text_bundle, unknown_label="?")
+    found = run("compare", text_bundle, more, texts["test"], "--json").object()
+    assert all(row[4] is None for row in found["tables"]["compared"]["rows"])
+    assert "The second alone: ?." in found["warnings"][0]
+    found = run("compare", more, more, texts["test"], "--json").object()
+    count = len(texts["test"].read_text().splitlines())
+    counts = {one["name"]: one["n"] for one in found["measures"] if one["slice"] == "difference"}
+    assert (counts["accuracy"], counts["in_scope_accuracy"], counts["out_of_scope_recall"]) == (count, count, 0)
+
+
+def test_labels_in_another_order_are_told(
+    run: Hone, text_bundle: Path, texts: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    known = Bundle.open(text_bundle).manifest.task
+    assert known is not None
+    other = untrained(tmp_path / "other", tiny_base, "text-classification", known.labels[::-1], text_bundle)
+    found = run("compare", text_bundle, other, texts["test"], "--json").object()
+    assert "another order" in found["warnings"][0]
+
+
 def test_measures_of_tokens_are_left_out_where_tokens_differ(
     run: Hone, text_bundle: Path, texts: dict[str, Path], tiny_base: Path, tmp_path: Path
 ) -> None:
@@ -114,6 +139,7 @@ def test_bundles_that_cannot_be_compared_are_named(
         assert ended.code == 2
         assert said in ended.err
         assert "stages" not in ended.err
-    ended = run("compare", text_bundle, text_bundle, texts["test"], "--decoding", "num_beams=2")
-    assert ended.code == 2
-    assert "decoding" in ended.err
+    for asked in (["--decoding", "num_beams=2"], ["decoding.num_beams=2"]):
+        ended = run("compare", text_bundle, text_bundle, texts["test"], *asked)
+        assert ended.code == 2
+        assert "settings of decoding for text-classification" in ended.err
