@@ -28,7 +28,8 @@ class Difference:
     Attributes:
         first, second: The measure of each; None where there is nothing to score.
         value: ``second - first``; None where one of them is.
-        low, high: Its 95% interval by the paired bootstrap; None where that has none (see `bootstrap`).
+        low, high: Its 95% interval by the paired bootstrap; None where that has none (see `bootstrap`),
+            widened to the value where, as of a biased statistic, it does not hold that.
         p: Two-sided p value by approximate randomization; None where it was not asked for, or a measure is undefined
             for some exchange.
     """
@@ -85,7 +86,8 @@ def differences(
     had, has = first.measures(one), second.measures(other)
     result = {}
     for name, value in found.items():
-        low, high = intervals.get(name) or (None, None)
+        bounds = intervals.get(name) if value is not None else None
+        low, high = (min(bounds[0], value), max(bounds[1], value)) if bounds and value is not None else (None, None)
         result[name] = Difference(had[name], has[name], value, low, high, chances.get(name))
     return result
 

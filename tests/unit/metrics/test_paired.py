@@ -63,6 +63,16 @@ def test_the_interval_is_that_of_paired_shares() -> None:
     assert (found.low, found.high) == pytest.approx((middle - spread, middle + spread), abs=2e-3)
 
 
+def test_an_interval_holds_its_own_value() -> None:
+    def distinct(tally: FloatArray) -> dict[str, float | None]:
+        return {"distinct": float(len(np.unique(tally[:, 0])))}  # of rows drawn twice there are fewer
+
+    one, other = (Tallied(np.column_stack([values, np.ones(40)]), distinct)
+                  for values in (np.arange(40) % 3, np.arange(40)))  # fmt: skip
+    found = differences(one, other, additive=False, resamples=200)["distinct"]
+    assert (found.value, found.high) == (37.0, 37.0)
+
+
 def test_pairing_finds_what_two_intervals_would_not() -> None:
     given = of_counts(both=500, first=5, second=25, neither=470)
     found = differences(*given, additive=True)["accuracy"]
