@@ -227,7 +227,7 @@ def _once(
         stopped = asked()
     if stopped and fit.failure is not None and not any(one.code in FINAL for one in seen.ended.values()):
         raise KeyboardInterrupt
-    if fit.failure is not None and not seen.ended and not fit.failed:
+    if fit.failure is not None and not fit.failed and not any(one.code for one in seen.ended.values()):
         raise HoneError(f"Ray has given up: {fit.failure}", fix=GOES_ON, code="launch.killed") from fit.failure
     return outcome(seen.ended, fit.failed)
 
@@ -240,13 +240,13 @@ def outcome(ends: Mapping[int, Ended], failed: Collection[int]) -> Ended:
         failed: Those that Ray says have failed.
 
     Raises:
-        HoneError: One of them was lost: it said nothing.
+        HoneError: One of them was lost: it said nothing, or that all was well.
     """
     each = [ends[number] for number in sorted(ends)]
     final = [one for one in each if one.code in FINAL]
     if final:
         return final[0]
-    lost = sorted(set(failed) - set(ends))
+    lost = sorted(number for number in failed if number not in ends or not ends[number].code)
     if lost:
         raise HoneError(
             f"process {lost[0]} was lost, and the others with it",

@@ -111,9 +111,10 @@ def run_here(
     except OSError as error:
         say(f"hone: a worker does not see the folder {folder}, where it was launched: {error}\n")
         return Ended(UNUSABLE)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(_Words(say)):
+    printed, words = io.StringIO(), _Words(say)
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(words):
         code = command(arguments)
+    words.end()
     return Ended(code, printed.getvalue() if place().first else "")
 
 
@@ -142,3 +143,8 @@ class _Words(io.TextIOBase):
         if end:
             self._say(lines + end)
         return len(words)
+
+    def end(self) -> None:
+        """Say what is left of a line."""
+        if self._left:
+            self.write("\n")

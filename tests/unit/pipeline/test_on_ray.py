@@ -126,6 +126,25 @@ def test_a_worker_that_ended_without_a_word_was_lost() -> None:
     assert "process 1 was lost" in str(raised.value)
 
 
+@pytest.mark.parametrize("failed", [[0], [0, 1]], ids=["the one that had done its part", "another"])
+def test_what_ended_well_does_not_hide_that_a_process_was_lost(failed: list[int]) -> None:
+    with pytest.raises(HoneError) as raised:
+        outcome({0: Ended(0)}, failed)
+    assert raised.value.code == "launch.killed"
+
+
+def test_half_a_line_at_the_end_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+
+    def command(_: list[str]) -> int:
+        print("half", end="", file=sys.stderr)
+        return 0
+
+    run_here(command, [], folder=str(tmp_path), say=said.append)
+    assert said == ["half\n"]
+
+
 def test_what_the_first_process_prints_is_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "there"
