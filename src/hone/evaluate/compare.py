@@ -23,8 +23,10 @@ from hone.predict.predictor import open_bundle
 from hone.report.catalog import Language, word
 from hone.report.numbers import NOTHING, number
 from hone.report.report import Cell, Grid, Report
+from hone.tasks.fields import holds_pairs
 from hone.tasks.pairs import over
 from hone.tasks.protocol import Task
+from hone.tasks.table import TASKS
 
 SURE = 0.05  # a p value below it tells two apart
 SIDES = ("first", "second")
@@ -38,13 +40,16 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
 
     Raises:
         RecipeError: There is no bundle or no such split.
-        BundleError: The two read other tokens, and nothing but tokens is counted.
+        BundleError: The two read other tokens, and nothing but tokens is counted; or their texts are measured in other
+            units.
         DataError: The split has labels that one of the bundles does not know.
     """
     if inputs.bundle is None:
         raise RecipeError("compare was given no bundle", fix="Put finetune before it.", code="recipe.no-bundle")
     (against,) = inputs.others["against"]
     data = inputs.split(settings.on, stage="compare")
+    if not holds_pairs(TASKS[inputs.task.name], data.columns):
+        _require_same_units(against, inputs.bundle)
     first, second = (_answers(bundle, data, settings, run) for bundle in (against, inputs.bundle))
     task = second.task
     exchanged = _counted_alike(first, second)
@@ -82,6 +87,22 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
         },
     )
     return Outcome(report)
+
+
+def _require_same_units(*bundles: Bundle) -> None:
+    """Raise unless measures of written texts, which go by the script of what each learned from, are the same."""
+    first, second = (bundle.manifest.task for bundle in bundles)
+    script = None if second is None else getattr(TASKS[second.name], "by_script", None)
+    if first is None or second is None or script is None:
+        return
+    units = [record.settings.get(script[0]) for record in (first, second)]
+    if None not in units and units[0] != units[1]:
+        raise BundleError(
+            f"{script[0]} is {units[0]} in the first bundle and {units[1]} in the second: not the same measures",
+            expected=f"bundles of one {script[0]}",
+            fix="Evaluate each by itself.",
+            code="bundle.other-units",
+        )
 
 
 def _without_tokens(found: Mapping[str, Difference], task: Task) -> dict[str, Difference]:

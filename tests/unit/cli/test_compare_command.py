@@ -13,6 +13,7 @@ from ended import Hone
 import hone
 from hone.bundle.bundle import Bundle
 from hone.models.model import Model, build_model
+from hone.models.tiny import write_tiny_writer
 from hone.predict.predictor import load
 from hone.predict.write import write_model
 from hone.report.report import Report
@@ -129,6 +130,17 @@ def test_measures_of_tokens_are_left_out_where_tokens_differ(
     ended = run("compare", one, other, texts["test"])
     assert ended.code == 2
     assert "tokens" in ended.err
+
+
+def test_texts_that_are_measured_in_other_units_are_not_compared(run: Hone, text_bundle: Path, tmp_path: Path) -> None:
+    base = write_tiny_writer(tmp_path / "base", kind="bart")
+    rows = tmp_path / "test.jsonl"
+    rows.write_text(json.dumps({"source": "a long text", "target": "a text"}) + "\n", encoding="utf-8")
+    one, other = (untrained(tmp_path / units, base, "summarization", (), text_bundle, units=units)
+                  for units in ("words", "characters"))  # fmt: skip
+    ended = run("compare", one, other, rows)
+    assert ended.code == 2
+    assert "units is words in the first bundle and characters in the second" in ended.err
 
 
 def test_bundles_that_cannot_be_compared_are_named(
