@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -25,7 +26,8 @@ every_task = pytest.mark.parametrize("case", [case for case in CASES if not case
 
 def bundle(case: Case, base: Path, folder: Path, *, moved: float = 0.0) -> Bundle:
     """The case's model, its weights moved at random by so many of their standard deviations."""
-    task, model = built(case, base)
+    task, shared = built(case, base)
+    model = copy.deepcopy(shared)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in model.parameters():
