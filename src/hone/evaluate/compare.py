@@ -83,6 +83,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
             "task": task.name,
             "data": settings.on,
             "rows": len(data),
+            **({"decoding": json.dumps(settings.decoding, ensure_ascii=False)} if settings.decoding else {}),
             "first_bundle": against.digest,
         },
     )
