@@ -123,7 +123,11 @@ def compare_bundles(
     """``hone compare``."""
     opened = Bundle.open(second)
     asked = {f"decoding.{name}": value for name, value in parse_decoding(decoding).items()}
-    stage = {"kind": "compare", "against": str(first), **nested(settings_of(overrides, "compare") | asked)}
+    settings = settings_of(overrides, "compare") | asked
+    if "against" in settings:
+        found = f"against={settings['against']}, and {first} is the first bundle already"
+        raise RecipeError(found, expected="no against", code="recipe.override")
+    stage = {"kind": "compare", "against": str(first), **nested(settings)}
     values = _over(opened, stage, {"test": _source(file, columns)}, device=device)
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
         recipe = make_recipe(values, folder=Path())
