@@ -41,7 +41,7 @@ lint: $(VENV)/.test
 test: lint
 	$(SAY) "the test suite"
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term
 
 clean:
 	rm -rf $(VENV) runs .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hone.data import cache, checks, dataset, read, splits
+from hone.data import cache, checked, checks, dataset, splits
 from hone.data.dataset import Dataset
 from hone.data.fields import Field, Kind
+from hone.data.read import read
 from hone.data.source import Source
 from hone.tasks.rows import ROWS_SCHEMA, Rows, rows_of
 
@@ -40,7 +41,7 @@ WORKS: dict[str, Work] = {
 
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (checks, dataset, read):
+    for module in (checked, checks, dataset):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", AT_ONCE)
 
 
@@ -57,7 +58,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Dataset]
             for i in range(count)
         )
         file.write_text("\n".join(lines))
-        return read.read(Source(path=str(file)), fields, name="train", base=folder, cache=folder)
+        return read(Source(path=str(file)), fields, name="train", base=folder, cache=folder)
 
     return make
 
