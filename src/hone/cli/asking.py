@@ -15,6 +15,7 @@ from hone.cli.options import (
     DecodingSetting,
     DeviceName,
     Json,
+    Measuring,
     Opening,
     Out,
     Overrides,
@@ -48,25 +49,18 @@ def predict(
 
 
 @app.command()
+@grouped
 def compare(
     first: Annotated[Path, typer.Argument(help="The bundle that there is.")],
     second: Annotated[Path, typer.Argument(help="The one that may be better.")],
     file: Annotated[Path, typer.Argument(help="Labeled rows that neither learned from.")],
+    how: Measuring,
     overrides: Overrides = None,
-    decoding: DecodingSetting = None,
-    device: DeviceName = "auto",
-    column: ColumnNames = None,
-    out: Out = None,
-    as_json: Json = False,
 ) -> None:
     """Is the second bundle really better? Paired intervals and tests on the same rows."""
     from hone.cli.single import compare_bundles
 
-    columns = parse_columns(column or [])
-    compare_bundles(
-        first, second, file, device=device, columns=columns, overrides=overrides or [], decoding=decoding or [],
-        out=out, as_json=as_json,
-    )  # fmt: skip
+    compare_bundles(first, second, file, overrides=overrides or [], how=how)
 
 
 @app.command()

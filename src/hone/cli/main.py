@@ -19,10 +19,10 @@ from hone.cli.options import (
     BaseName,
     ColumnNames,
     Compression,
-    DecodingSetting,
     DeviceName,
     Inspected,
     Json,
+    Measuring,
     Out,
     Overrides,
     Planning,
@@ -229,25 +229,18 @@ def reinforce(
 
 
 @app.command()
+@grouped
 def evaluate(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Labeled rows that the bundle did not learn from.")],
+    how: Measuring,
     overrides: Overrides = None,
-    decoding: DecodingSetting = None,
     base: BaseName = "",
-    device: DeviceName = "auto",
-    column: ColumnNames = None,
-    out: Out = None,
-    as_json: Json = False,
 ) -> None:
     """Measure a bundle on labeled rows, with intervals."""
     from hone.cli.single import evaluate_file
 
-    columns = parse_columns(column or [])
-    evaluate_file(
-        bundle, file, base=base, device=device, columns=columns, overrides=overrides or [], decoding=decoding or [],
-        out=out, as_json=as_json,
-    )  # fmt: skip
+    evaluate_file(bundle, file, base=base, overrides=overrides or [], how=how)
 
 
 @app.command()

@@ -52,6 +52,17 @@ class Opening:
 
 
 @dataclass(frozen=True)
+class Measuring:
+    """How bundles are measured on a file, and where what was found goes."""
+
+    decoding: DecodingSetting = None
+    device: DeviceName = "auto"
+    column: ColumnNames = None
+    out: Out = None
+    as_json: Json = False
+
+
+@dataclass(frozen=True)
 class Training:
     """What a training starts from beside its data."""
 

@@ -16,9 +16,10 @@ import typer
 from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.bundle.stage import CORPUS, HELD_OUT
 from hone.cli.arguments import nested, settings_of, split_arguments
+from hone.cli.columns import parse_columns
 from hone.cli.console import make_progress
 from hone.cli.decoding import parse_decoding
-from hone.cli.options import Compression, Training
+from hone.cli.options import Compression, Measuring, Training
 from hone.cli.show import show_report
 from hone.core.errors import BundleError, RecipeError
 from hone.pipeline.recipe import load_recipe, make_recipe
@@ -83,57 +84,34 @@ def finetune_file(
     _make(values, "finetune", bundle=None, out=out, as_json=as_json)
 
 
-def evaluate_file(
-    bundle: Path,
-    file: Path,
-    *,
-    base: str,
-    device: str,
-    columns: Mapping[str, str],
-    overrides: Sequence[str],
-    decoding: Sequence[str],
-    out: Path | None,
-    as_json: bool,
-) -> None:
+def evaluate_file(bundle: Path, file: Path, *, base: str, overrides: Sequence[str], how: Measuring) -> None:
     """``hone evaluate``."""
-    opened = Bundle.open(bundle, base=base)
-    asked = {f"decoding.{name}": value for name, value in parse_decoding(decoding).items()}
-    stage = {"kind": "evaluate", **nested(settings_of(overrides, "evaluate") | asked)}
-    values = _over(opened, stage, {"test": _source(file, columns)}, device=device)
-    with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
-        recipe = make_recipe(values, folder=Path())
-        result = run_stages(recipe, out=out or Path(folder), progress=make_progress(), bundle=opened)
-    _show(result, "evaluate", as_json=as_json)
-    if out is not None and not as_json:
-        _name_pages(result.pages)
+    stage = {"kind": "evaluate", **nested(_measuring(overrides, how, stage="evaluate"))}
+    _measure(Bundle.open(bundle, base=base), file, stage, how=how)
 
 
-def compare_bundles(
-    first: Path,
-    second: Path,
-    file: Path,
-    *,
-    device: str,
-    columns: Mapping[str, str],
-    overrides: Sequence[str],
-    decoding: Sequence[str],
-    out: Path | None,
-    as_json: bool,
-) -> None:
+def compare_bundles(first: Path, second: Path, file: Path, *, overrides: Sequence[str], how: Measuring) -> None:
     """``hone compare``."""
-    opened = Bundle.open(second)
-    asked = {f"decoding.{name}": value for name, value in parse_decoding(decoding).items()}
-    settings = settings_of(overrides, "compare") | asked
+    settings = _measuring(overrides, how, stage="compare")
     if "against" in settings:
         found = f"against={settings['against']}, and {first} is the first bundle already"
         raise RecipeError(found, expected="no against", code="recipe.override")
-    stage = {"kind": "compare", "against": str(first), **nested(settings)}
-    values = _over(opened, stage, {"test": _source(file, columns)}, device=device)
+    _measure(Bundle.open(second), file, {"kind": "compare", "against": str(first), **nested(settings)}, how=how)
+
+
+def _measuring(overrides: Sequence[str], how: Measuring, *, stage: str) -> dict[str, Any]:
+    asked = parse_decoding(how.decoding or [])
+    return settings_of(overrides, stage) | {f"decoding.{name}": value for name, value in asked.items()}
+
+
+def _measure(bundle: Bundle, file: Path, stage: Mapping[str, Any], *, how: Measuring) -> None:
+    """Run a stage that changes nothing on the rows of ``file``, and show what it found."""
+    values = _over(bundle, stage, {"test": _source(file, parse_columns(how.column or []))}, device=how.device)
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
         recipe = make_recipe(values, folder=Path())
-        result = run_stages(recipe, out=out or Path(folder), progress=make_progress(), bundle=opened)
-    _show(result, "compare", as_json=as_json)
-    if out is not None and not as_json:
+        result = run_stages(recipe, out=how.out or Path(folder), progress=make_progress(), bundle=bundle)
+    _show(result, stage["kind"], as_json=how.as_json)
+    if how.out is not None and not how.as_json:
         _name_pages(result.pages)
 
 

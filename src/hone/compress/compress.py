@@ -19,7 +19,7 @@ from hone.core.choice import opened
 from hone.core.errors import BundleError, GateNotMet, RecipeError
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
-from hone.evaluate.agreement import agreement
+from hone.evaluate.agreement import agreed, agreement
 from hone.predict.decide import with_decision
 from hone.predict.engine import engine_of
 from hone.predict.formats import ADAPTERS, MEMBERS, SAFETENSORS, SHAPED
@@ -57,7 +57,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     written = write_model(run.target, made.model, made.task, lineage=lineage)
     child = open_bundle(written, device=run.device)
     had, has = (measures(parent.task, each, columns) for each in (before, after))
-    same = [agreement(parent.task, before, after)]
+    same = [agreement(agreed(parent.task, before, after))]
     if writes(parent.task, before):
         same.append(token_agreement(parent.task, before, after))
     beside, faster = _beside(parent, child, columns)

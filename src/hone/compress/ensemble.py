@@ -15,7 +15,7 @@ from hone.compress.compare import answers, measures
 from hone.compress.ensemble_settings import EnsembleSettings
 from hone.core.errors import Fault, RecipeError
 from hone.core.measures import Measure
-from hone.evaluate.agreement import agreement
+from hone.evaluate.agreement import agreed, agreement
 from hone.models.heads import HEADS
 from hone.predict.bases import find_base
 from hone.predict.decide import with_decision
@@ -119,7 +119,7 @@ def _beside(
     names = told_apart([one.bundle.path for one in members])
     for one, said, called in zip(members, each, names, strict=True):
         own = next(m for m in measures(one.task, said, columns) if m.name == name)
-        same = agreement(one.task, said, together).value
+        same = agreement(agreed(one.task, said, together)).value
         rows.append([f"{called} ({_short(one.bundle)})", own.value, own.low, own.high, same])
     own = next(m for m in found if m.name == name)
     rows.append(["ensemble", own.value, own.low, own.high, 1.0])

@@ -15,7 +15,7 @@ from hone.compress.merging import MergeSettings
 from hone.compress.probes import probes
 from hone.core.errors import GateNotMet, RecipeError
 from hone.core.measures import Measure
-from hone.evaluate.agreement import agreement
+from hone.evaluate.agreement import agreed, agreement
 from hone.models.adapters.linear import merged
 from hone.models.adapters.table import METHODS
 from hone.predict.bases import find_base
@@ -80,7 +80,7 @@ def merge(settings: MergeSettings, inputs: Inputs, run: Run) -> Outcome:
             code="merge.differs",
         )
     written = write_model(run.target, model, task, lineage=lineage)
-    same = agreement(task, before, after)
+    same = agreement(agreed(task, before, after))
     furthest_apart = Measure(name="max_logit_difference", value=apart, n=len(compared), unit="", better="lower")
     tables = {"beside_tuned": _sizes(bundle, written)}
     found = [same, furthest_apart]

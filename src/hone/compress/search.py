@@ -21,7 +21,7 @@ from hone.compress.start import Made, Start
 from hone.core.choice import opened
 from hone.core.errors import BundleError, GateNotMet, RecipeError
 from hone.core.measures import Measure
-from hone.evaluate.agreement import agreement
+from hone.evaluate.agreement import agreed, agreement
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel, load_onnx
 from hone.predict.formats import ONNX
@@ -176,7 +176,7 @@ def _measure(possible: Sequence[Candidate], start: Start) -> None:
         said = said or now
         found = {measure.name: measure for measure in measures(start.task, now, columns)}
         each.measure = found[start.task.main_measure]
-        each.agreement = agreement(start.task, said, now).value or 0.0
+        each.agreement = agreement(agreed(start.task, said, now)).value or 0.0
 
 
 def _time(possible: Sequence[Candidate], settings: SearchSettings, start: Start) -> None:

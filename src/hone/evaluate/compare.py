@@ -14,7 +14,7 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import BundleError, RecipeError
 from hone.core.measures import Measure, MeasureSpec
 from hone.data.dataset import Dataset
-from hone.evaluate.agreement import agreement
+from hone.evaluate.agreement import agreed, agreement
 from hone.evaluate.answering import Answered, answered, left_out_warnings, shortened
 from hone.evaluate.comparing import CompareSettings
 from hone.metrics.intervals import rested_on
@@ -59,8 +59,8 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
     )  # fmt: skip
     if first.task.tokenizer.digest != task.tokenizer.digest:
         found = _without_tokens(found, task)
-    answers = zip(first.predictions, second.predictions, strict=True)
-    apart = np.array([not task.agrees(one, other) for one, other in answers])
+    same = agreed(task, first.predictions, second.predictions)
+    apart = ~same
     change = first.scored.badness - second.scored.badness  # above zero where the second is better
     _write(run, first, second, order=np.argsort(change, kind="stable"), apart=apart)
     main = task.main_measure if task.main_measure in found else next(iter(found))
@@ -68,10 +68,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
         stage="compare",
         bundle=inputs.bundle.digest,
         conclusion=_conclusion(main, found[main], task, run.language),
-        measures=[
-            *_measures(main, found, second),
-            agreement(task, first.predictions, second.predictions, name="equal_answers"),
-        ],
+        measures=[*_measures(main, found, second), agreement(same, name="equal_answers")],
         tables={
             "compared": _compared(found, task, run.language),
             "changed": _changed(first, second, apart),

@@ -22,6 +22,22 @@ HEAD = re.compile(r"(\[[\w.:]+\]|[\w.-]+)(?P<port>:\d{1,5})?")
 OWN_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
 
 
+def require_head(head: str, *, port: int) -> None:
+    """Raise unless ``head`` is empty or names a machine, and maybe its port.
+
+    Raises:
+        RecipeError: It does not.
+    """
+    if head and not HEAD.fullmatch(head):
+        raise RecipeError(f"--head {head!r}", expected=f"HOST or HOST:PORT, as in host-a:{port}", code="launch.head")
+
+
+def address_of(head: str, *, port: int, alone: str) -> str:
+    """``HOST:PORT`` of ``head``, with ``port`` where it names none; ``alone`` where it is empty."""
+    named = HEAD.fullmatch(head)
+    return alone if named is None else head if named["port"] else f"{head}:{port}"
+
+
 @dataclass(frozen=True)
 class Launch:
     """How many processes run a command, and how those of several machines find one another.
@@ -48,16 +64,12 @@ class Launch:
                 expected=f"--head HOST:{PORT}, a machine that all of them reach",
                 code="launch.no-head",
             )
-        if self.head and not HEAD.fullmatch(self.head):
-            raise RecipeError(
-                f"--head {self.head!r}", expected=f"HOST or HOST:PORT, as in host-a:{PORT}", code="launch.head"
-            )
+        require_head(self.head, port=PORT)
 
     @property
     def endpoint(self) -> str:
         """Where they meet, as torchrun has it: ``HOST:PORT``."""
-        named = HEAD.fullmatch(self.head)
-        return "localhost:0" if named is None else self.head if named["port"] else f"{self.head}:{PORT}"
+        return address_of(self.head, port=PORT, alone="localhost:0")
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The command, in torchrun's own words, that does the same on each of the machines."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.core.errors import GateNotMet, HoneError, MissingExtra, RecipeError
-from hone.pipeline.launch import HEAD
+from hone.pipeline.launch import address_of, require_head
 from hone.pipeline.ray_worker import Ended, Watch, Watched, work
 
 PORT = 6379  # Ray's own
@@ -48,16 +48,12 @@ class OnRay:
     max_restarts: int = 0
 
     def __post_init__(self) -> None:
-        if self.head and not HEAD.fullmatch(self.head):
-            raise RecipeError(
-                f"--head {self.head!r}", expected=f"HOST or HOST:PORT, as in host-a:{PORT}", code="launch.head"
-            )
+        require_head(self.head, port=PORT)
 
     @property
     def address(self) -> str:
         """Of the cluster, as Ray has it."""
-        named = HEAD.fullmatch(self.head)
-        return "local" if named is None else self.head if named["port"] else f"{self.head}:{PORT}"
+        return address_of(self.head, port=PORT, alone="local")
 
     def lines(self, arguments: Sequence[str]) -> list[str]:
         """What is done where."""

@@ -67,7 +67,10 @@ def test_a_second_run_into_a_folder_is_refused_while_the_first_goes_on(
 def test_a_run_that_was_killed_keeps_nobody_out(texts: dict[str, Path], tmp_path: Path, tiny_base: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".running").write_text("1\n")
-    hone.run(values(texts, base=str(tiny_base), stages=["inspect"]), out=tmp_path / "out")
+    result = hone.run(values(texts, base=str(tiny_base), stages=["inspect"]), out=tmp_path / "out")
+    assert list(result.reports) == ["inspect"]
+    assert (tmp_path / "out" / "recipe.yaml").is_file()
+    assert not (tmp_path / "out" / ".running").exists()
 
 
 def test_what_is_in_the_bundles_way_is_told_before_training(
