@@ -143,6 +143,27 @@ def test_texts_that_are_measured_in_other_units_are_not_compared(run: Hone, text
     assert "units is words in the first bundle and characters in the second" in ended.err
 
 
+def test_words_that_the_first_bundle_cannot_write_are_told_before_either_writes(
+    run: Hone, text_bundle: Path, tmp_path: Path
+) -> None:
+    base = write_tiny_writer(tmp_path / "base", kind="bart")
+    small = Path(shutil.copytree(base, tmp_path / "small"))
+    tokenizer = json.loads((small / "tokenizer.json").read_text())
+    (small / "tokenizer.json").write_text(json.dumps({**tokenizer, "normalizer": {"type": "Lowercase"}}))
+    rows = tmp_path / "test.jsonl"
+    rows.write_text(json.dumps({"source": "a text", "target": "a text"}) + "\n", encoding="utf-8")
+    one, other = (untrained(tmp_path / f"{folder.name}-bundle", folder, "summarization", (), text_bundle)
+                  for folder in (small, base))  # fmt: skip
+    asked = ["--decoding", "required_words=[Refund]", "--decoding", "num_beams=2"]
+    ended = run("compare", one, other, rows, *asked)
+    assert ended.code == 2
+    assert "cannot write: 'Refund', by the first bundle" in " ".join(ended.err.split())
+    ended = run("compare", other, one, rows, *asked)
+    assert ended.code == 2
+    assert "cannot write: 'Refund'" in " ".join(ended.err.split())
+    assert "by the first bundle" not in ended.err
+
+
 def test_bundles_that_cannot_be_compared_are_named(
     run: Hone, text_bundle: Path, tag_bundle: Path, texts: dict[str, Path], tmp_path: Path
 ) -> None:
