@@ -20,6 +20,7 @@ from hone.cli.options import (
     Out,
     Overrides,
     Relations,
+    Showing,
     grouped,
 )
 
@@ -55,12 +56,13 @@ def compare(
     second: Annotated[Path, typer.Argument(help="The one that may be better.")],
     file: Annotated[Path, typer.Argument(help="Labeled rows that neither learned from.")],
     how: Measuring,
+    shown: Showing,
     overrides: Overrides = None,
 ) -> None:
     """Is the second bundle really better? Paired intervals and tests on the same rows."""
     from hone.cli.single import compare_bundles
 
-    compare_bundles(first, second, file, overrides=overrides or [], how=how)
+    compare_bundles(first, second, file, overrides=overrides or [], how=how, shown=shown)
 
 
 @app.command()
@@ -142,16 +144,14 @@ def bench(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Texts to answer, labeled or not.")],
     opening: Opening,
+    shown: Showing,
     texts: Annotated[int, typer.Option("--texts", min=1, help="Most texts that are read from it.")] = 1000,
     repeats: Annotated[int, typer.Option("--repeats", min=2, help="Timings of each figure.")] = 6,
     column: ColumnNames = None,
     out: Out = None,
-    as_json: Json = False,
 ) -> None:
     """Time a bundle on this machine and these texts, beside the transformers pipeline."""
     from hone.cli.timing import bench_file
 
     columns = parse_columns(column or [])
-    bench_file(
-        bundle, file, texts=texts, repeats=repeats, opening=vars(opening), columns=columns, out=out, as_json=as_json
-    )
+    bench_file(bundle, file, texts=texts, repeats=repeats, opening=vars(opening), columns=columns, out=out, shown=shown)

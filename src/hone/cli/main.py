@@ -26,6 +26,7 @@ from hone.cli.options import (
     Out,
     Overrides,
     Planning,
+    Showing,
     Training,
     Where,
     grouped,
@@ -90,25 +91,28 @@ def launch(
 
 
 @app.command()
+@grouped
 def curve(
     recipe: Path,
+    shown: Showing,
     overrides: Overrides = None,
     out: Out = None,
     points: Annotated[int, typer.Option("--points", min=1, max=12, help="Parts: 1, 1/2, 1/4 ... of the data.")] = 5,
     measure: Annotated[str, typer.Option("--measure", help="The measure; the main one where none is named.")] = "",
-    as_json: Json = False,
 ) -> None:
     """Run a recipe on ever larger parts of its data, and tell what more would bring."""
     from hone.cli.console import make_progress
     from hone.cli.show import show_report
     from hone.pipeline.curve import learning_curve
+    from hone.pipeline.recipe import load_recipe
 
     folder = out or Path("runs") / f"{recipe.stem}-curve"
+    told = [*(overrides or []), *shown.overrides]
     report = learning_curve(
-        recipe, out=folder, points=points, measure=measure, overrides=overrides or [], progress=make_progress()
+        recipe, out=folder, points=points, measure=measure, overrides=told, progress=make_progress()
     )
-    show_report(report, as_json=as_json)
-    if not as_json:
+    show_report(report, as_json=shown.as_json, language=load_recipe(recipe, overrides=told).language)
+    if not shown.as_json:
         typer.echo(f"report   {folder / 'curve.html'}")
 
 
@@ -117,18 +121,16 @@ def curve(
 def inspect(
     files: Inspected,
     planning: Planning,
+    shown: Showing,
     task: Annotated[str, typer.Option("--task", help="The task of data files; else text-classification.")] = "",
     base: Annotated[str, typer.Option("--base", help="The base that reads them; else minilm.")] = "",
     column: ColumnNames = None,
     out: Out = None,
-    as_json: Json = False,
 ) -> None:
     """What is in the data, or in that of a recipe, and what training on it would cost."""
     from hone.cli.planning import inspect_or_plan
 
-    inspect_or_plan(
-        files, planning, task=task, base=base, out=out, columns=parse_columns(column or []), as_json=as_json
-    )
+    inspect_or_plan(files, planning, task=task, base=base, out=out, columns=parse_columns(column or []), shown=shown)
 
 
 @app.command()
@@ -137,6 +139,7 @@ def finetune(
     train: Annotated[Path, typer.Argument(help="Training rows.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
     training: Training,
+    shown: Showing,
     overrides: Overrides = None,
     task: Annotated[str, typer.Option("--task")] = "text-classification",
     base: Annotated[
@@ -144,7 +147,6 @@ def finetune(
     ] = "minilm",
     validation: Annotated[str | None, typer.Option("--validation", help="A file, or none; else carved.")] = None,
     column: ColumnNames = None,
-    as_json: Json = False,
 ) -> None:
     """Train a base on labeled rows; writes a new bundle."""
     from hone.cli.single import finetune_file
@@ -158,7 +160,7 @@ def finetune(
         training=training,
         columns=parse_columns(column or []),
         overrides=overrides or [],
-        as_json=as_json,
+        shown=shown,
     )
 
 
@@ -168,19 +170,19 @@ def pretrain(
     corpus: Annotated[str, typer.Argument(help="A file of text, JSON lines or parquet, or a glob of such.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new base, a bundle without a task.")],
     training: Training,
+    shown: Showing,
     overrides: Overrides = None,
     objective: Annotated[str, typer.Option("--objective", help="mlm, clm and others, or a list of them.")] = "mlm",
     base: Annotated[str, typer.Option("--base", help="What goes on learning; or {architecture: NAME}.")] = "minilm",
     held_out: Annotated[str | None, typer.Option("--held-out", help="A file, or none; else carved.")] = None,
     column: ColumnNames = None,
-    as_json: Json = False,
 ) -> None:
     """Train a base on text that nobody labeled; writes a new base."""
     from hone.cli.single import pretrain_corpus
 
     pretrain_corpus(
         corpus, out=out, objective=objective, base=base, held_out=held_out, training=training,
-        columns=parse_columns(column or []), overrides=overrides or [], as_json=as_json,
+        columns=parse_columns(column or []), overrides=overrides or [], shown=shown,
     )  # fmt: skip
 
 
@@ -191,17 +193,17 @@ def prefer(
     pairs: Annotated[Path, typer.Argument(help="Rows with its input, chosen and rejected.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
     training: Training,
+    shown: Showing,
     overrides: Overrides = None,
     validation: Annotated[str | None, typer.Option("--validation", help="Pairs, or none; else carved.")] = None,
     column: ColumnNames = None,
-    as_json: Json = False,
 ) -> None:
     """Teach a bundle that writes which of two texts is better: loss=dpo, ipo or unlikelihood."""
     from hone.cli.single import prefer_bundle
 
     prefer_bundle(
         bundle, pairs, out=out, validation=validation, training=training, columns=parse_columns(column or []),
-        overrides=overrides or [], as_json=as_json,
+        overrides=overrides or [], shown=shown,
     )  # fmt: skip
 
 
@@ -213,10 +215,10 @@ def reinforce(
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
     reward: Annotated[Path, typer.Option("--reward", help="A bundle that tells how good a text is.")],
     training: Training,
+    shown: Showing,
     overrides: Overrides = None,
     label: Annotated[str, typer.Option("--label", help="Its label whose probability tells it.")] = "",
     column: ColumnNames = None,
-    as_json: Json = False,
 ) -> None:
     """Teach a bundle to write what another one finds good: policy gradient, for small models."""
     from hone.cli.single import reinforce_bundle
@@ -224,7 +226,7 @@ def reinforce(
     source = {"path": str(prompts), "columns": parse_columns(column or [])}
     reinforce_bundle(
         bundle, source, out=out, settings={"reward": str(reward), "label": label}, training=training,
-        overrides=overrides or [], as_json=as_json,
+        overrides=overrides or [], shown=shown,
     )  # fmt: skip
 
 
@@ -234,13 +236,14 @@ def evaluate(
     bundle: Path,
     file: Annotated[Path, typer.Argument(help="Labeled rows that the bundle did not learn from.")],
     how: Measuring,
+    shown: Showing,
     overrides: Overrides = None,
     base: BaseName = "",
 ) -> None:
     """Measure a bundle on labeled rows, with intervals."""
     from hone.cli.single import evaluate_file
 
-    evaluate_file(bundle, file, base=base, overrides=overrides or [], how=how)
+    evaluate_file(bundle, file, base=base, overrides=overrides or [], how=how, shown=shown)
 
 
 @app.command()
@@ -250,10 +253,10 @@ def compress(
     train: Annotated[Path, typer.Argument(help="Rows the method may read; a tenth is held out to compare on.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
     how: Compression,
+    shown: Showing,
     overrides: Overrides = None,
     device: DeviceName = "auto",
     column: ColumnNames = None,
-    as_json: Json = False,
 ) -> None:
     """Make a smaller or faster bundle of a bundle."""
     from hone.cli.single import compress_bundle
@@ -262,14 +265,16 @@ def compress(
         raise typer.BadParameter("name either --method or --search")
     compress_bundle(
         bundle, train, out=out, how=how, device=device, columns=parse_columns(column or []), overrides=overrides or [],
-        as_json=as_json,
+        shown=shown,
     )  # fmt: skip
 
 
 @app.command()
+@grouped
 def merge(
     bundle: Annotated[Path, typer.Argument(help="A bundle that was tuned by an adapter.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    shown: Showing,
     overrides: Overrides = None,
     validation: Annotated[
         Path | None, typer.Option("--validation", help="Rows to compare both on; else random words.")
@@ -277,7 +282,6 @@ def merge(
     base: BaseName = "",
     device: DeviceName = "auto",
     column: ColumnNames = None,
-    as_json: Json = False,
 ) -> None:
     """Work an adapter into the weights of its base: a plain bundle that answers the same."""
     from hone.cli.single import merge_bundle
@@ -285,24 +289,25 @@ def merge(
     columns = parse_columns(column or [])
     merge_bundle(
         bundle, validation, out=out, base=base, device=device, columns=columns, overrides=overrides or [],
-        as_json=as_json,
+        shown=shown,
     )  # fmt: skip
 
 
 @app.command()
+@grouped
 def ensemble(
     bundles: Annotated[list[Path], typer.Argument(help="Bundles of one task that read alike: other seeds, say.")],
     validation: Annotated[str, typer.Option("--validation", help="A file to fit decisions and to compare on.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.")],
+    shown: Showing,
     device: DeviceName = "auto",
     column: ColumnNames = None,
-    as_json: Json = False,
 ) -> None:
     """Make one bundle that answers by the mean of several."""
     from hone.cli.single import ensemble_bundles
 
     ensemble_bundles(
-        bundles, out=out, validation=validation, device=device, columns=parse_columns(column or []), as_json=as_json
+        bundles, out=out, validation=validation, device=device, columns=parse_columns(column or []), shown=shown
     )
 
 

@@ -14,6 +14,7 @@ import typer
 from hone.core.errors import RecipeError
 from hone.models.gpus import GPUS
 from hone.predict.formats import Precision
+from hone.report.catalog import Language
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings: key=value, dotted keys.", metavar="[KEY=VALUE]...")
@@ -59,7 +60,21 @@ class Measuring:
     device: DeviceName = "auto"
     column: ColumnNames = None
     out: Out = None
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How a report is shown and written."""
+
+    language: Annotated[
+        Language | None, typer.Option("--language", help="Of the report: en or zh; else the recipe's, or en.")
+    ] = None
     as_json: Json = False
+
+    @property
+    def overrides(self) -> list[str]:
+        """What makes a recipe's reports of the language that is asked for."""
+        return [f"language={self.language}"] if self.language else []
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from hone.cli.options import Planning
+from hone.cli.options import Planning, Showing
 from hone.cli.single import RECIPES, inspect_files, show_and_keep
 from hone.core.errors import RecipeError
 from hone.pipeline.plan import assumed_of, plan
@@ -21,7 +21,7 @@ def inspect_or_plan(
     base: str,
     out: Path | None,
     columns: Mapping[str, str],
-    as_json: bool,
+    shown: Showing,
 ) -> None:
     """Show what is in files, or where a plan is asked for what the pretraining of a recipe takes on many GPUs.
 
@@ -37,10 +37,10 @@ def inspect_or_plan(
         raise RecipeError(f"a recipe, and beside it {' '.join(beside)}", expected="one recipe, or data alone",
                           fix="Change the recipe itself, not by KEY=VALUE.", code="inspect.recipe")  # fmt: skip
     if _asked(planning):
-        _plan(files, planning, out=out, as_json=as_json)
+        _plan(files, planning, out=out, shown=shown)
     else:
         task, base = task or "text-classification", base or "minilm"
-        inspect_files(files, task=task, base=base, out=out, columns=columns, as_json=as_json)
+        inspect_files(files, task=task, base=base, out=out, columns=columns, shown=shown)
 
 
 def _asked(given: Planning) -> bool:
@@ -55,11 +55,11 @@ def _asked(given: Planning) -> bool:
     return given.plan
 
 
-def _plan(files: Sequence[Path], given: Planning, *, out: Path | None, as_json: bool) -> None:
+def _plan(files: Sequence[Path], given: Planning, *, out: Path | None, shown: Showing) -> None:
     if len(files) != 1 or files[0].suffix not in RECIPES:
         raise RecipeError(f"a plan of {', '.join(map(str, files))}", expected="one recipe", code="plan.no-recipe")
     assumed = assumed_of(
         gpus=given.gpus, devices=given.devices, mfu=given.mfu, price=given.price, tokens=given.tokens, disk=given.disk
     )
-    recipe = load_recipe(files[0])
-    show_and_keep(plan(recipe, assumed), out=out, as_json=as_json, language=recipe.language)
+    recipe = load_recipe(files[0], overrides=shown.overrides)
+    show_and_keep(plan(recipe, assumed), out=out, shown=shown, language=recipe.language)

@@ -19,7 +19,7 @@ from hone.cli.arguments import nested, settings_of, split_arguments
 from hone.cli.columns import parse_columns
 from hone.cli.console import make_progress
 from hone.cli.decoding import parse_decoding
-from hone.cli.options import Compression, Measuring, Training
+from hone.cli.options import Compression, Measuring, Showing, Training
 from hone.cli.show import show_report
 from hone.core.errors import BundleError, RecipeError
 from hone.pipeline.recipe import load_recipe, make_recipe
@@ -37,15 +37,15 @@ RECIPES = (".yaml", ".yml")  # ends of their files
 
 
 def inspect_files(
-    files: Sequence[Path], *, task: str, base: str, out: Path | None, columns: Mapping[str, str], as_json: bool
+    files: Sequence[Path], *, task: str, base: str, out: Path | None, columns: Mapping[str, str], shown: Showing
 ) -> None:
     """``hone inspect``: the training that it prices has the default settings; of a recipe all that it names."""
     if len(files) == 1 and files[0].suffix in RECIPES:
         with tempfile.TemporaryDirectory() as folder:
-            recipe = load_recipe(files[0])
+            recipe = load_recipe(files[0], overrides=shown.overrides)
             inspected = replace(recipe, stages=with_inspect(recipe.stages))
             result = run_stages(inspected, out=Path(folder), progress=make_progress(), until="inspect")
-        show_and_keep(result.reports["inspect"], out=out, as_json=as_json, language=result.language)
+        show_and_keep(result.reports["inspect"], out=out, shown=shown, language=result.language)
         return
     names = ["train", "test", *(f"data{i}" for i in range(3, len(files) + 1))]
     values = {
@@ -55,11 +55,12 @@ def inspect_files(
             "validation": "none",
         },
         "stages": ["inspect", "finetune"],
+        "language": shown.language or "en",
     }
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
         recipe = make_recipe(values, folder=Path())
         result = run_stages(recipe, out=Path(folder), progress=make_progress(), until="inspect")
-    show_and_keep(result.reports["inspect"], out=out, as_json=as_json)
+    show_and_keep(result.reports["inspect"], out=out, shown=shown, language=result.language)
 
 
 def finetune_file(
@@ -72,7 +73,7 @@ def finetune_file(
     training: Training,
     columns: Mapping[str, str],
     overrides: Sequence[str],
-    as_json: bool,
+    shown: Showing,
 ) -> None:
     """``hone finetune``: the bundle goes to ``out``, the reports and logs beside it."""
     require_free(out.resolve())
@@ -81,22 +82,27 @@ def finetune_file(
     stage = {"kind": "finetune", **nested(settings)}
     values = {**_head(task, base), "data": data, "stages": [stage], **vars(training)}
     values["task"] = {"name": task, **nested(chosen)}
-    _make(values, "finetune", bundle=None, out=out, as_json=as_json)
+    _make(values, "finetune", bundle=None, out=out, shown=shown)
 
 
-def evaluate_file(bundle: Path, file: Path, *, base: str, overrides: Sequence[str], how: Measuring) -> None:
+def evaluate_file(
+    bundle: Path, file: Path, *, base: str, overrides: Sequence[str], how: Measuring, shown: Showing
+) -> None:
     """``hone evaluate``."""
     stage = {"kind": "evaluate", **nested(_measuring(overrides, how, stage="evaluate"))}
-    _measure(Bundle.open(bundle, base=base), file, stage, how=how)
+    _measure(Bundle.open(bundle, base=base), file, stage, how=how, shown=shown)
 
 
-def compare_bundles(first: Path, second: Path, file: Path, *, overrides: Sequence[str], how: Measuring) -> None:
+def compare_bundles(
+    first: Path, second: Path, file: Path, *, overrides: Sequence[str], how: Measuring, shown: Showing
+) -> None:
     """``hone compare``."""
     settings = _measuring(overrides, how, stage="compare")
     if "against" in settings:
         found = f"against={settings['against']}, and {first} is the first bundle already"
         raise RecipeError(found, expected="no against", code="recipe.override")
-    _measure(Bundle.open(second), file, {"kind": "compare", "against": str(first), **nested(settings)}, how=how)
+    stage = {"kind": "compare", "against": str(first), **nested(settings)}
+    _measure(Bundle.open(second), file, stage, how=how, shown=shown)
 
 
 def _measuring(overrides: Sequence[str], how: Measuring, *, stage: str) -> dict[str, Any]:
@@ -104,14 +110,14 @@ def _measuring(overrides: Sequence[str], how: Measuring, *, stage: str) -> dict[
     return settings_of(overrides, stage) | {f"decoding.{name}": value for name, value in asked.items()}
 
 
-def _measure(bundle: Bundle, file: Path, stage: Mapping[str, Any], *, how: Measuring) -> None:
+def _measure(bundle: Bundle, file: Path, stage: Mapping[str, Any], *, how: Measuring, shown: Showing) -> None:
     """Run a stage that changes nothing on the rows of ``file``, and show what it found."""
     values = _over(bundle, stage, {"test": _source(file, parse_columns(how.column or []))}, device=how.device)
     with _told_as_arguments(), tempfile.TemporaryDirectory() as folder:
-        recipe = make_recipe(values, folder=Path())
+        recipe = make_recipe({**values, "language": shown.language or "en"}, folder=Path())
         result = run_stages(recipe, out=how.out or Path(folder), progress=make_progress(), bundle=bundle)
-    _show(result, stage["kind"], as_json=how.as_json)
-    if how.out is not None and not how.as_json:
+    _show(result, stage["kind"], as_json=shown.as_json)
+    if how.out is not None and not shown.as_json:
         _name_pages(result.pages)
 
 
@@ -124,7 +130,7 @@ def compress_bundle(
     device: str,
     columns: Mapping[str, str],
     overrides: Sequence[str],
-    as_json: bool,
+    shown: Showing,
 ) -> None:
     """``hone compress``: the new bundle goes to ``out``, its report beside it."""
     require_free(out.resolve())
@@ -132,7 +138,7 @@ def compress_bundle(
     named = {"train": str(train), "validation": how.validation, "unlabeled": how.unlabeled}
     data = {name: _source(file, columns) for name, file in named.items() if file}
     stage = {"kind": "compress", **nested({"method": how.method or "search"} | settings_of(overrides, "compress"))}
-    _make(_over(opened, stage, data, device=device), "compress", bundle=opened, out=out, as_json=as_json)
+    _make(_over(opened, stage, data, device=device), "compress", bundle=opened, out=out, shown=shown)
 
 
 def pretrain_corpus(
@@ -145,7 +151,7 @@ def pretrain_corpus(
     training: Training,
     columns: Mapping[str, str],
     overrides: Sequence[str],
-    as_json: bool,
+    shown: Showing,
 ) -> None:
     """``hone pretrain``: the new base goes to ``out``, its report and log beside it."""
     require_free(out.resolve())
@@ -154,7 +160,7 @@ def pretrain_corpus(
         data[HELD_OUT] = held_out if held_out == "none" else {"path": held_out, **columns}
     stage = {"kind": "pretrain", **nested({"objective": parse_value(objective)} | settings_of(overrides, "pretrain"))}
     values = {"version": 1, "base": _base(base), "data": data, "stages": [stage], **vars(training)}
-    _make(values, "pretrain", bundle=None, out=out, as_json=as_json)
+    _make(values, "pretrain", bundle=None, out=out, shown=shown)
 
 
 def prefer_bundle(
@@ -166,14 +172,14 @@ def prefer_bundle(
     training: Training,
     columns: Mapping[str, str],
     overrides: Sequence[str],
-    as_json: bool,
+    shown: Showing,
 ) -> None:
     """``hone prefer``: the new bundle goes to ``out``, its report and log beside it."""
     require_free(out.resolve())
     opened = Bundle.open(bundle)
     data = {PAIRS: _source(pairs, columns), **_held(VALIDATION_PAIRS, validation, columns)}
     stage = {"kind": "prefer", **nested(settings_of(overrides, "prefer"))}
-    _make(_over(opened, stage, data, **vars(training)), "prefer", bundle=opened, out=out, as_json=as_json)
+    _make(_over(opened, stage, data, **vars(training)), "prefer", bundle=opened, out=out, shown=shown)
 
 
 def reinforce_bundle(
@@ -184,14 +190,14 @@ def reinforce_bundle(
     settings: Mapping[str, Any],
     training: Training,
     overrides: Sequence[str],
-    as_json: bool,
+    shown: Showing,
 ) -> None:
     """``hone reinforce`` on the prompts of ``source``: the new bundle goes to ``out``, its report and log beside it."""
     require_free(out.resolve())
     opened = Bundle.open(bundle)
     stage = {"kind": "reinforce", **settings, **nested(settings_of(overrides, "reinforce"))}
     values = _over(opened, stage, {PROMPTS: dict(source)}, **vars(training))
-    _make(values, "reinforce", bundle=opened, out=out, as_json=as_json)
+    _make(values, "reinforce", bundle=opened, out=out, shown=shown)
 
 
 def merge_bundle(
@@ -203,14 +209,14 @@ def merge_bundle(
     device: str,
     columns: Mapping[str, str],
     overrides: Sequence[str],
-    as_json: bool,
+    shown: Showing,
 ) -> None:
     """``hone merge``: the new bundle goes to ``out``, its report beside it."""
     require_free(out.resolve())
     opened = Bundle.open(bundle, base=base)
     data = {} if validation is None else {"validation": _source(validation, columns)}
     stage = {"kind": "merge", **nested(settings_of(overrides, "merge"))}
-    _make(_over(opened, stage, data, device=device), "merge", bundle=opened, out=out, as_json=as_json)
+    _make(_over(opened, stage, data, device=device), "merge", bundle=opened, out=out, shown=shown)
 
 
 def ensemble_bundles(
@@ -220,29 +226,29 @@ def ensemble_bundles(
     validation: str,
     device: str,
     columns: Mapping[str, str],
-    as_json: bool,
+    shown: Showing,
 ) -> None:
     """``hone ensemble``: the new bundle goes to ``out``, its report beside it."""
     require_free(out.resolve())
     stage = {"kind": "ensemble", "members": [str(bundle) for bundle in bundles]}
     data = {"validation": _source(validation, columns)}
     values = _over(Bundle.open(bundles[0]), stage, data, device=device)
-    _make(values, "ensemble", bundle=None, out=out, as_json=as_json)
+    _make(values, "ensemble", bundle=None, out=out, shown=shown)
 
 
-def _make(values: Mapping[str, Any], stage: str, *, bundle: Bundle | None, out: Path, as_json: bool) -> None:
+def _make(values: Mapping[str, Any], stage: str, *, bundle: Bundle | None, out: Path, shown: Showing) -> None:
     """Run the one stage of a recipe: a new bundle at ``out``, its reports beside it, and what was found is shown."""
     target = out.resolve()  # "." and "x/.." have a name then
     side = target.with_name(target.name + ".run")
-    shown = side if out.is_absolute() else Path(os.path.relpath(side))  # before this folder may be replaced
+    near = side if out.is_absolute() else Path(os.path.relpath(side))  # before this folder may be replaced
     with _told_as_arguments():
-        recipe = make_recipe(values, folder=Path())
+        recipe = make_recipe({**values, "language": shown.language or "en"}, folder=Path())
         result = run_stages(recipe, out=side, progress=make_progress(), bundle=bundle, bundle_to=target)
-    _warn_before(result, stage, as_json=as_json)
-    _show(result, stage, as_json=as_json)
-    if not as_json:
+    _warn_before(result, stage, as_json=shown.as_json)
+    _show(result, stage, as_json=shown.as_json)
+    if not shown.as_json:
         typer.echo(f"bundle   {out}")
-        _name_pages(shown / page.relative_to(side) for page in result.pages)
+        _name_pages(near / page.relative_to(side) for page in result.pages)
 
 
 def _warn_before(result: Result, stage: str, *, as_json: bool) -> None:
@@ -307,16 +313,17 @@ def _source(file: Path | str, columns: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _show(result: Result, kind: str, *, as_json: bool) -> None:
-    reports: Mapping[str, Report] = result.reports
-    show_report(reports[kind], as_json=as_json)
+    show_report(result.reports[kind], as_json=as_json, language=result.language)
 
 
-def show_and_keep(report: Report, *, out: Path | None, as_json: bool, language: Language = "en") -> None:
-    """Show a report, and write it into ``out`` as JSON and as a page where that is named."""
-    show_report(report, as_json=as_json, language=language)
+def show_and_keep(report: Report, *, out: Path | None, shown: Showing, language: Language = "en") -> None:
+    """Show a report, and write it into ``out`` as JSON and as a page where that is named; in ``language`` where none is
+    asked for."""
+    language = shown.language or language
+    show_report(report, as_json=shown.as_json, language=language)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / f"{report.stage}.json", report.to_json().encode())
         write_atomically(out / f"{report.stage}.html", to_html(report, language=language).encode())
-        if not as_json:
+        if not shown.as_json:
             typer.echo(f"report   {out / f'{report.stage}.html'}")

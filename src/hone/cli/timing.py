@@ -11,6 +11,7 @@ from hone.bench.bench import bench
 from hone.bench.examples import Example, examples_of
 from hone.bench.systems import systems_for
 from hone.cli.console import make_progress
+from hone.cli.options import Showing
 from hone.cli.single import show_and_keep
 from hone.data.stream import read_stream
 from hone.predict.predictor import Predictor, load
@@ -25,7 +26,7 @@ def bench_file(
     opening: Mapping[str, Any],
     columns: Mapping[str, str],
     out: Path | None,
-    as_json: bool,
+    shown: Showing,
 ) -> None:
     """Time the bundle on the first ``texts`` texts of ``file``; ``opening``: how `load` opens it."""
     predictor = load(bundle, **opening)
@@ -33,7 +34,7 @@ def bench_file(
     progress = make_progress()
     systems = systems_for(predictor, progress=progress)
     report = bench(predictor, systems, given, repeats=repeats, progress=progress)
-    show_and_keep(report, out=out, as_json=as_json)
+    show_and_keep(report, out=out, shown=shown)
 
 
 def _texts(predictor: Predictor, file: Path, *, columns: Mapping[str, str], most: int) -> list[Example]:
