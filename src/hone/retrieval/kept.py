@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from hone.core.progress import Progress
 
 VECTORS, NOTE, LOCK = "vectors.bin", "kept.json", "lock"
 ROWS_AT_ONCE = 8192
+logger = logging.getLogger("hone.retrieval")
 
 
 class KeptVectors:
@@ -157,12 +159,14 @@ def _saving(folder: Path) -> Iterator[None]:
 
 
 def _alone(lock: int, target: Path) -> None:
-    """Hold the lock until the process ends, however it does."""
+    """Hold the lock until the process ends, however it does. A file system that has no locks is told, and used."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         raise BundleError(
             f"another process is making the index {target}",
             fix="Wait for it, or name another folder.",
             code="search.in-use",
         ) from error
+    except OSError as error:
+        logger.warning("%s cannot be locked (%s): see to it that no other process makes it", target, error)
