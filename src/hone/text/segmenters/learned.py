@@ -8,8 +8,8 @@ Tanaka-Ishii (2006). How often each is one is then counted in the texts as they 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hone.core.settings import Settings
+from hone.text.segmenters.counting import Cuts, FloatArray, IntArray
 from hone.text.segmenters.lexicon import Lexicon
 from hone.text.segmenters.segmenter import SegmenterEntry, runs
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 BITS = 17  # of a character's number: there are fewer than 2 ** 17 Han characters
 ROUNDS = 3  # of cutting and counting
 READ = 5_000_000  # characters that are learned from
@@ -54,19 +53,16 @@ class _Grams(NamedTuple):
 
 def learn(settings: LearnedSettings, texts: Iterable[str]) -> Lexicon:
     """A lexicon of the words of Chinese texts; every character is in it."""
-    read = list(_some(texts, READ))
-    alphabet, places = np.unique(np.array(list("\n".join(["", *read, ""]))), return_inverse=True)
+    read = "\n".join(["", *_some(texts, READ), ""])
+    alphabet, places = np.unique(np.array(list(read)), return_inverse=True)
     edge = int(np.searchsorted(alphabet, "\n"))
     codes = np.where(places == edge, 0, places + 1).astype(np.int64)  # 0 stands between runs
     grams = [_grams(codes, None, 1)]
-    single = grams[0]
-    found = {str(alphabet[codes[at] - 1]): int(n) for at, n in zip(single.first, single.counts, strict=True)}
+    counts = [grams[0].counts.astype(np.float64)]
     for length in range(2, settings.longest + 1):
         grams.append(_grams(codes, grams[-1], length))
-        words = _words(codes, grams, settings)
-        for at, count in zip(grams[-1].first[words].tolist(), grams[-1].counts[words].tolist(), strict=True):
-            found["".join(alphabet[codes[at : at + length] - 1])] = count
-    return _counted(found, read)
+        counts.append(np.where(_words(codes, grams, settings), grams[-1].counts, 0.0))
+    return _lexicon(read, grams, _counted(codes, grams, counts))
 
 
 def _some(texts: Iterable[str], most: int) -> Iterable[str]:
@@ -123,18 +119,26 @@ def _entropies(numbers: IntArray, neighbors: IntArray, *, size: int) -> FloatArr
     return found
 
 
-def _counted(found: dict[str, int], read: list[str]) -> Lexicon:
-    """The lexicon of the words ``found``, as often as the texts have them when they are cut by it: all texts, for in
-    some of them a rare word would not come at all."""
-    several = Counter(read)  # short runs come again and again
-    counts: dict[str, float] = dict(found)
+def _counted(codes: IntArray, grams: Sequence[_Grams], counts: Sequence[FloatArray]) -> list[FloatArray]:
+    """How often each run is a word where the texts are cut by what is known so far, by length: of ``counts``, how often
+    each would be one, 0 where it is none. All texts are cut, for in some of them a rare word would not come at all."""
+    cuts, known = Cuts(codes > 0, [each.numbers for each in grams]), list(counts)
     for _ in range(ROUNDS):
-        lexicon, seen = Lexicon(counts), Counter[str]()
-        for run, times in several.items():
-            for word in lexicon.cut(run):
-                seen[word] += times
-        counts = {word: seen[word] + (1.0 if len(word) == 1 else 0.0) for word in counts}
-    return Lexicon(counts)
+        total = math.log(math.fsum(count for each in known for count in each[each > 0].tolist()) or 1.0)
+        with np.errstate(divide="ignore"):  # no word: minus infinity
+            scores = [np.log(each) - total for each in known]
+        known = [found.astype(np.float64) for found in cuts.count(scores)]
+        known[0] += 1.0  # every character stays one
+    return known
+
+
+def _lexicon(read: str, grams: Sequence[_Grams], counts: Sequence[FloatArray]) -> Lexicon:
+    found: dict[str, float] = {}
+    for length, (each, many) in enumerate(zip(grams, counts, strict=True), start=1):
+        words = many > 0
+        for at, count in zip(each.first[words].tolist(), many[words].tolist(), strict=True):
+            found[read[at : at + length]] = count
+    return Lexicon(found)
 
 
 LEARNED = SegmenterEntry(LearnedSettings, learn)
