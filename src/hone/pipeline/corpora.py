@@ -33,6 +33,9 @@ def read_corpora(
             f"no {HELD_OUT} is named: {len(held):,} documents of the corpus were taken for it "
             f"(seed {recipe.split_seed}); {len(learned):,} remain"
         )
+        whole = [size.name for size in held.sizes if not size.documents and corpus.parts()[size.name]]
+        if whole:
+            progress.say(f"too few documents to hold any of them out: {', '.join(whole)}; nothing is measured of them")
     if recipe.options.train_share < 1:
         learned = learned.part(recipe.options.train_share, seed=recipe.split_seed)
         progress.say(f"{len(learned):,} of these documents are learned from")

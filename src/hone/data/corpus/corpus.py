@@ -120,32 +120,44 @@ class Corpus:
         return Corpus(rows, self.settings, self.card)
 
     def part(self, share: float, *, seed: int) -> Corpus:
-        """About ``share`` of the documents, at least one, drawn by the texts themselves; a smaller part is within a
-        larger one."""
+        """About ``share`` of the documents of each source, at least one, drawn by the texts themselves; a smaller part
+        is within a larger one."""
         drawn = _drawn(self.rows, seed, apart=PART)
-        return self.take(np.flatnonzero((drawn < share) | (drawn == drawn.min())))
+        chosen = drawn < share
+        for own in map(drawn.__getitem__, self._spans()):
+            chosen |= drawn == own.min()
+        return self.take(np.flatnonzero(chosen))
 
     def carve(self, share: float, *, seed: int) -> tuple[Corpus, Corpus]:
-        """Two corpora, the second with about ``share`` of the documents, at least one: drawn by the texts themselves,
-        so that equal ones stay together and more files change nothing for those that were there.
+        """Two corpora, the second with about ``share`` of the documents of each source, at least one and never all:
+        drawn by the texts themselves, so that equal ones stay together and more files change nothing for those that
+        were there. A source without two different documents keeps what it has, to be learned from.
 
         Raises:
-            DataError: There are fewer than two different documents.
+            DataError: No source has two different documents.
         """
         drawn = _drawn(self.rows, seed)
-        chosen = drawn < share
+        held, kept = [np.empty(0)], [np.empty(0)]  # what is held out of each source, and what none may lose
+        for own in map(drawn.__getitem__, self._spans()):
+            different = np.unique(own)
+            count = min(max(int((different < share).sum()), 1), len(different) - 1)
+            held.append(different[:count])
+            kept.append(different[-1:])
+        chosen = np.isin(drawn, np.concatenate(held)) & ~np.isin(drawn, np.concatenate(kept))
         if not chosen.any():
-            chosen = drawn == drawn.min()
-        if chosen.all():
             raise DataError(
                 f"{self.rows.origin} has too few documents to hold some of them out: {len(self)}",
-                expected="at least two different ones",
+                expected="at least two different ones of one source",
                 fix="Name other text under held_out (--held-out FILE), or none; or leave out a column under document: "
                 "rows of one name are one document.",
                 code="data.too-few-rows",
             )  # fmt: skip
         rest = self.take(np.flatnonzero(~chosen), name="corpus")
         return rest, self.take(np.flatnonzero(chosen), name="validation")
+
+    def _spans(self) -> list[slice]:
+        """The rows of each source that has any."""
+        return [slice(begin, end) for begin, end in itertools.pairwise(self.begins) if end > begin]
 
 
 def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path, seed: int = 0) -> Corpus:
