@@ -120,9 +120,7 @@ class RelationPredictor:
         try:
             said = iter([answer for answers in self.relations.stream(_columns(group)) for answer in answers])
         except TextTooLong as error:
-            owner = [start + i for i, one in enumerate(group) for _ in one.pairs]
-            lengths = {owner[pair]: length for pair, length in error.lengths.items()}
-            raise TextTooLong(lengths, room=error.room) from error
+            raise error.owned([start + i for i, one in enumerate(group) for _ in one.pairs]) from error
         return [self._shown(one, [next(said) for _ in one.pairs]) for one in group]
 
     def _shown(self, one: _Asked, said: Sequence[Prediction]) -> Prediction:

@@ -75,6 +75,17 @@ class TextTooLong(DataError):
         """See `hone.tasks.faulty.OfExamples`."""
         return type(self)(self.lengths, room=self.room, places=places, looked_at=self._looked_at)
 
+    def owned(self, owner: Sequence[int]) -> Self:
+        """The same error of the examples that these are parts of, each as long as its longest part.
+
+        Args:
+            owner: The example of each part.
+        """
+        lengths: dict[int, int] = {}
+        for part, length in self.lengths.items():
+            lengths[owner[part]] = max(length, lengths.get(owner[part], 0))
+        return type(self)(lengths, room=self.room)
+
     def among(self, others: Sequence[Self], *, looked_at: int) -> Self:
         """See `hone.tasks.faulty.OfExamples`."""
         lengths = {index: n for one in (self, *others) for index, n in one.lengths.items()}

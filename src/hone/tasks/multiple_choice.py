@@ -25,6 +25,7 @@ from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.calibration_tables import calibration_tables
 from hone.tasks.form import Form
+from hone.tasks.long_text import TextTooLong
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import Reading
 from hone.tasks.rows import ROWS_SCHEMA, SECOND, SECONDS, Batch, IntArray, Rows, rows_of, several_texts
@@ -85,7 +86,10 @@ class MultipleChoice(Form):
             "question": [columns["question"][i] for i in owner],
             "choice": [choice for choices in columns["choices"] for choice in choices],
         }
-        read = self._reading.encode(flat, purpose=purpose, start=0)
+        try:
+            read = self._reading.encode(flat, purpose=purpose, start=0)
+        except TextTooLong as error:
+            raise error.owned([start + i for i in owner]) from error
         schema = self._input_schema if purpose == "predict" else self.row_schema
         out: dict[str, list[Any]] = {name: [] for name in schema}
         ends = np.cumsum(counts, dtype=np.int64).tolist()

@@ -18,6 +18,7 @@ from hone.models.export import export_onnx
 from hone.models.model import build_model
 from hone.predict.given import columns_of
 from hone.predict.onnx import OnnxEngine
+from hone.tasks.long_text import TextTooLong
 from hone.tasks.make import make_task
 from hone.tasks.multiple_choice import MultipleChoice
 from hone.tasks.protocol import LossOptions
@@ -95,6 +96,19 @@ def test_the_right_choice_is_a_place_or_a_text(label: Any, choices: Any, kept: i
     assert [fault.code for fault in faults] == ([code] if code else [])
     if not code:
         assert values["label"] == kept
+
+
+def test_a_refusal_names_the_example_of_a_long_choice(tiny_base: Path) -> None:
+    settings = MultipleChoiceSettings(max_length=8, long_text="refuse")
+    task = make_task("multiple-choice", settings, labels=("choice",), folder=tiny_base)
+    columns = {
+        "question": ["help", "help", "help"],
+        "choices": [["here", "not"], ["now", "please"], ["now", "is " * 9, "is " * 12]],
+    }
+    with pytest.raises(TextTooLong) as caught:
+        task.encode(columns, purpose="predict", start=10)
+    assert caught.value.examples == [12]
+    assert caught.value.lengths[12] >= 13  # of the longest choice, with its question
 
 
 def test_a_question_without_choices_is_refused() -> None:
