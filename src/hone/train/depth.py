@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block|blocks)\.(\d+)\.")
-BELOW = re.compile(r"embed|(?:^|\.)w[tp]e\.")
+BELOW = re.compile(r"embed|(?:^|\.)shared\.|(?:^|\.)w[tp]e\.")  # T5 and BART call their table shared
 
 
 def depths(names: Iterable[str]) -> tuple[dict[str, int], int]:

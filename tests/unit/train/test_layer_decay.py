@@ -44,5 +44,7 @@ def test_depth_is_told_by_names() -> None:
              "distilbert.transformer.layer.5.ffn.lin1.weight", "pre_classifier.weight"]  # fmt: skip
     found, layers = depths(names)
     assert ([found[name] for name in names], layers) == ([0, 1, 6, 7], 6)
+    for table in ("shared.weight", "model.shared.weight"):  # of T5, of BART
+        assert depths([table, "decoder.block.1.layer.0.SelfAttention.q.weight"])[0][table] == 0
     assert depths(["transformer.wte.weight", "transformer.h.3.attn.bias"])[1] == 4
     assert depths(["encoder.albert_layer_groups.0.albert_layers.0.ffn.weight", "embeddings.weight"])[1] == 0
