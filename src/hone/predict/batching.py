@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hone.predict.engine import Engine
 from hone.predict.formats import TOKENS_AT_ONCE
-from hone.predict.workers import by_workers
+from hone.predict.workers import as_opened, by_workers
 from hone.predict.writing import write_rows
 from hone.tasks.protocol import Task, Writing
 from hone.tasks.rows import IntArray, Rows
@@ -75,6 +75,7 @@ def _scored(task: Task, engine: Engine, rows: Rows, *, done: Callable[[int], Non
 
 def _each(score: Callable[[IntArray], Scored], lengths: IntArray, engine: Engine) -> Iterator[Scored]:
     """``score`` of every batch; by workers of one thread each where the engine takes several batches at a time."""
+    as_opened(engine.workers)
     if engine.workers == 1:
         yield from map(score, budgeted(lengths, tokens=engine.tokens_at_once))
         return

@@ -58,7 +58,7 @@ class Engine(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many batches it takes at a time, each from a thread of its own."""
+        """How many batches it takes at a time, each from a thread of its own; the same as long as it is open."""
         ...
 
     @property
@@ -83,7 +83,7 @@ class WritingEngine(Protocol):
 
 
 class TorchEngine:
-    """A torch model in evaluation mode on one device.
+    """A torch model in evaluation mode on one device; on a CPU with as many threads as torch has when it is made.
 
     Args:
         precision: Of products; weights and scores are float32 whatever it is.
@@ -96,6 +96,7 @@ class TorchEngine:
         self._dtype = pick_precision(precision, device)
         self.model = model.to(device).eval()
         self.device = device
+        self._threads = torch.get_num_threads()  # asked later, by another thread, while workers begin, torch says 1
 
     def forward(self, batch: Batch) -> Outputs:
         with torch.inference_mode(), self._cast():
@@ -125,7 +126,7 @@ class TorchEngine:
     @property
     def workers(self) -> int:
         table = self.model.token_scores is not None
-        return torch.get_num_threads() if self.device.type == "cpu" and not table else 1
+        return self._threads if self.device.type == "cpu" and not table else 1
 
     @cached_property
     def writer(self) -> Writer:

@@ -43,6 +43,16 @@ def by_workers(make: Callable[[Item], Made], items: Sequence[Item], *, workers: 
         torch.set_num_threads(threads)
 
 
+def as_opened(threads: int) -> None:
+    """Have torch use so many threads, those of the engine, for what the calling thread does.
+
+    A thread that first comes to torch while workers begin finds their one thread as the default, and would keep it. An
+    engine of one thread needs no more.
+    """
+    if threads > 1 and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
 @functools.cache
 def _pool(workers: int) -> ThreadPoolExecutor:
     """Threads that stay: what a new one allocates first is slow to come by."""

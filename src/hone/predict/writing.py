@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +19,7 @@ from hone.predict.generation.generate import generate, stream
 from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary, Written
 from hone.predict.text_stream import TextStream
-from hone.predict.workers import by_workers
+from hone.predict.workers import as_opened, by_workers
 from hone.tasks.controls import rows_with_words, word_faults, words_of, written_by
 from hone.tasks.decoding import DecodingSettings
 from hone.tasks.faulty import FaultyExamples
@@ -90,6 +90,7 @@ def _written(
 
     if done is not None:
         done(len(rows) - sum(map(bool, each_row)))
+    as_opened(engine.workers)
     workers = engine.workers if len(asked) >= FEWEST_EACH * engine.workers else 1
     parts = [asked[k::workers] for k in range(workers)]
     each = by_workers(write, parts, workers=workers) if workers > 1 else map(write, parts)
@@ -230,7 +231,11 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
         (one,) = task.join(columns, rows, drafts, constants=engine.constants)
         return one
 
-    return TextStream(lambda stopped: stream(writer, prompt, settings, vocabulary=vocabulary, stopped=stopped), whole)
+    def pieces(stopped: Callable[[], bool]) -> Generator[str, None, Written | None]:
+        as_opened(engine.workers)
+        return (yield from stream(writer, prompt, settings, vocabulary=vocabulary, stopped=stopped))
+
+    return TextStream(pieces, whole)
 
 
 def _draft(one: Written) -> Draft:

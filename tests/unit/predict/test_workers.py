@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,19 +17,35 @@ from hone.predict.workers import by_workers
 from hone.tasks.rows import Rows
 
 
-def test_results_come_in_order_from_threads_with_one_torch_thread_each() -> None:
+@pytest.fixture
+def two_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    try:
-        made = list(
-            by_workers(lambda item: (item, torch.get_num_threads(), threading.get_ident()), range(9), workers=2)
-        )
-        assert [item for item, _, _ in made] == list(range(9))
-        assert {threads for _, threads, _ in made} == {1}
-        assert threading.get_ident() not in {ident for _, _, ident in made}
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_results_come_in_order_from_threads_with_one_torch_thread_each() -> None:
+    made = list(by_workers(lambda item: (item, torch.get_num_threads(), threading.get_ident()), range(9), workers=2))
+    assert [item for item, _, _ in made] == list(range(9))
+    assert {threads for _, threads, _ in made} == {1}
+    assert threading.get_ident() not in {ident for _, _, ident in made}
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_thread_that_came_while_workers_began_has_the_engines_threads(text_bundle: Path) -> None:
+    predictor = load(text_bundle, device="cpu")
+
+    def answer() -> tuple[int, int]:
+        torch.set_num_threads(1)  # as it is for a thread whose first use of torch meets a worker's
+        workers = predictor.engine.workers
+        predictor.predict("they love the bank")
+        return workers, torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as late:
+        assert late.submit(answer).result() == (2, 2)
 
 
 def test_what_a_worker_raises_is_raised_and_the_rest_is_not_begun() -> None:
@@ -45,6 +63,7 @@ def test_what_a_worker_raises_is_raised_and_the_rest_is_not_begun() -> None:
     assert len(begun) < 1000
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_scores_are_the_same_by_one_worker_or_several(text_bundle: Path) -> None:
     predictor = load(text_bundle, device="cpu")
     texts = [" ".join(["they love the bank"] * (1 + i % 7)) for i in range(90)]
