@@ -6,7 +6,6 @@ import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from hone.bundle.stage import Inputs
@@ -18,7 +17,7 @@ from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
 from hone.models.architectures import Stack, named_stack
 from hone.models.encoder import FAMILIES
-from hone.models.files import own_file, shapes_in
+from hone.models.files import own_file
 from hone.models.held import LEAST_BLOCK
 from hone.models.model import position_limit, stack_of
 from hone.models.nets import NetConfig, read_config
@@ -30,12 +29,12 @@ from hone.tasks.sampling import COUNTED
 from hone.tasks.settings import TokenClassificationSettings
 from hone.tasks.table import SETTINGS, TASKS
 from hone.tasks.writing_settings import WritingSettings
-from hone.train.depth import depths
 from hone.train.jointly import joint_faults
 from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.settings import FinetuneSettings
 from hone.train.sharded_faults import sharded_faults
 from hone.train.sharing import sharing_faults
+from hone.train.technique_faults import wanting_in_model
 from hone.train.techniques import DOES, TECHNIQUES, TechniqueEntry
 
 WEIGHTS_LEARN = ("full", "top-n")  # methods by which matrices of the base learn
@@ -216,8 +215,6 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield f"the method {settings.method['name']}, by which none of the base's matrices learns", "full or top-n"
     if "dropout" in entry.needs and settings.dropout == 0:
         yield "dropout 0, without which all passes of a batch are one", "dropout above 0"
-    if "layers" in entry.needs and inputs.base is not None and not _has_layers(inputs.base.folder):
-        yield f"the base {inputs.base.name}, whose layers are not known by their names", "no such technique"
     if "answers" in entry.needs and TASKS[inputs.task.name].says in ("spans", "choice", "tokens", "text"):
         yield f"{inputs.task.name}, whose scores are not those of labels", "another technique"
     if "answers" in entry.needs and getattr(inputs.task.settings, "head", None) == "crf":
@@ -227,13 +224,7 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield f"gradient_accumulation_steps {steps}, whose batches are one batch to {inputs.task.name}", "1"
     if "label" in entry.needs and all(target.kind != "label" for target in TASKS[inputs.task.name].targets[:1]):
         yield f"{inputs.task.name} has no label of a whole text", "no such technique"
-    if entry.inside and settings.torch_compile is True:
-        yield "torch_compile true, and a compiler does not see what acts inside the model", "auto or false"
-
-
-def _has_layers(folder: Path) -> bool:
-    _, layers = depths(name for file in folder.glob("*.safetensors") for name in shapes_in(file))
-    return layers > 0
+    yield from wanting_in_model(entry, settings, inputs)
 
 
 def _sizes(inputs: Inputs) -> list[Fault]:

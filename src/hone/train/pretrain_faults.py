@@ -19,6 +19,7 @@ from hone.train.pretrain_settings import PretrainSettings, measure_of
 from hone.train.settings import LoopSettings
 from hone.train.sharded_faults import sharded_faults
 from hone.train.sharing import sharing_faults
+from hone.train.technique_faults import wanting_in_model
 from hone.train.techniques import TECHNIQUES, TechniqueEntry
 
 
@@ -32,7 +33,7 @@ def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
         *unknown_measure(settings, had, whose="these objectives do not have"),
         *(unmeasured(settings, inputs, split=HELD_OUT, source=CORPUS) if _rests_on_text(settings, inputs) else ()),
         *_probe_base(settings, inputs),
-        *_techniques(settings),
+        *_techniques(settings, inputs),
         *segmenter_faults(settings.segmenter, settings.objective),
         *sharing_faults(settings, parallel=settings.parallel),
         *sharded_faults(settings, inputs),
@@ -105,13 +106,15 @@ def _can_hide(entry: ObjectiveEntry, folder: Path) -> bool:
     return tokenizer.mask_id is not None or (entry.marks and sentinel(0) in tokenizer.pretrained.get_vocab())
 
 
-def _techniques(settings: PretrainSettings) -> Iterator[Fault]:
-    """Techniques that need what no objective has, or that do not go together."""
+def _techniques(settings: PretrainSettings, inputs: Inputs) -> Iterator[Fault]:
+    """Techniques that need what neither an objective nor the base has, or that do not go together."""
     entries: list[TechniqueEntry] = [TECHNIQUES[value["name"]] for value in settings.techniques]
     for i, entry in enumerate(entries):
         if entry.needs & {"answers", "label"}:
             found, expected = f"{entry.name}, which is about labels, and text that has none", "another technique"
             yield Fault("recipe.technique", found, expected, field=f"techniques.{i}")
+        for found, expected in wanting_in_model(entry, settings, inputs):
+            yield Fault("recipe.technique", f"{entry.name}, and {found}", expected, field=f"techniques.{i}")
         for other in entries[:i]:
             if other is entry or other.does & entry.does:
                 yield Fault(

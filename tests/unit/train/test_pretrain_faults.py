@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from hone.bundle.stage import NO_TASK, Inputs
 from hone.core.errors import DataError, Fault
@@ -22,9 +24,9 @@ from hone.train.pretrain_faults import find_faults
 from hone.train.pretrain_settings import PretrainSettings
 
 
-def faults(base: Path, objective: Any) -> list[Fault]:
+def faults(base: Path, objective: Any, **more: Any) -> list[Fault]:
     data = {"corpus": Dataset.from_columns("corpus", {"text": ["one", "two"]})}
-    settings = PretrainSettings.model_validate({"objective": objective})
+    settings = PretrainSettings.model_validate({"objective": objective, **more})
     return find_faults(settings, Inputs(task=NO_TASK, base=Base("tiny", base, ""), data=data))
 
 
@@ -49,6 +51,20 @@ def test_a_base_without_a_mask_is_refused_unless_it_has_marks(tmp_path: Path) ->
     tokenizer.save_pretrained(base)
     assert faults(base, "span-corruption") == []
     assert [fault.code for fault in faults(base, "denoising")] == ["base.no-mask"]
+
+
+@pytest.mark.parametrize("name", ["gradual-unfreezing", "layer-decay"])
+def test_a_technique_by_layers_needs_a_base_that_has_some(name: str, tiny_base: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    save_file({"embeddings.word_embeddings.weight": torch.zeros(3, 2)}, base / "model.safetensors")
+    assert faults(tiny_base, "mlm", techniques=[name]) == []
+    (fault,) = faults(base, "mlm", techniques=["ema", name])
+    assert (fault.code, fault.field) == ("recipe.technique", "techniques.1")
+
+
+def test_a_compiler_that_is_asked_for_cannot_see_what_acts_inside(tiny_base: Path) -> None:
+    (fault,) = faults(tiny_base, "mlm", techniques=["fgm"], torch_compile=True)
+    assert (fault.code, fault.field) == ("recipe.technique", "techniques.0")
 
 
 def test_text_without_a_token_is_refused(tiny_base: Path, tmp_path: Path) -> None:
