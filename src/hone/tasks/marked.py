@@ -21,7 +21,8 @@ from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextSettings
 
 MARKS = ("@", "#")  # of head and tail
-CHARACTERS_READ = 20_000  # of the text before the first span, and after the last one: more never fits a row
+CHARACTERS_READ = 20_000  # of the text before the first span, and after the last one, at first
+AT_A_CUT = 8  # tokens at most that a cut within a word changes
 Part = list[int]
 
 
@@ -43,7 +44,7 @@ class MarkedReading(Reading):
         for i, (text, head, tail) in enumerate(examples):
             swapped = head["start"] > tail["start"]
             spans = (tail, head) if swapped else (head, tail)
-            parts = self.tokenizer.encode(_pieces(text, spans))
+            parts = self._parts(text, spans)
             marks = [self._marks[1], self._marks[0]] if swapped else self._marks
             whole = sum(map(len, parts)) + 2 * sum(map(len, marks))
             if whole > self._room:
@@ -59,6 +60,17 @@ class MarkedReading(Reading):
         if self.settings.long_text == "refuse":
             refuse_long(long, room=self._room)
         return out
+
+    def _parts(self, text: str, spans: Sequence[Mapping[str, int]]) -> list[Part]:
+        """The tokens before, within, between and after two spans; of what is far from them at least more than fits, so
+        that a text of which some is skipped counts as too long."""
+        far, enough = CHARACTERS_READ, self._room + AT_A_CUT
+        while True:
+            parts = self.tokenizer.encode(_pieces(text, spans, far=far))
+            all_before, all_after = spans[0]["start"] <= far, len(text) - spans[1]["end"] <= far
+            if (all_before or len(parts[0]) > enough) and (all_after or len(parts[-1]) > enough):
+                return parts
+            far *= 4
 
     def _laid(self, parts: Sequence[Part], marks: Sequence[Part]) -> tuple[list[int], list[int]]:
         """The row, and where the marker before each span begins, in the order of the text."""
@@ -82,10 +94,10 @@ class MarkedReading(Reading):
         ]
 
 
-def _pieces(text: str, spans: Sequence[Mapping[str, int]]) -> list[str]:
-    """The text before, within, between and after two spans; of what is far from them only so much as may fit."""
+def _pieces(text: str, spans: Sequence[Mapping[str, int]], *, far: int) -> list[str]:
+    """The text before, within, between and after two spans, before and after them no more than ``far`` characters."""
     (a, b), (c, d) = ((span["start"], span["end"]) for span in spans)
-    return [text[max(0, a - CHARACTERS_READ) : a], text[a:b], text[b:c], text[c:d], text[d : d + CHARACTERS_READ]]
+    return [text[max(0, a - far) : a], text[a:b], text[b:c], text[c:d], text[d : d + far]]
 
 
 def fitted(parts: Sequence[Part], *, room: int) -> list[Part]:

@@ -98,6 +98,22 @@ def test_a_long_text_keeps_its_spans_and_says_that_it_was_cut(make: Any) -> None
     assert caught.value.code == "data.text-too-long"
 
 
+@pytest.mark.parametrize("far", [1_000, 20_000, 90_000])
+def test_what_is_far_from_the_spans_counts_and_is_kept_where_it_fits(make: Any, far: int) -> None:
+    gap = " " * far
+    near = example(f"please{gap}screen is broken{gap}please", "screen", "broken")
+    (please,) = make().tokenizer.encode(["please"])[0]
+    _, rows = read(make(), near)
+    assert rows.row("input_ids", 0).tolist().count(please) == 2
+    assert rows.scalar("truncated").tolist() == [0]
+    long = example("please " * 30 + f"{gap}screen is broken{gap}" + "now " * 30, "screen", "broken")
+    _, rows = read(make(max_length=12), long)
+    assert rows.scalar("truncated").tolist() == [1]
+    with pytest.raises(DataError) as caught:
+        make(max_length=12, long_text="refuse").encode(long, purpose="predict")
+    assert caught.value.code == "data.text-too-long"
+
+
 def test_the_measure_is_the_official_one(make: Any) -> None:
     task = make()
     gold = [0, 0, 1, 2, 3, 3]
