@@ -74,8 +74,9 @@ class Dataset:
 
     def parts(self, name: str) -> Iterator[pa.ChunkedArray]:
         """One field as Arrow has it, so many rows at a time."""
+        field = self._table.select([name])  # of rows that were chosen the other fields would be copied, too
         for at in range(0, len(self), ROWS_AT_ONCE):
-            yield self._part(at, at + ROWS_AT_ONCE).column(name)
+            yield self._part(at, at + ROWS_AT_ONCE, of=field).column(name)
 
     def holds(self, name: str) -> Literal["label", "labels", "other"]:
         """Whether a field has one label a row, or tags or labels in a list; ``other`` where it is not there, too."""
@@ -130,7 +131,7 @@ class Dataset:
 
     def slice(self, start: int, stop: int) -> dict[str, list[Any]]:
         """All fields of some rows, as Python values."""
-        part = self._part(start, stop)
+        part = self._part(start, stop, of=self._table)
         return {name: part.column(name).to_pylist() for name in self.columns}
 
     def row(self, index: int) -> dict[str, Any]:
@@ -147,10 +148,11 @@ class Dataset:
         found: list[Any] = self._narrowed(_taken(self._table.select([name]), chosen)).column(name).to_pylist()
         return found
 
-    def _part(self, start: int, stop: int) -> pa.Table:
+    def _part(self, start: int, stop: int, *, of: pa.Table) -> pa.Table:
+        """Some rows of fields of the table."""
         if self._chosen is None:
-            return self._narrowed(self._table.slice(start, max(0, stop - start)))
-        return self._narrowed(_taken(self._table, self._chosen[start:stop]))
+            return self._narrowed(of.slice(start, max(0, stop - start)))
+        return self._narrowed(_taken(of, self._chosen[start:stop]))
 
     def _narrowed(self, table: pa.Table) -> pa.Table:
         """Some rows of the table, with those labels alone that count."""
@@ -160,17 +162,21 @@ class Dataset:
         return table
 
     def take(self, indices: IntArray, *, name: str = "", left_out: Mapping[str, int] | None = None) -> Dataset:
-        """The rows ``indices``, in their order; the digest names the old one and the choice.
+        """The rows ``indices``, in their order; the digest names the old one and the choice. Where they are all that
+        there are, none is chosen: a choice is looked up whenever rows are read.
 
         Args:
             left_out: Of what is not taken; where None and the name stays, as it was.
         """
         chosen = np.asarray(indices, dtype=np.int64)
         digest = digest_value({"of": self.digest, "rows": digest_bytes(chosen.tobytes())})
-        chosen = chosen if self._chosen is None else self._chosen[chosen]
+        if len(chosen) == len(self) and (chosen == np.arange(len(self))).all():
+            picked = self._chosen
+        else:
+            picked = chosen if self._chosen is None else self._chosen[chosen]
         kept = self.left_out if name in ("", self.name) else None
         return Dataset(
-            name or self.name, self._table, digest=digest, origin=self.origin, files=self.files, chosen=chosen,
+            name or self.name, self._table, digest=digest, origin=self.origin, files=self.files, chosen=picked,
             only=self._only, left_out=kept if left_out is None else left_out,
         )  # fmt: skip
 
@@ -184,10 +190,10 @@ class Dataset:
 
     def first_numbered(self, numbered: bool) -> int | None:
         """The first row whose labels were written as numbers, or as text; None where there is none or none tells."""
-        for start in range(0, len(self) if NUMBERED in self._table.column_names else 0, ROWS_AT_ONCE):
-            found = pc.index(self._part(start, start + ROWS_AT_ONCE).column(NUMBERED), pa.scalar(numbered)).as_py()
+        for at, part in enumerate(self.parts(NUMBERED) if NUMBERED in self._table.column_names else ()):
+            found = pc.index(part, pa.scalar(numbered)).as_py()
             if found >= 0:
-                return start + int(found)
+                return at * ROWS_AT_ONCE + int(found)
         return None
 
     def place(self, index: int) -> tuple[str, int | None]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from hone.data.dataset import Dataset
 from hone.data.fields import Field
@@ -19,6 +23,17 @@ def opened(folder: Path, name: str = "train.jsonl", content: str = ROWS) -> Data
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(content, encoding="utf-8")
     return read(Source(path=name), FIELDS, name="train", base=folder, cache=folder / "cache")
+
+
+def counting_memory(read: Callable[[], Any]) -> tuple[Any, int]:
+    """What it gives, and the most bytes that Arrow held for it at once."""
+    usual = pa.default_memory_pool()
+    counted = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(counted)
+    try:
+        return read(), counted.max_memory()
+    finally:
+        pa.set_memory_pool(usual)
 
 
 def test_the_digest_does_not_depend_on_path_name_or_cache(tmp_path: Path) -> None:
@@ -81,3 +96,21 @@ def test_labels_are_told_once_in_lists_or_not() -> None:
     assert [dataset.distinct(name) for name in dataset.columns] == [["b", "a"], [["x", "y"]], [2.0, 1.0, 2.0]]
     assert [dataset.holds(name) for name in dataset.columns] == ["label", "labels", "other"]
     assert dataset.numbers("n").tolist() == [2.0, 1.0, 2.0]
+
+
+def test_reading_one_field_of_chosen_rows_copies_no_other(tmp_path: Path) -> None:
+    rows = "".join(json.dumps({"text": "x" * 10_000, "label": f"{i % 3}"}) + "\n" for i in range(1000))
+    taken = opened(tmp_path, content=rows).take(np.arange(1, 1000))
+    lengths, most = counting_memory(lambda: [len(part) for part in taken.parts("label")])
+    assert lengths == [999]
+    assert 0 < most < 1_000_000
+
+
+def test_all_rows_are_no_choice_and_still_have_the_digest_of_one(tmp_path: Path) -> None:
+    dataset = opened(tmp_path)
+    whole, turned = dataset.take(np.arange(3)), dataset.take(np.array([2, 1, 0]))
+    part, most = counting_memory(lambda: next(whole.parts("text")))
+    assert (part.to_pylist(), most) == (["a", "b", "c"], 0)
+    assert turned.column("text") == ["c", "b", "a"]
+    assert turned.take(np.arange(3)).column("text") == ["c", "b", "a"]
+    assert len({dataset.digest, whole.digest, turned.digest}) == 3
