@@ -17,10 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from hone.compress.given_rows import EXAMPLES_AT_ONCE, given_rows, tokens_of
 from hone.compress.int8 import require_float
+from hone.compress.named_ids import ids_needed, renumber_ids
 from hone.compress.settings import VocabularySettings
 from hone.compress.start import Made, Start
 from hone.core.errors import RecipeError
@@ -33,18 +36,6 @@ from hone.models.tokenizer import Tokenizer
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Task, Writing
-
-EXAMPLES_AT_ONCE = 4096
-ID_KEYS = (
-    "pad_token_id",
-    "bos_token_id",
-    "eos_token_id",
-    "cls_token_id",
-    "sep_token_id",
-    "mask_token_id",
-    "unk_token_id",
-)
-WRITING_KEYS = ("decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
 
 
 def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
@@ -59,6 +50,8 @@ def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
     pieces = _pieces(form)
     kept = _used(start) | {int(token["id"]) for token in form["added_tokens"]} | {tokenizer.pad_id}
     kept |= {tokenizer.unk_id} if tokenizer.unk_id is not None else set()
+    for config in _configurations(start.model.backbone):
+        kept |= ids_needed(config) & {*pieces.values()}
     if settings.characters:
         marked = form["model"].get("continuing_subword_prefix") or ""
         seen = set(string.printable) | _characters(start)
@@ -73,7 +66,7 @@ def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
     else:
         _shrink_table(model.backbone, order, renumbered)
     start = replace(start, model=model)
-    task = _task(start, _renumber(form, renumbered))
+    task = _task(start, _renumber(form, renumbered), renumbered)
     return Made(model, task, {"tokens_before": tokenizer.vocab_size, "tokens_kept": len(order)})
 
 
@@ -100,11 +93,15 @@ def _parts_of(start: Start) -> Iterator[Sequence[Any]]:
 
 
 def _used(start: Start) -> set[int]:
-    """Ids of every token of every text, special ones included."""
+    """Ids of every token of every text, whatever a row holds of it; and of all that rows hold besides: special tokens,
+    marks about spans and before turns, what is read before a text."""
     tokenizer = start.task.tokenizer
     used = {*tokenizer.prefix, *(tokenizer.middle or ()), *tokenizer.suffix}
     for values in _parts_of(start):
         used.update(*_tokens(tokenizer, values))
+    for rows in given_rows(start.task, start.data):
+        for column in tokens_of(rows):
+            used.update(np.unique(column.flatten().to_numpy()).tolist())
     return used
 
 
@@ -154,6 +151,12 @@ def _parts(form: Mapping[str, Any], pieces: Mapping[str, int], kept: Iterable[in
     return {pieces[piece] for piece in needed if piece in pieces}
 
 
+def _configurations(backbone: Any) -> list[Any]:
+    """What names token ids of a model: its configuration, and of one that writes how it writes."""
+    own = getattr(backbone, "generation_config", None)
+    return [backbone.config] if own is None else [backbone.config, own]
+
+
 def _shrunk_writer(backbone: Any, order: list[int], renumbered: Mapping[int, int]) -> Any:
     """A model that writes with the rows ``order`` of its embeddings and of what scores them, its ids renumbered."""
     config, tokens = copy.deepcopy(backbone.config), backbone.config.vocab_size
@@ -168,9 +171,7 @@ def _shrunk_writer(backbone: Any, order: list[int], renumbered: Mapping[int, int
             state[name] = value[:, torch.tensor(order)]
     generation = copy.deepcopy(backbone.generation_config)
     for said in (config, generation):
-        for key in (*ID_KEYS, *WRITING_KEYS):
-            if isinstance(getattr(said, key, None), int):
-                setattr(said, key, renumbered.get(getattr(said, key)))
+        renumber_ids(said, renumbered)
     with quiet_loading():
         made = type(backbone)(config)
     made.load_state_dict(state)
@@ -188,9 +189,7 @@ def _shrink_table(backbone: Any, order: list[int], renumbered: Mapping[int, int]
     shrunk = nn.Embedding(len(order), rows.shape[1], padding_idx=padding, _weight=rows)
     backbone.set_input_embeddings(FactoredEmbedding(shrunk, table.second) if factored else shrunk)
     config.vocab_size = len(order)
-    for key in ID_KEYS:
-        if getattr(config, key, None) is not None:
-            setattr(config, key, renumbered.get(getattr(config, key)))
+    renumber_ids(config, renumbered)
 
 
 def _renumber(form: dict[str, Any], renumbered: Mapping[int, int]) -> dict[str, Any]:
@@ -222,7 +221,7 @@ def _renumber_processor(processor: Any, renumbered: Mapping[int, int]) -> None:
             processor[name] = [processor[name][0], renumbered[processor[name][1]]]
 
 
-def _task(start: Start, form: Mapping[str, Any]) -> Task:
+def _task(start: Start, form: Mapping[str, Any], renumbered: Mapping[int, int]) -> Task:
     """The task over the model's folder with the tokenizer ``form``."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -234,6 +233,7 @@ def _task(start: Start, form: Mapping[str, Any]) -> Task:
         save_model(start.model, folder)
         task = make_task(start.task.name, start.task.settings, labels=start.task.labels, folder=folder)
     _require_same(start.task.tokenizer, task.tokenizer, start)
+    _require_same_rows(task, start, renumbered)
     return task
 
 
@@ -250,9 +250,26 @@ def _require_same(before: Tokenizer, after: Tokenizer, start: Start) -> None:
         old = [before.pretrained.convert_ids_to_tokens(row) for row in _tokens(before, values)]
         new = [after.pretrained.convert_ids_to_tokens(row) for row in _tokens(after, values)]
         if old != new:
-            odd = next(value for value, one, other in zip(values, old, new, strict=True) if one != other)
-            raise RecipeError(
-                f"the tokenizer without its unused tokens splits {odd!r:.60} otherwise",
-                fix="Please report it with `hone env`; compress this bundle by another method meanwhile.",
-                code="compress.vocabulary-differs",
-            )
+            raise _differs(repr(next(value for value, *two in zip(values, old, new, strict=True) if two[0] != two[1])))
+
+
+def _require_same_rows(after: Task, start: Start, renumbered: Mapping[int, int]) -> None:
+    """The same of all that rows hold besides."""
+    new_id = np.full(max(renumbered) + 1, -1, dtype=np.int64)
+    new_id[list(renumbered)] = list(renumbered.values())
+    both = zip(given_rows(start.task, start.data), given_rows(after, start.data), strict=True)
+    for before, now in both:
+        for one, other in zip(tokens_of(before), tokens_of(now), strict=True):
+            same = one.value_lengths().equals(other.value_lengths())
+            if not same or not np.array_equal(new_id[one.flatten().to_numpy()], other.flatten().to_numpy()):
+                rows = zip(one.to_pylist(), other.to_pylist(), strict=True)
+                odd = next(old for old, new in rows if new_id[old].tolist() != new)
+                raise _differs(repr(start.task.tokenizer.decode([odd])[0]))
+
+
+def _differs(text: str) -> RecipeError:
+    return RecipeError(
+        f"the tokenizer without its unused tokens splits {text:.60} otherwise",
+        fix="Please report it with `hone env`; compress this bundle by another method meanwhile.",
+        code="compress.vocabulary-differs",
+    )
