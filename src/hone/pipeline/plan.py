@@ -73,7 +73,7 @@ def plan(recipe: Recipe, assumed: Assumed) -> Report:
     tokens = assumed.tokens or _tokens(recipe, settings, step)
     made = _Made(size, step, tokens, assumed)
     flops = flops_a_token(size, step)
-    kept = size.parameters * (BYTES_OF_LEARNING[step.optim] + (4 if _keeps_best(settings) else 0))
+    kept = size.parameters * (BYTES_OF_LEARNING[step.optim] + (4 if settings.keep == "best" else 0))
     told = {
         "parameters": (size.parameters, "count"),
         "flops_a_token": (flops, "count"),
@@ -158,10 +158,6 @@ def _tokens(recipe: Recipe, settings: Any, step: Step) -> float:
         )
         raise recipe.refusal([fault])
     return float(settings.max_steps * step.tokens)
-
-
-def _keeps_best(settings: Any) -> bool:
-    return bool(settings.keep == "best" and settings.eval_strategy != "no")
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,23 @@ def unmeasured(settings: LoopSettings, inputs: Inputs, *, split: str, source: st
     carved from ``source``."""
     if split in inputs.data:
         return []
+    asked = [key for key in ("metric_for_best_model", "early_stopping_patience") if getattr(settings, key) is not None]
+    if settings.keep == "best" and type(settings).model_fields["keep"].default != "best":  # else nobody asked for it
+        asked.append("keep")
     return [
         Fault(
             "recipe.no-validation",
-            f"{key}, and no {split} to measure",
-            f"{split}, or no {key}",
+            f"{_shown(key)}, and no {split} to measure",
+            f"{split}, or no {_shown(key)}",
             field=key,
             fix=f"Name a source under data, or leave `{split}: none` out: then one is carved from {source}.",
         )
-        for key in ("metric_for_best_model", "early_stopping_patience")
-        if getattr(settings, key) is not None
+        for key in asked
     ]
+
+
+def _shown(key: str) -> str:
+    return "keep: best" if key == "keep" else key
 
 
 def unknown_measure(settings: LoopSettings, had: Collection[str], *, whose: str) -> list[Fault]:

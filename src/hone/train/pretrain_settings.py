@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from hone.bundle.stage import CORPUS, HELD_OUT, Stage
 from hone.core.choice import all_decided, decided
@@ -79,6 +79,12 @@ class PretrainSettings(LoopSettings):
     @classmethod
     def _segmenter(cls, value: Any) -> dict[str, Any] | None:
         return None if value is None else decided(value, SEGMENTERS)
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if self.keep == "best" and self.eval_strategy == "no":
+            raise ValueError("an eval_strategy other than 'no', since keep is 'best'")
+        return self
 
     @field_validator("probes", mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from hone.bundle.stage import NO_TASK, Inputs
@@ -24,8 +25,10 @@ from hone.train.pretrain_faults import find_faults
 from hone.train.pretrain_settings import PretrainSettings
 
 
-def faults(base: Path, objective: Any, **more: Any) -> list[Fault]:
+def faults(base: Path, objective: Any, *, held: list[str] | None = None, **more: Any) -> list[Fault]:
     data = {"corpus": Dataset.from_columns("corpus", {"text": ["one", "two"]})}
+    if held is not None:
+        data["held_out"] = Dataset.from_columns("held_out", {"text": held})
     settings = PretrainSettings.model_validate({"objective": objective, **more})
     return find_faults(settings, Inputs(task=NO_TASK, base=Base("tiny", base, ""), data=data))
 
@@ -65,6 +68,15 @@ def test_a_technique_by_layers_needs_a_base_that_has_some(name: str, tiny_base: 
 def test_a_compiler_that_is_asked_for_cannot_see_what_acts_inside(tiny_base: Path) -> None:
     (fault,) = faults(tiny_base, "mlm", techniques=["fgm"], torch_compile=True)
     assert (fault.code, fault.field) == ("recipe.technique", "techniques.0")
+
+
+def test_the_best_weights_are_kept_only_where_something_is_measured(tiny_base: Path) -> None:
+    (fault,) = faults(tiny_base, "mlm", keep="best")
+    assert (fault.code, fault.field) == ("recipe.no-validation", "keep")
+    assert faults(tiny_base, "mlm", keep="best", held=["three"]) == []
+    assert faults(tiny_base, "mlm") == []
+    with pytest.raises(ValidationError, match="eval_strategy"):
+        PretrainSettings(keep="best", eval_strategy="no")
 
 
 def test_text_without_a_token_is_refused(tiny_base: Path, tmp_path: Path) -> None:
