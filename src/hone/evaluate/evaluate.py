@@ -30,6 +30,7 @@ from hone.tasks.protocol import LABELED, Columns, FloatArray, Prediction, Scored
 from hone.tasks.rows import IntArray
 from hone.tasks.writing_settings import WritingSettings
 from hone.tasks.written import WrittenText
+from hone.tasks.written_scores import REFERENCE_CUT
 
 AS_LABELED = ("text", "gold", "predicted")
 
@@ -77,7 +78,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             "by_length": _by_length(task, tally, told.lengths, settings),
             "worst_mistakes": _worst(scored, settings.worst, heads=_heads(task)),
         },
-        warnings=_warnings(task, data, cut, run.language),
+        warnings=[*_warnings(task, data, cut, run.language), *_cut_targets(predictions, run.language)],
         facts=_facts(task, settings, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
     )
     return Outcome(report)
@@ -91,6 +92,12 @@ def _warnings(task: Task, data: Dataset, cut: int, language: Language) -> list[s
     elif cut:
         said.append(word("warn.cut_turns", language, cut=cut, count=len(data)))
     return [*said, *left_out_warnings(data, language)]
+
+
+def _cut_targets(predictions: Sequence[Prediction], language: Language) -> list[str]:
+    """That of some given texts the beginning alone was measured."""
+    cut = sum(REFERENCE_CUT in prediction for prediction in predictions)
+    return [word("warn.cut_measured", language, cut=f"{cut:,}", count=f"{len(predictions):,}")] if cut else []
 
 
 def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:

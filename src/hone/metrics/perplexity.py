@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hone.metrics.classification import FloatArray
 
-PERPLEXITY_COLUMNS = 4
+PERPLEXITY_COLUMNS = 5
 _LARGEST = math.log(np.finfo(np.float64).max)
 
 
@@ -23,14 +23,18 @@ def perplexity_tally(
     tokens: NDArray[np.integer],
     words: NDArray[np.integer],
     utf8_bytes: NDArray[np.integer],
+    whole: NDArray[np.bool_] | None = None,
 ) -> FloatArray:
-    """Columns of each text, float64 [texts, 4]: sum of log probabilities, tokens, words, bytes.
+    """Columns of each text, float64 [texts, 5]: sum of log probabilities and tokens; and of texts that are told whole
+    the same sum, words and bytes.
 
     Args:
         log_probabilities: Sum of the natural logarithms of the probabilities of a text's tokens, [texts].
         tokens: How many tokens that sum is of, [texts].
         words: How many words the text has, [texts].
         utf8_bytes: How many bytes the text has in UTF-8, [texts].
+        whole: Whether the sum is of all of the text; None: of every text. Else words and bytes, which are the whole
+            text's, are not held against it.
 
     Raises:
         ValueError: The arrays differ in shape, a sum is positive or not finite, or a count is negative.
@@ -43,23 +47,24 @@ def perplexity_tally(
         raise ValueError("sums of log probabilities must be finite and at most 0")
     if any((part < 0).any() for part in counts):
         raise ValueError("counts must be at least 0")
-    return np.stack([sums, *counts], axis=1)
+    there = np.ones(len(sums)) if whole is None else np.asarray(whole, dtype=np.float64)
+    return np.stack([sums, counts[0], sums * there, counts[1] * there, counts[2] * there], axis=1)
 
 
 def perplexities(tally: FloatArray) -> dict[str, float | None]:
-    """Of a tally float64 [texts, 4], with ``L`` the sum of log probabilities (Jelinek et al. 1977):
+    """Of a tally float64 [texts, 5], with ``L`` the sum of log probabilities (Jelinek et al. 1977):
 
     - ``perplexity``: ``exp(-L / tokens)``, 1 is no surprise.
-    - ``word_perplexity``: ``exp(-L / words)``.
-    - ``bits_per_byte``: ``-L / (bytes * log 2)``.
+    - ``word_perplexity``: ``exp(-L / words)``, of texts that are told whole.
+    - ``bits_per_byte``: ``-L / (bytes * log 2)``, of these too.
 
     None where there is nothing to divide by, or more than a float holds.
     """
-    summed, tokens, words, size = tally.sum(axis=0).tolist()
+    summed, tokens, whole, words, size = tally.sum(axis=0).tolist()
     return {
         "perplexity": _exponential(summed, tokens),
-        "word_perplexity": _exponential(summed, words),
-        "bits_per_byte": abs(summed) / (size * math.log(2)) if size else None,
+        "word_perplexity": _exponential(whole, words),
+        "bits_per_byte": abs(whole) / (size * math.log(2)) if size else None,
     }
 
 

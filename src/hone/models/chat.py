@@ -110,6 +110,8 @@ class Marked:
         self.ending = tokenizer.eos_id
         self._tokenizer, self._marks = tokenizer, marks
         self._begin = tokenizer.prefix or ([] if tokenizer.bos_id is None else [tokenizer.bos_id])
+        special = {token for token, what in tokenizer.added_tokens().items() if what.special}
+        self._special = special - ({tokenizer.unk_id} - {self.ending})  # unknown letters spell none
         self._known: dict[str, list[int]] = {}
 
     def ready(self, conversations: Sequence[Sequence[Turn]]) -> None:
@@ -118,10 +120,12 @@ class Marked:
 
     def spoken(self, turns: Sequence[Turn]) -> Spoken:
         ids, answers = [*self._begin], list[Span | None]()
-        for turn in turns:
+        for number, turn in enumerate(turns, start=1):
             ids += self._marks[turn["role"]]
             begin = len(ids)
-            ids += self._known.get(turn["text"]) or self._tokenizer.encode([turn["text"]])[0]
+            said = self._known.get(turn["text"]) or self._tokenizer.encode([turn["text"]])[0]
+            self._require_letters(said, number)
+            ids += said
             ids.append(self.ending)
             if turn["role"] == ASSISTANT:
                 answers.append((begin, len(ids)))
@@ -129,6 +133,12 @@ class Marked:
 
     def prompt(self, turns: Sequence[Turn]) -> list[int]:
         return [*self.spoken(turns).ids, *self._marks[ASSISTANT]]
+
+    def _require_letters(self, said: Sequence[int], number: int) -> None:
+        """Raise where a text spells a special token. Tokenizers that were learned here read it as letters."""
+        found = next((token for token in said if token in self._special), None)
+        if found is not None:
+            raise _spelled(self._tokenizer.pretrained.convert_ids_to_tokens(found), number)
 
 
 class Template:
@@ -208,11 +218,7 @@ class Template:
                 )
             at = found + len(text)
             if self._special.pattern and (spelled := self._special.search(text)):
-                raise Unwritable(
-                    f"{spelled.group()!r} in turn {number}, which the tokenizer reads as a token of its own",
-                    fix="Write it otherwise: it would end or begin a turn.",
-                    code="data.special-token",
-                )
+                raise _spelled(spelled.group(), number)
 
     def _found_ending(self, special: set[int]) -> int:
         try:
@@ -232,6 +238,14 @@ class Template:
         if ending is None or said < 0:
             raise _no_end("the base's chat template writes an answer without an end")
         return ending
+
+
+def _spelled(token: str, number: int) -> Unwritable:
+    return Unwritable(
+        f"{token!r} in turn {number}, which the tokenizer reads as a token of its own",
+        fix="Write it otherwise: it would end or begin a turn.",
+        code="data.special-token",
+    )
 
 
 def _no_end(found: str) -> BundleError:

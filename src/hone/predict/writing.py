@@ -70,6 +70,7 @@ def _written(
     assert isinstance(engine, WritingEngine)
     settings, writer = cast(WritingSettings, cast(Task, task).settings).decoding, engine.writer
     each_row = task.prompts(rows)
+    _require_prompts(rows, each_row)
     prompts = [prompt for some in each_row for prompt in some]
     vocabulary = vocabulary_of(task)
     usual, own = Words(settings, vocabulary), _words_of(rows, own_settings(settings, rows), vocabulary)
@@ -100,6 +101,15 @@ def _written(
             texts[i] = tuple(_draft(text) for text in one)
     written = iter(texts)
     return [tuple(itertools.islice(written, len(some))) for some in each_row]
+
+
+def _require_prompts(rows: Rows, each_row: Sequence[Sequence[Sequence[int]]]) -> None:
+    """Raise `FaultyExamples` where a prompt has no tokens: not even one that begins a text, which some bases lack."""
+    fault = Fault("generation.empty-prompt", "no text, and the base has no token that begins one", "a prompt",
+                  field="prompt", fix="Give it a word to go on from.")  # fmt: skip
+    empty = [row for row, some in enumerate(each_row) if not all(some)]
+    if empty:
+        raise FaultyExamples("prompts are empty", {int(rows.example[row]): fault for row in empty})
 
 
 def own_settings(settings: DecodingSettings, rows: Rows) -> dict[int, DecodingSettings]:
@@ -178,6 +188,7 @@ def vocabulary_of(task: Writing) -> Vocabulary:
         decode=lambda ids: tokenizer.decode([ids])[0],
         forced_bos_token_id=task.forced_bos_token_id,
         spellings=lambda: tokenizer.spellings,
+        most_tokens=cast(Task, task).max_tokens,
     )
 
 
@@ -223,7 +234,9 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
     rows = Rows(task.encode(columns, purpose="predict"))
     settings = cast(WritingSettings, task.settings).decoding
     settings = own_settings(settings, rows).get(0, settings)
-    ((prompt,),) = writing.prompts(rows)  # rows to predict have one
+    each_row = writing.prompts(rows)
+    _require_prompts(rows, each_row)
+    ((prompt,),) = each_row  # rows to predict have one
     writer, vocabulary = engine.writer, vocabulary_of(writing)
 
     def whole(written: Written) -> Prediction:

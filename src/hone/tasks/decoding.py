@@ -53,7 +53,7 @@ class DecodingSettings(Settings):
     max_new_tokens: Annotated[int, Field(ge=1)] = 128
     min_new_tokens: Annotated[int, Field(ge=0)] = 0
     num_beams: Annotated[int, Field(ge=1)] = 1
-    length_penalty: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
     early_stopping: bool | Literal["never"] = False
     num_return_sequences: Annotated[int, Field(ge=1)] = 1
     do_sample: bool = False

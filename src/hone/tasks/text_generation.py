@@ -38,9 +38,10 @@ from hone.tasks.long_text import TextTooLong, row_limit, spans
 from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
 from hone.tasks.rows import CUT, ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of, stretches
 from hone.tasks.writing_settings import TextGenerationSettings
-from hone.tasks.written import WORDS_SCHEMA, Drafts, TargetTooLong, WrittenText
+from hone.tasks.written import WORDS_SCHEMA, Drafts, TargetTooLong, WrittenText, bleu_tokenizer_of, targets_cut
 from hone.tasks.written_scores import (
     REFERENCE,
+    REFERENCE_CUT,
     Continued,
     Kept,
     Likelihood,
@@ -76,7 +77,7 @@ class TextGeneration(WrittenText):
     input_choices: tuple[tuple[Field, ...], ...] = ((Field("prompt", "text"),), (Field("messages", "turns"),))
     targets: tuple[Field, ...] = (Field("text", "written"),)
     main_measure = "perplexity"
-    by_script = ("bleu_tokenizer", "zh", "13a")
+    by_script = ("bleu_tokenizer", bleu_tokenizer_of)
     measure_specs: Mapping[str, MeasureSpec] = {**Likelihood.specs, **Matched.specs, **Continued.specs,
                                                 **Referred.specs, **Kept.specs}  # fmt: skip
 
@@ -177,7 +178,8 @@ class TextGeneration(WrittenText):
         out[TARGET] = [ids[: max(1, most)] for ids, most in zip(texts, mosts, strict=True)]
         out[LEARNED] = [[0, len(ids)] for ids in out[TARGET]]
         out[CUT] = [len(ids) > len(kept) for ids, kept in zip(texts, out[TARGET], strict=True)]
-        self._add_prompts(out, prompts, [self.max_tokens - len(ids) for ids in out[TARGET]], start=start)
+        rooms = [min(self.max_tokens - len(ids), self.before_answers) for ids in out[TARGET]]  # as when it is written
+        self._add_prompts(out, prompts, rooms, start=start)
 
     @property
     def before_answers(self) -> int:
@@ -316,10 +318,10 @@ class TextGeneration(WrittenText):
         if not len(rows):
             return []
         known = TARGET in rows.table.column_names and conversations_in(columns) is not None
-        cut = rows.scalar("truncated").astype(bool).tolist()
+        cut = zip(rows.scalar("truncated").astype(bool).tolist(), targets_cut(rows), strict=True)
         found: list[Prediction] = []
-        for example, drafts, was in zip((rows.example - rows.example[0]).tolist(), partials, cut, strict=True):
-            one = self._prediction(drafts, truncated=was)
+        for example, drafts, (was, told) in zip((rows.example - rows.example[0]).tolist(), partials, cut, strict=True):
+            one = self._prediction(drafts, truncated=was, target_cut=told)
             if known and drafts.texts:
                 one["answers"] = [self._prediction(Drafts((texts,)), truncated=was) for texts in drafts.texts]
             if example == len(found):
@@ -389,5 +391,7 @@ def _add_row(found: Prediction, row: Prediction) -> None:
     for name in REFERENCE:
         found[name] += row[name]
     found["truncated"] |= row["truncated"]
+    if REFERENCE_CUT in row:
+        found[REFERENCE_CUT] = True
     if "answers" in row:
         found["answers"] += row["answers"]

@@ -8,7 +8,7 @@ from functools import cached_property
 from hone.core.measures import MeasureSpec
 from hone.metrics.bleu import Bleu, Chrf
 from hone.tasks.protocol import FloatArray
-from hone.tasks.written import WrittenText
+from hone.tasks.written import WrittenText, bleu_tokenizer_of
 from hone.tasks.written_scores import Kept, Likelihood, Matched, Part, Referred
 
 
@@ -17,7 +17,7 @@ class Translation(WrittenText):
 
     name = "translation"
     main_measure = "bleu"
-    by_script = ("bleu_tokenizer", "zh", "13a")
+    by_script = ("bleu_tokenizer", bleu_tokenizer_of)
     measure_specs: Mapping[str, MeasureSpec] = {**Matched.specs, **Referred.specs, **Likelihood.specs, **Kept.specs}
 
     @cached_property

@@ -144,8 +144,10 @@ class SummarizationSettings(SourceSettings):
     """Settings of ``summarization``.
 
     Attributes:
-        units: What ROUGE compares: ``words``, or ``characters``, of which every Han character is one; None: characters
-            where the training targets are mostly Han characters.
+        units: What ROUGE compares: ``words``, those of English alone, as published scores do (runs of a to z and
+            digits; other letters are lost); or ``characters``, words of any script, and every character of one without
+            spaces. None: words where the letters of the training targets are those of English, 99 of 100, else
+            characters.
     """
 
     units: Literal["words", "characters"] | None = None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -43,7 +43,7 @@ from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Predicti
 from hone.tasks.reading import Reading
 from hone.tasks.rows import CUT, TARGET, Batch, IntArray, Rows, padded, rows_of
 from hone.tasks.writing_settings import ROW_WORDS
-from hone.tasks.written_scores import Held, Kept, Likelihood, Matched, Part, given, texts_of, to_learn
+from hone.tasks.written_scores import REFERENCE_CUT, Held, Kept, Likelihood, Matched, Part, given, texts_of, to_learn
 from hone.text.units import words_and_characters
 
 LOOKED_AT = 1000  # rows by which a language is told
@@ -112,9 +112,7 @@ class WrittenText(Form):
     additive = True
     measure_specs: Mapping[str, MeasureSpec]
     reference_measures = tuple(Likelihood.specs)
-    by_script: tuple[str, str, str] | None = (
-        None  # a setting, its value where targets are Han characters, and elsewhere
-    )
+    by_script: tuple[str, Callable[[Sequence[str]], str]] | None = None  # a setting, and what targets make of it
     writes = True  # else it only tells how likely the given texts are
 
     def __init__(self, settings: Any, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int) -> None:
@@ -145,9 +143,9 @@ class WrittenText(Form):
         settings = settings.model_copy(update={"attributes": learned_values(settings.attributes, train)})
         if cls.by_script is None or getattr(settings, cls.by_script[0]) is not None:
             return settings
-        name, han, other = cls.by_script
+        name, chosen = cls.by_script
         texts = [first for first, *_ in given(train.slice(0, LOOKED_AT))]
-        return settings.model_copy(update={name: han if mostly_han(texts) else other})
+        return settings.model_copy(update={name: chosen(texts)})
 
     @classmethod
     def smooths(cls, settings: Any) -> bool:
@@ -251,10 +249,13 @@ class WrittenText(Form):
     def join(
         self, columns: Columns, rows: Rows, partials: Sequence[Drafts], *, constants: Mapping[str, Tensor]
     ) -> list[Prediction]:
-        cut = rows.scalar("truncated").astype(bool).tolist()
-        return [self._prediction(one, truncated=was) for one, was in zip(partials, cut, strict=True)]
+        cut = zip(rows.scalar("truncated").astype(bool).tolist(), targets_cut(rows), strict=True)
+        return [
+            self._prediction(one, truncated=was, target_cut=told)
+            for one, (was, told) in zip(partials, cut, strict=True)
+        ]
 
-    def _prediction(self, drafts: Drafts, *, truncated: bool) -> Prediction:
+    def _prediction(self, drafts: Drafts, *, truncated: bool, target_cut: bool = False) -> Prediction:
         each = [
             {k: v for k, v in asdict(draft).items() if v is not None}
             for draft in (drafts.texts[0] if drafts.texts else ())
@@ -266,6 +267,7 @@ class WrittenText(Form):
         if drafts.reference is not None:
             summed, count, right = drafts.reference
             found |= {"reference_log_probability": summed, "reference_tokens": count, "reference_right": right}
+            found |= {REFERENCE_CUT: True} if target_cut else {}
         return found
 
     @property
@@ -355,6 +357,11 @@ class WrittenText(Form):
         return bool(one.get("text") == other.get("text"))
 
 
+def targets_cut(rows: Rows) -> list[bool]:
+    """Whether the text to write of each row is longer than what is told of it."""
+    return rows.scalar(CUT).astype(bool).tolist() if CUT in rows.table.column_names else [False] * len(rows)
+
+
 def by_bootstrap(specs: Mapping[str, MeasureSpec]) -> dict[str, MeasureSpec]:
     """The same measures, none with Wilson's interval."""
     return {
@@ -377,10 +384,10 @@ def _variety(said: Sequence[str]) -> Grid:
     return Grid(columns=list(found), rows=[list(found.values())])
 
 
-def mostly_han(texts: Sequence[str]) -> bool:
-    """Whether most letters of some texts are Han characters."""
+def bleu_tokenizer_of(texts: Sequence[str]) -> str:
+    """sacrebleu's name for how words of such texts are counted: ``zh`` where most letters are Han characters."""
     letters = [c for text in texts for c in text if c.isalpha()]
-    return bool(2 * sum("\u4e00" <= c <= "\u9fff" for c in letters) > len(letters))
+    return "zh" if 2 * sum("\u4e00" <= c <= "\u9fff" for c in letters) > len(letters) else "13a"
 
 
 def reference_of(found: NDArray[np.float32]) -> tuple[float, int, int]:

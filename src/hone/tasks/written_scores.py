@@ -22,6 +22,7 @@ from hone.text.units import Splitter, split_sentences, words_and_characters
 from hone.text.words import contains_word
 
 REFERENCE = ("reference_log_probability", "reference_tokens", "reference_right")
+REFERENCE_CUT = "reference_truncated"  # whether these are of a beginning of the given text alone
 
 
 class Part(Protocol):
@@ -64,6 +65,7 @@ class Likelihood:
             tokens=told[:, 1].astype(np.int64),
             words=np.array([len(words_and_characters(text)) for text in texts]),
             utf8_bytes=np.array([len(text.encode()) for text in texts]),
+            whole=np.array([not prediction.get(REFERENCE_CUT) for prediction in predictions], dtype=bool),
         )
         return np.hstack([counts, told[:, 2:].astype(np.float64)])
 
@@ -271,7 +273,8 @@ def each_answer(predictions: Sequence[Prediction], gold: Sequence[Sequence[str]]
         each = list(prediction.get("answers", [prediction]))
         each += [{}] * (len(texts) - len(each))  # where nothing was written
         told = {name: prediction[name] for name in REFERENCE if name in prediction}
-        found += [{**each[0], **told}, *each[1:]]
+        cut = {REFERENCE_CUT: True} if prediction.get(REFERENCE_CUT) else {}
+        found += [{**one, **cut} for one in ({**each[0], **told}, *each[1:])]
     return found
 
 

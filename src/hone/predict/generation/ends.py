@@ -23,6 +23,8 @@ class Ends:
             raise RecipeError("stop_strings where there is no tokenizer", code="decoding.no-tokenizer")
         self.tokens = frozenset(vocabulary.eos_token_ids)
         self._writer, self._settings, self._decode = writer, settings, vocabulary.decode
+        rooms = [writer.most_tokens, vocabulary.most_tokens if writer.start is None else None]
+        self._room = min((room for room in rooms if room is not None), default=None)
 
     def limit(self, prompt: Sequence[int]) -> int:
         """Most tokens of a text for a prompt.
@@ -33,7 +35,7 @@ class Ends:
         if not prompt:
             raise DataError("a prompt without tokens", expected="one at least", code="generation.empty-prompt")
         before = len(prompt) if self._writer.start is None else 1
-        room, most = self._writer.most_tokens, self._writer.most_prompt_tokens
+        room, most = self._room, self._writer.most_prompt_tokens
         if (most is not None and len(prompt) > most) or (room is not None and room <= before):
             raise DataError(
                 f"a prompt of {len(prompt)} tokens",

@@ -1,4 +1,4 @@
-"""`Written`: a text that was found; `Vocabulary`: what its tokens mean."""
+"""`Written`: a text that was found; `Vocabulary`: what its tokens mean, and how many there may be."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Vocabulary:
         decode: The text that tokens say, special ones left out; needed for ``stop_strings`` and `Written.text`.
         spellings: The bytes that each token adds to a text; needed for ``regex`` and ``json_schema``.
         forced_bos_token_id: Token that every text begins with, where there is one: that of the language for mBART.
+        most_tokens: Of a text and the prompt that it continues; None: as many as the writer reads.
     """
 
     eos_token_ids: tuple[int, ...]
@@ -53,3 +54,4 @@ class Vocabulary:
     decode: Callable[[Sequence[int]], str] | None = None
     spellings: Callable[[], Spellings] | None = None
     forced_bos_token_id: int | None = None
+    most_tokens: int | None = None
