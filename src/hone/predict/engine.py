@@ -17,6 +17,7 @@ from hone.models.held import held_tensors
 from hone.models.int8 import is_int8
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel
+from hone.models.writers.cast import cast_writer
 from hone.models.writers.make import writer_of
 from hone.models.writers.prefix import PrefixWriter
 from hone.models.writers.writer import Continuing, Writer
@@ -131,6 +132,8 @@ class TorchEngine:
     @cached_property
     def writer(self) -> Writer:
         writer = writer_of(self.model.backbone, self.model.before, lean=self.model.lean)
+        if self._dtype != torch.float32:
+            writer = cast_writer(writer, self._cast)
         if isinstance(writer, Continuing) and writer.start is None and writer.pads:
             return PrefixWriter(writer)
         return writer

@@ -137,11 +137,12 @@ def to_learn(form: ChatFormat, turns: Sequence[Turn], room: Room, *, last_alone:
         DataError: As `to_answer`; or an answer is longer than one may be.
     """
     talk = _Talk(form, turns)
-    whole = len(talk.spoken(0, len(talk.said))[0])
+    from_begin = talk.spoken(0, len(talk.said))
+    whole = len(from_begin[0])
     rows: list[Passage] = []
     first, done = 0, len(talk.answers) - 1 if last_alone else 0
     while done < len(talk.answers):
-        ids, spans = talk.spoken(first, len(talk.said))
+        ids, spans = from_begin if first == 0 else talk.spoken(first, len(talk.said))
         if spans[done] is None:  # later turns change how it is written
             ids, own = talk.alone(first, done)
             spans = {done: own}
