@@ -21,7 +21,7 @@ from hone.inspect.cost import training_cost
 from hone.inspect.settings import InspectSettings
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
-from hone.tasks.cut import cut_said
+from hone.tasks.cut import unseen_said
 from hone.tasks.encoded import encoded
 from hone.tasks.fields import shape_of
 from hone.tasks.long_text import long_text_advice
@@ -308,9 +308,7 @@ def _tokens(
                 warn("long_turns", **about)
             else:
                 warn("long", **about, advice=long_text_advice(task.settings, task.max_tokens, warn.language))
-        warn.said += cut_said(part, name, warn.language)
-        if "lost" in part.table.column_names and (lost := int(part.scalar("lost").sum())):
-            warn("lost", count=f"{lost:,}", split=warn.split(name))
+        warn.said += unseen_said(part, name, warn.language)
         special, unk_id = len(task.tokenizer.prefix) + len(task.tokenizer.suffix), task.tokenizer.unk_id
         count = max(1, int(part.lengths.sum()) - len(part) * special)
         unknown = int(part.counts("input_ids", size=unk_id + 1)[unk_id]) / count if unk_id is not None else 0.0

@@ -1,8 +1,10 @@
-"""How many of the texts to learn to write lose their end, under ``long_target: truncate``."""
+"""What of the data no row holds, so that training does not see it: ends of texts to write, under ``long_target:
+truncate``, and entities."""
 
 from __future__ import annotations
 
 from hone.report.catalog import Language, slice_name, word
+from hone.tasks.entities import LOST
 from hone.tasks.rows import CUT, OTHER, Rows
 from hone.tasks.text_generation import LEARNED
 
@@ -18,10 +20,13 @@ def cut_texts(rows: Rows) -> tuple[int, int]:
     return int(rows.scalar(CUT).sum()), count
 
 
-def cut_said(rows: Rows, name: str, language: Language) -> list[str]:
-    """A sentence about the texts of the data ``name`` that are cut; none where none is."""
+def unseen_said(rows: Rows, name: str, language: Language) -> list[str]:
+    """Sentences about what training does not see of the data ``name``, of which ``rows`` were encoded to learn from;
+    none where it sees everything."""
+    said, split = [], slice_name(name, language)
     cut, count = cut_texts(rows)
-    if not cut:
-        return []
-    split, share = slice_name(name, language), f"{cut / count:.1%}"
-    return [word("warn.cut_targets", language, share=share, count=f"{cut:,}", split=split)]
+    if cut:
+        said.append(word("warn.cut_targets", language, share=f"{cut / count:.1%}", count=f"{cut:,}", split=split))
+    if LOST in rows.table.column_names and (lost := int(rows.scalar(LOST).sum())):
+        said.append(word("warn.lost", language, count=f"{lost:,}", split=split))
+    return said

@@ -17,6 +17,7 @@ from hone.tasks.reading import Reading
 from hone.tasks.rows import Batch, IntArray, Rows, padded
 from hone.tasks.settings import TextSettings
 
+LOST = "lost"  # column of rows to learn from
 Places = NDArray[np.int32]  # [tokens, 2]: where each token stands in its text, in characters, end exclusive
 
 
@@ -34,7 +35,7 @@ class EntityReading(Reading):
     @property
     def learned(self) -> dict[str, pa.DataType]:
         """Columns of rows to learn from, beside `schema`."""
-        return {"entities": pa.list_(pa.int32()), "lost": pa.int64()}
+        return {"entities": pa.list_(pa.int32()), LOST: pa.int64()}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int) -> dict[str, list[Any]]:
         out: dict[str, list[Any]] = {name: [] for name in self.schema}
@@ -58,7 +59,7 @@ class EntityReading(Reading):
         self, out: Mapping[str, Sequence[Any]], columns: Columns, *, ids: Mapping[str, int], start: int
     ) -> dict[str, list[Any]]:
         """The columns `learned` of the rows ``out``."""
-        found: dict[str, list[Any]] = {"entities": [], "lost": []}
+        found: dict[str, list[Any]] = {"entities": [], LOST: []}
         rows: dict[int, list[int]] = {}
         for row, example in enumerate(out["example"]):
             rows.setdefault(example - start, []).append(row)
@@ -71,7 +72,7 @@ class EntityReading(Reading):
                         triples += [ids[entity["label"]], *place]
                         held.add(number)
                 found["entities"].append(triples)
-            found["lost"] += [len(entities) - len(held), *[0] * (len(own) - 1)]
+            found[LOST] += [len(entities) - len(held), *[0] * (len(own) - 1)]
         return found
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:
@@ -85,14 +86,22 @@ class EntityReading(Reading):
 
 
 def located(entity: Mapping[str, Any], places: Places, text: str) -> tuple[int, int] | None:
-    """First and last of the tokens at ``places`` that are an entity of ``text``, blanks at their ends aside; None where
-    it begins or ends within a token, or does not lie wholly among them."""
-    first = int(np.searchsorted(places[:, 1], entity["start"], side="right"))
-    last = int(np.searchsorted(places[:, 0], entity["end"], side="left")) - 1
-    if not first <= last < len(places):
+    """First and last of the tokens at ``places`` that are an entity of ``text``, blanks at the ends of both aside; None
+    where it begins or ends within a token, does not lie wholly among them, or is nothing but blanks."""
+    start, stop = trimmed(text, entity["start"], entity["end"])
+    first = int(np.searchsorted(places[:, 1], start, side="right"))
+    last = int(np.searchsorted(places[:, 0], stop, side="left")) - 1
+    if start >= stop or not first <= last < len(places):
         return None
     begin, end = int(places[first, 0]), int(places[last, 1])
-    if begin > entity["start"] or end < entity["end"]:
+    if begin > start or end < stop:
         return None
-    blank = not text[begin : entity["start"]].strip() and not text[entity["end"] : end].strip()
+    blank = not text[begin:start].strip() and not text[stop:end].strip()
     return (first, last) if blank else None
+
+
+def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """The ends of a stretch without the blanks at them, which some tokenizers count to their tokens and some people to
+    their entities."""
+    inside = text[start:end]
+    return start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())

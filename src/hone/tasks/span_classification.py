@@ -8,7 +8,7 @@ windows; what any of them finds is an answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from hone.data.fields import Field
 from hone.metrics.entities import averages
 from hone.models.heads import NEVER, HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
-from hone.tasks.entities import EntityReading
+from hone.tasks.entities import EntityReading, trimmed
 from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
@@ -134,8 +134,8 @@ class SpanClassification(Form):
         """True positives, predicted and gold of each label, then of the gold ones that overlap another how many there
         are and were found: float64 [examples, 3 * labels + 2]; additive."""
         out = np.zeros((len(predictions), 3 * len(self.labels) + 2))
-        for row, prediction, entities in zip(out, predictions, columns["entities"], strict=True):
-            said, gold = _keys(prediction["entities"]), _keys(entities)
+        for row, prediction, gold in zip(out, predictions, _gold(columns), strict=True):
+            said = _keys(prediction["entities"])
             for part, some in enumerate((said & gold, said, gold)):
                 for label, _, _ in some:
                     row[part * len(self.labels) + self._ids[label]] += 1
@@ -164,8 +164,8 @@ class SpanClassification(Form):
             {"per_entity": label_table(tally[:, :-2].sum(axis=0), self.labels)},
             (said - hits) + (true - hits),
             texts,
-            [_listed(entities, text) for entities, text in zip(columns["entities"], texts, strict=True)],
-            [_listed(one["entities"], text) for one, text in zip(predictions, texts, strict=True)],
+            [_listed(entities, text) for entities, text in zip(_gold(columns), texts, strict=True)],
+            [_listed(_keys(one["entities"]), text) for one, text in zip(predictions, texts, strict=True)],
         )
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
@@ -187,12 +187,6 @@ def ranking_loss(scores: Tensor, gold: Tensor) -> Tensor:
     return low.logsumexp(1) + high.logsumexp(1)
 
 
-def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """The ends of a stretch without the blanks at them, which some tokenizers count to their tokens."""
-    inside = text[start:end]
-    return start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())
-
-
 def _shown(entities: Mapping[Entity, float], text: str) -> list[dict[str, Any]]:
     ordered = sorted(entities.items(), key=lambda item: (item[0][1:], item[0][0]))
     return [
@@ -206,11 +200,19 @@ def _keys(entities: Sequence[Mapping[str, Any]]) -> set[Entity]:
     return {(one["label"], one["start"], one["end"]) for one in entities}
 
 
+def _gold(columns: Columns) -> list[set[Entity]]:
+    """The entities of each example, without blanks at their ends, as answers have them."""
+    return [
+        {(one["label"], *trimmed(text, one["start"], one["end"])) for one in entities}
+        for text, entities in zip(columns["text"], columns["entities"], strict=True)
+    ]
+
+
 def _overlap(one: Entity, other: Entity) -> bool:
     return one != other and one[1] < other[2] and other[1] < one[2]
 
 
-def _listed(entities: Sequence[Mapping[str, Any]], text: str) -> str:
+def _listed(entities: Set[Entity], text: str) -> str:
     """``LOC: New York · PER: Ada``, in the order of the text; a dash where there are none."""
-    ordered = sorted(_keys(entities), key=lambda one: (one[1:], one[0]))
+    ordered = sorted(entities, key=lambda one: (one[1:], one[0]))
     return " · ".join(f"{label}: {text[start:end]}" for label, start, end in ordered) or "–"

@@ -35,7 +35,7 @@ from hone.predict.predictor import weights_format
 from hone.predict.write import write_model
 from hone.report.catalog import word
 from hone.report.report import Cell, Report
-from hone.tasks.cut import cut_said
+from hone.tasks.cut import unseen_said
 from hone.tasks.encoded import encoded, encoding_key
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
@@ -93,8 +93,8 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     model = _model(settings, task, base=base, before=before, others=others_of(learning))
     taught = _with_negatives(inputs, task, model, run=run, device=device)
     rows = encoded(task, taught.data["train"], cache=run.cache)
-    cut = cut_said(rows, "train", run.language)
-    for sentence in cut:
+    unseen = unseen_said(rows, "train", run.language)
+    for sentence in unseen:
         run.progress.say(sentence)
     # The loop may resume a checkpoint of this very work and of nothing else.
     recipe = {"stage": "finetune", "settings": settings.model_dump(mode="json"), "seed": run.seed,
@@ -114,7 +114,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle = write_model(run.target, model, task, lineage=lineage, base=base)
     kept = {} if model.tuning is None else place_of(base, bundle=bundle.digest)
     report = _report(bundle, task, trained, setup=setup, inputs=inputs, run=run)
-    return Outcome(report.model_copy(update={"warnings": [*cut, *report.warnings]}), bundle, kept)
+    return Outcome(report.model_copy(update={"warnings": [*unseen, *report.warnings]}), bundle, kept)
 
 
 def _setup(of: Ready, *, identity: str) -> Setup:

@@ -25,7 +25,7 @@ from hone.predict.predictor import open_model
 from hone.predict.references import reference_of
 from hone.predict.write import write_model
 from hone.report.report import Report
-from hone.tasks.cut import cut_said
+from hone.tasks.cut import unseen_said
 from hone.tasks.encoded import encoded
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
 from hone.tasks.pairs import Pairs
@@ -84,8 +84,8 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
         with Processes(run.place).in_turn():  # the reference is asked once
             said = ask(data, engine=engine, device=engine.named)
         parts[name] = Part(data, encoded(cast(Task, pairs), data, cache=run.cache), said)
-    cut = cut_said(parts[PAIRS].rows, PAIRS, run.language)
-    for sentence in cut:
+    unseen = unseen_said(parts[PAIRS].rows, PAIRS, run.language)
+    for sentence in unseen:
         run.progress.say(sentence)
     tune(model, settings)
     recipe = {"stage": "prefer", "settings": settings.model_dump(mode="json"), "seed": run.seed,
@@ -99,7 +99,7 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
     bundle = write_model(run.target, model, task, lineage=lineage, base=base_of(parent))
     kept = {} if model.tuning is None else place_of(base_of(parent), bundle=bundle.digest)
     report = _report(bundle, trained, setup=setup, parts=parts, measures=measures)
-    return Outcome(report.model_copy(update={"warnings": cut}), bundle, kept)
+    return Outcome(report.model_copy(update={"warnings": unseen}), bundle, kept)
 
 
 def tallied(pairs: Pairs, engine: Engine, part: Part) -> tuple[Pairs, FloatArray]:

@@ -52,6 +52,20 @@ def test_what_begins_within_a_token_or_ends_there_is_lost_and_counted(make: Any)
     assert rows.scalar("lost").tolist() == [1]
 
 
+def test_blanks_at_the_ends_of_an_entity_are_no_part_of_it(make: Any) -> None:
+    task, text = make(), "the screen is broken  please"
+    given = [entity("screen ", "ORG", text), entity("  please", "LOC", text), entity("  ", "LOC", text)]
+    bare = [entity("screen", "ORG", text), entity("please", "LOC", text)]
+    rows = rows_of(task, *given, text=text)
+    assert rows.row("entities", 0).tolist() == rows_of(task, *bare, text=text).row("entities", 0).tolist()
+    assert rows.scalar("lost").tolist() == [1]  # of blanks alone
+    said = [{"entities": [{**one, "text": "", "score": 0.9} for one in bare]}]
+    columns = {"text": [text], "entities": [given[:2]]}
+    assert task.measures(task.tally(said, columns))["entity_f1"] == 1.0
+    found = task.scored(said, columns)
+    assert found.gold == found.said == ["ORG: screen · LOC: please"]
+
+
 def test_an_entity_longer_than_windows_is_lost_and_one_of_two_windows_is_not(make: Any) -> None:
     rows = rows_of(make(max_length=8, stride=3), entity(TEXT, "ORG"), entity("broken", "LOC"))
     assert len(rows) > 1

@@ -9,7 +9,7 @@ import torch
 
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_writer
-from hone.tasks.cut import cut_said, cut_texts
+from hone.tasks.cut import cut_texts, unseen_said
 from hone.tasks.make import make_task
 from hone.tasks.pairs import Pairs
 from hone.tasks.protocol import LossOptions, Task, Writing
@@ -150,9 +150,9 @@ def test_texts_that_are_cut_are_counted(bases: dict[str, Path]) -> None:
     assert cut_texts(Rows(translated)) == (2, 3)
     told = generation(bases["gpt2"], **short).encode({"prompt": SOURCES, "text": ["a", "a", long]}, purpose="learn")
     assert cut_texts(Rows(told)) == (1, 3)
-    assert cut_said(Rows(told), "train", "en")[0].startswith("33.3% of the texts to write of train (1) are cut")
+    assert unseen_said(Rows(told), "train", "en")[0].startswith("33.3% of the texts to write of train (1) are cut")
     whole = generation(bases["gpt2"], max_length=16).encode({"text": [long]}, purpose="learn")  # in windows
-    assert cut_said(Rows(whole), "train", "en") == []
+    assert unseen_said(Rows(whole), "train", "en") == []
 
 
 def test_of_pairs_both_texts_are_counted(bases: dict[str, Path]) -> None:
