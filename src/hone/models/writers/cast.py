@@ -59,8 +59,8 @@ def _whole(state: Any, logits: Tensor) -> tuple[Any, Tensor]:
 
 
 def cast_writer(writer: Writer, cast: Cast) -> Writer:
-    """``writer`` within ``cast``; one that goes on from where another one has got to does so still. Recurrent ones stay in
-    float32, for not every device has an LSTM of fewer bits."""
+    """``writer`` within ``cast``; one that goes on from where another one has got to does so still. Recurrent ones stay
+    in float32, for not every device has an LSTM of fewer bits."""
     if isinstance(writer, RecurrentWriter):
         return writer
     return CastContinuing(writer, cast) if isinstance(writer, Continuing) else CastWriter(writer, cast)
