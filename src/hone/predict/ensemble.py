@@ -16,11 +16,12 @@ from hone.tasks.protocol import Says, Task
 from hone.tasks.rows import Batch
 
 AVERAGED: tuple[Says, ...] = ("one", "several", "number", "place")  # directions of two trainings have no common axes
+SENTENCE_AND_WORDS = "sentence-and-words"  # the head that scores the whole text at its first place, before the words
 
 
 class EnsembleEngine:
     """Scores whose chances are the mean of its members'; a CRF's, which scores sequences, are themselves averaged, and
-    its transitions with them.
+    its transitions with them. Beside a CRF, the label of the whole text is one whose chances are averaged.
 
     Args:
         task: That all members do, over rows that all read alike.
@@ -33,10 +34,14 @@ class EnsembleEngine:
     def forward(self, batch: Batch) -> Outputs:
         each = [engine.forward(batch) for engine in self._engines]
         scores = [outputs["logits"].float() for outputs in each]
-        if self.constants:
-            return {**each[0], "logits": torch.stack(scores).mean(0)}
         mask = mask_of(self._task.decode(each[0], batch), scores[0])
-        return {"logits": mean_scores(scores, mask, says=self._task.says)}
+        if not self.constants:
+            return {"logits": mean_scores(scores, mask, says=self._task.says)}
+        mean = torch.stack(scores).mean(0)
+        if self._task.head.kind == SENTENCE_AND_WORDS:
+            first = mean_scores([one[:, :1] for one in scores], mask[:, :1], says=self._task.says)
+            mean = torch.cat([first, mean[:, 1:]], dim=1)
+        return {**each[0], "logits": mean}
 
     @property
     def computes_padding(self) -> bool:

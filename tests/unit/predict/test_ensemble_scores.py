@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from hone.models.model import build_model
+from hone.predict.engine import TorchEngine
 from hone.predict.ensemble import EnsembleEngine, mean_scores
 from hone.predict.predictor import load
+from hone.tasks.make import make_task
+from hone.tasks.rows import Rows
+from hone.tasks.settings import IntentAndSlotsSettings
 
 
 def test_of_one_label_among_all() -> None:
@@ -35,6 +42,23 @@ def test_of_places_under_padding() -> None:
     for row, size in enumerate((5, 3)):
         expected = (one[row, :size].softmax(0) + other[row, :size].softmax(0)) / 2
         torch.testing.assert_close(found[row, :size].softmax(0), expected)
+
+
+def test_beside_a_crf_the_intents_chances_are_averaged_and_the_words_scores(tiny_base: Path) -> None:
+    settings = IntentAndSlotsSettings(slots=["thing"], head="crf", split="words")
+    task = make_task("intent-and-slots", settings, labels=("ask", "beg", "tell", "thank"), folder=tiny_base)
+    rows = Rows(task.encode({"tokens": [["they", "love", "the", "bank"], ["help"]]}, purpose="predict"))
+    batch = task.collate(rows, np.arange(2))
+    torch.manual_seed(0)
+    members = [TorchEngine(build_model(tiny_base, task.head), torch.device("cpu")) for _ in range(2)]
+    for member in members:
+        head: Any = member.model.head
+        torch.nn.init.normal_(head.sentence.linear.weight, std=2.0)
+    one, other = (member.forward(batch)["logits"] for member in members)
+    found = EnsembleEngine(task, members).forward(batch)["logits"]
+    expected = (one[:, 0].softmax(1) + other[:, 0].softmax(1)) / 2
+    torch.testing.assert_close(found[:, 0].softmax(1), expected)
+    torch.testing.assert_close(found[:, 1:], (one[:, 1:] + other[:, 1:]) / 2)
 
 
 @pytest.mark.parametrize("kind", ["text", "tag"])
