@@ -32,6 +32,7 @@ from hone.predict.formats import (
     TOKENS_AT_ONCE_MOST,
     Precision,
 )
+from hone.predict.generation import room
 from hone.predict.onnx import OnnxEngine
 from hone.tasks.rows import Batch
 
@@ -80,6 +81,11 @@ class WritingEngine(Protocol):
     @property
     def writer(self) -> Writer:
         """What writes by the model."""
+        ...
+
+    @property
+    def written_at_once(self) -> int:
+        """Most tokens of the rows that are written together, each with its prompt and all that it may come to have."""
         ...
 
 
@@ -137,6 +143,10 @@ class TorchEngine:
         if isinstance(writer, Continuing) and writer.start is None and writer.pads:
             return PrefixWriter(writer)
         return writer
+
+    @property
+    def written_at_once(self) -> int:
+        return room.tokens_at_once(self.device, self.model.backbone.config)
 
     @property
     def constants(self) -> Mapping[str, Tensor]:

@@ -85,6 +85,7 @@ def _written(
             settings,
             vocabulary=vocabulary,
             words=[own.get(owner[i], usual) for i in part],
+            tokens_at_once=engine.written_at_once,
             done=tell,
             stopped=stopped,
         )
