@@ -67,7 +67,7 @@ def plan(recipe: Recipe, assumed: Assumed) -> Report:
     if len(several) > 1:
         found, fix = f"{len(several)} stages that pretrain", "Plan each by a recipe of its own."
         raise recipe.refusal([Fault("plan.several", found, "one", field="stages", fix=fix)])
-    settings = several[0]
+    settings: Any = several[0]
     size, limit = _base(recipe)
     step = step_of(settings, limit=limit)
     tokens = assumed.tokens or _tokens(recipe, settings, step)
