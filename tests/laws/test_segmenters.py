@@ -17,7 +17,9 @@ from hone.core.errors import MissingExtra
 from hone.core.progress import Silent
 from hone.core.settings import check_settings
 from hone.data.dataset import Dataset
-from hone.models.tokenizer import load_tokenizer
+from hone.models.architectures import TokenizerSettings
+from hone.models.learned_tokenizer import learn_tokenizer
+from hone.models.tokenizer import Tokenizer, load_tokenizer
 from hone.tasks.objectives.documents import Documents
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
 from hone.tasks.objectives.segmenting import segmenter_faults, segmenter_of
@@ -141,6 +143,19 @@ def test_whole_words_are_hidden(tiny_base: Path) -> None:
     for (begin, end), word in zip(spelled.places, words, strict=True):
         by_word[word] = by_word.get(word, "") + text[begin:end]
     assert list(by_word.values()) == ["天地", "人", "天地", "the", "pier", "人", "人", "天地"]
+
+
+def test_without_a_segmenter_each_character_of_a_clause_is_a_word() -> None:
+    text = "天地人天 the pier"
+    settings = TokenizerSettings(kind="bpe", vocab_size=400, min_frequency=2)  # to which a clause is one word
+    tokenizer = Tokenizer(learn_tokenizer(settings, ["天 地 人 the pier"] * 3, max_tokens=64))
+    pieces = tokenizer.encode_pieces([text])[0]
+    assert len({word for word, (begin, _) in zip(pieces.words, pieces.places, strict=True) if begin < 4}) == 1
+    rows = Documents(tokenizer, max_tokens=64).encode({"text": [text]}, purpose="learn")
+    by_word: dict[int, tuple[int, int]] = {}
+    for (begin, end), word in zip(pieces.places, rows.column("words").to_pylist()[0], strict=True):
+        by_word[word] = (by_word.get(word, (begin, end))[0], end)
+    assert [text[begin:end] for begin, end in by_word.values()] == ["天", "地", "人", "天", " the", " pier"]
 
 
 def test_masks_cover_words_whole(tiny_base: Path, tmp_path: Path) -> None:

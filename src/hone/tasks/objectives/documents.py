@@ -20,7 +20,7 @@ from hone.tasks.long_text import spans
 from hone.tasks.objectives.settings import DocumentSettings
 from hone.tasks.protocol import Columns, Purpose
 from hone.tasks.rows import ROWS_SCHEMA, IntArray, Rows, padded, rows_of
-from hone.text.segmenters.segmenter import Segmenter, words_at
+from hone.text.segmenters.segmenter import Segmenter, runs, words_at
 from hone.text.units import sentence_starts
 
 TEXT, PAIR = "text", "pair"
@@ -36,7 +36,7 @@ class Documents:
     """
 
     def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, segmenter: Segmenter | None = None) -> None:
-        self.settings = DocumentSettings(segmenter="" if segmenter is None else segmenter.digest)
+        self.settings = DocumentSettings() if segmenter is None else DocumentSettings(segmenter=segmenter.digest)
         self._segmenter = segmenter
         self.tokenizer, self.max_tokens = tokenizer, max_tokens
         edges = len(tokenizer.prefix) + len(tokenizer.suffix) + len(tokenizer.middle or [])
@@ -68,9 +68,8 @@ class Documents:
         if not len(ids):
             return
         places = np.array([place for place, _ in pieces.places], dtype=np.int64)
-        if self._segmenter is not None:
-            words = _joined(words, np.array(words_at(text, self._segmenter))[places])
-        words = np.where(np.isin(ids, self._special), -1, words)
+        joined = _joined(words, self._segments(text)[places])
+        words = np.where(np.isin(ids, self._special) | (words < 0), -1, joined)
         begins = np.unique(np.searchsorted(places, sentence_starts(text)))
         fits = max(len(ids), len(pair)) <= self.room  # nobody knows which piece of it says what a piece says
         for begin, end in spans(len(ids), room=self.room, stride=0):
@@ -85,6 +84,15 @@ class Documents:
                 PAIR: pair if fits else [],
                 "unpaired": len(pair) > 0 and not fits,
             }
+
+    def _segments(self, text: str) -> IntArray:
+        """Of each character of a text the number of its word of Chinese, -1 outside of any, int64 [characters]."""
+        if self._segmenter is not None:
+            return np.array(words_at(text, self._segmenter), dtype=np.int64)
+        found = np.full(len(text), -1, dtype=np.int64)
+        for begin, run in runs(text):  # a tokenizer may take a whole clause for one word
+            found[begin : begin + len(run)] = np.arange(begin, begin + len(run))
+        return found
 
     def framed(self, rows: Rows, index: IntArray) -> tuple[Tensor, Tensor]:
         """The rows ``index`` with the special tokens that stand around a text: ``input_ids`` int64 [batch, tokens] and

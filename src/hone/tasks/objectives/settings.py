@@ -43,10 +43,10 @@ class DocumentSettings(Settings):
     """How documents become rows, beside how long a row may be.
 
     Attributes:
-        segmenter: Digest of what cuts Chinese into words; empty: each character is one.
+        segmenter: Digest of what cuts Chinese into words; ``characters``: each character is one.
     """
 
-    segmenter: str = ""
+    segmenter: str = "characters"
 
 
 @dataclass(frozen=True)
