@@ -21,6 +21,7 @@ from hone.predict.write import write_model
 from hone.report.report import Report
 from hone.tasks.pairs import over
 
+LABELED = 1  # place of the rows of a text and a label among those of sentence-embedding
 every_task = pytest.mark.parametrize("case", [case for case in CASES if not case.changed and not case.number], ids=str)
 
 
@@ -75,3 +76,18 @@ def test_the_second_has_the_measures_that_it_has_alone(case: Case, tiny_base: Pa
     otherwise = dict(found.tables["changed"].rows)["answered_otherwise"]
     assert len(lines) == otherwise
     assert all(line["first"] != line["second"] for line in lines)
+
+
+def test_embeddings_of_single_texts_of_other_sizes_are_compared_by_what_they_find(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    whole, short = (Case("sentence-embedding", changed, LABELED) for changed in ({}, {"dimensions": 3}))
+    assert [field.name for field in whole.shape.fields] == ["text", "label"]
+    one, other = bundle(whole, tiny_base, tmp_path / "one"), bundle(short, tiny_base, tmp_path / "other", moved=1)
+    found, measured = compared(whole, one, other, tmp_path)
+    assert {row[0]: row[2] for row in found.tables["compared"].rows} == measured
+    assert "equal_answers" not in {measure.name for measure in found.measures}
+    assert "answered_otherwise" not in dict(found.tables["changed"].rows)
+    lines = (tmp_path / "run" / "differences.jsonl").read_text().splitlines()
+    shown = found.tables["rows_lost"].rows + found.tables["rows_gained"].rows
+    assert len(lines) == len(shown) > 0

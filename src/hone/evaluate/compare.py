@@ -36,7 +36,8 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
     """Hold ``inputs.bundle``, the second, against the bundle ``settings.against``, the first.
 
     Writes ``differences.jsonl`` into ``run.folder``: every row that the two answer otherwise, with both answers, first
-    those that lost most.
+    those that lost most. Where answers of two bundles cannot be held against each other, it has every row that one of
+    them answers better, and nothing is said of equal answers.
 
     Raises:
         RecipeError: There is no bundle or no such split.
@@ -59,19 +60,22 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
     )  # fmt: skip
     if first.task.tokenizer.digest != task.tokenizer.digest:
         found = _without_tokens(found, task)
-    same = agreed(task, first.predictions, second.predictions)
-    apart = ~same
     change = first.scored.badness - second.scored.badness  # above zero where the second is better
+    same = None if _without_axes(second) else agreed(task, first.predictions, second.predictions)
+    apart = change != 0 if same is None else ~same
     _write(run, first, second, order=np.argsort(change, kind="stable"), apart=apart)
     main = task.main_measure if task.main_measure in found else next(iter(found))
     report = Report(
         stage="compare",
         bundle=inputs.bundle.digest,
         conclusion=_conclusion(main, found[main], task, run.language),
-        measures=[*_measures(main, found, second), agreement(same, name="equal_answers")],
+        measures=[
+            *_measures(main, found, second),
+            *([] if same is None else [agreement(same, name="equal_answers")]),
+        ],
         tables={
             "compared": _compared(found, task, run.language),
-            "changed": _changed(first, second, apart),
+            "changed": _changed(first, second, same),
             "rows_lost": _rows(first, second, change, apart=apart & (change < 0), most=settings.worst),
             "rows_gained": _rows(first, second, -change, apart=apart & (change > 0), most=settings.worst),
         },
@@ -185,15 +189,21 @@ def _shown(value: float | None, spec: MeasureSpec, language: Language) -> str:
     return NOTHING if value is None else number(value, spec.unit, language=language)
 
 
-def _changed(first: Answered, second: Answered, apart: NDArray[np.bool_]) -> Grid:
-    """How many rows are right by both, by one, by none; and how many they answer otherwise."""
+def _without_axes(answers: Answered) -> bool:
+    """Whether an answer is the embedding of one text: two models' directions have no common axes, and not always as
+    many numbers. The cosine of a pair of texts has the same meaning in both."""
+    return answers.task.says == "direction" and "text" in answers.columns
+
+
+def _changed(first: Answered, second: Answered, same: NDArray[np.bool_] | None) -> Grid:
+    """How many rows are right by both, by one, by none; and how many they answer otherwise, where that can be told."""
     had, has = (one.scored.badness <= 0 for one in (first, second))
     counts = {
         "both_right": had & has,
         "only_first_right": had & ~has,
         "only_second_right": ~had & has,
         "both_wrong": ~(had | has),
-        "answered_otherwise": apart,
+        **({} if same is None else {"answered_otherwise": ~same}),
     }
     rows: list[list[Cell]] = [[name, int(where.sum())] for name, where in counts.items()]
     return Grid(columns=["answers", "rows"], rows=rows, names="words")

@@ -21,7 +21,7 @@ WORDS: dict[str, str] = {
     "verdict.other": "different",
     "verdict.open": "not told apart",
     "changed": "What changed",
-    "note.changed": "Whether their answers are right; and how many are not the same, right or wrong.",
+    "note.changed": "Whether their answers are right; and how many are not the same, right or wrong, where that can be told.",
     "both_right": "Right by both",
     "only_first_right": "Right by the first alone",
     "only_second_right": "Right by the second alone",

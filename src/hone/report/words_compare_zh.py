@@ -20,7 +20,7 @@ WORDS: dict[str, str] = {
     "verdict.other": "不同",
     "verdict.open": "分不出",
     "changed": "变化",
-    "note.changed": "两者的回答是否正确；以及有多少回答不同，无论对错。",
+    "note.changed": "两者的回答是否正确；以及有多少回答不同，无论对错（仅当两者的回答可以相互对照时）。",
     "both_right": "两者都对",
     "only_first_right": "只有第一个对",
     "only_second_right": "只有第二个对",
