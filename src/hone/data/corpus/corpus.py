@@ -23,7 +23,7 @@ from hone.data.corpus.selecting import select
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import CHARACTERS, Dataset, IntArray
 
-VERSION = 4  # raised whenever other documents come of the same files and settings
+VERSION = 5  # raised whenever other documents come of the same files and settings
 PART = 0x9A27  # sets the draw of a part apart from that of what is held out
 MOST_KINDS = 1000  # that documents are sampled by: an epoch keeps an order for each
 READ_BY = ("filters", "unreadable", "max_line_bytes", "max_characters")

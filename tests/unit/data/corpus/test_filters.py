@@ -23,6 +23,8 @@ def measured(name: str, text: str, **settings: Any) -> float | None:
         ("characters", "four", 4),
         ("letters", "ab 1!", 3 / 4),
         ("letters", "红楼梦。", 3 / 4),
+        ("letters", "हिन्दी।", 6 / 7),
+        ("letters", "e\u0301\u4e00!", 3 / 4),
         ("letters", "  ", None),
         ("replacement", "a\ufffdbc", 1 / 4),
         ("repeated-lines", "ab\ncd\nab\n\nab", 4 / 8),

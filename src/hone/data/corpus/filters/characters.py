@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from hone.data.corpus.filters.filter import Bounds, Filter, Measured
 
 REPLACED = "\ufffd"
@@ -15,7 +17,8 @@ class CharacterBounds(Bounds):
 
 
 class LetterBounds(Bounds):
-    """Share of the characters that are letters, ideographs or digits, among those that are no white space."""
+    """Share of the characters that are letters, marks upon them (as the vowels of Hindi are), ideographs or digits,
+    among those that are no white space."""
 
     min: float | None = 0.6
     max: float | None = None
@@ -35,9 +38,13 @@ def _characters(settings: CharacterBounds) -> Measured:
 def _letters(settings: LetterBounds) -> Measured:
     def share(text: str) -> float | None:
         visible = "".join(text.split())
-        return sum(map(str.isalnum, visible)) / len(visible) if visible else None
+        return sum(map(_of_words, visible)) / len(visible) if visible else None
 
     return share
+
+
+def _of_words(character: str) -> bool:
+    return character.isalnum() or unicodedata.category(character).startswith("M")
 
 
 def _replacement(settings: ReplacementBounds) -> Measured:
