@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.core.errors import MissingExtra
-from hone.retrieval.exact import IntArray, Vectors, largest
+from hone.retrieval.exact import IntArray, Vectors, largest, nearest
 from hone.retrieval.settings import IndexSettings
 
 GRAPH_FILE = "graph.usearch"
@@ -62,19 +62,26 @@ class Graph:
         self._index = _usearch().Index.restore(str(file), view=True)
 
     def nearest(self, queries: Vectors, vectors: NDArray[np.floating], *, k: int) -> tuple[IntArray, Vectors]:
-        """As `hone.retrieval.exact.nearest`, but for what the graph misses."""
+        """As `hone.retrieval.exact.nearest`, but for what the graph misses; a query from which the graph's neighbors lead
+        to too few vectors is answered by looking at all of them."""
         count = min(len(vectors), max(CANDIDATES * k, FEWEST_CANDIDATES))
         self._index.expansion_search = count
         found = self._index.search(queries, count, threads=1)
-        keys = np.atleast_2d(np.asarray(found.keys)).astype(np.int64)
-        rows, scores = [], []
-        for query, row in zip(queries, keys, strict=True):
-            near = np.sort(row)
-            products = np.asarray(vectors[near], dtype=np.float32) @ query
-            best = largest(products[None], k=k)[0]
-            rows.append(near[best])
-            scores.append(products[best])
-        return np.stack(rows), np.stack(scores)
+        each = [found] if len(queries) == 1 else [found[i] for i in range(len(queries))]
+        answers = [
+            _ranked(query, np.sort(matches.keys.astype(np.int64)), vectors, k=k)
+            if len(matches.keys) == count
+            else nearest(query[None], vectors, k=k)
+            for query, matches in zip(queries, each, strict=True)
+        ]
+        return np.concatenate([rows for rows, _ in answers]), np.concatenate([scores for _, scores in answers])
+
+
+def _ranked(query: Vectors, near: IntArray, vectors: NDArray[np.floating], *, k: int) -> tuple[IntArray, Vectors]:
+    """The nearest of the rows ``near``, as `hone.retrieval.exact.nearest` has them of all: [1, k] each."""
+    products = np.asarray(vectors[near], dtype=np.float32) @ query
+    best = largest(products[None], k=k)[0]
+    return near[best][None], products[best][None]
 
 
 def _usearch() -> Any:
