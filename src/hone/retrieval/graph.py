@@ -62,8 +62,8 @@ class Graph:
         self._index = _usearch().Index.restore(str(file), view=True)
 
     def nearest(self, queries: Vectors, vectors: NDArray[np.floating], *, k: int) -> tuple[IntArray, Vectors]:
-        """As `hone.retrieval.exact.nearest`, but for what the graph misses; a query from which the graph's neighbors lead
-        to too few vectors is answered by looking at all of them."""
+        """As `hone.retrieval.exact.nearest`, but for what the graph misses; a query from which it leads to too few
+        vectors is answered by looking at all of them."""
         count = min(len(vectors), max(CANDIDATES * k, FEWEST_CANDIDATES))
         self._index.expansion_search = count
         found = self._index.search(queries, count, threads=1)
