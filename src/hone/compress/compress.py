@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from hone.bench.bench import bench
@@ -12,6 +11,7 @@ from hone.bundle.bundle import Bundle
 from hone.bundle.members import members_of
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.compress.compare import answers, disk_mb, measures, texts_of, token_agreement, values, writes
+from hone.compress.deciding import undecided, with_own_decision
 from hone.compress.settings import METHODS, CompressSettings, Method
 from hone.compress.start import Made, Start
 from hone.compress.writing_speed import written_speed
@@ -20,7 +20,6 @@ from hone.core.errors import BundleError, GateNotMet, RecipeError
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
 from hone.evaluate.agreement import agreed, agreement
-from hone.predict.decide import with_decision
 from hone.predict.engine import engine_of
 from hone.predict.formats import ADAPTERS, MEMBERS, SAFETENSORS, SHAPED
 from hone.predict.predictor import Predictor, open_bundle, open_model, weights_format
@@ -45,8 +44,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     parent = open_bundle(bundle, device=run.device)
     made = _made(settings, parent, inputs, run)
     engine = engine_of(made.model, device=run.device)
-    if "validation" in inputs.data:
-        made = replace(made, task=with_decision(made.task, engine, inputs.data["validation"], cache=run.cache))
+    made = with_own_decision(made, engine, inputs.data, cache=run.cache)
     child = Predictor(bundle, made.task, engine)
     columns = compared.slice(0, len(compared))
     before, after = answers(parent, columns), answers(child, columns)
@@ -71,6 +69,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
                 "measures_beside_parent": _both(had, has),
                 **made.tables,
             },
+            warnings=undecided(parent.task, made.task, run.language),
             facts={"method": settings.method["name"], "data": settings.on, "rows": len(compared), **made.facts},
         ),
         written,

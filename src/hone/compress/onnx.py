@@ -43,7 +43,7 @@ def to_onnx(settings: OnnxSettings, start: Start) -> Made:
         batches = [] if rows is None else _batches(start, rows)
         exported = _rounded(exported, activations=settings.activations, batches=batches)
         facts["activations"] = settings.activations
-    return Made(exported, start.task, facts)
+    return Made(exported, start.task, facts, decides=settings.precision == "float32")
 
 
 def _batches(start: Start, rows: Rows) -> list[Batch]:

@@ -16,6 +16,7 @@ from hone.bundle.bundle import MANIFEST, Bundle
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.compress.choices import SearchSettings
 from hone.compress.compare import answers, disk_mb, measures, texts_of
+from hone.compress.deciding import with_own_decision
 from hone.compress.settings import METHODS
 from hone.compress.start import Made, Start
 from hone.core.choice import opened
@@ -24,6 +25,7 @@ from hone.core.measures import Measure
 from hone.evaluate.agreement import agreed, agreement
 from hone.models.model import Model
 from hone.models.onnx import OnnxModel, load_onnx
+from hone.predict.engine import engine_of
 from hone.predict.formats import ONNX
 from hone.predict.predictor import Predictor, open_bundle, open_model, weights_format
 from hone.predict.write import write_model
@@ -91,7 +93,7 @@ def search(settings: SearchSettings, start: Start) -> Made:
     if failed:
         tables["not_possible"] = Grid(columns=["candidate", "reason"], rows=failed)
     facts: dict[str, int | float | str] = {"chosen": chosen.name, "candidates_tried": len(possible) - 1}
-    return Made(model, task, facts, tables, chosen=chosen.chain)
+    return Made(model, task, facts, tables, chosen=chosen.chain, decides=True)
 
 
 def chains(steps: Sequence[Sequence[Mapping[str, Any]]]) -> list[Chain]:
@@ -132,7 +134,8 @@ def _made(settings: SearchSettings, start: Start) -> list[Candidate]:
 
 
 def _one(candidate: Candidate, before: Bundle, start: Start) -> Bundle:
-    """The last method of a chain over the bundle that the ones before it made."""
+    """The last method of a chain over the bundle that the ones before it made; it decides by what is best for its own
+    scores, as the one that is chosen will."""
     folder = start.run.folder / "search" / candidate.name.replace(" ", "")
     settings = {"method": dict(candidate.chain[-1])}
     lineage = Lineage(
@@ -151,6 +154,7 @@ def _one(candidate: Candidate, before: Bundle, start: Start) -> Bundle:
     model, task = open_model(before)
     run = replace(start.run, folder=folder, target=folder / "bundle")
     made: Made = method.run(chosen, replace(start, bundle=before, model=model, task=task, run=run))
+    made = with_own_decision(made, engine_of(made.model, device=run.device), start.data, cache=run.cache)
     return write_model(run.target, made.model, made.task, lineage=lineage)
 
 

@@ -45,6 +45,8 @@ class Made:
         model, task: The compressed model, and its task with its tokenizer.
         facts, tables: For the report.
         chosen: Methods with their settings that the result was made by, where the method had the choice.
+        decides: Whether what ``task`` decides by holds for the scores of ``model``: these are the bundle's own on the
+            texts that were given, or it was fitted by them.
     """
 
     model: Model | OnnxModel
@@ -52,3 +54,4 @@ class Made:
     facts: Mapping[str, int | float | str]
     tables: Mapping[str, Grid] = field(default_factory=dict)
     chosen: tuple[Mapping[str, Any], ...] = ()
+    decides: bool = False

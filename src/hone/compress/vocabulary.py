@@ -35,7 +35,7 @@ from hone.models.shapes import FactoredEmbedding
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Task, Writing
+from hone.tasks.protocol import Deciding, Task, Writing
 
 
 def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
@@ -67,7 +67,7 @@ def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
         _shrink_table(model.backbone, order, renumbered)
     start = replace(start, model=model)
     task = _task(start, _renumber(form, renumbered), renumbered)
-    return Made(model, task, {"tokens_before": tokenizer.vocab_size, "tokens_kept": len(order)})
+    return Made(model, task, {"tokens_before": tokenizer.vocab_size, "tokens_kept": len(order)}, decides=True)
 
 
 def _tokens(tokenizer: Tokenizer, values: Sequence[Any]) -> list[list[int]]:
@@ -234,6 +234,8 @@ def _task(start: Start, form: Mapping[str, Any], renumbered: Mapping[int, int]) 
         task = make_task(start.task.name, start.task.settings, labels=start.task.labels, folder=folder)
     _require_same(start.task.tokenizer, task.tokenizer, start)
     _require_same_rows(task, start, renumbered)
+    if isinstance(task, Deciding) and isinstance(start.task, Deciding):
+        return task.decided(start.task.decision)
     return task
 
 

@@ -24,6 +24,7 @@ WORDS: dict[str, str] = {
     "warn.begun": "The head that tells held-out text is new: what it told before training says nothing of the base, and that it gained does not show that nothing was forgotten. Probes show what a base holds.",
     "warn.probes_cut": "Texts of probes that are longer than what one row reads, and are cut: {count}.",
     "warn.left_out": "Left out of {split}, for they are not among the labels that count: {count} labels, which stood there {total} times.",
+    "warn.undecided": "The new bundle decides by nothing: what its parent decides by (a threshold, say) was fitted by other scores, and without validation none can be fitted by its own. Name validation under data.",
     "warn.unreadable": "Left out of the corpus, for they cannot be read: {count} files, lines or rows. The first: {first}",
     "advice.raise": "Raise max_length as far as the base goes.",
     "advice.whole_base": "The base reads no more at a time: shorten them, or take a base that does.",

@@ -119,7 +119,7 @@ class TextClassification(WholeText):
         drop = 0.0 if self._answers.unknown is None else self.settings.max_in_scope_drop
         return self._answers.fit(predictions, columns["label"], drop=drop)
 
-    def decided(self, decision: Decision) -> Self:
+    def decided(self, decision: Decision | None) -> Self:
         made = copy.copy(self)
         made.decision = decision
         made._answers = LabelAnswers(self.labels, unknown=self._answers.unknown, decision=decision)

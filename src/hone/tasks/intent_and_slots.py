@@ -181,7 +181,7 @@ class IntentAndSlots(Form):
         """As of `TextClassification`."""
         return self._answers.fit(predictions, columns["label"], drop=self.settings.max_in_scope_drop)
 
-    def decided(self, decision: Decision) -> Self:
+    def decided(self, decision: Decision | None) -> Self:
         made = copy.copy(self)
         made.decision = decision
         made._answers = LabelAnswers(self.labels, unknown=self._answers.unknown, decision=decision)

@@ -113,10 +113,12 @@ class MultiLabelClassification(WholeText):
         found = metrics.tuned_thresholds(self._gold(columns), scores, fallback=self.settings.threshold)
         return {"thresholds": dict(zip(self.labels, found.tolist(), strict=True))}
 
-    def decided(self, decision: Decision) -> MultiLabelClassification:
+    def decided(self, decision: Decision | None) -> MultiLabelClassification:
         made = copy.copy(self)
         made.decision = decision
-        made._thresholds = np.array([decision["thresholds"][label] for label in self.labels])
+        usual = dict.fromkeys(self.labels, self.settings.threshold)
+        own = usual if decision is None else decision["thresholds"]
+        made._thresholds = np.array([own[label] for label in self.labels])
         return made
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:

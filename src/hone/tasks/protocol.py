@@ -205,8 +205,8 @@ class Deciding(Protocol):
         """What is best for these answers, whatever decision they were made by; None where there is none to make."""
         ...
 
-    def decided(self, decision: Decision) -> Task:
-        """The same task, answering by ``decision``."""
+    def decided(self, decision: Decision | None) -> Task:
+        """The same task, answering by ``decision``; None: as one does that was never fitted."""
         ...
 
     def answered(self, prediction: Prediction) -> Prediction:

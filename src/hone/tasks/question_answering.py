@@ -180,10 +180,10 @@ class QuestionAnswering(Form):
             return {"margin": float(min(0.0, ranked[-1] - 1))}
         return {"margin": float((ranked[many - 1] + ranked[many]) / 2)}
 
-    def decided(self, decision: Decision) -> QuestionAnswering:
+    def decided(self, decision: Decision | None) -> QuestionAnswering:
         made = copy.copy(self)
         made.decision = decision
-        made._least = float(decision["margin"])
+        made._least = 0.0 if decision is None else float(decision["margin"])
         return made
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
