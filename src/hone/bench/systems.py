@@ -104,8 +104,8 @@ class OnnxRuntime:
 
     Args:
         predictor: Whose bundle's tokenizer it takes.
-        graph: Whose inputs are among token ids, mask, token types and word positions; every token of a tagger counts as
-            a word.
+        graph: Whose inputs are among token ids, mask, token types, word positions and where a second text stands; every
+            token of a tagger counts as a word.
     """
 
     name = "ONNX Runtime"
@@ -129,6 +129,8 @@ class OnnxRuntime:
         if "word_positions" in self._inputs:
             rows, tokens = given["input_ids"].shape
             given["word_positions"] = np.broadcast_to(np.arange(tokens), (rows, tokens))
+        if "second_text" in self._inputs:
+            given["second_text"] = _second(entries)
         (scores,) = self._session.run([SCORES], given)
         chances = np.exp(scores - scores.max(axis=-1, keepdims=True))
         chances /= chances.sum(axis=-1, keepdims=True)
@@ -179,6 +181,14 @@ def _graph(predictor: Predictor, progress: Progress) -> OnnxModel:
         return export_onnx(open_model(bundle)[0], types=has_types(predictor.task.row_schema))
     with torch.random.fork_rng(devices=[]):
         return export_onnx(build_model(bundle.path, HeadSpec("token-linear", head.labels)))
+
+
+def _second(entries: Any) -> IntArray:
+    """1 from where the second text of each pair begins to the row's end, as `hone.tasks.rows.text_inputs` has it."""
+    texts = [entries.sequence_ids(row) for row in range(len(entries["input_ids"]))]  # of a special token None
+    begun = np.maximum.accumulate(np.array([[text == 1 for text in row] for row in texts]), axis=1)
+    second: IntArray = (begun & (entries["attention_mask"] == 1)).astype(np.int64)
+    return second
 
 
 def _tokenizer(bundle: Bundle) -> Any:
