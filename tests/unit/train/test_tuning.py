@@ -77,6 +77,12 @@ def test_what_a_base_cannot_give_is_told_beforehand(
         ({}, {"method": {"name": "adalora", "init_r": 33}}, "method.init_r", "at most 32"),
         ({}, {"method": "adalora", "techniques": ["swa"]}, "techniques.0", "adalora"),
         ({}, {"method": {"name": "ia3", "feedforward_modules": ["x"]}}, "method.feedforward_modules", "Known: dense"),
+        (
+            {},
+            {"method": {"name": "ia3", "target_modules": ["query"], "feedforward_modules": ["output.dense"]}},
+            "method.feedforward_modules",
+            "among target_modules",
+        ),
     ],
 )
 def test_what_goes_neither_with_the_task_nor_with_a_technique_is_told(
@@ -120,6 +126,9 @@ def test_a_merge_that_cannot_be_is_told_before_the_training(inputs: Inputs) -> N
         ("lroa", "Did you mean 'lora'"),
         ({"name": "lora", "rank": 4}, "rank"),
         ({"name": "lora", "r": 0}, "method"),
+        ({"name": "lora", "target_modules": []}, "target_modules"),
+        ({"name": "adalora", "target_modules": []}, "target_modules"),
+        ({"name": "ia3", "target_modules": []}, "target_modules"),
         (3, "name"),
     ],
 )

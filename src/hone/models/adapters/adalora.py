@@ -4,7 +4,7 @@ et al. 2023); how many are left where is decided in the loop, see `hone.train.ra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -14,6 +14,7 @@ from hone.core.errors import Fault
 from hone.core.settings import Settings
 from hone.models.adapters.linear import (
     PREFIX,
+    Targets,
     TunedLinear,
     target_faults,
     targets,
@@ -56,7 +57,7 @@ class AdaLoraSettings(Settings):
     beta2: Beta = 0.85
     orth_reg_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
     lora_alpha: Alpha = 32.0
-    target_modules: list[str] | Literal["all-linear"] | None = None
+    target_modules: Targets = None
 
     @model_validator(mode="after")
     def _falling(self) -> AdaLoraSettings:

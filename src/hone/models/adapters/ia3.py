@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
-from hone.models.adapters.linear import TunedLinear, target_faults, targets, targets_in, tune, turned
-from hone.models.adapters.method import Layer, Method, Shapes, freeze_body
+from hone.models.adapters.linear import Targets, TunedLinear, target_faults, targets, targets_in, tune, turned
+from hone.models.adapters.method import Layer, Method, Shapes, freeze_body, matched
 from hone.models.adapters.usual import IA3_INNER, IA3_TARGETS
 from hone.models.model import Model
 
@@ -24,7 +24,7 @@ class Ia3Settings(Settings):
         feedforward_modules: Those of them whose inputs are scaled rather than their outputs.
     """
 
-    target_modules: list[str] | Literal["all-linear"] | None = None
+    target_modules: Targets = None
     feedforward_modules: list[str] | None = None
 
 
@@ -63,16 +63,35 @@ class Ia3(Method):
 
     def faults(self, settings: Ia3Settings, shapes: Shapes) -> list[Fault]:
         inner = settings.feedforward_modules
-        return [
+        found = [
             *target_faults(shapes, settings.target_modules, usual=IA3_TARGETS),
             *target_faults(shapes, inner, usual=IA3_INNER, field="feedforward_modules"),
         ]
+        return found or self._faults_beside(settings, shapes)
+
+    def _faults_beside(self, settings: Ia3Settings, shapes: Shapes) -> list[Fault]:
+        """Layers that the settings name to have their inputs scaled, and that are not among those that are tuned."""
+        chosen = {*self._targets(settings, shapes)}
+        return [
+            Fault(
+                "recipe.target-modules",
+                f"{name!r}, no layer of which is among target_modules",
+                "those of target_modules whose inputs are scaled",
+                field="feedforward_modules",
+                fix="Name it under target_modules as well, or leave it out.",
+            )
+            for name in settings.feedforward_modules or []
+            if not chosen & {*matched(shapes.linear, name)}
+        ]
+
+    def _targets(self, settings: Ia3Settings, shapes: Shapes) -> list[str]:
+        kind = shapes.config.model_type
+        return targets(shapes.linear, settings.target_modules, usual=IA3_TARGETS, kind=kind)
 
     def learning(self, settings: Ia3Settings, shapes: Shapes) -> int:
         kind = shapes.config.model_type
-        chosen = targets(shapes.linear, settings.target_modules, usual=IA3_TARGETS, kind=kind)
         inner = targets(shapes.linear, settings.feedforward_modules, usual=IA3_INNER, kind=kind)
-        return sum(shapes.linear[name][name in inner] for name in chosen)
+        return sum(shapes.linear[name][name in inner] for name in self._targets(settings, shapes))
 
     def decided(self, settings: Ia3Settings, model: Model) -> Ia3Settings:
         chosen = targets_in(model, settings.target_modules, usual=IA3_TARGETS)

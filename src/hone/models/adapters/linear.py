@@ -8,8 +8,9 @@ it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
@@ -30,6 +31,17 @@ from hone.models.model import Model
 
 ALL_LINEAR = "all-linear"
 PREFIX = "base_model.model."  # what peft puts before the names of a model's modules
+
+
+def _some(value: Any) -> Any:
+    """Raise where no layer is named: an adapter of nothing would learn nothing."""
+    if value == []:
+        raise ValueError(f"at least one layer, {ALL_LINEAR}, or null for the usual ones")
+    return value
+
+
+# the layers that a recipe names: names or their ends; None: the usual ones
+Targets = Annotated[list[str] | Literal["all-linear"] | None, AfterValidator(_some)]
 
 
 class Tuned(nn.Module):

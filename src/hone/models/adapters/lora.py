@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from hone.core.errors import Fault
 from hone.core.settings import Settings
-from hone.models.adapters.linear import TunedLinear, target_faults, targets, targets_in, tune, turned
+from hone.models.adapters.linear import Targets, TunedLinear, target_faults, targets, targets_in, tune, turned
 from hone.models.adapters.method import Layer, Method, Shapes, freeze_body
 from hone.models.adapters.usual import LORA_TARGETS
 from hone.models.held import HeldLinear
@@ -39,7 +39,7 @@ class LoraSettings(Settings):
     r: Rank = 8
     lora_alpha: Alpha = 16.0
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: list[str] | Literal["all-linear"] | None = None
+    target_modules: Targets = None
     use_dora: bool = False
     use_rslora: bool = False
 
