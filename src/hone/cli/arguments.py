@@ -23,6 +23,28 @@ def settings_of(overrides: Sequence[str], stage: str) -> dict[str, Any]:
     return settings
 
 
+def beside(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a stage that its command's own arguments give, and those of ``key=value`` arguments.
+
+    Raises:
+        RecipeError: Something is given by both.
+    """
+    for key, value in options.items():
+        section, _, inner = key.partition(".")
+        named = settings.get(section)
+        twice = [each for each in (key, f"{key}.name") if each in settings]
+        if not twice and inner and isinstance(named, dict) and inner in named:
+            twice = [section]
+        if twice:
+            raise RecipeError(
+                f"found {twice[0]}={settings[twice[0]]}, and {key} is {value} by an argument of the command",
+                expected=f"{key} once",
+                fix=f"Leave out {twice[0]}=..., or the argument.",
+                code="recipe.override",
+            )
+    return {**options, **settings}
+
+
 def nested(settings: Mapping[str, Any], *, within: str = "") -> dict[str, Any]:
     """``section.KEY`` settings as one mapping a section, whatever else of it is given: ``method=lora method.r=4``.
 

@@ -172,7 +172,9 @@ def pretrain(
     training: Training,
     shown: Showing,
     overrides: Overrides = None,
-    objective: Annotated[str, typer.Option("--objective", help="mlm, clm and others, or a list of them.")] = "mlm",
+    objective: Annotated[
+        str | None, typer.Option("--objective", help="mlm, clm and others, or a list of them; else mlm.")
+    ] = None,
     base: Annotated[str, typer.Option("--base", help="What goes on learning; or {architecture: NAME}.")] = "minilm",
     held_out: Annotated[str | None, typer.Option("--held-out", help="A file, or none; else carved.")] = None,
     column: ColumnNames = None,
@@ -225,8 +227,8 @@ def reinforce(
 
     source = {"path": str(prompts), "columns": parse_columns(column or [])}
     reinforce_bundle(
-        bundle, source, out=out, settings={"reward": str(reward), "label": label}, training=training,
-        overrides=overrides or [], shown=shown,
+        bundle, source, out=out, settings={"reward": str(reward), **({"label": label} if label else {})},
+        training=training, overrides=overrides or [], shown=shown,
     )  # fmt: skip
 
 

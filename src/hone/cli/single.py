@@ -15,7 +15,7 @@ import typer
 
 from hone.bundle.bundle import Bundle, require_free, write_atomically
 from hone.bundle.stage import CORPUS, HELD_OUT
-from hone.cli.arguments import nested, settings_of, split_arguments
+from hone.cli.arguments import beside, nested, settings_of, split_arguments
 from hone.cli.columns import parse_columns
 from hone.cli.console import make_progress
 from hone.cli.decoding import parse_decoding
@@ -97,17 +97,14 @@ def compare_bundles(
     first: Path, second: Path, file: Path, *, overrides: Sequence[str], how: Measuring, shown: Showing
 ) -> None:
     """``hone compare``."""
-    settings = _measuring(overrides, how, stage="compare")
-    if "against" in settings:
-        found = f"against={settings['against']}, and {first} is the first bundle already"
-        raise RecipeError(found, expected="no against", code="recipe.override")
-    stage = {"kind": "compare", "against": str(first), **nested(settings)}
+    settings = beside({"against": str(first)}, _measuring(overrides, how, stage="compare"))
+    stage = {"kind": "compare", **nested(settings)}
     _measure(Bundle.open(second), file, stage, how=how, shown=shown)
 
 
 def _measuring(overrides: Sequence[str], how: Measuring, *, stage: str) -> dict[str, Any]:
     asked = parse_decoding(how.decoding or [])
-    return settings_of(overrides, stage) | {f"decoding.{name}": value for name, value in asked.items()}
+    return beside({f"decoding.{name}": value for name, value in asked.items()}, settings_of(overrides, stage))
 
 
 def _measure(bundle: Bundle, file: Path, stage: Mapping[str, Any], *, how: Measuring, shown: Showing) -> None:
@@ -137,7 +134,8 @@ def compress_bundle(
     opened = Bundle.open(bundle)
     named = {"train": str(train), "validation": how.validation, "unlabeled": how.unlabeled}
     data = {name: _source(file, columns) for name, file in named.items() if file}
-    stage = {"kind": "compress", **nested({"method": how.method or "search"} | settings_of(overrides, "compress"))}
+    settings = beside({"method": how.method or "search"}, settings_of(overrides, "compress"))
+    stage = {"kind": "compress", **nested(settings)}
     _make(_over(opened, stage, data, device=device), "compress", bundle=opened, out=out, shown=shown)
 
 
@@ -145,7 +143,7 @@ def pretrain_corpus(
     corpus: str,
     *,
     out: Path,
-    objective: str,
+    objective: str | None,
     base: str,
     held_out: str | None,
     training: Training,
@@ -158,7 +156,9 @@ def pretrain_corpus(
     data: dict[str, Any] = {CORPUS: {"path": corpus, **columns}}
     if held_out:
         data[HELD_OUT] = held_out if held_out == "none" else {"path": held_out, **columns}
-    stage = {"kind": "pretrain", **nested({"objective": parse_value(objective)} | settings_of(overrides, "pretrain"))}
+    asked = {} if objective is None else {"objective": parse_value(objective)}
+    settings = {"objective": "mlm", **beside(asked, settings_of(overrides, "pretrain"))}
+    stage = {"kind": "pretrain", **nested(settings)}
     values = {"version": 1, "base": _base(base), "data": data, "stages": [stage], **vars(training)}
     _make(values, "pretrain", bundle=None, out=out, shown=shown)
 
@@ -195,7 +195,7 @@ def reinforce_bundle(
     """``hone reinforce`` on the prompts of ``source``: the new bundle goes to ``out``, its report and log beside it."""
     require_free(out.resolve())
     opened = Bundle.open(bundle)
-    stage = {"kind": "reinforce", **settings, **nested(settings_of(overrides, "reinforce"))}
+    stage = {"kind": "reinforce", **nested(beside(settings, settings_of(overrides, "reinforce")))}
     values = _over(opened, stage, {PROMPTS: dict(source)}, **vars(training))
     _make(values, "reinforce", bundle=opened, out=out, shown=shown)
 

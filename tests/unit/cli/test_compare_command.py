@@ -178,4 +178,4 @@ def test_bundles_that_cannot_be_compared_are_named(
         assert "settings of decoding for text-classification" in ended.err
     ended = run("compare", text_bundle, text_bundle, texts["test"], f"against={tag_bundle}")
     assert ended.code == 2
-    assert "is the first bundle already" in ended.err
+    assert f"against={tag_bundle}" in ended.err

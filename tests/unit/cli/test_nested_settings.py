@@ -9,7 +9,7 @@ import pytest
 from ended import Hone
 
 from hone.bundle.bundle import Bundle
-from hone.cli.arguments import nested
+from hone.cli.arguments import beside, nested
 from hone.core.errors import RecipeError
 from hone.pipeline.overrides import apply_overrides
 
@@ -54,6 +54,40 @@ def test_a_fault_of_such_a_key_names_it(
 def test_a_single_value_further_in_is_told_with_the_whole_key() -> None:
     with pytest.raises(RecipeError, match=r"a\.b\.c beside a\.b=1"):
         nested({"a.b": 1, "a.b.c": 2})
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ({"method": "int8"}, {"method": "onnx"}),
+        ({"method": "int8"}, {"method.name": "onnx"}),
+        ({"method": "search"}, {"method": {"name": "int8"}}),
+        ({"decoding.num_beams": 2}, {"decoding.num_beams": 4}),
+        ({"decoding.num_beams": 2}, {"decoding": {"num_beams": 4}}),
+    ],
+)
+def test_what_an_option_says_is_not_said_otherwise_beside_it(options: dict[str, Any], settings: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError) as raised:
+        beside(options, settings)
+    assert raised.value.code == "recipe.override"
+    assert beside(options, {"method.bits": 4}) == {**options, "method.bits": 4}
+
+
+def test_the_commands_refuse_an_option_and_its_key_together(
+    run: Hone, text_bundle: Path, texts: dict[str, Path], tmp_path: Path
+) -> None:
+    out, train = ("--out", tmp_path / "b"), texts["train"]
+    for arguments, key in (
+        (["compress", text_bundle, train, *out, "--method", "int8", "method=onnx"], "method=onnx"),
+        (["compress", text_bundle, train, *out, "--search", "method=int8"], "method=int8"),
+        (["pretrain", train, *out, "--objective", "clm", "objective=mlm"], "objective=mlm"),
+        (["reinforce", text_bundle, train, *out, "--reward", text_bundle, "reward=other"], "reward=other"),
+        (["reinforce", text_bundle, train, *out, "--reward", "r", "--label", "a", "label=b"], "label=b"),
+    ):
+        ended = run(*arguments)
+        assert ended.code == 2
+        assert f"found {key}" in ended.err
+        assert not (tmp_path / "b").exists()
 
 
 def test_a_single_value_has_no_keys(run: Hone, texts: dict[str, Path], tmp_path: Path) -> None:
