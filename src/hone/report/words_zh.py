@@ -56,7 +56,7 @@ WORDS: dict[str, str] = {
     "splits": "数据划分",
     "cost": "训练开销估计",
     "validation_curve": "训练过程中的验证指标",
-    "log_distance": "训练过程中与父模型的距离",
+    "log_distance": "训练过程中与原模型的距离",
     "log_reward": "训练过程中的奖励",
     "log_loss": "训练过程中的损失",
     "log_learning_rate": "学习率",
@@ -81,7 +81,7 @@ WORDS: dict[str, str] = {
     "not_possible": "不可行的组合",
     # one sentence on how to read a table
     "note.per_class": "各类别的 F1；样本数指标注为该类别的样本数量。",
-    "note.log_distance": "日志上一行以来所学文本对父模型的平均对数比（奈特）。",
+    "note.log_distance": "日志上一行以来所学文本对原模型的平均对数比（奈特）。",
     "note.log_reward": "日志上一行以来所学文本的平均奖励。",
     "note.log_loss": "日志上一行以来的平均值。",
     "note.log_mfu": "模型的浮点运算与同机大矩阵乘法之比。",
