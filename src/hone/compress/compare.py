@@ -18,7 +18,7 @@ from hone.predict.batching import score_rows
 from hone.predict.predictor import Predictor
 from hone.tasks.fields import input_names, inputs_in
 from hone.tasks.pairs import over
-from hone.tasks.protocol import Prediction, Task, Writing
+from hone.tasks.protocol import Prediction, Task, Writing, weighing
 from hone.tasks.rows import Rows
 
 RESAMPLES = 1000
@@ -48,7 +48,7 @@ def measures(task: Task, predictions: Sequence[Prediction], columns: Mapping[str
     task = over(task, list(columns))
     return with_intervals(
         task.tally(predictions, columns), task.measures, specs=task.measure_specs, additive=task.additive,
-        resamples=RESAMPLES,
+        resamples=RESAMPLES, weighing=weighing(task),
     )  # fmt: skip
 
 

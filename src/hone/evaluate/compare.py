@@ -25,7 +25,7 @@ from hone.report.numbers import NOTHING, number
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.fields import holds_pairs
 from hone.tasks.pairs import over
-from hone.tasks.protocol import Task
+from hone.tasks.protocol import Task, weighing
 from hone.tasks.table import TASKS
 
 SURE = 0.05  # a p value below it tells two apart
@@ -55,7 +55,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
     task = second.task
     exchanged = _counted_alike(first, second)
     found = differences(
-        *(Tallied(one.tally, one.task.measures) for one in (first, second)),
+        *(Tallied(one.tally, one.task.measures, weighing(one.task)) for one in (first, second)),
         additive=task.additive, exchanged=exchanged, resamples=settings.resamples,
     )  # fmt: skip
     if first.task.tokenizer.digest != task.tokenizer.digest:

@@ -26,7 +26,7 @@ from hone.report.catalog import Language, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.long_text import long_text_advice
 from hone.tasks.pairs import Pairs, over
-from hone.tasks.protocol import LABELED, Columns, FloatArray, Prediction, Scored, Task
+from hone.tasks.protocol import LABELED, Columns, FloatArray, Prediction, Scored, Task, weighing
 from hone.tasks.rows import IntArray
 from hone.tasks.writing_settings import WritingSettings
 from hone.tasks.written import WrittenText
@@ -58,8 +58,9 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
     _write_predictions(run.folder, columns, predictions, scored)
     cut = sum(bool(prediction["truncated"]) for prediction in predictions)
     measures = with_intervals(
-        tally, task.measures, specs=task.measure_specs, additive=task.additive, resamples=settings.bootstrap_resamples
-    )
+        tally, task.measures, specs=task.measure_specs, additive=task.additive, resamples=settings.bootstrap_resamples,
+        weighing=weighing(task),
+    )  # fmt: skip
     by_value: dict[str, Grid] = {}
     if settings.judge is not None:
         (judge,) = inputs.others["judge"]
@@ -154,6 +155,7 @@ def _by_length(task: Task, tally: FloatArray, lengths: IntArray, settings: Evalu
             specs={main: task.measure_specs[main], **task.measure_specs},
             additive=task.additive,
             resamples=200,
+            weighing=weighing(task),
         )
         measure = next(m for m in measured if m.name == main)
         rows.append([f"{low}-{high - 1}", measure.value, measure.low, measure.high, int(chosen.sum())])

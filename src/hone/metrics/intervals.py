@@ -15,6 +15,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Values = dict[str, float | None]
 Bounds = tuple[float, float]
+Weighing = Callable[[FloatArray], Callable[[IntArray], Values]]  # of a tally its measures by weights of the examples
 
 RESAMPLES = 1000
 BLOCK_DRAWS = 1 << 22  # examples drawn at once: about 32 MiB of weights
@@ -54,6 +55,7 @@ def bootstrap(
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
+    weighing: Weighing | None = None,
 ) -> dict[str, Bounds | None]:
     """Percentile bootstrap over examples (Efron 1979).
 
@@ -65,6 +67,8 @@ def bootstrap(
         resamples: How many times the examples are drawn with replacement.
         level: Confidence level, between 0 and 1.
         seed: Same seed, same interval.
+        weighing: Gives of the tally what measures it by how often each example is drawn, int64 [examples], as
+            ``measures`` does the copied rows, which are then not made; for measures that are not additive.
 
     Returns:
         Name -> (low, high); None for a measure that is undefined (None) on any resample, or that resampling does not
@@ -81,10 +85,14 @@ def bootstrap(
     if not len(tally):
         return {}
     draws = np.random.default_rng(seed)
-    resampled = _sums(tally, resamples, draws) if additive else _rows(tally, resamples, draws)
+    if weighing is not None and not additive:
+        resampled: Iterator[Values] = map(weighing(tally), _weights(len(tally), resamples, draws))
+    else:
+        samples = _sums(tally, resamples, draws) if additive else _rows(tally, resamples, draws)
+        resampled = map(measures, samples)
     drawn: dict[str, list[float | None]] = {}
     for sample in resampled:
-        for name, value in measures(sample).items():
+        for name, value in sample.items():
             drawn.setdefault(name, []).append(value)
     intervals: dict[str, Bounds | None] = {}
     for name, values in drawn.items():
@@ -143,16 +151,20 @@ def with_intervals(
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
+    weighing: Weighing | None = None,
 ) -> list[Measure]:
     """Every measure of a tally (float64 [examples, k]) with the interval that its spec asks for.
 
-    See `bootstrap` for ``additive``, ``resamples``, ``level`` and ``seed``. One example, or none, has no bootstrap.
+    See `bootstrap` for ``additive``, ``resamples``, ``level``, ``seed`` and ``weighing``. One example, or none, has no
+    bootstrap.
     """
     values, n = measures(tally), len(tally)
     kinds = {name: specs.get(name, MeasureSpec()).interval for name in values}
     intervals: dict[str, Bounds | None] = {}
     if n > 1 and "bootstrap" in kinds.values():
-        drawn = bootstrap(tally, measures, additive=additive, resamples=resamples, level=level, seed=seed)
+        drawn = bootstrap(
+            tally, measures, additive=additive, resamples=resamples, level=level, seed=seed, weighing=weighing
+        )
         intervals = {name: bounds for name, bounds in drawn.items() if kinds.get(name) == "bootstrap"}
     for name, value in values.items():
         if kinds[name] == "wilson" and value is not None and n:
@@ -164,6 +176,12 @@ def with_intervals(
 def rested_on(spec: MeasureSpec, tally: FloatArray) -> int:
     """How many of the examples of a tally, float64 [examples, k], a measure rests on."""
     return len(tally) if spec.counted is None else int(tally[:, spec.counted].sum())
+
+
+def _weights(n: int, resamples: int, draws: np.random.Generator) -> Iterator[IntArray]:
+    """How often each example is drawn, int64 [examples]: the same examples as of `_rows`."""
+    for _ in range(resamples):
+        yield np.bincount(draws.integers(0, n, n), minlength=n)
 
 
 def _rows(tally: FloatArray, resamples: int, draws: np.random.Generator) -> Iterator[FloatArray]:

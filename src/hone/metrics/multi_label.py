@@ -5,6 +5,8 @@ A label is predicted where its score reaches the label's threshold: ``score >= t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,6 +89,59 @@ def mean_average_precision(gold: BoolArray, scores: FloatArray) -> float | None:
     _check_scores(gold, scores, axes=2)
     known = [average_precision(gold[:, label], scores[:, label]) for label in np.flatnonzero(gold.any(axis=0))]
     return float(np.mean([value for value in known if value is not None])) if known else None
+
+
+def weighed_counts(gold: BoolArray, predicted: BoolArray) -> Callable[[IntArray], tuple[Counts, ...]]:
+    """`counts` of the examples each taken so many times, for any such weights, int64 [examples]: float64 [labels] each.
+    What stands in the sets is looked for once.
+
+    Arguments and errors as of `counts`.
+    """
+    _check_sets(gold, predicted)
+    there = [np.nonzero(part) for part in (gold & predicted, predicted, gold)]
+    labels = gold.shape[1]
+
+    def counted(weights: IntArray) -> tuple[Counts, ...]:
+        return tuple(np.bincount(label, weights[example], minlength=labels) for example, label in there)
+
+    return counted
+
+
+def weighed_precision(gold: BoolArray, scores: FloatArray) -> Callable[[IntArray], float | None]:
+    """`mean_average_precision` of the examples each taken so many times, for any such weights, int64 [examples]. Each
+    label's scores are sorted once.
+
+    Arguments and errors as of `mean_average_precision`.
+    """
+    _check_scores(gold, scores, axes=2)
+    ranked = [_Ranked(gold[:, label], scores[:, label]) for label in np.flatnonzero(gold.any(axis=0))]
+
+    def mean(weights: IntArray) -> float | None:
+        known = [value for one in ranked if (value := one.precision(weights)) is not None]
+        return float(np.mean(known)) if known else None
+
+    return mean
+
+
+class _Ranked:
+    """Examples of one label in the order of their scores, the highest first; ``gold`` has some."""
+
+    def __init__(self, gold: BoolArray, scores: FloatArray) -> None:
+        order = np.argsort(-scores, kind="stable")
+        rising, true = -scores[order], np.flatnonzero(gold[order])
+        found = rising[true]
+        self._said = np.searchsorted(rising, found, side="right") - 1  # the last example that each one's score reaches
+        self._hits = np.searchsorted(found, found, side="right") - 1  # and the last gold one
+        self._order, self._gold = order[: self._said[-1] + 1], order[true]  # the examples that count, and the gold ones
+
+    def precision(self, weights: IntArray) -> float | None:
+        """`average_precision` of the examples each taken so many times; None where no gold one is taken."""
+        own = weights[self._gold]
+        hits = own.cumsum()
+        if not hits[-1]:
+            return None
+        said = weights[self._order].cumsum()[self._said]
+        return float(own @ (hits[self._hits] / np.maximum(said, 1)) / hits[-1])  # said is 0 where own is
 
 
 def tuned_thresholds(gold: BoolArray, scores: FloatArray, *, fallback: float = 0.5, fewest: int = 5) -> FloatArray:

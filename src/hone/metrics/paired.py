@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hone.metrics.intervals import BLOCK_DRAWS, RESAMPLES, FloatArray, Values, bootstrap
+from hone.metrics.intervals import BLOCK_DRAWS, RESAMPLES, Bounds, FloatArray, IntArray, Values, Weighing, bootstrap
 
 Measuring = Callable[[FloatArray], Values]
 ALIKE = 1e-9  # of the larger measure: differences that rounding alone tells apart are one
@@ -15,10 +15,17 @@ ALIKE = 1e-9  # of the larger measure: differences that rounding alone tells apa
 
 @dataclass(frozen=True)
 class Tallied:
-    """Answers, counted: a tally, float64 [examples, k], and the measures of any tally of k columns."""
+    """Answers, counted.
+
+    Attributes:
+        tally: Float64 [examples, k].
+        measures: Of any tally of k columns.
+        weighing: See `bootstrap`.
+    """
 
     tally: FloatArray
     measures: Measuring
+    weighing: Weighing | None = None
 
 
 @dataclass(frozen=True)
@@ -76,12 +83,14 @@ def differences(
     width = one.shape[1]
 
     def both(tally: FloatArray) -> Values:
-        had, has = first.measures(tally[:, :width]), second.measures(tally[:, width:])
-        return {name: _less(has[name], had[name]) for name in had if name in has}
+        return _grown(first.measures(tally[:, :width]), second.measures(tally[:, width:]))
 
     stacked = np.hstack([one, other])
     found = both(stacked)
-    intervals = bootstrap(stacked, both, additive=additive, resamples=resamples, seed=seed) if len(one) > 1 else {}
+    intervals: dict[str, Bounds | None] = {}
+    if len(one) > 1:
+        weighing = _both_weighing(first, second, width)
+        intervals = bootstrap(stacked, both, additive=additive, resamples=resamples, seed=seed, weighing=weighing)
     chances = _chances(found, first, second, additive=additive, draws=resamples, seed=seed) if exchanged else {}
     had, has = first.measures(one), second.measures(other)
     result = {}
@@ -90,6 +99,25 @@ def differences(
         low, high = (min(bounds[0], value), max(bounds[1], value)) if bounds and value is not None else (None, None)
         result[name] = Difference(had[name], has[name], value, low, high, chances.get(name))
     return result
+
+
+def _grown(had: Values, has: Values) -> Values:
+    """What the second has over the first by every measure that both have."""
+    return {name: _less(has[name], had[name]) for name in had if name in has}
+
+
+def _both_weighing(first: Tallied, second: Tallied, width: int) -> Weighing | None:
+    """Of two tallies beside each other, the first with ``width`` columns, `_grown` by weights; None where one of them
+    has no measures by weights."""
+    one, other = first.weighing, second.weighing
+    if one is None or other is None:
+        return None
+
+    def weighing(stacked: FloatArray) -> Callable[[IntArray], Values]:
+        had, has = one(stacked[:, :width]), other(stacked[:, width:])
+        return lambda weights: _grown(had(weights), has(weights))
+
+    return weighing
 
 
 def _less(one: float | None, other: float | None) -> float | None:
@@ -103,8 +131,7 @@ def _chances(
     both as far apart as they are found."""
     known = {name: abs(value) for name, value in found.items() if value is not None}
     reached: dict[str, int | None] = dict.fromkeys(known, 1)
-    for one, other in _exchanges(first.tally, second.tally, additive=additive, draws=draws, seed=seed):
-        had, has = first.measures(one), second.measures(other)
+    for had, has in _exchanged(first, second, additive=additive, draws=draws, seed=seed):
         for name, least in known.items():
             one_is, other_is, count = had[name], has[name], reached[name]
             if one_is is None or other_is is None or count is None:
@@ -113,6 +140,23 @@ def _chances(
             near = ALIKE * max(abs(one_is), abs(other_is))
             reached[name] = count + (abs(other_is - one_is) >= least - near)
     return {name: None if count is None else count / (draws + 1) for name, count in reached.items()}
+
+
+def _exchanged(
+    first: Tallied, second: Tallied, *, additive: bool, draws: int, seed: int
+) -> Iterator[tuple[Values, Values]]:
+    """The measures of both where each example's answers have changed places with a chance of one half."""
+    if additive or first.weighing is None or second.weighing is None:
+        for one, other in _exchanges(first.tally, second.tally, additive=additive, draws=draws, seed=seed):
+            yield first.measures(one), second.measures(other)
+        return
+    rng, count = np.random.default_rng(seed), len(first.tally)
+    either = np.vstack([first.tally, second.tally])
+    had, has = first.weighing(either), second.weighing(either)
+    for _ in range(draws):
+        turned = rng.random(count) < 0.5
+        taken = np.concatenate([~turned, turned]).astype(np.int64)
+        yield had(taken), has(1 - taken)
 
 
 def _exchanges(

@@ -8,7 +8,7 @@ there is one: a rare label is seldom given half the probability, however well th
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -139,17 +139,29 @@ class MultiLabelClassification(WholeText):
         if not len(tally):
             return dict.fromkeys(self.measure_specs)
         gold, said, scores = self._parts(tally)
-        macro, micro, weighted = metrics.f1_averages(*metrics.counts(gold, said))
-        macro_half, micro_half, _ = metrics.f1_averages(*metrics.counts(gold, scores >= 0.5))
         return {
-            "micro_f1": micro,
-            "macro_f1": macro,
-            "weighted_f1": weighted,
-            "micro_f1_at_half": micro_half,
-            "macro_f1_at_half": macro_half,
+            **_f1s(metrics.counts(gold, said), metrics.counts(gold, scores >= 0.5)),
             "mean_average_precision": metrics.mean_average_precision(gold, scores),
             "exact_match": metrics.exact_match(gold, said),
         }
+
+    def weighed(self, tally: FloatArray) -> Callable[[IntArray], dict[str, float | None]]:
+        """See `hone.tasks.protocol.Weighing`."""
+        gold, said, scores = self._parts(tally)
+        chosen, at_half = metrics.weighed_counts(gold, said), metrics.weighed_counts(gold, scores >= 0.5)
+        precision, right = metrics.weighed_precision(gold, scores), (gold == said).all(axis=1)
+
+        def measures(weights: IntArray) -> dict[str, float | None]:
+            taken = int(weights.sum())
+            if not taken:
+                return dict.fromkeys(self.measure_specs)
+            return {
+                **_f1s(chosen(weights), at_half(weights)),
+                "mean_average_precision": precision(weights),
+                "exact_match": int(weights[right].sum()) / taken,
+            }
+
+        return measures
 
     def _parts(self, tally: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_], FloatArray]:
         gold, said, scores = np.split(tally, 3, axis=1)
@@ -181,3 +193,16 @@ class MultiLabelClassification(WholeText):
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         return bool(one["labels"] == other["labels"])
+
+
+def _f1s(chosen: Sequence[metrics.Counts], at_half: Sequence[metrics.Counts]) -> dict[str, float | None]:
+    """F1 of the `counts` of labels by their thresholds, and of those at one half."""
+    macro, micro, weighted = metrics.f1_averages(*chosen)
+    macro_half, micro_half, _ = metrics.f1_averages(*at_half)
+    return {
+        "micro_f1": micro,
+        "macro_f1": macro,
+        "weighted_f1": weighted,
+        "micro_f1_at_half": micro_half,
+        "macro_f1_at_half": macro_half,
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -212,6 +212,21 @@ class Deciding(Protocol):
     def answered(self, prediction: Prediction) -> Prediction:
         """The answer that the decision gives for the scores in ``prediction``."""
         ...
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """A task that measures resamples of a tally without a copy of its rows."""
+
+    def weighed(self, tally: FloatArray) -> Callable[[IntArray], dict[str, float | None]]:
+        """Every measure of the tally with each row so many times, for any such weights, int64 [examples]: what
+        `Task.measures` gives of the copied rows. What it can prepare it prepares once."""
+        ...
+
+
+def weighing(task: object) -> Callable[[FloatArray], Callable[[IntArray], dict[str, float | None]]] | None:
+    """`Weighing.weighed`; None of a task that has none."""
+    return task.weighed if isinstance(task, Weighing) else None
 
 
 @runtime_checkable

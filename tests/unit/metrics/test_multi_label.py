@@ -14,6 +14,8 @@ from hone.metrics.multi_label import (
     f1_averages,
     mean_average_precision,
     tuned_thresholds,
+    weighed_counts,
+    weighed_precision,
 )
 
 GOLD = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], dtype=bool)
@@ -48,6 +50,20 @@ def test_averages_of_resampled_counts_are_those_of_the_copied_examples() -> None
     resampled = [weights @ part for part in (GOLD & PREDICTED, PREDICTED, GOLD)]
     copies = np.repeat(np.arange(4), weights.astype(int))
     assert f1_averages(*resampled) == pytest.approx(f1_averages(*counts(GOLD[copies], PREDICTED[copies])))
+
+
+@pytest.mark.parametrize("digits", [1, 9])  # many equal scores, and none
+def test_by_weights_everything_is_as_of_the_copied_examples(digits: int) -> None:
+    rng = np.random.default_rng(digits)
+    gold, scores = rng.random((60, 5)) < [0.3, 0.9, 0.02, 0.5, 0.0], rng.random((60, 5)).round(digits)
+    counted, precision = weighed_counts(gold, scores >= 0.5), weighed_precision(gold, scores)
+    for _ in range(30):
+        drawn = rng.integers(0, 60, 40)
+        weights = np.bincount(drawn, minlength=60)
+        for part, expected in zip(counted(weights), counts(gold[drawn], scores[drawn] >= 0.5), strict=True):
+            assert part.tolist() == expected.tolist()
+        assert precision(weights) == pytest.approx(mean_average_precision(gold[drawn], scores[drawn]), abs=1e-12)
+    assert precision(np.zeros(60, dtype=np.int64)) is None
 
 
 def test_averages_are_zero_where_nothing_occurs_or_nothing_is_gold() -> None:

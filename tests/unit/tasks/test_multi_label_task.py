@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from hone.compress.compare import measures
+from hone.metrics.intervals import with_intervals
+from hone.metrics.paired import Tallied, differences
 from hone.tasks.make import make_task
 from hone.tasks.multi_label import MultiLabelClassification
-from hone.tasks.protocol import Deciding, LossOptions
+from hone.tasks.protocol import Deciding, LossOptions, weighing
 from hone.tasks.rows import Rows
 from hone.tasks.settings import MultiLabelSettings
 
@@ -116,3 +120,45 @@ def test_bad_answers_are_those_with_wrong_labels_the_farthest_off_first(make: An
     assert (scored.gold, scored.said) == (["joy"] * 3, ["joy", "–", "anger"])
     rows = {row[0]: row for row in scored.tables["per_label"].rows}
     assert rows["joy"][1:4] == pytest.approx([0.5, 1.0, 1 / 3])
+
+
+@pytest.fixture
+def tallies() -> tuple[Any, Any]:
+    """Of two ways to answer the same 80 texts."""
+    rng = np.random.default_rng(0)
+    gold = rng.random((80, 3)) < [0.4, 0.2, 0.1]
+    one, other = (np.clip(0.35 * gold + 0.3 * rng.random((80, 3)) + more, 0, 1).round(2) for more in (0.1, 0.25))
+    first, second = (np.concatenate([gold, scores >= 0.4, scores], axis=1) for scores in (one, other))
+    return first, second
+
+
+def test_intervals_by_weights_are_those_of_copied_rows(make: Any, tallies: Any) -> None:
+    task, (tally, _) = make(), tallies
+    plain, weighed = (
+        with_intervals(tally, task.measures, specs=task.measure_specs, additive=False, resamples=150, weighing=way)
+        for way in (None, task.weighed)
+    )
+    assert [measure.name for measure in weighed] == [measure.name for measure in plain]
+    for one, other in zip(plain, weighed, strict=True):
+        assert (other.value, other.low, other.high) == pytest.approx((one.value, one.low, one.high), abs=1e-12)
+
+
+def test_differences_by_weights_are_those_of_copied_rows(make: Any, tallies: Any) -> None:
+    task = make()
+    plain, weighed = (
+        differences(*(Tallied(tally, task.measures, way) for tally in tallies), additive=False, resamples=150)
+        for way in (None, weighing(task))
+    )
+    assert plain.keys() == weighed.keys()
+    for name, one in plain.items():
+        assert astuple(weighed[name]) == pytest.approx(astuple(one), abs=1e-12)
+
+
+def test_intervals_copy_no_rows(make: Any, tallies: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, measured, plain = make(), list[int](), MultiLabelClassification.measures
+    monkeypatch.setattr(task, "measures", lambda tally: measured.append(len(tally)) or plain(task, tally))
+    said = [answer(*scores) for scores in tallies[0][:, 6:].tolist()]
+    columns = {"text": ["a"] * 80, "labels": [[]] * 40 + [["joy"]] * 40}
+    found = {one.name: one for one in measures(task, [task.answered(one) for one in said], columns)}
+    assert measured == [80]
+    assert found["mean_average_precision"].low is not None
