@@ -16,6 +16,7 @@ from hone.bundle.stage import Inputs, Run, TaskChoice
 from hone.data.dataset import Dataset
 from hone.evaluate.answering import answered
 from hone.evaluate.comparing import COMPARE, CompareSettings
+from hone.metrics import retrieval
 from hone.predict.predictor import open_bundle
 from hone.predict.write import write_model
 from hone.report.report import Report
@@ -79,8 +80,10 @@ def test_the_second_has_the_measures_that_it_has_alone(case: Case, tiny_base: Pa
 
 
 def test_embeddings_of_single_texts_of_other_sizes_are_compared_by_what_they_find(
-    tiny_base: Path, tmp_path: Path
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    looks, plain = list[int](), retrieval.label_ranks
+    monkeypatch.setattr(retrieval, "label_ranks", lambda *given: looks.append(len(given[0])) or plain(*given))
     whole, short = (Case("sentence-embedding", changed, LABELED) for changed in ({}, {"dimensions": 3}))
     assert [field.name for field in whole.shape.fields] == ["text", "label"]
     one, other = bundle(whole, tiny_base, tmp_path / "one"), bundle(short, tiny_base, tmp_path / "other", moved=1)
@@ -91,3 +94,4 @@ def test_embeddings_of_single_texts_of_other_sizes_are_compared_by_what_they_fin
     lines = (tmp_path / "run" / "differences.jsonl").read_text().splitlines()
     shown = found.tables["rows_lost"].rows + found.tables["rows_gained"].rows
     assert len(lines) == len(shown) > 0
+    assert len(looks) == 3  # once each, and once alone: ranking is what such a tally costs

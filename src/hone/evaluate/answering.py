@@ -11,7 +11,7 @@ from hone.data.dataset import Dataset
 from hone.predict.predictor import Predictor
 from hone.report.catalog import Language, slice_name, word
 from hone.tasks.encoded import encoded, placed
-from hone.tasks.protocol import Columns, FloatArray, Prediction, Scored, Task
+from hone.tasks.protocol import Columns, FloatArray, Judging, Prediction, Scored, Task
 from hone.tasks.rows import IntArray
 
 TEXT_SHOWN = 300  # characters of a text in a report; files hold it whole
@@ -52,7 +52,10 @@ def answered(predictor: Predictor, task: Task, data: Dataset, *, run: Run) -> An
         scores = predictor.came_to(columns, rows, task=task, done=run.progress.advance)
     run.progress.finish()
     predictions = task.join(columns, rows, scores, constants=predictor.engine.constants)
-    tally, scored = task.tally(predictions, columns), task.scored(predictions, columns)
+    if isinstance(task, Judging):
+        tally, scored = task.judged(predictions, columns)
+    else:
+        tally, scored = task.tally(predictions, columns), task.scored(predictions, columns)
     return Answered(task, columns, predictions, tally, scored, rows.text_tokens())
 
 

@@ -177,14 +177,12 @@ def _worst(scored: Scored, count: int, *, heads: Sequence[str]) -> Grid:
 
 
 def _write_predictions(folder: Path, columns: Columns, predictions: Sequence[Prediction], scored: Scored) -> None:
+    def line(i: int) -> str:
+        row = {**{name: values[i] for name, values in columns.items()}, "prediction": predictions[i]}
+        return json.dumps(row, ensure_ascii=False) + "\n"
+
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [
-        json.dumps(
-            {**{name: values[i] for name, values in columns.items()}, "prediction": prediction},
-            ensure_ascii=False,
-        )
-        for i, prediction in enumerate(predictions)
-    ]
-    (folder / "predictions.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    wrong = [int(i) for i in np.argsort(-scored.badness, kind="stable") if scored.badness[i] > 0]
-    (folder / "bad_cases.jsonl").write_text("".join(f"{lines[i]}\n" for i in wrong), encoding="utf-8")
+    worst = (int(i) for i in np.argsort(-scored.badness, kind="stable") if scored.badness[i] > 0)
+    for name, rows in (("predictions.jsonl", range(len(predictions))), ("bad_cases.jsonl", worst)):
+        with (folder / name).open("w", encoding="utf-8") as file:  # line by line: together they may outgrow the answers
+            file.writelines(map(line, rows))

@@ -45,6 +45,7 @@ SAME = 0.05  # cosines that differ by less say the same
 OFF = 0.1  # of the scores' standard deviation: what is farther off is a mistake
 RANKS = (1, 3, 10, 100)  # where the table of ranks is parted
 Vectors = NDArray[np.float32]
+Ranked = tuple[FloatArray, IntArray]  # of each example a rank, and which text was found first
 
 
 class SentenceEmbedding(Form):
@@ -221,21 +222,7 @@ class SentenceEmbedding(Form):
         float64 [examples, 4]; nan for what the data does not tell. Pairs with scores have no ranks: which of them
         belong together is not said. Of labeled texts the rank is that of the nearest other text of the same label among
         those of other labels, nan where there is no such text."""
-        out = np.full((len(predictions), 4), np.nan)
-        if not len(predictions):
-            return out
-        if "text" in columns:
-            out[:, 2], _ = _label_ranks(predictions, columns)
-            return out
-        out[:, 1] = [prediction["similarity"] for prediction in predictions]
-        texts = np.array([prediction["embeddings"] for prediction in predictions])  # [examples, 2 or 3, width]
-        if "score" in columns:
-            out[:, 0] = columns["score"]
-        else:
-            out[:, 2], _ = _ranks(texts, columns)
-        if "negative" in columns:
-            out[:, 3] = out[:, 1] - (texts[:, 0] * texts[:, 2]).sum(1)
-        return out
+        return _tally(predictions, columns, _ranked(predictions, columns))
 
     def measures(self, tally: FloatArray) -> dict[str, float | None]:
         scored = tally[~np.isnan(tally[:, 0])]
@@ -252,19 +239,15 @@ class SentenceEmbedding(Form):
         }
 
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
-        if "text" in columns:
-            return _found_labels(predictions, columns)
-        if "score" not in columns:
-            return _found(predictions, columns)
-        tally = self.tally(predictions, columns)
-        shown = [BETWEEN.join(pair) for pair in zip(columns["text_a"], columns["text_b"], strict=True)]
-        gold = tally[:, 0]
-        said = np.sort(gold)[np.argsort(np.argsort(tally[:, 1], kind="stable"))]  # the score of a pair so far up
-        off = np.abs(gold - said)
-        off = np.where(off > OFF * gold.std(), off, 0.0)
-        words = [f"{value:.4g}" for value in gold]
-        given = [f"{value:.4g}" if far else word for value, far, word in zip(said, off, words, strict=True)]
-        return Scored({"similarity_by_score": _by_score(tally)}, off, shown, words, given)
+        return self.judged(predictions, columns)[1]
+
+    def judged(self, predictions: Sequence[Prediction], columns: Columns) -> tuple[FloatArray, Scored]:
+        """See `hone.tasks.protocol.Judging`: each text is looked for among all others once."""
+        ranked = _ranked(predictions, columns)
+        tally = _tally(predictions, columns, ranked)
+        if ranked is None:
+            return tally, _near(tally, columns)
+        return tally, (_found_labels if "text" in columns else _found)(*ranked, columns)
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         """Whether the cosines of a pair, or the embeddings of a text, are about the same."""
@@ -285,26 +268,59 @@ def _name(content: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little", signed=True)
 
 
-def _found(predictions: Sequence[Prediction], columns: Columns) -> Scored:
+def _tally(predictions: Sequence[Prediction], columns: Columns, ranked: Ranked | None) -> FloatArray:
+    """See `SentenceEmbedding.tally`."""
+    out = np.full((len(predictions), 4), np.nan)
+    if ranked is not None:
+        out[:, 2], _ = ranked
+    if "text" in columns:
+        return out
+    out[:, 1] = [prediction["similarity"] for prediction in predictions]
+    if "score" in columns:
+        out[:, 0] = columns["score"]
+    if "negative" in columns:
+        beside = [[prediction["embeddings"][i] for prediction in predictions] for i in (0, 2)]
+        out[:, 3] = out[:, 1] - np.prod(np.array(beside), axis=0).sum(-1)
+    return out
+
+
+def _ranked(predictions: Sequence[Prediction], columns: Columns) -> Ranked | None:
+    """`_ranks` of pairs and `_label_ranks` of labeled texts; None of pairs with scores, and of none at all."""
+    if "score" in columns or not len(predictions):
+        return None
+    return (_label_ranks if "text" in columns else _ranks)(predictions, columns)
+
+
+def _near(tally: FloatArray, columns: Columns) -> Scored:
+    """How near the texts of each pair are beside how near its score has them."""
+    shown = [BETWEEN.join(pair) for pair in zip(columns["text_a"], columns["text_b"], strict=True)]
+    gold = tally[:, 0]
+    said = np.sort(gold)[np.argsort(np.argsort(tally[:, 1], kind="stable"))]  # the score of a pair so far up
+    off = np.abs(gold - said)
+    off = np.where(off > OFF * gold.std(), off, 0.0)
+    words = [f"{value:.4g}" for value in gold]
+    given = [f"{value:.4g}" if far else word for value, far, word in zip(said, off, words, strict=True)]
+    return Scored({"similarity_by_score": _by_score(tally)}, off, shown, words, given)
+
+
+def _found(rank: FloatArray, first: IntArray, columns: Columns) -> Scored:
     """Where the second text of each pair stands among all, and what stands first in its place."""
-    texts = np.array([prediction["embeddings"] for prediction in predictions])
-    rank, first = _ranks(texts, columns)
     passages = np.unique(np.array(columns["text_b"], dtype=object))
-    said = passages[first].tolist()
-    return Scored({"ranks": _rank_table(rank)}, 1 - 1 / rank, columns["text_a"], columns["text_b"], said)
+    said, table = passages[first].tolist(), _rank_table(rank.astype(np.int64))
+    return Scored({"ranks": table}, 1 - 1 / rank, columns["text_a"], columns["text_b"], said)
 
 
-def _ranks(texts: FloatArray, columns: Columns) -> tuple[IntArray, IntArray]:
-    """Of pairs of texts [examples, 2 or 3, width], each text looked for once; of the texts in their order, the first
-    found."""
+def _ranks(predictions: Sequence[Prediction], columns: Columns) -> Ranked:
+    """Of pairs, each text looked for once: rank of the second, and of the texts in their order, the first found."""
+    texts = np.array([prediction["embeddings"] for prediction in predictions])  # [examples, 2 or 3, width]
     _, first, asks = np.unique(np.array(columns["text_a"], dtype=object), return_index=True, return_inverse=True)
     _, second, own = np.unique(np.array(columns["text_b"], dtype=object), return_index=True, return_inverse=True)
-    return retrieval.ranks(texts[first, 0], texts[second, 1], asks=asks.reshape(-1), own=own.reshape(-1))
+    rank, found = retrieval.ranks(texts[first, 0], texts[second, 1], asks=asks.reshape(-1), own=own.reshape(-1))
+    return rank.astype(np.float64), found
 
 
-def _found_labels(predictions: Sequence[Prediction], columns: Columns) -> Scored:
+def _found_labels(rank: FloatArray, nearest: IntArray, columns: Columns) -> Scored:
     """Where the nearest text of the same label stands among those of others, and the label of the nearest text."""
-    rank, nearest = _label_ranks(predictions, columns)
     right = np.nan_to_num(rank, nan=1.0)
     labels = columns["label"]
     said = [labels[i] if one == 1 else labels[near] for i, (one, near) in enumerate(zip(right, nearest, strict=True))]
@@ -312,7 +328,7 @@ def _found_labels(predictions: Sequence[Prediction], columns: Columns) -> Scored
     return Scored({"ranks": _rank_table(ranked)}, 1 - 1 / right, columns["text"], labels, said)
 
 
-def _label_ranks(predictions: Sequence[Prediction], columns: Columns) -> tuple[FloatArray, IntArray]:
+def _label_ranks(predictions: Sequence[Prediction], columns: Columns) -> Ranked:
     """Of labeled texts, each looked for with: rank of the nearest other one of its label, and the nearest of others."""
     _, labels = np.unique(np.array(columns["label"], dtype=object), return_inverse=True)
     vectors = np.array([prediction["embedding"] for prediction in predictions])

@@ -230,6 +230,15 @@ def weighing(task: object) -> Callable[[FloatArray], Callable[[IntArray], dict[s
 
 
 @runtime_checkable
+class Judging(Protocol):
+    """A task whose tally, and what it shows beside that, rest on one costly look at all answers together."""
+
+    def judged(self, predictions: Sequence[Prediction], columns: Columns) -> tuple[FloatArray, Scored]:
+        """`Task.tally` and `Task.scored`, of one look."""
+        ...
+
+
+@runtime_checkable
 class Drawing(Protocol):
     """A task whose batches to learn from are drawn anew for every step, its targets or what a row is compared with.
     `Task.collate` gives its rows as they are measured."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hone.bundle.bundle import Bundle
@@ -15,9 +17,11 @@ from hone.core.measures import Measure
 from hone.core.settings import Settings, check_settings
 from hone.data.read import read
 from hone.data.source import Source
+from hone.evaluate import evaluate as module
 from hone.evaluate.settings import EVALUATE, EvaluateSettings
 from hone.predict.predictor import load
 from hone.report.catalog import Language
+from hone.tasks.protocol import Scored
 from hone.tasks.table import TASKS
 
 # Texts that the bundle was taught; the last three carry a label that is wrong on purpose.
@@ -227,3 +231,20 @@ def test_a_split_without_entities_has_measures_that_say_why_there_is_none(tag_ju
     for m in outcome.report.measures:
         assert m.value is not None or m.reason
     assert named(outcome)["token_accuracy"].value == 1.0
+
+
+def test_answers_are_written_line_by_line(tmp_path: Path) -> None:
+    text, count = "x" * 20_000, 500  # one text in memory, and 10 MB of it in each file
+    columns = {"text": [text] * count, "label": ["a"] * count}
+    bad = np.arange(count, dtype=np.float64)
+    scored = Scored({}, bad, columns["text"], columns["label"], columns["label"])
+    tracemalloc.start()
+    try:
+        module._write_predictions(tmp_path, columns, [{"label": "b"}] * count, scored)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 1 << 20
+    lines = (tmp_path / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1]) == {"text": text, "label": "a", "prediction": {"label": "b"}}
+    assert len(lines) == len((tmp_path / "bad_cases.jsonl").read_text().splitlines()) + 1 == count
