@@ -98,7 +98,8 @@ class FillMask(Form):
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
         """See `Task.encode`. ``places`` are the tokens of a row that are asked for, ``starts`` and ``ends`` where they
         stand in the text; ``copies`` is how often the row is read for them: once where they are masked already, else
-        once for each. ``words`` has the number of each token's word, -1 where it is never masked."""
+        once for each. ``words`` has the number of each token's word, -1 where it is never masked. To predict, windows
+        without such places are not read, but for one of a text that has none at all."""
         read = self.tokenizer.encode_pieces(columns["text"])
         counts = [len(pieces.ids) for pieces in read]
         if self.settings.long_text == "refuse":
@@ -108,19 +109,23 @@ class FillMask(Form):
         for i, pieces in enumerate(read):
             windows = spans(counts[i], room=self._room, stride=self.settings.stride)
             cut = self.settings.long_text == "truncate" and len(windows) > 1
-            for row in self._rows(pieces, windows[:1] if cut else windows):
+            rows = self._rows(pieces, windows[:1] if cut else windows)
+            if purpose == "predict":
+                rows = [row for row in rows if row["places"]] or rows[:1]
+            for row in rows:
                 whole = {"example": start + i, "truncated": cut, "text_tokens": counts[i] + sum(self._edges), **row}
                 for name, value in whole.items():
                     out[name].append(value)
         return rows_of(out, schema)
 
     def _rows(self, pieces: Pieces, windows: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-        """The columns of each window that are its own."""
+        """The columns of each window that are its own. A mask token beyond what is read makes a text one with mask
+        tokens, too: the others of its tokens are not asked for."""
         ids, words = np.array(pieces.ids, dtype=np.int64), np.array(pieces.words, dtype=np.int64)
         read = min(len(ids), windows[-1][1])
-        masked = np.flatnonzero(ids[:read] == self._mask)
+        masked = np.flatnonzero(ids == self._mask)
         plain = ~np.isin(ids, self._special)
-        chosen = masked if len(masked) else spread(np.flatnonzero(plain[:read]), self.settings.positions)
+        chosen = masked[masked < read] if len(masked) else spread(np.flatnonzero(plain[:read]), self.settings.positions)
         window = nearest_window(chosen, windows)
         before, after = self._edges
         rows = []

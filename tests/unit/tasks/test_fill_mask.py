@@ -103,6 +103,22 @@ def test_a_long_text_is_read_in_windows_and_each_place_once(tiny_base: Path, mod
     assert 0 < len(cut["masks"]) < len(starts)
 
 
+def test_a_text_whose_masks_are_cut_off_is_not_measured(tiny_base: Path, model: Model) -> None:
+    task = made(tiny_base, max_length=16, long_text="truncate")
+    [found] = answers(task, model, ["card money day time " * 12 + "[MASK]"])
+    assert found == {"masks": [], "pseudo_perplexity": None, "truncated": True}
+
+
+def test_windows_without_places_are_read_to_learn_from_alone(tiny_base: Path, model: Model) -> None:
+    task = made(tiny_base, max_length=16, stride=4)
+    texts = ["card money day time " * 12 + "[MASK] day", "", "card"]
+    told = Rows(task.encode({"text": texts}, purpose="predict"))
+    assert told.example.tolist() == [0, 1, 2]
+    assert len(Rows(task.encode({"text": texts}, purpose="learn"))) > 5
+    [found] = answers(task, model, texts[:1])
+    assert [place["start"] for place in found["masks"]] == [texts[0].index("[MASK]")]
+
+
 def test_scores_are_held_for_masked_places_alone(tiny_base: Path, model: Model) -> None:
     task = made(tiny_base)
     rows = Rows(task.encode({"text": TEXTS}, purpose="learn"))
