@@ -19,6 +19,7 @@ from hone.compress.start import Made, Start
 from hone.compress.vocabulary import prune_vocabulary
 from hone.core.errors import DataError
 from hone.data.dataset import Dataset
+from hone.models.chat_marks import ROLE_TOKENS
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_base, write_tiny_writer
 from hone.predict.predictor import open_bundle, open_model
@@ -40,18 +41,28 @@ OWN_TEMPLATE = (
 )
 
 
+def without_roles(base: Path) -> Path:
+    """The base ``base`` without tokens for who speaks, as one is that was made elsewhere."""
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (base / name).read_text(encoding="utf-8")
+        for i, role in enumerate(ROLE_TOKENS.values()):
+            text = text.replace(role, f"<|{i}|>")
+        (base / name).write_text(text, encoding="utf-8")
+    return base
+
+
 def started(
     folder: Path, name: str, columns: dict[str, list[Any]], *, data: str = "train", template: str = "", **settings: Any
 ) -> Start:
     """A bundle of random weights, opened to be compressed by the rows ``columns``."""
     writes = name in ("dialogue", "text-generation")
     base = folder / "base"
-    base = write_tiny_writer(base, kind="gpt2", layers=1) if writes else write_tiny_base(base, layers=1)
+    base = without_roles(write_tiny_writer(base, kind="gpt2", layers=1)) if writes else write_tiny_base(base, layers=1)
     labels = () if writes else ("one", "two")
     task = make_task(name, SETTINGS[name].model_validate(settings), labels=labels, folder=base)
     if writes:
         own = task.tokenizer.pretrained
-        own.chat_template = template or None  # as a base has that was made elsewhere
+        own.chat_template = template or None
         own.split_special_tokens = own.backend_tokenizer.encode_special_tokens = False
     lineage = Lineage(parents=(), stage="finetune", recipe={}, recipe_digest="", data=(), seed=1, hone="")
     with torch.random.fork_rng(devices=[]):
@@ -83,7 +94,11 @@ def pruned(start: Start) -> Made:
         ("dialogue", {"turns": [ASKED]}, {}),
         ("text-generation", {"text": ["my laptop"], "order": ["good"]}, {"attributes": {"order": ["good"]}}),
         ("text-generation", {"prompt": ["my laptop"], "text": ["you"], "order": [["bank"]]}, {"keywords": "order"}),
-        ("text-generation", {"prompt": ["my"], "chosen": ["laptop"], "rejected": ["bank"]}, {}),
+        (
+            "text-generation",
+            {"prompt": ["my"], "chosen": ["laptop"], "rejected": ["bank"], "order": ["good"]},
+            {"attributes": {"order": ["good"]}},
+        ),
         ("relation-extraction", RELATED, {}),
     ],
     ids=["marks", "system", "template", "question", "attributes", "keywords", "pairs", "relation"],
