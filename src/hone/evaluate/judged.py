@@ -26,8 +26,8 @@ def judged(
     values = columns[attribute]
     texts = [prediction["text"] for prediction in predictions]
     (field,) = judge.task.inputs
-    right = [answer["label"] == value
-             for answer, value in zip(judge.predict_columns({field.name: texts}), values, strict=True)]  # fmt: skip
+    answers = judge.each({field.name: texts})
+    right = [answer["label"] == value for answer, value in zip(answers, values, strict=True)]
     low, high = wilson(sum(right), len(right))
     share = sum(right) / len(right)
     rows: list[list[Cell]] = []

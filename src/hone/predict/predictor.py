@@ -71,7 +71,7 @@ class Predictor:
         """
         columns = columns_of(inputs, self.input_choices)
         eager = len(next(iter(columns.values()))) > EXAMPLES_AT_ONCE
-        return [answer for answers in self.stream(parts_of(columns), eager=eager) for answer in answers]
+        return list(self.each(columns, eager=eager))
 
     def decoding(self, /, **settings: Any) -> Predictor:
         """The same bundle, writing by other settings of `hone.tasks.decoding.DecodingSettings`; those not named stay as
@@ -131,6 +131,16 @@ class Predictor:
             if at:  # one alone is a request, which should not wait for that
                 give_back()
             yield self._joined(columns, rows)
+
+    def each(self, columns: Columns, *, eager: bool = False) -> Iterator[Prediction]:
+        """Predictions of examples given as columns of the task's input fields, in order; however many there are, memory
+        holds the rows of one part of them.
+
+        Args:
+            eager: As of `stream`.
+        """
+        for answers in self.stream(parts_of(columns), eager=eager):
+            yield from answers
 
     def predict_columns(self, columns: Columns, *, start: int = 0) -> list[Prediction]:
         """Predictions of examples given as columns of the task's input fields; ``start``: examples before them."""

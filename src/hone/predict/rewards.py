@@ -51,8 +51,8 @@ class Reward:
         if not written:
             return np.zeros(0)
         texts = [list(written)] if len(self._fields) == 1 else [list(read), list(written)]
-        answers = self._predictor.predict_columns(dict(zip(self._fields, texts, strict=True)))
-        return np.array([self._value(answer) for answer in answers], dtype=np.float64)
+        answers = self._predictor.each(dict(zip(self._fields, texts, strict=True)))
+        return np.fromiter(map(self._value, answers), dtype=np.float64, count=len(written))
 
     def ranked(self, read: Sequence[Sequence[str]], drafts: Sequence[Drafts]) -> list[Drafts]:
         """What each row came to, with the reward of each text, the best first; of equal rewards, as they were.
