@@ -15,9 +15,9 @@ def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, lis
     """``inputs`` as columns of one of the ``choices`` of input fields (see `Predictor.predict`)."""
     if isinstance(inputs, str | Mapping):
         inputs = [inputs]
-    if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame
-        names = inputs.columns.tolist()
-        rows: Any = {name: inputs[name].tolist() for name in names if names.count(name) == 1}
+    if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):  # a DataFrame, of pandas or polars
+        names = list(inputs.columns)
+        rows: Any = {name: inputs[name].to_list() for name in names if names.count(name) == 1}
     else:
         if hasattr(inputs, "tolist"):
             inputs = inputs.tolist()

@@ -41,11 +41,8 @@ def serve_bundles(given: Sequence[str], *, host: str, port: int, base: str, devi
         served = load_shelf(folders, base=base, device=device, precision=precision)
         what = ", ".join(f"{name} ({one.task.name}, bundle {one.bundle.digest[:12]})" for name, one in served.items())
     listening = _listen(host, port)
-    print(
-        f"serving {what} on http://{host}:{port}; try http://{host}:{port}/docs",
-        file=sys.stderr,
-        flush=True,
-    )
+    at = f"http://{_address(host, listening.getsockname()[1])}"  # port 0 is whichever is free
+    print(f"serving {what} on {at}; try {at}/docs", file=sys.stderr, flush=True)
     config = uvicorn.Config(make_app(served), log_level="warning", access_log=False)
     uvicorn.Server(config).run(sockets=[listening])
 
@@ -73,6 +70,11 @@ def named(given: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def _address(host: str, port: int) -> str:
+    """Host and port as they stand in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _listen(host: str, port: int) -> socket.socket:
     """A socket bound to the address; said before anything claims to serve.
 
@@ -86,7 +88,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
     except (OSError, OverflowError) as error:
         raise HoneError(
-            f"cannot listen on {host}:{port}: {error}",
+            f"cannot listen on {_address(host, port)}: {error}",
             fix="Stop what listens there, or name another: --host HOST --port PORT.",
             code="serve.address",
         ) from error

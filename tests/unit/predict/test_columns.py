@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -144,3 +145,36 @@ def test_what_is_of_no_kind_is_told_those_that_the_task_takes(choices: Any, expe
     with pytest.raises(DataError) as caught:
         columns_of(["a", 3], choices)
     assert caught.value.expected == expected
+
+
+class Series:
+    """What of a polars Series is asked for: it has no ``tolist``, and gives lists within it as Series."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+
+    def __iter__(self) -> Iterator[Any]:
+        return (Series(one) if isinstance(one, list) else one for one in self.values)
+
+    def to_list(self) -> list[Any]:
+        return self.values
+
+
+class Frame:
+    """What of a polars DataFrame is asked for: its ``columns`` are a list."""
+
+    def __init__(self, data: dict[str, list[Any]]) -> None:
+        self.data, self.columns = data, list(data)
+
+    def __getitem__(self, name: str) -> Series:
+        return Series(self.data[name])
+
+    def to_dict(self) -> dict[str, Series]:
+        return {name: self[name] for name in self.columns}
+
+
+@pytest.mark.parametrize("choice", [{"text": ["a", "b"]}, {"tokens": [["a", "b"], ["c"]]}])
+def test_a_frame_whose_columns_are_a_list_is_read_as_others(choice: dict[str, list[Any]]) -> None:
+    kind = "text" if "text" in choice else "tokens"
+    found = columns_of(Frame({"id": [1, 2], **choice}), TEXT if kind == "text" else TOKENS)
+    assert found == choice

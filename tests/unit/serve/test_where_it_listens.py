@@ -1,0 +1,32 @@
+"""The address that ``hone serve`` names is one that answers."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from hone.serve import server
+
+
+def test_the_port_that_was_free_is_named(
+    text_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ports: list[int] = []
+
+    def run(self: Any, *, sockets: list[socket.socket]) -> None:
+        ports.append(sockets[0].getsockname()[1])
+        sockets[0].close()
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    server.serve_bundles([str(text_bundle)], host="127.0.0.1", port=0, base="", device="cpu", precision="float32")
+    assert ports[0] > 0
+    assert f"on http://127.0.0.1:{ports[0]}; try http://127.0.0.1:{ports[0]}/docs" in capsys.readouterr().err
+
+
+def test_a_host_of_ipv6_stands_in_brackets() -> None:
+    assert server._address("::1", 8000) == "[::1]:8000"
+    assert server._address("localhost", 8000) == "localhost:8000"
