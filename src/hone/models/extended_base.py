@@ -19,7 +19,7 @@ from hone.models.new_base import made_once
 from hone.models.quiet import quiet_loading
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 
-VERSION = 1  # raised whenever another base is made of the same
+VERSION = 2  # raised whenever another base is made of the same
 Splits = dict[str, list[str]]  # new token -> the tokens that it was before
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import sys
+from array import array
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -26,6 +28,8 @@ WRITER_SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>",
                   "mask_token": "<mask>"}  # fmt: skip
 MARKS = ("#", "@")  # that tasks write into rows (see `hone.tasks.marked`): known whatever the texts hold
 BEGIN = "▁"  # before a part that begins a word, in unigram vocabularies
+READ = 100_000_000  # characters that are read
+KEPT = 8_000_000  # characters of different words, bytes of byte-level ones: each takes up to 250 bytes of memory
 INSIDE = "##"  # before a part that does not begin a word
 
 Pair = tuple[str, str]
@@ -159,12 +163,19 @@ def _require_room(alphabet: Sequence[str], room: int, settings: TokenizerSetting
 
 def count_words(backend: Tokenizer, texts: Iterable[str]) -> Counter[str]:
     """How often each word occurs, as the normalizer and the pre-tokenizer of ``backend`` make words of texts; without
-    them a text is as it stands, and one word."""
+    them a text is as it stands, and one word. No more texts are read once there are `READ` characters, or different
+    words of `KEPT`: what is then learned from them fits into memory whatever a word is."""
     normalizer, splitter = backend.normalizer, backend.pre_tokenizer
     words: Counter[str] = Counter()
+    read = kept = 0
     for text in texts:
         plain = normalizer.normalize_str(text) if normalizer is not None else text
+        before = len(words)
         words.update([word for word, _ in splitter.pre_tokenize_str(plain)] if splitter is not None else [plain])
+        read += len(text)
+        kept += sum(map(len, itertools.islice(reversed(words), len(words) - before)))  # the new ones stand last
+        if read >= READ or kept >= KEPT:
+            break
     return words
 
 
@@ -193,7 +204,8 @@ def _frequent(counts: Mapping[str, int], least: int, *, without: set[str]) -> li
 
 
 def _spelled(word: str, inside: str) -> list[str]:
-    return [character if i == 0 else f"{inside}{character}" for i, character in enumerate(word)]
+    """A word as its characters, all of which share their memory."""
+    return [sys.intern(character if i == 0 else f"{inside}{character}") for i, character in enumerate(word)]
 
 
 def _grow(pieces: list[str], words: Mapping[str, int], *, most: int, least: int, inside: str) -> list[Pair]:
@@ -224,19 +236,17 @@ def join_further(
         without: Parts that no pair is to make.
     """
     counts: Counter[Pair] = Counter()
-    places: dict[Pair, set[int]] = {}
+    places: dict[Pair, array[int]] = {}  # words that had it once, some of them twice: sets take ten times the memory
     for i, (parts, count) in enumerate(spelled):
         for pair in itertools.pairwise(parts):
             counts[pair] += count
-            places.setdefault(pair, set()).add(i)
-    heap = [(-count, pair) for pair, count in counts.items()]
+            places.setdefault(pair, array("I")).append(i)
+    heap = [(-count, pair) for pair, count in counts.items() if count >= least]
     heapq.heapify(heap)
     while heap:
         count, pair = heapq.heappop(heap)
         if counts[pair] != -count:  # it has changed since, and stands there with its new count
             continue
-        if -count < least:
-            return
         part = pair[0] + pair[1].removeprefix(inside)
         if part in without:
             continue
@@ -247,12 +257,14 @@ def join_further(
             for other, more in _join(parts, pair, part):
                 changes[other] += more * times
                 if more > 0:
-                    places.setdefault(other, set()).add(i)
+                    places.setdefault(other, array("I")).append(i)
         del changes[pair]  # of itself none is left
         for other, change in changes.items():
             counts[other] += change
-            if change and counts[other] > 0:
+            if change and counts[other] >= least:
                 heapq.heappush(heap, (-counts[other], other))
+            elif not counts[other]:
+                del counts[other], places[other]
         del counts[pair]
 
 

@@ -23,7 +23,7 @@ from hone.models.nets import read_config
 from hone.models.quiet import quiet_loading
 from hone.models.tokenizer import Tokenizer
 
-VERSION = 2  # raised whenever another base is made of the same
+VERSION = 3  # raised whenever another base is made of the same
 DIGEST = "digest"
 CLASSES = {
     "encoder": "AutoModel",

@@ -6,10 +6,11 @@ vocabularies. Here everything is in a fixed order.
 
 from __future__ import annotations
 
+import heapq
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 LONGEST = 16  # characters of a piece
 LONGEST_WORD = 64  # characters of a word that teaches anything: products of more pieces soon leave the range of floats
@@ -49,13 +50,28 @@ def _seeds(words: Mapping[str, int], single: set[str], *, most: int, least: int)
     """The parts of words that cover the most characters, and every single character."""
     counts: Counter[str] = Counter()
     for word, count in words.items():
-        for begin in range(len(word)):
-            for end in range(begin + 1, min(len(word), begin + LONGEST) + 1):
-                counts[word[begin:end]] += count
-    longer = [(piece, count) for piece, count in counts.items() if len(piece) > 1 and count >= least]
+        for character in word:
+            counts[character] += count
+    longer: list[tuple[str, int]] = []
+    shorter = {piece for piece, count in counts.items() if count >= least}
+    for size in range(2, LONGEST + 1):  # no part occurs oftener than what it begins with: few are ever in memory
+        found = _parts(words, size, shorter)
+        shorter = {piece for piece, count in found.items() if count >= least}
+        frequent = ((piece, found[piece]) for piece in shorter)
+        longer += heapq.nsmallest(most, frequent, key=lambda one: (-one[1], one[0]))
     longer.sort(key=lambda one: (-one[1] * len(one[0]), one[0]))
     chosen = {piece: float(count) for piece, count in longer[: max(0, most - len(single))]}
     return _normalized({**{piece: float(counts[piece] or 1) for piece in sorted(single)}, **chosen})
+
+
+def _parts(words: Mapping[str, int], size: int, shorter: Container[str]) -> Counter[str]:
+    """How often each part of ``size`` characters occurs whose first ones, but for the last, are in ``shorter``."""
+    found: Counter[str] = Counter()
+    for word, count in words.items():
+        for begin in range(len(word) - size + 1):
+            if word[begin : begin + size - 1] in shorter:
+                found[word[begin : begin + size]] += count
+    return found
 
 
 def _normalized(counts: Mapping[str, float]) -> Pieces:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from hone.bundle.stage import CORPUS, NO_TASK
 from hone.core.lineage import digest_value
@@ -19,6 +22,7 @@ from hone.tasks.table import TASKS
 
 TEXT, PAIR = Field("text", "text"), Field("pair", "text")  # of documents
 UNLABELED = "unlabeled"  # the one name of data without targets
+ROWS_TOGETHER = 16  # that stand one after another and are read at once: each alone would take long to look up
 READ = (CORPUS, "train", UNLABELED)  # what a tokenizer may be learned from
 
 
@@ -43,10 +47,8 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
         {"fields": [field.name for field in fields], **{name: dataset.digest for name, dataset in read.items()}}
     )
 
-    def texts() -> Iterator[str]:
-        for name, dataset in read.items():
-            yield from _texts(dataset, dataset.having([TEXT, PAIR] if name == CORPUS else fields))
-
+    having = {name: dataset.having([TEXT, PAIR] if name == CORPUS else fields) for name, dataset in read.items()}
+    texts = Spread([(dataset, having[name]) for name, dataset in read.items()])
     if isinstance(recipe.base, GrowthSettings):
         old = resolve_base(recipe.base.grow, relative_to=recipe.folder)
         progress.say(f"{old.name} is given {recipe.base.layers} layers ({recipe.base.how})")
@@ -55,15 +57,57 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
     if isinstance(recipe.base, ExtensionSettings):
         old = resolve_base(recipe.base.extends, relative_to=recipe.folder)
         progress.say(f"the vocabulary of {old.name} is extended by words of {sources}")
-        return extended(old, recipe.base, texts, source=source, cache=cache)
-    progress.say(f"the base is a new {recipe.base.architecture}; its tokenizer is learned from {sources}")
-    return make_base(recipe.base, texts, source=source, seed=recipe.seed, cache=cache)
+        base = extended(old, recipe.base, texts, source=source, cache=cache)
+    else:
+        progress.say(f"the base is a new {recipe.base.architecture}; its tokenizer is learned from {sources}")
+        base = make_base(recipe.base, texts, source=source, seed=recipe.seed, cache=cache)
+    if 0 < texts.rows < texts.all_rows:
+        progress.say(
+            f"the tokenizer has read {texts.rows:,} of {texts.all_rows:,} rows, from all over {sources}: "
+            f"{texts.characters:,} characters, which is as much as it reads"
+        )
+    return base
 
 
-def _texts(dataset: Dataset, names: Sequence[str]) -> Iterator[str]:
-    """Every text of a dataset's fields, every word of a field that holds words, and every text of one with turns."""
-    for start, stop in dataset.portions():
-        columns = dataset.slice(start, stop)
-        for name in names:
-            for value in columns[name]:
-                yield from [value] if isinstance(value, str) else texts_in(value)
+class Spread:
+    """The texts that a tokenizer is learned from, in an order of which every beginning is from all over them, so that
+    it is a fair sample where no more is read: every text of fields, every word of a field that holds words, and every
+    text of one with turns.
+
+    Args:
+        parts: Datasets, each with the fields that are read of it.
+
+    Attributes:
+        rows, characters: That have been read.
+        all_rows: How many there are.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Dataset, Sequence[str]]]) -> None:
+        self._parts = parts
+        blocks = (-(-len(dataset) // ROWS_TOGETHER) for dataset, _ in parts)
+        self._begins = list(itertools.accumulate(blocks, initial=0))
+        self.rows = self.characters = 0
+        self.all_rows = sum(len(dataset) for dataset, _ in parts)
+
+    def __call__(self) -> Iterator[str]:
+        """The texts, from the first on."""
+        self.rows = self.characters = 0
+        for block in _spread(self._begins[-1]):
+            part = bisect.bisect_right(self._begins, block) - 1
+            dataset, names = self._parts[part]
+            begin = (block - self._begins[part]) * ROWS_TOGETHER
+            rows = np.arange(begin, min(begin + ROWS_TOGETHER, len(dataset)))
+            self.rows += len(rows)
+            for value in itertools.chain.from_iterable(dataset.values(name, rows) for name in names):
+                for text in [value] if isinstance(value, str) else texts_in(value):
+                    self.characters += len(text)
+                    yield text
+
+
+def _spread(count: int) -> Iterator[int]:
+    """The numbers below ``count``, each once, as their bits are read backward (van der Corput 1935)."""
+    bits = max(1, (count - 1).bit_length())
+    for number in range(1 << bits):
+        turned = int(f"{number:0{bits}b}"[::-1], 2)
+        if turned < count:
+            yield turned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hone.core.progress import Silent
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.tokenizer import load_tokenizer
-from hone.pipeline.base import find_base
+from hone.pipeline.base import Spread, find_base
 from hone.pipeline.recipe import Recipe, load_recipe, make_recipe
 from hone.pipeline.yaml_file import parse_yaml
 
@@ -151,3 +152,36 @@ def test_its_manifest_says_where_the_base_came_from_and_that_transformers_cannot
     told = manifest.lineage.recipe["base"]
     assert (told["architecture"], told["seed"], told["embedding"]) == ("dan", 13, 24)
     assert len(told["texts"]) == 64
+
+
+class Telling(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, words: str) -> None:
+        self.lines.append(words)
+
+
+def test_a_tokenizer_that_reads_a_part_reads_it_from_all_over_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"train": [f"begin{i % 7}" for i in range(2000)], "unlabeled": [f"more{i // 200}" for i in range(2000)]}
+    data = {name: Dataset.from_columns(name, {"text": values}) for name, values in texts.items()}
+    whole, part = Telling(), Telling()
+    find_base(recipe(DAN), data, whole)
+    assert len(whole.lines) == 1
+    monkeypatch.setattr("hone.models.learned_tokenizer.READ", 6000)
+    base = find_base(recipe({**DAN, "embedding": 20}), data, part)
+    assert "of 4,000 rows" in part.lines[-1]
+    assert {f"more{i}" for i in range(10)} | {"begin0"} <= set(load_tokenizer(base.folder).vocabulary())
+
+
+def test_texts_are_spread_and_each_comes_once() -> None:
+    one = Dataset.from_columns("train", {"text": [str(i) for i in range(3000)]})
+    two = Dataset.from_columns("corpus", {"text": [f"c{i}" for i in range(500)], "pair": ["p"] * 500})
+    spread = Spread([(one, ["text"]), (two, ["text", "pair"])])
+    texts = list(spread())
+    assert sorted(texts) == sorted([*one.column("text"), *two.column("text"), *["p"] * 500])
+    assert (spread.rows, spread.all_rows, spread.characters) == (3500, 3500, sum(map(len, texts)))
+    begun = texts[:700]
+    numbers = sorted(int(text) for text in begun if text.isdecimal())
+    assert max(after - before for before, after in itertools.pairwise([0, *numbers, 3000])) < 150
+    assert any(text.startswith("c") for text in begun)
