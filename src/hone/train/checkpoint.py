@@ -100,7 +100,7 @@ def put_in_place(partial: Path, target: Path) -> None:
     if target.exists():
         _remove(target)
     os.replace(partial, target)
-    for old in _all(target.parent):
+    for old in checkpoints_in(target.parent):
         if old != target:  # one of another run may have a higher step, and is none to go on from
             _remove(old)
 
@@ -115,7 +115,8 @@ def not_saved(target: Path, why: str) -> HoneError:
     """The error of a checkpoint that could not be written."""
     return HoneError(
         f"the checkpoint {target} could not be written: {why}",
-        fix="Free some space, then give the same command again; or set save_steps to null to do without.",
+        fix="Free some space, then give the same command again, which goes on from the checkpoint before. With other "
+        "settings, save_steps among them, it would begin anew.",
         code="checkpoint.not-saved",
     )
 
@@ -215,7 +216,7 @@ def latest_checkpoint(folder: Path, *, identity: str) -> Path | None:
     Raises:
         HoneError: One is damaged, so that nobody can say whose it is.
     """
-    for path in reversed(_all(folder)):
+    for path in reversed(checkpoints_in(folder)):
         try:
             found = read_facts(path)["position"]["identity"]
         except DAMAGE as error:
@@ -270,8 +271,14 @@ def damaged(path: Path, error: Exception) -> HoneError:
     )
 
 
-def _all(folder: Path) -> list[Path]:
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Every complete checkpoint in ``folder``, whosever it is, by their steps."""
     return sorted(folder.glob(f"{PREFIX}*")) if folder.is_dir() else []
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that a checkpoint was written after."""
+    return int(checkpoint.name.removeprefix(PREFIX))
 
 
 def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

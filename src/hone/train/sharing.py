@@ -10,6 +10,7 @@ import torch
 from hone.core.errors import Fault
 from hone.core.processes import place
 from hone.core.progress import Progress
+from hone.train.checkpoint import checkpoints_in, step_of
 from hone.train.processes import Processes
 from hone.train.settings import LoopSettings, ParallelSettings
 
@@ -64,7 +65,8 @@ def same(processes: Processes, *, identity: str, model: Model) -> None:
 
 
 def resumed(loop: Loop, progress: Progress) -> int | None:
-    """Take up the newest checkpoint of this very training, and say so; its step, or None where there is none.
+    """Take up the newest checkpoint of this very training, and say so; its step, or None where there is none. Where
+    those of another one lie there, that is said: whoever changed a setting may have meant to go on.
 
     Raises:
         HoneError: It is damaged, or not all processes see it.
@@ -82,6 +84,11 @@ def resumed(loop: Loop, progress: Progress) -> int | None:
     if found is not None:
         by = f", which {before} shared" if before != processes.place.count else ""
         progress.say(f"resuming at step {found} of {loop.total}, from a checkpoint of this same recipe{by}")
+    elif others := checkpoints_in(loop.setup.checkpoints):
+        progress.say(
+            f"the checkpoint {others[-1]} (step {step_of(others[-1])}) is of a training with other settings, data or "
+            "base: this one begins anew, and its first checkpoint will remove that one"
+        )
     if processes.several:
         weights = ", and divide the weights" if loop.holding.divided else ""
         progress.say(f"{processes.place.count} processes share each step's batches{weights}")
