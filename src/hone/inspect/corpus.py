@@ -24,6 +24,7 @@ UNREADABLE = {
     "data.not-an-object": "no_objects",
     "data.duplicate-column": "double_keys",
 }
+HELD_OUT_TABLES = {"corpus": "held_out_corpus", "taken": "held_out_taken", "reading": "held_out_reading"}
 KINDS_SHOWN = 40  # of a source
 MEASURED_DOCUMENTS = 2000  # of those held out, evenly spread
 SOURCES = ["source", "files", "size_bytes", "documents_read", "documents", "characters"]
@@ -58,6 +59,17 @@ def corpus_tables(corpus: Corpus) -> dict[str, Grid]:
     if left_out:
         tables["reading"] = Grid(columns=["what", "count"], rows=left_out, names="words")
     return tables
+
+
+def held_out_apart(held_out: Corpus | None, corpus: Corpus) -> Corpus | None:
+    """Held-out text with files of its own; None where it is carved from ``corpus``, whose card then speaks of both."""
+    return held_out if held_out is not None and held_out.settings is not corpus.settings else None
+
+
+def held_out_tables(held_out: Corpus) -> dict[str, Grid]:
+    """The same of held-out text, but for what only concerns an epoch."""
+    found = corpus_tables(held_out)
+    return {title: found[name] for name, title in HELD_OUT_TABLES.items() if name in found}
 
 
 def _kinds(corpus: Corpus) -> dict[str, Grid]:

@@ -13,10 +13,11 @@ import numpy as np
 from hone.bundle.stage import CORPUS, HELD_OUT, Inputs, Outcome, Run
 from hone.core.measures import Measure
 from hone.data import checks
+from hone.data.corpus.card import Card, Selected
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
 from hone.data.turns import SYSTEM, answers_of, conversations_in
-from hone.inspect.corpus import corpus_tables, tokenizer_measures
+from hone.inspect.corpus import corpus_tables, held_out_apart, held_out_tables, tokenizer_measures
 from hone.inspect.cost import training_cost
 from hone.inspect.settings import InspectSettings
 from hone.report.catalog import Language, slice_name, word
@@ -53,11 +54,22 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
     if inputs.corpus is not None:
         facts["documents"] = len(inputs.corpus)
         tables.update(corpus_tables(inputs.corpus))
-        if left_out := sum(inputs.corpus.card.unreadable.values()):
-            warn("unreadable", count=f"{left_out:,}", first=inputs.corpus.card.named[0])
+        _unreadable("unreadable", inputs.corpus.card, warn)
+        for one in inputs.corpus.card.selected:
+            _unreadable("like_unreadable", one, warn, source=one.name)
+        apart = held_out_apart(inputs.held_out, inputs.corpus)
+        if apart is not None:
+            tables.update(held_out_tables(apart))
+            _unreadable("held_out_unreadable", apart.card, warn)
     if inputs.base is not None and held is not None:
         measures += tokenizer_measures(inputs.base.folder, held)
     return Outcome(Report(stage="inspect", measures=measures, tables=tables, warnings=warn.said, facts=facts))
+
+
+def _unreadable(key: str, found: Card | Selected, warn: Warnings, **values: object) -> None:
+    """Warn of what was left out because it cannot be read."""
+    if found.left_out:
+        warn(key, count=f"{found.left_out:,}", first=found.named[0], **values)
 
 
 def _rows(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hone.bundle.stage import CORPUS, HELD_OUT
 from hone.core.progress import Progress
 from hone.data.cache import default_cache
+from hone.data.corpus.card import Card, Selected
 from hone.data.corpus.corpus import Corpus, open_corpus
 from hone.data.dataset import Dataset
 from hone.pipeline.recipe import Recipe, StageChoice
@@ -23,10 +24,13 @@ def read_corpora(
     corpus = open_corpus(settings, base=recipe.folder, cache=default_cache(), seed=recipe.split_seed)
     came = sum(part.documents for part in corpus.card.read)
     progress.say(f"the corpus: {len(corpus):,} of {came:,} documents are kept, {corpus.characters:,} characters")
+    for one in corpus.card.selected:
+        _say_left_out(f"what {one.name} is to be like", one, progress)
     named = recipe.corpora.get(HELD_OUT)
     learned, held = corpus, None
     if named is not None:
         held = open_corpus(named, base=recipe.folder, cache=default_cache(), seed=recipe.split_seed)
+        _say_left_out(HELD_OUT, held.card, progress)
     elif HELD_OUT not in recipe.corpora and any(HELD_OUT in choice.stage.reads for choice in stages):
         learned, held = corpus.carve(recipe.options.validation_share, seed=recipe.split_seed)
         progress.say(
@@ -43,3 +47,9 @@ def read_corpora(
     if held is None:
         return {CORPUS: corpus}, texts
     return {CORPUS: corpus, HELD_OUT: held}, {**texts, HELD_OUT: held.rows}
+
+
+def _say_left_out(what: str, found: Card | Selected, progress: Progress) -> None:
+    """That some of it could not be read, where that was so."""
+    if found.left_out:
+        progress.say(f"{what}: {found.left_out:,} files, lines or rows are left out; the first: {found.named[0]}")

@@ -26,6 +26,8 @@ WORDS: dict[str, str] = {
     "warn.left_out": "Left out of {split}, for they are not among the labels that count: {count} labels, which stood there {total} times.",
     "warn.undecided": "The new bundle decides by nothing: what its parent decides by (a threshold, say) was fitted by other scores, and without validation none can be fitted by its own. Name validation under data.",
     "warn.unreadable": "Left out of the corpus, for they cannot be read: {count} files, lines or rows. The first: {first}",
+    "warn.held_out_unreadable": "Left out of the held-out text, for they cannot be read: {count} files, lines or rows. The first: {first}",
+    "warn.like_unreadable": "Left out of the text that documents of {source} are to be like, for they cannot be read: {count} files, lines or rows. The first: {first}",
     "advice.raise": "Raise max_length as far as the base goes.",
     "advice.whole_base": "The base reads no more at a time: shorten them, or take a base that does.",
     "advice.window": "Or set long_text to window: then all of them is read.",

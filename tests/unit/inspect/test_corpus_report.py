@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import hone
 from hone.cli.main import app
+from hone.core.progress import Silent
 from hone.data.corpus.corpus import open_corpus
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import Dataset
@@ -141,3 +142,49 @@ def test_the_tables_of_a_corpus_fit_a_terminal_of_80_columns(tmp_path: Path, lan
     assert max(map(text_width, shown.splitlines())) <= 80
     assert shown.count("\n\n") == len(report.tables) - 1  # each of them is shown
     assert {"taken", "measured", "selected", "epoch_of_corpus"} <= report.tables.keys()
+
+
+def test_what_held_out_text_and_the_domain_lack_is_told_too(tmp_path: Path, tiny_base: Path) -> None:
+    (tmp_path / "a.txt").write_text("".join(f"document {i} of some words\n" for i in range(40)))
+    (tmp_path / "like.txt").write_bytes(b"words of a document\nbroken \xff\n")
+    (tmp_path / "held.txt").write_bytes(b"one text\none text\nbroken \xff\nbroken \xfe\n")
+    read = {"parted": "lines", "unreadable": "skip"}
+    select = {"like": str(tmp_path / "like.txt"), "documents": 20}
+    values = {
+        "version": 1,
+        "base": str(tiny_base),
+        "data": {"corpus": {"path": str(tmp_path / "a.txt"), **read, "select": select},
+                 "held_out": {"path": str(tmp_path / "held.txt"), **read}},
+        "stages": ["inspect", {"kind": "pretrain", "max_steps": 1}],
+    }  # fmt: skip
+    said = Said()
+    report = hone.run(values, out=tmp_path / "run", progress=said).reports["inspect"]
+    for name in ("like.txt:2", "held.txt:3"):
+        assert any(name in warning for warning in report.warnings)
+        assert any(name in line for line in said.lines)
+    assert len([line for line in said.lines if "left out" in line]) == 2
+    assert report.tables["held_out_reading"].rows == [["undecodable_lines", 2]]
+    assert [row[:3] for row in report.tables["held_out_taken"].rows] == [["exact_duplicates", 2, 1]]
+    assert report.tables["held_out_corpus"].rows[0][3:5] == [2, 1]
+    assert all(set(report.tables) <= set(catalog) for catalog in CATALOGS.values())
+
+
+class Said(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, words: str) -> None:
+        self.lines.append(words)
+
+
+def test_what_is_carved_from_the_corpus_is_on_its_card_alone(tmp_path: Path, tiny_base: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"".join(b"document %d of some words\n" % i for i in range(40)) + b"broken \xff\n")
+    values = {
+        "version": 1,
+        "base": str(tiny_base),
+        "data": {"corpus": {"path": str(tmp_path / "a.txt"), "parted": "lines", "unreadable": "skip"}},
+        "stages": ["inspect", {"kind": "pretrain", "max_steps": 1}],
+    }
+    report = hone.run(values, out=tmp_path / "run").reports["inspect"]
+    assert len([warning for warning in report.warnings if "a.txt:41" in warning]) == 1
+    assert not any(name.startswith("held_out_") for name in report.tables)

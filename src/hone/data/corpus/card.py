@@ -68,6 +68,8 @@ class Selected(BaseModel):
         effective: How many of all, drawn evenly, the importance weights tell as much as.
         before, after: Kullback-Leibler divergence of the domain's n-grams from those of as many documents drawn evenly,
             and of those kept, in nats.
+        left_out: Files, lines and rows of that domain that could not be read.
+        named: The first of those, as sentences.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -78,6 +80,8 @@ class Selected(BaseModel):
     effective: float
     before: float
     after: float
+    left_out: int = 0
+    named: list[str] = []
 
 
 class Card(BaseModel):
@@ -103,6 +107,11 @@ class Card(BaseModel):
     named: list[str]
     empty_files: int
     divided: int
+
+    @property
+    def left_out(self) -> int:
+        """How many files, lines and rows were left out because they could not be read."""
+        return sum(self.unreadable.values())
 
     @property
     def documents(self) -> int:

@@ -217,7 +217,8 @@ def _selected(corpus: Corpus, *, base: Path, cache: Path, seed: int) -> Corpus:
             like = open_corpus(source.select.files(source, corpus.settings), base=base, cache=cache)
             chosen, how = select(corpus.rows.take(own), like.rows, source.select, name=name, seed=seed,
                                  folder=cache / "corpus")  # fmt: skip
-            own, found = own[chosen], [*found, how]
+            unread = {"left_out": like.card.left_out, "named": like.card.named}
+            own, found = own[chosen], [*found, how.model_copy(update=unread)]
         parts.append(own)
     if not found:
         return corpus
