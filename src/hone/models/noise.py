@@ -94,3 +94,16 @@ class Dropout(nn.Module):
         if input.device.type != "cpu":
             return input * Noise.mask_like(input, ticket=ticket, drop=self.p)
         return input * Noise.mask(ticket, tuple(input.shape), drop=self.p)
+
+
+def random_state() -> list[Tensor]:
+    """The states of torch's own generators, which the dropout of heads and of transformers' layers draws from: the
+    CPU's, and that of the GPU in use."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
+
+
+def restore_random(states: list[Tensor]) -> None:
+    """Draw again what was drawn since `random_state`."""
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state)

@@ -17,7 +17,7 @@ class TouchedEmbedding(nn.Embedding):
 
     Args:
         table: What it stands for.
-        before_read: Called with the rows, int64 [distinct], before a learning forward pass reads them.
+        before_read: Called with the rows, int64 [distinct], before a forward pass of training reads them.
     """
 
     def __init__(self, table: nn.Embedding, *, before_read: Callable[[Tensor], None]) -> None:
@@ -30,7 +30,10 @@ class TouchedEmbedding(nn.Embedding):
         self._read: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, input: Tensor) -> Tensor:
-        if not (self.training and torch.is_grad_enabled() and self.weight.requires_grad):
+        if not (self.training and self.weight.requires_grad):
+            return super().forward(input)
+        if not torch.is_grad_enabled():  # a first pass, to be made again: it reads what the second one will
+            self._before_read(torch.unique(input))
             return super().forward(input)
         rows, place = torch.unique(input, return_inverse=True)
         self._before_read(rows)

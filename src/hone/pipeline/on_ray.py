@@ -211,10 +211,12 @@ def _once(
 ) -> Ended:
     """Start the workers once, and follow them until they have ended."""
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     from hone.train.stopping import asked_to_stop
 
-    watch = ray.remote(num_cpus=0)(Watch).remote()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    watch = ray.remote(num_cpus=0)(Watch).options(scheduling_strategy=here).remote()  # where no worker's loss ends it
     told = {"command": command, "arguments": list(arguments), "folder": str(Path.cwd()), "watch": watch}
     fit = _Fit(how, told)
     fit.start()

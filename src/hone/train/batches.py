@@ -103,8 +103,11 @@ def _exchange(
     """The nearest step, and the place there, of a row that can change places with ``row`` so that both steps then have
     the names of either once; None where there is none."""
     left = counts[here] - Counter(names[row])
+    twice = [name for name in names[row] if counts[here][name] > 1]  # whose other row stays here
     around = [at for far in range(1, NEIGHBORS + 1) for at in (here + far, here - far) if 0 <= at < len(steps)]
     for there in around:
+        if any(counts[there][name] for name in twice):  # who gave it up would bring it here
+            continue
         for place, other in enumerate(steps[there].tolist()):
             fits = all(counts[there][name] - (name in names[other]) == 0 for name in names[row])
             if fits and not any(left[name] for name in names[other]):

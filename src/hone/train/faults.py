@@ -85,6 +85,9 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     if settings.embedding_learning_rate and (settings.freeze_layers or method.name != "full"):
         found = f"{settings.embedding_learning_rate:g}, and embeddings that learn nothing"
         faults.append(Fault("recipe.embedding-rate", found, "null", field="embedding_learning_rate"))
+    if method.name == "adalora" and settings.mixed_precision == "fp16":
+        found = "fp16, and adalora, which scores ranks by gradients: those of fp16 are scaled, and at times infinite"
+        faults.append(Fault("recipe.adalora-precision", found, "bf16, or no", field="mixed_precision"))
     if "merge" in inputs.plan and not method.merges:
         found = f"{method.name}, with a stage merge after it: {method.not_merged}"
         faults.append(Fault("merge.method", found, "no such stage", field="method"))

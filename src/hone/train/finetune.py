@@ -92,7 +92,8 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     learning = learning_of(settings, base.folder, inputs, max_tokens=task.max_tokens)
     model = _model(settings, task, base=base, before=before, others=others_of(learning))
     taught = _with_negatives(inputs, task, model, run=run, device=device)
-    rows = encoded(task, taught.data["train"], cache=run.cache)
+    with Processes(run.place).in_turn():
+        rows = encoded(task, taught.data["train"], cache=run.cache)
     unseen = unseen_said(rows, "train", run.language)
     for sentence in unseen:
         run.progress.say(sentence)
@@ -139,7 +140,7 @@ def _setup(of: Ready, *, identity: str) -> Setup:
         identity=identity,
         checkpoints=of.run.folder / "checkpoints",
         options=options,
-        validate=_validator(task, of.inputs.data.get("validation"), of.run.cache, device=of.device, watched=watched),
+        validate=_validator(task, of.inputs.data.get("validation"), of.run, device=of.device, watched=watched),
         watched=watched,
         higher_is_better=task.measure_specs[watched].better != "lower",
     )
@@ -193,9 +194,10 @@ def _frozen(of: Ready) -> FrozenStates | None:
     if of.device.type != "cpu" or of.settings.mixed_precision != "no" or draws(of.task, of.rows):
         return None
     told = {"base": of.base.digest, "rows": encoding_key(of.task, of.inputs.data["train"]), "layers": layers}
-    return frozen_states(
-        of.model, of.task, of.rows, cache=of.run.cache, key=digest_value(told), progress=of.run.progress
-    )
+    with Processes(of.run.place).in_turn():
+        return frozen_states(
+            of.model, of.task, of.rows, cache=of.run.cache, key=digest_value(told), progress=of.run.progress
+        )
 
 
 def frozen_layers(settings: FinetuneSettings, model: Model) -> int:
@@ -312,13 +314,14 @@ def _main_measure(task: Task) -> str:
 
 
 def _validator(
-    task: Task, validation: Dataset | None, cache: Path, *, device: torch.device, watched: str
+    task: Task, validation: Dataset | None, run: Run, *, device: torch.device, watched: str
 ) -> Validate | None:
     """What measures a model, where there is a validation split; of a task that writes nothing is written where the
     measure that is watched needs none."""
     if validation is None:
         return None
-    rows = encoded(task, validation, cache=cache)
+    with Processes(run.place).in_turn():
+        rows = encoded(task, validation, cache=run.cache)
     asked = task.silent() if isinstance(task, Writing) and watched in task.reference_measures else task
 
     def validate(model: Model) -> dict[str, float | None]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hone.models.noise import Noise
+from hone.models.noise import Noise, random_state, restore_random
 from hone.tasks.rows import Batch
 from hone.train.perturbed import Perturbed, directions
 from hone.train.technique import Course, Pass, Technique
@@ -35,7 +35,7 @@ class Freelb(Technique):
         drawn = 2 * Noise.even(self._noise.ticket(), shape).to(real.device) - 1
         length = self._settings.start * self._perturbed.spread
         self._perturbed.move = drawn * real * length / (real.sum((1, 2), keepdim=True) * table.shape[1]).sqrt()
-        self._given, self._random = self._noise.given, _random_state(table.device)
+        self._given, self._random = self._noise.given, random_state()
 
     def on_loss(self, loss: Tensor, seen: Pass) -> Tensor:
         return loss / self._settings.steps
@@ -43,7 +43,7 @@ class Freelb(Technique):
     def on_derivatives(self, seen: Pass) -> None:
         for _ in range(self._settings.steps - 1):
             self._ascend()
-            _restore_random(self._random)
+            restore_random(self._random)
             with self._noise.back_at(self._given):
                 _, loss = seen.again()
             seen.backward(loss.total / self._settings.steps)
@@ -57,14 +57,3 @@ class Freelb(Technique):
             norms = torch.linalg.vector_norm(move, dim=(1, 2), keepdim=True)
             move = move * (self._settings.radius * spread / norms.clamp(min=1e-12)).clamp(max=1.0)
         self._perturbed.move = move
-
-
-def _random_state(device: torch.device) -> list[Tensor]:
-    """The states of torch's generators that a head's dropout draws from: the CPU's and a GPU's."""
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
-
-
-def _restore_random(states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    for state in states[1:]:
-        torch.cuda.set_rng_state(state)

@@ -21,6 +21,7 @@ from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import Objective, Task
 from hone.tasks.table import TASKS
 from hone.train.pretrain_faults import base_faults, objective_faults
+from hone.train.processes import Processes
 from hone.train.settings import FinetuneSettings
 from hone.train.techniques import TECHNIQUES
 
@@ -52,7 +53,8 @@ def jointly(
     joint = settings.joint
     if joint is None or learning is None:
         return task
-    text = text_rows(learning, inputs.data[joint.on], cache=run.cache, progress=run.progress)
+    with Processes(run.place).in_turn():
+        text = text_rows(learning, inputs.data[joint.on], cache=run.cache, progress=run.progress)
     corpus = inputs.corpus if joint.on == CORPUS else None
     passes = None if corpus is None else mixed(corpus.of(inputs.data[CORPUS]), text, seed=run.seed)
     return Joint(task, learning, text, weight=joint.weight, schedule=joint.schedule, passes=passes)

@@ -19,6 +19,7 @@ from hone.core.progress import Progress
 from hone.data.passes import Passes
 from hone.models.heads import Outputs
 from hone.models.model import Model
+from hone.tasks.fill_mask import FillMask
 from hone.tasks.objectives.joint import Joint
 from hone.tasks.objectives.pretraining import Pretraining
 from hone.tasks.objectives.timed import Timed
@@ -147,7 +148,7 @@ class Loop:
     def _lazy_rows(self, optimizer: torch.optim.Optimizer) -> LazyRows | None:
         """What updates the embedding table by the rows read, where that pays: on a CPU. A GPU moves the whole table
         sooner than it finds a batch's distinct rows."""
-        if isinstance(self.task, Pretraining | Joint):  # who read tokens that stand in none of the rows
+        if isinstance(self.task, Pretraining | Joint | FillMask):  # who read tokens that stand in none of the rows
             return None
         whole = self.accelerator.device.type == "cpu" and not self.holding.divided
         table = lazy_table(self.model, self.settings) if whole else None

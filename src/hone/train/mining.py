@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hone.core.errors import DataError
 from hone.core.progress import Progress
 from hone.data.dataset import Dataset
 from hone.models.model import Model
@@ -18,6 +19,7 @@ from hone.tasks.embedding import SentenceEmbedding
 from hone.tasks.protocol import Task
 
 QUERIES_AT_ONCE = 256
+COSINES_AT_ONCE = 1 << 26  # of pairs and passages
 
 
 def mines(task: Task) -> bool:
@@ -30,6 +32,9 @@ def with_negatives(train: Dataset, task: Task, model: Model, *, progress: Progre
     is at least the settings' ``mined_margin`` below that of the row's own; where none is so far, the farthest.
 
     Texts that any row pairs with the same ``text_a``, and texts equal to it, are never taken.
+
+    Raises:
+        DataError: Of a row there is no other text.
     """
     assert isinstance(task, SentenceEmbedding)
     margin = task.settings.mined_margin
@@ -72,12 +77,34 @@ def _hardest(
         first, last = np.searchsorted(asks[order], (at, at + len(near)))
         pairs = order[first:last]
         row = asks[pairs] - at
-        reached = near[row, own[pairs]]
         barred = np.zeros(near.shape, dtype=bool)
         barred[row, own[pairs]] = True
         there = np.flatnonzero(same[at : at + len(near)] >= 0)
         barred[there, same[at + there]] = True
-        scores = np.where(barred[row], np.inf, near[row])  # [pairs, passages]
-        far = np.where(scores <= reached[:, None] - margin, scores, -np.inf)
-        out[pairs] = np.where(np.isfinite(far.max(1)), far.argmax(1), scores.argmin(1))
+        if np.flatnonzero(barred.all(axis=1)).size:
+            raise _nothing_else()
+        few = max(1, COSINES_AT_ONCE // len(passages))
+        for begin in range(0, len(pairs), few):
+            some, asked = pairs[begin : begin + few], row[begin : begin + few]
+            out[some] = _of_pairs(near[asked], barred[asked], reached=near[asked, own[some]] - margin)
     return out
+
+
+def _of_pairs(
+    near: NDArray[np.float32], barred: NDArray[np.bool_], *, reached: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Of each pair the passage with the highest of ``near`` that is at most ``reached``; where there is none the
+    lowest."""
+    scores = np.where(barred, np.inf, near)  # [pairs, passages]
+    far = np.where(scores <= reached[:, None], scores, -np.inf)
+    found: NDArray[np.int64] = np.where(np.isfinite(far.max(1)), far.argmax(1), scores.argmin(1))
+    return found
+
+
+def _nothing_else() -> DataError:
+    return DataError(
+        "rows whose text_a goes with every text_b that there is",
+        expected="for every row a text_b of others, to be its negative",
+        fix="Add rows with other texts, or set negatives to given.",
+        code="data.no-negative",
+    )

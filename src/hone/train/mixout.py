@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
+from hone.core.errors import RecipeError
 from hone.models.noise import Noise, Ticket
-from hone.train.optimizer import new_parameters
+from hone.train.optimizer import inner_matrices, new_parameters
 from hone.train.technique import Course, Technique
 from hone.train.techniques import MixoutSettings
 
@@ -21,14 +23,26 @@ class Mixout(Technique):
 
     Args:
         settings: The probability.
-        course: Whose weights they are, those that learn and are not new.
+        course: Whose weights they are, those that learn and are not new; the scores over a vocabulary are left out, as
+            its table is.
+
+    Raises:
+        RecipeError: There are none.
     """
 
     def __init__(self, settings: MixoutSettings, course: Course) -> None:
         self._p, self._seed = settings.p, course.seed
         new = new_parameters(course.model)
-        layers = (m for m in course.model.backbone.modules() if isinstance(m, nn.Linear))
-        self._weights = [m.weight for m in layers if m.weight.requires_grad and id(m.weight) not in new]
+        inner = inner_matrices(course.model) - new
+        layers = (m for m in course.model.backbone.modules() if isinstance(m, nn.Linear | Conv1D))
+        self._weights = [m.weight for m in layers if m.weight.requires_grad and id(m.weight) in inner]
+        if not self._weights:
+            raise RecipeError(
+                "mixout, and a base in which no linear layer learns",
+                expected="a transformer of which some layers learn",
+                fix="Leave mixout out.",
+                code="recipe.mixout",
+            )
         self._before = [weight.detach().clone() for weight in self._weights]
         self._own: list[tuple[Tensor, Tensor]] = []  # within a step: each weight's own values, and its mask
 

@@ -83,7 +83,7 @@ def prefer(settings: PreferSettings, inputs: Inputs, run: Run) -> Outcome:
         engine = InTraining(model, device, precision)
         with Processes(run.place).in_turn():  # the reference is asked once
             said = ask(data, engine=engine, device=engine.named)
-        parts[name] = Part(data, encoded(cast(Task, pairs), data, cache=run.cache), said)
+            parts[name] = Part(data, encoded(cast(Task, pairs), data, cache=run.cache), said)
     unseen = unseen_said(parts[PAIRS].rows, PAIRS, run.language)
     for sentence in unseen:
         run.progress.say(sentence)

@@ -32,6 +32,7 @@ from hone.train.log_plots import training_plots
 from hone.train.loop import Setup, Trained
 from hone.train.pretrain_faults import find_faults
 from hone.train.pretrain_settings import PretrainSettings
+from hone.train.processes import Processes
 
 
 def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
@@ -49,7 +50,8 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
     learning = Pretraining(settings.objective, _documents(settings, tokenizer, base.folder, inputs.data[CORPUS]))
     texts = {name: inputs.data[name] for name in (CORPUS, HELD_OUT) if name in inputs.data}
     encode = partial(text_rows, learning, cache=run.cache, progress=run.progress)
-    rows = {name: encode(dataset) for name, dataset in texts.items()}
+    with Processes(run.place).in_turn():
+        rows = {name: encode(dataset) for name, dataset in texts.items()}
     torch.manual_seed(run.seed)
     model = build_model(base.folder, learning.head, dropout=settings.dropout, others=learning.others)
     if model.begun and model.head.gives == "logits":

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, BertConfig, CamembertConfig, GPT2Config, RobertaConfig, XLMRobertaConfig
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    BertConfig,
+    CamembertConfig,
+    GPT2Config,
+    MPNetConfig,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
 
 from hone.core.errors import BundleError
 from hone.models.heads import HeadSpec, MeanPooled
@@ -251,6 +260,7 @@ def test_a_truncated_base_is_refused(copy: Path) -> None:
         (RobertaConfig(max_position_embeddings=514), 512),
         (XLMRobertaConfig(max_position_embeddings=514), 512),
         (CamembertConfig(max_position_embeddings=514), 512),
+        (MPNetConfig(max_position_embeddings=514), 512),
         (GPT2Config(n_positions=90), 90),
     ],
 )

@@ -37,3 +37,17 @@ def test_reading_without_learning_gathers_nothing() -> None:
         touched(torch.tensor([1]))
     touched.eval()(torch.tensor([2]))
     assert touched.take() is None
+
+
+def test_a_first_pass_without_derivatives_reads_what_the_second_one_does() -> None:
+    table = nn.Embedding(4, 2)
+
+    def caught_up(rows: Tensor) -> None:
+        with torch.no_grad():
+            table.weight[rows] = rows[:, None].float()
+
+    touched = TouchedEmbedding(table, before_read=caught_up)
+    with torch.no_grad():
+        first = touched(torch.tensor([[3, 1]]))
+    torch.testing.assert_close(first, touched(torch.tensor([[3, 1]])))
+    assert first.tolist() == [[[3.0, 3.0], [1.0, 1.0]]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 from torch.nn import functional
 
 import hone
@@ -228,6 +230,21 @@ class Stopping(Silent):
         self.done += units
         if self.done > 2:
             raise KeyboardInterrupt
+
+
+def test_a_base_whose_scores_are_not_tied_to_its_table_learns(tiny_base: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    config = transformers.AutoConfig.from_pretrained(base, tie_word_embeddings=False)
+    transformers.AutoModelForMaskedLM.from_config(config).save_pretrained(base)
+    rows = tmp_path / "train.jsonl"
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS * 4), encoding="utf-8")
+    values = {"version": 1, "task": "fill-mask", "base": str(base), "data": {"train": str(rows), "validation": "none"},
+              "stages": [{"kind": "finetune", "max_steps": 3, "keep": "last"}]}  # fmt: skip
+    found = hone.run(values, out=tmp_path / "run").bundle
+    assert found is not None
+    learned, before = (load_file(folder / "model.safetensors") for folder in (found.path, base))
+    name = "bert.embeddings.word_embeddings.weight"
+    assert not torch.equal(learned[name], before[name])
 
 
 def test_a_run_that_was_cut_off_draws_the_same_masks_again(tiny_base: Path, tmp_path: Path) -> None:

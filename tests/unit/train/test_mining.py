@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from hone.core.errors import DataError
 from hone.core.progress import Silent
 from hone.data.dataset import Dataset
 from hone.models.model import build_model
@@ -50,3 +52,16 @@ def test_a_negative_is_the_nearest_that_is_far_enough(tiny_base: Path) -> None:
 def test_the_rest_of_the_rows_stays(tiny_base: Path) -> None:
     found, _ = mined(tiny_base, 0.5)
     assert {name: found.column(name) for name in COLUMNS} == COLUMNS
+
+
+def test_pairs_are_gone_through_some_at_a_time(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = mined(tiny_base, 0.05)
+    monkeypatch.setattr("hone.train.mining.COSINES_AT_ONCE", 1)
+    parts, _ = mined(tiny_base, 0.05)
+    assert parts.column("negative") == whole.column("negative")
+
+
+def test_a_row_that_goes_with_every_text_has_no_negative(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COLUMNS, "text_a", ["my card"] * 5)
+    with pytest.raises(DataError, match="goes with every text_b"):
+        mined(tiny_base, 0.05)

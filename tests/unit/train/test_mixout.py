@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ import torch
 from torch import Tensor, nn
 from training_bench import Bench, same, state_of
 
-from hone.models.model import Model
+from hone.core.errors import RecipeError
+from hone.models.heads import HeadSpec
+from hone.models.model import Model, build_model
+from hone.models.tiny import write_tiny_writer
 from hone.train.mixout import Mixout
 from hone.train.techniques import MixoutSettings
 
@@ -62,3 +66,23 @@ def test_new_weights_and_what_is_no_linear_layer_are_left_alone(bench: Bench) ->
     assert changed
     assert all(name.startswith("backbone.encoder.") and name.endswith(".weight") for name in changed)
     assert not any("LayerNorm" in name for name in changed)
+
+
+def test_layers_that_are_no_linear_modules_of_torch_have_it_too_and_scores_of_the_vocabulary_do_not(
+    bench: Bench, tmp_path: Path
+) -> None:
+    base = write_tiny_writer(tmp_path / "gpt2", kind="gpt2")
+    model = build_model(base, HeadSpec("causal-language-model", ()), dropout=0.0)
+    technique = Mixout(MixoutSettings(p=0.5), bench.course(model))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = [names[id(weight)] for weight in technique._weights]
+    assert len(found) == 2 * 4
+    assert all(".h." in name for name in found)
+
+
+def test_a_base_without_linear_layers_has_none(bench: Bench) -> None:
+    model = bench.model()
+    for parameter in model.backbone.parameters():
+        parameter.requires_grad_(False)
+    with pytest.raises(RecipeError, match="no linear layer learns"):
+        Mixout(MixoutSettings(p=0.5), bench.course(model))

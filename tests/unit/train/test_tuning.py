@@ -44,6 +44,7 @@ def inputs(tiny_base: Path) -> Inputs:
         ({"method": "head", "freeze_layers": 1}, "freeze_layers", "the method head"),
         ({"method": "lora", "freeze_layers": 1}, "freeze_layers", "the method lora"),
         ({"method": "lora", "embedding_learning_rate": 1e-4}, "embedding_learning_rate", "learn nothing"),
+        ({"method": "adalora", "mixed_precision": "fp16"}, "mixed_precision", "scores ranks by gradients"),
         ({"method": "top-n", "techniques": ["fgm"]}, "techniques.0", "the method top-n"),
         ({"base_bits": 4}, "base_bits", "the method full"),
         ({"method": "top-n", "base_bits": 8}, "base_bits", "the method top-n"),
