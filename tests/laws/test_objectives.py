@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 
 from hone.core.choice import decided
 from hone.core.settings import check_settings
@@ -19,7 +20,7 @@ from hone.models.addressed import by_head
 from hone.models.architectures import ARCHITECTURES, NewBase
 from hone.models.model import Model, build_model
 from hone.models.new_base import write_base
-from hone.models.tokenizer import load_tokenizer
+from hone.models.tokenizer import Tokenizer, load_tokenizer
 from hone.tasks.make import make_task
 from hone.tasks.masking import drawn
 from hone.tasks.objectives.documents import Documents
@@ -314,3 +315,18 @@ def test_texts_of_unknown_tokens_alone_teach_a_generator_nothing(bases: dict[str
     with torch.no_grad():
         loss = learning.loss(model(batch), batch, options=LossOptions())
     assert math.isfinite(float(loss.total))
+
+
+@pytest.mark.parametrize("name", ["nsp", "sop"])
+def test_two_parts_fit_where_the_tokenizer_has_a_template_for_single_texts_alone(
+    bases: dict[str, Path], name: str
+) -> None:
+    pretrained = load_tokenizer(bases["encoder"]).pretrained
+    special = [(token, pretrained.convert_tokens_to_ids(token)) for token in ("[CLS]", "[SEP]")]
+    pretrained.backend_tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=special)
+    tokenizer = Tokenizer(pretrained)
+    assert (tokenizer.middle, len(tokenizer.suffix)) == (None, 1)
+    learning = Pretraining([decided(name, OBJECTIVES)], Documents(tokenizer, max_tokens=24))
+    rows = rows_of(learning)
+    batch = learning.draw(rows, np.arange(len(rows)), rng=np.random.default_rng(0))
+    assert batch["input_ids"].shape[1] == 24

@@ -29,6 +29,10 @@ TEXT, PAIR = "text", "pair"
 class Documents:
     """How documents become rows, and rows padded tensors.
 
+    Attributes:
+        room: Most tokens of a piece, which may be read as two texts.
+        between: Token ids between two texts; where the tokenizer makes no pairs, what it has after a text.
+
     Args:
         tokenizer: The base's.
         max_tokens: Most tokens of a row, special ones included.
@@ -39,7 +43,8 @@ class Documents:
         self.settings = DocumentSettings() if segmenter is None else DocumentSettings(segmenter=segmenter.digest)
         self._segmenter = segmenter
         self.tokenizer, self.max_tokens = tokenizer, max_tokens
-        edges = len(tokenizer.prefix) + len(tokenizer.suffix) + len(tokenizer.middle or [])
+        self.between = tokenizer.suffix if tokenizer.middle is None else tokenizer.middle
+        edges = len(tokenizer.prefix) + len(tokenizer.suffix) + len(self.between)
         self.room = max_tokens - max(2, edges)  # of a decoder: what stands before a text and after it
         self._special = np.array(tokenizer.pretrained.all_special_ids)
 

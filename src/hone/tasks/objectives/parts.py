@@ -27,7 +27,7 @@ class TwoParts(DocumentObjective):
     def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
         """``input_ids``, ``attention_mask`` and ``token_type_ids`` int64 [rows, tokens]; ``label`` int64 [rows]."""
         tokenizer, label = self.tokenizer, rng.integers(0, 2, len(index))
-        middle = tokenizer.middle if tokenizer.middle is not None else tokenizer.suffix
+        middle = self.documents.between
         texts, seconds = [], []
         for row, change in zip(index.tolist(), label, strict=True):
             parts = self._parted(rows, row, rng)
