@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import lines_of, rows_of  # noqa: E402
 
 LAYERS = 6
 
@@ -49,7 +50,7 @@ def train(rows: int, folder: Path, *, compiled: bool) -> dict[str, float]:
     import hone
 
     source = Path(os.environ["HONE_DATA"]) / "sentiment/sst2/train_sentences.jsonl"
-    (folder / "rows.jsonl").write_text("\n".join(source.read_text().splitlines()[:rows]) + "\n")
+    (folder / "rows.jsonl").write_text("\n".join(lines_of(source)[:rows]) + "\n")
     values = {
         "version": 1, "task": "text-classification", "base": str(write_base(folder / "base")),
         "data": {"train": str(folder / "rows.jsonl"), "validation": "none"},
@@ -61,8 +62,8 @@ def train(rows: int, folder: Path, *, compiled: bool) -> dict[str, float]:
         ],
     }  # fmt: skip
     hone.run(values, out=folder / "run")
-    lines = next((folder / "run").rglob("log.jsonl")).read_text().splitlines()
-    marks = [(line["seconds"], line["tokens"]) for line in map(json.loads, lines)]
+    log = rows_of(next((folder / "run").rglob("log.jsonl")))
+    marks = [(line["seconds"], line["tokens"]) for line in log]
     each = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in itertools.pairwise(marks)]
     steady = statistics.median(each[len(each) // 2 :])
     return {"us_a_token": 1e6 * steady, "seconds_beyond": marks[-1][0] - steady * marks[-1][1]}

@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import lines_of, rows_of  # noqa: E402
 
 from hone.bench.bench import bench  # noqa: E402
 from hone.bench.systems import Hone  # noqa: E402
@@ -105,7 +106,7 @@ def _quality(result: Result) -> dict[str, Any]:
 def _speed(student: Result, teacher: Bundle, file: Path) -> dict[str, Any]:
     """Times the teacher's: whole answers and single texts by `hone bench`, and the model alone."""
     assert student.bundle is not None
-    texts = [json.loads(line)["text"] for line in file.read_text().splitlines()[:TIMED]]
+    texts = [row["text"] for row in rows_of(file)[:TIMED]]
     ours, theirs = (load(bundle.path, device="cpu") for bundle in (student.bundle, teacher))
     report = bench(ours, (Hone(ours, name="student"), Hone(theirs, name="teacher")), texts, repeats=REPEATS)
     whole = next(measure for measure in report.measures if measure.name == "times_as_fast")
@@ -150,7 +151,7 @@ def _few(values: Values, rows: int, *, data: Path, folder: Path) -> Values:
     """The recipe on ``rows`` rows of each file, evenly spread, one epoch of each training."""
     out, known = copy.deepcopy(values), set[str]()
     for name, path in values["data"].items():
-        lines = (data / path).read_text().splitlines()
+        lines = lines_of(data / path)
         lines = lines[:: max(1, len(lines) // rows)][:rows]
         known |= {json.loads(line)["label"] for line in lines} if name == "train" else set()
         kept = [line for line in lines if json.loads(line)["label"] in known]

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "finetune")]
 
 from machine import machine  # noqa: E402
+from rows import lines_of, rows_of  # noqa: E402
 from speed import SETS  # noqa: E402
 
 import hone  # noqa: E402
@@ -43,8 +44,8 @@ def second_epoch(rows: list[str], folder: Path, *, freeze_layers: int) -> float:
         ],
     }  # fmt: skip
     hone.run(values, out=folder / "run")
-    log = next((folder / "run").rglob("log.jsonl")).read_text().splitlines()
-    seconds = [json.loads(line)["seconds"] for line in log]
+    log = rows_of(next((folder / "run").rglob("log.jsonl")))
+    seconds = [line["seconds"] for line in log]
     return float(seconds[-1] - seconds[len(seconds) // 2 - 1])
 
 
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
-    lines = (Path(os.environ["HONE_DATA"]) / SETS["banking77"]).read_text().splitlines()
+    lines = lines_of(Path(os.environ["HONE_DATA"]) / SETS["banking77"])
     rows = lines[:: len(lines) // given.rows][: given.rows]
     seconds: dict[str, list[float]] = {"full": [], "frozen": []}
     for _ in range(given.repeats):

@@ -11,6 +11,7 @@ All: batch 32, max length 512, bf16 by autocast, SDPA, fused AdamW. Ends with co
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -26,6 +27,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 from hone.bundle.stage import Inputs, Run, TaskChoice  # noqa: E402
 from hone.data.dataset import Dataset  # noqa: E402
@@ -61,7 +63,7 @@ def with_hone(rows: Rows, base: Path, folder: Path) -> tuple[float, float]:
         Inputs(task=task, base=resolve_base(str(base)), data={"train": data}),
         Run(seed=1, device="cuda", folder=folder / "run", target=folder / "bundle", cache=folder / "cache"),
     )
-    last = json.loads((folder / "run" / "log.jsonl").read_text().splitlines()[-1])
+    last = rows_of(folder / "run" / "log.jsonl")[-1]
     return last["seconds"], last["loss"]
 
 
@@ -102,6 +104,7 @@ def measured(name: str, rows: Rows, base: Path, *, repeats: int) -> dict[str, ob
     peak_bytes: dict[str, list[int]] = {system: [] for system in SYSTEMS}
     for repeat in range(repeats + 1):
         for system, work in SYSTEMS.items():
+            gc.collect()  # a trainer holds itself in circles: what it left would count as the next one's
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             with tempfile.TemporaryDirectory() as folder:
@@ -136,8 +139,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as base:
         write_base(Path(base))
         for name, path in SETS.items():
-            lines = (Path(os.environ["HONE_DATA"]) / path).read_text().splitlines()
-            rows = [json.loads(line) for line in lines[:: max(1, len(lines) // given.rows)][: given.rows]]
+            rows = rows_of(Path(os.environ["HONE_DATA"]) / path)
+            rows = rows[:: max(1, len(rows) // given.rows)][: given.rows]
             record[name] = measured(name, rows, Path(base), repeats=given.repeats)
     (HERE / "gpu.json").write_text(json.dumps(record, indent=1) + "\n")
 

@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import lines_of  # noqa: E402
 
 SOURCE = "sentiment/sst2/train.jsonl"
 SIZES = {"predict": (1_000, 10_000, 200_000), "train": (1_000, 10_000, 200_000)}
@@ -32,7 +33,7 @@ SIZES = {"predict": (1_000, 10_000, 200_000), "train": (1_000, 10_000, 200_000)}
 
 def rows(count: int, file: Path) -> None:
     """So many rows over and over, so that every size has the same lengths."""
-    lines = (Path(os.environ["HONE_DATA"]) / SOURCE).read_text().splitlines()
+    lines = lines_of(Path(os.environ["HONE_DATA"]) / SOURCE)
     step = max(1, len(lines) // 1000)
     some = lines[::step][:1000]
     with file.open("w") as out:

@@ -27,6 +27,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from machine import machine  # noqa: E402
 from peers import peers  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 from hone.bench.systems import Pipeline  # noqa: E402
 from hone.bundle.bundle import Bundle  # noqa: E402
@@ -118,9 +119,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     transformers.logging.set_verbosity_error()
-    lines = (Path(os.environ["HONE_DATA"]) / TEXTS).read_text().splitlines()
-    lines = lines[:: max(1, len(lines) // given.texts)][: given.texts]
-    texts = [json.loads(line)["text"] for line in lines]
+    rows = rows_of(Path(os.environ["HONE_DATA"]) / TEXTS)
+    texts = [row["text"] for row in rows[:: max(1, len(rows) // given.texts)][: given.texts]]
     bundle = Bundle.open(given.bundle)
     ours, small = open_bundle(bundle), open_bundle(Bundle.open(given.int8))
     pipeline = Pipeline(open_bundle(bundle))
@@ -157,8 +157,7 @@ def _ratio(other: Sequence[float], ours: Sequence[float]) -> float:
 def _agreement(one: Predictor, other: Predictor) -> float:
     """Share of Banking77's test texts with the same label, where the bundle has its labels; else of SST-2's."""
     path = "intent/banking77/test.jsonl" if len(one.task.labels) == 77 else TEXTS
-    lines = (Path(os.environ["HONE_DATA"]) / path).read_text().splitlines()
-    texts = [json.loads(line)["text"] for line in lines]
+    texts = [row["text"] for row in rows_of(Path(os.environ["HONE_DATA"]) / path)]
     said = [[answer["label"] for answer in each.predict(texts)] for each in (one, other)]
     return float(np.mean([a == b for a, b in zip(*said, strict=True)]))
 

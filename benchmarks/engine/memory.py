@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import lines_of  # noqa: E402
 
 SST2, BANKING77, IMDB = "sentiment/sst2/train_sentences.jsonl", "intent/banking77/train.jsonl", "sentiment/imdb"
 CASES: dict[str, dict[str, Any]] = {
@@ -41,7 +42,7 @@ def first_rows(name: str, count: int, folder: Path) -> Path:
     source = Path(os.environ["HONE_DATA"]) / name
     if source.is_dir():
         source = next(path for path in sorted(source.glob("*.jsonl")) if "train" in path.name)
-    lines = source.read_text().rstrip("\n").split("\n")  # texts may hold other line separators
+    lines = lines_of(source)
     file = folder / "rows.jsonl"
     file.write_text("\n".join(lines[:: max(1, len(lines) // count)][:count]) + "\n")
     return file

@@ -25,13 +25,10 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "finetune")]
 
 from machine import machine  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 TRAIN, TEST = "intent/banking77/train.jsonl", "intent/banking77/test.jsonl"
 EPOCHS = 5
-
-
-def rows_of(name: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (Path(os.environ["HONE_DATA"]) / name).read_text().splitlines()]
 
 
 def timed(command: list[str]) -> float:
@@ -50,7 +47,7 @@ def with_hone(seed: int, folder: Path) -> tuple[float, float]:
     seconds = timed([sys.executable, "-m", "hone", "run", str(recipe), f"seed={seed}", "--out", str(folder / "run")])
     import hone
 
-    test = rows_of(TEST)
+    test = rows_of(Path(os.environ["HONE_DATA"]) / TEST)
     said = hone.load(folder / "run" / "bundle").predict([row["text"] for row in test])
     right = sum(answer["label"] == row["label"] for answer, row in zip(said, test, strict=True))
     return seconds, right / len(test)
@@ -59,7 +56,10 @@ def with_hone(seed: int, folder: Path) -> tuple[float, float]:
 def with_trainer(seed: int, folder: Path) -> tuple[float, float]:
     """The same of Trainer, in a process that trains, writes the model and ends."""
     seconds = timed([sys.executable, __file__, "--train-into", str(folder / "model"), "--seeds", str(seed)])
-    test, labels = rows_of(TEST), sorted({row["label"] for row in rows_of(TRAIN)})
+    test, labels = (
+        rows_of(Path(os.environ["HONE_DATA"]) / TEST),
+        sorted({row["label"] for row in rows_of(Path(os.environ["HONE_DATA"]) / TRAIN)}),
+    )
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "model")
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder / "model").eval()
     right = 0
@@ -76,7 +76,7 @@ def train_into(folder: Path, *, seed: int) -> None:
     from hone.models.base import resolve_base
 
     transformers.set_seed(seed)
-    base, rows = resolve_base("minilm").folder, rows_of(TRAIN)
+    base, rows = resolve_base("minilm").folder, rows_of(Path(os.environ["HONE_DATA"]) / TRAIN)
     tokenizer = transformers.AutoTokenizer.from_pretrained(base)
     labels = sorted({row["label"] for row in rows})
     model = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(labels))

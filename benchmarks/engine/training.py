@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "finetune")]
 
 from machine import machine  # noqa: E402
+from rows import rows_of  # noqa: E402
 from speed import BATCH, MAX_LENGTH, RATE, SETS, with_hone, with_trainer  # noqa: E402
 
 from hone.models.base import resolve_base  # noqa: E402
@@ -108,8 +109,8 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     record: dict[str, object] = {"rows": given.rows, "repeats": given.repeats, "machine": machine()}
     for name, path in SETS.items():
-        lines = (Path(os.environ["HONE_DATA"]) / path).read_text().splitlines()
-        rows = [json.loads(line) for line in lines[:: max(1, len(lines) // given.rows)][: given.rows]]
+        rows = rows_of(Path(os.environ["HONE_DATA"]) / path)
+        rows = rows[:: max(1, len(rows) // given.rows)][: given.rows]
         seconds: dict[str, list[float]] = {system: [] for system in SYSTEMS}
         for repeat in range(given.repeats + 1):
             for system, work in SYSTEMS.items():

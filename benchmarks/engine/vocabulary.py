@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 import hone  # noqa: E402
 from hone.bundle.bundle import Bundle  # noqa: E402
@@ -50,7 +51,7 @@ def case(given: dict[str, Any], folder: Path) -> dict[str, Any]:
     }  # fmt: skip
     hone.run(values, out=folder / "run")
     before, after = (next((folder / "run" / "stages").rglob("bundle")), folder / "run" / "bundle")
-    inputs = [json.loads(line)[given["field"]] for line in (data / given["test"]).read_text().splitlines()]
+    inputs = [row[given["field"]] for row in rows_of(data / given["test"])]
     said = [hone.load(each).predict(inputs) for each in (before, after)]
     same = sum(one == other for one, other in zip(*said, strict=True))
     sizes = [size(each) for each in (before, after)]

@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 from hone.bundle.stage import Inputs, Run, TaskChoice  # noqa: E402
 from hone.data.dataset import Dataset  # noqa: E402
@@ -47,8 +48,8 @@ def with_hone(rows: list[dict[str, str]], folder: Path) -> tuple[float, float]:
         Inputs(task=task, base=resolve_base("minilm"), data={"train": data}),
         Run(seed=1, device="cpu", folder=folder / "run", target=folder / "bundle", cache=folder / "cache"),
     )
-    log = (folder / "run" / "log.jsonl").read_text().splitlines()
-    return float(outcome.report.facts["seconds"] or 0), json.loads(log[-1])["loss"]
+    log = rows_of(folder / "run" / "log.jsonl")
+    return float(outcome.report.facts["seconds"] or 0), float(log[-1]["loss"])
 
 
 def with_trainer(rows: list[dict[str, str]], folder: Path, *, sampling: str = "group_by_length") -> tuple[float, float]:
@@ -89,8 +90,7 @@ def main() -> None:
     systems = {"hone": with_hone, "trainer": with_trainer}
     record: dict[str, object] = {"rows": given.rows, "repeats": given.repeats, "machine": machine()}
     for name, path in SETS.items():
-        text = (Path(os.environ["HONE_DATA"]) / path).read_text().splitlines()[: given.rows]
-        rows = [json.loads(line) for line in text]
+        rows = rows_of(Path(os.environ["HONE_DATA"]) / path)[: given.rows]
         for work in systems.values():
             with tempfile.TemporaryDirectory() as folder:
                 work(rows[: BATCH * 8], Path(folder))  # warm-up

@@ -36,6 +36,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import lines_of  # noqa: E402
 
 from hone.metrics.perplexity import perplexities, perplexity_tally  # noqa: E402
 from hone.models.tokenizer import load_tokenizer  # noqa: E402
@@ -217,7 +218,7 @@ def _found(table: IntArray, keys: IntArray) -> tuple[IntArray, NDArray[np.bool_]
 
 
 def read(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = lines_of(path)
     return [json.loads(line)["text"] for line in lines] if path.suffix == ".jsonl" else [line for line in lines if line]
 
 

@@ -11,7 +11,6 @@ classics.json. Some 50 minutes of one core.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
@@ -22,6 +21,7 @@ from ways import Values, measure
 sys.path.insert(0, str(Path(__file__).parents[1] / "tasks"))
 
 from chinese import prepare_smp2019
+from rows import rows_of
 
 BOOKS = "pretrain/chinese_classics/*.jsonl"
 PART = 20_000  # characters of a document: held out are parts, not a whole novel
@@ -39,12 +39,12 @@ def shared_characters(out: Path) -> Values:
     """Which share of the characters of all requests stands in the novels, once each and as often as they stand."""
     books: set[str] = set()
     for file in Path(os.environ["HONE_DATA"]).glob(BOOKS):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            books.update(json.loads(line)["text"])
+        for row in rows_of(file):
+            books.update(row["text"])
     counts: Counter[str] = Counter()
     for name in ("train", "test"):
-        for line in (out / f"smp2019-{name}.jsonl").read_text(encoding="utf-8").splitlines():
-            counts.update(json.loads(line)["text"])
+        for row in rows_of(out / f"smp2019-{name}.jsonl"):
+            counts.update(row["text"])
     known = {character: count for character, count in counts.items() if character in books}
     return {
         "shared_characters": {

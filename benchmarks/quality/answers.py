@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 import hone  # noqa: E402
 from hone.metrics.answers import answer_f1  # noqa: E402
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("bundles", type=Path, nargs="+")
     given = parser.parse_args()
     folder = Path(os.environ["HONE_DATA"]) / "qa/squad2_half"
-    train, dev = (read(folder / f"{name}.jsonl") for name in ("train", "dev"))
+    train, dev = (rows_of(folder / f"{name}.jsonl") for name in ("train", "dev"))
     constant = best_constant(train)
     found: dict[str, Any] = {
         "questions": len(dev),
@@ -49,10 +50,6 @@ def main() -> None:
     }
     (HERE / "squad2_half_answers.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(found, indent=1, ensure_ascii=False))
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def scores(rows: list[dict[str, Any]], answer: Callable[[dict[str, Any]], str]) -> dict[str, float]:

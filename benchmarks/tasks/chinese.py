@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 from hone.cli.console import Lines  # noqa: E402
 from hone.pipeline.recipe import apply_overrides, make_recipe  # noqa: E402
@@ -130,9 +131,9 @@ def prepare(out: Path) -> None:
     """Write what is not used as published: SMP2019's two parts, ChnSentiCorp's dev without texts of train."""
     root = Path(os.environ["HONE_DATA"])
     out.mkdir(parents=True, exist_ok=True)
-    train = read(root / "sentiment/chnsenticorp/train.jsonl")
+    train = rows_of(root / "sentiment/chnsenticorp/train.jsonl")
     seen = {row["text"].strip() for row in train}
-    dev = [row for row in read(root / "sentiment/chnsenticorp/dev.jsonl") if row["text"].strip() not in seen]
+    dev = [row for row in rows_of(root / "sentiment/chnsenticorp/dev.jsonl") if row["text"].strip() not in seen]
     write(out / "chnsenticorp-dev.jsonl", dev)
     prepare_smp2019(out)
 
@@ -140,7 +141,7 @@ def prepare(out: Path) -> None:
 def prepare_smp2019(out: Path) -> None:
     """Write SMP2019's two parts, labels with few rows left out: ``smp2019-train.jsonl`` and ``smp2019-test.jsonl``."""
     root = Path(os.environ["HONE_DATA"])
-    rows = [{"text": row["text"], "label": row["domain"]} for row in read(root / "intent/smp2019_nlu/train.jsonl")]
+    rows = [{"text": row["text"], "label": row["domain"]} for row in rows_of(root / "intent/smp2019_nlu/train.jsonl")]
     counts = Counter(row["label"] for row in rows)
     by_label: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -154,10 +155,6 @@ def prepare_smp2019(out: Path) -> None:
         parts["train"] += members[cut:]
     for name, part in parts.items():
         write(out / f"smp2019-{name}.jsonl", part)
-
-
-def read(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def write(file: Path, rows: list[dict[str, Any]]) -> None:

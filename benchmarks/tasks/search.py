@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 import hone  # noqa: E402
 from hone.cli.console import Lines  # noqa: E402
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/search"))
     given = parser.parse_args()
     data = Path(os.environ["HONE_DATA"])
-    questions = rows(data / "intent/banking77/test.jsonl")[: given.questions]
+    questions = rows_of(data / "intent/banking77/test.jsonl")[: given.questions]
     corpus = made_corpus(data, barred={row["text"] for row in questions}, count=given.texts)
     given.out.mkdir(parents=True, exist_ok=True)
     file = given.out / f"corpus-{given.texts}.jsonl"
@@ -88,17 +89,14 @@ def main() -> None:
     print(json.dumps({name: record[name] for name in record if name != "machine"}, indent=1))
 
 
-def rows(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-
-
 def made_corpus(data: Path, *, barred: set[str], count: int) -> list[dict[str, Any]]:
     """The training questions and other texts, each once, in the order of the files; ``count`` in all."""
     out = {
-        row["text"]: {"text": row["text"], "label": row["label"]} for row in rows(data / "intent/banking77/train.jsonl")
+        row["text"]: {"text": row["text"], "label": row["label"]}
+        for row in rows_of(data / "intent/banking77/train.jsonl")
     }
     for name, field in PADDING.items():
-        for row in rows(data / name):
+        for row in rows_of(data / name):
             if len(out) < count:
                 out.setdefault(row[field], {"text": row[field]})
     for text in barred:

@@ -29,6 +29,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import paired  # noqa: E402
 from machine import machine  # noqa: E402
+from rows import lines_of, rows_of  # noqa: E402
 
 RESULT = HERE / "techniques.json"
 SENTENCES, DEV = "sentiment/sst2/train_sentences.jsonl", "sentiment/sst2/dev.jsonl"
@@ -106,7 +107,7 @@ def measured(cell: Mapping[str, Any]) -> dict[str, Any]:
     import hone
 
     name, on = cell["name"], cell["on"]
-    lines = (Path(os.environ["HONE_DATA"]) / SENTENCES).read_text().rstrip("\n").split("\n")
+    lines = lines_of(Path(os.environ["HONE_DATA"]) / SENTENCES)
     order = np.random.default_rng(0).permutation(len(lines))
     held_out, rest = order[:HELD_OUT], order[HELD_OUT:]
     train = np.random.default_rng(cell["seed"]).choice(rest, TRAINED, replace=False)
@@ -123,7 +124,7 @@ def measured(cell: Mapping[str, Any]) -> dict[str, Any]:
         }  # fmt: skip
         result = hone.run(values, out=folder / "run")
         (file_of_answers,) = (folder / "run" / "stages").glob("*-evaluate/predictions.jsonl")
-        answers = [json.loads(line) for line in file_of_answers.read_text().splitlines()]
+        answers = rows_of(file_of_answers)
     return {
         **cell,
         "right": "".join(str(int(answer["label"] == answer["prediction"]["label"])) for answer in answers),
