@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,15 +25,13 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from kneser_ney import Counts, KneserNey  # noqa: E402
-from seeds import Run, arguments, each_seed, folder  # noqa: E402
+from seeds import Run, arguments, each_seed, folder, judged_in, recipe_of, reports_of  # noqa: E402
 
 import hone  # noqa: E402
 from hone.bundle.bundle import Bundle  # noqa: E402
-from hone.cli.console import Lines  # noqa: E402
 from hone.core.progress import Silent  # noqa: E402
 from hone.data.dataset import Dataset  # noqa: E402
-from hone.pipeline.recipe import make_recipe  # noqa: E402
-from hone.pipeline.run import read_data, run_stages  # noqa: E402
+from hone.pipeline.run import read_data  # noqa: E402
 from hone.tasks.protocol import Task  # noqa: E402
 from hone.tasks.rows import Rows  # noqa: E402
 
@@ -53,14 +50,10 @@ def main() -> None:
 
 
 def measured(values: Mapping[str, Any], seed: int, out: Path) -> Run:
-    """One run of the recipe; a bundle that lies at ``out`` already is taken for what it trained."""
-    recipe = make_recipe({**values, "seed": seed}, folder=Path(os.environ["HONE_DATA"]))
-    if not (out / "bundle").is_dir():
-        run_stages(recipe, out=out, progress=Lines())
-    trained, judged = (
-        json.loads(next((out / "reports").glob(f"*{name}.json")).read_text()) for name in ("finetune", "evaluate")
-    )
-    _, splits = read_data(recipe, Silent())
+    """One run of the recipe; one that was stopped goes on."""
+    reports = reports_of(values, seed, out)
+    trained, judged = reports["finetune"], reports["evaluate"]
+    _, splits = read_data(recipe_of(values, seed=seed), Silent())
     predictor = hone.load(out / "bundle", device="cpu")
     return {
         "seed": seed,
@@ -111,7 +104,7 @@ def perplexity(model: KneserNey, rows: Told) -> tuple[float, int]:
 
 def print_conversations(out: Path, count: int) -> None:
     """The first conversations of test, each answer beside what was answered."""
-    (file,) = (out / "stages").glob("*evaluate/predictions.jsonl")
+    (file,) = (judged_in(out) / "stages").glob("*evaluate/predictions.jsonl")
     with file.open(encoding="utf-8") as lines:
         for line in itertools.islice(lines, count):
             row = json.loads(line)

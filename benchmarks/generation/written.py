@@ -11,8 +11,6 @@ and all of it. A seed that stands there already, of this very recipe, is not run
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -23,16 +21,15 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from seeds import Run, arguments, each_seed  # noqa: E402
+from rows import rows_of  # noqa: E402
+from seeds import Run, arguments, each_seed, recipe_of, reports_of  # noqa: E402
 
 import hone  # noqa: E402
 from hone.bundle.bundle import Bundle  # noqa: E402
-from hone.cli.console import Lines  # noqa: E402
 from hone.core.progress import Silent  # noqa: E402
 from hone.data.dataset import Dataset  # noqa: E402
 from hone.metrics.intervals import with_intervals  # noqa: E402
-from hone.pipeline.recipe import make_recipe  # noqa: E402
-from hone.pipeline.run import read_data, run_stages  # noqa: E402
+from hone.pipeline.run import read_data  # noqa: E402
 from hone.predict.predictor import Predictor  # noqa: E402
 from hone.text.units import split_sentences  # noqa: E402
 
@@ -51,13 +48,11 @@ def main() -> None:
 
 
 def measured(values: Mapping[str, Any], seed: int, out: Path) -> Run:
-    """One run of the recipe; a bundle that lies at ``out`` already is taken for what it trained."""
-    recipe = make_recipe({**values, "seed": seed}, folder=Path(os.environ["HONE_DATA"]))
-    if not (out / "bundle").is_dir():
-        run_stages(recipe, out=out, progress=Lines())
+    """One run of the recipe; one that was stopped goes on."""
+    recipe = recipe_of(values, seed=seed)
+    facts = reports_of(values, seed, out)["finetune"]["facts"]
     bundle = Bundle.open(out / "bundle")
     _, splits = read_data(recipe, Silent())
-    facts = json.loads(next((out / "reports").glob("*finetune.json")).read_text())["facts"]
     predictor = hone.load(out / "bundle", device=recipe.device)
     main_measure = predictor.task.main_measure
     tried = [(way, written(predictor, splits["validation"], way)) for way in WAYS]
@@ -100,7 +95,7 @@ def scores(predictor: Predictor, data: Dataset, said: list[dict[str, Any]]) -> M
 
 def curve(out: Path) -> list[dict[str, float]]:
     """Validation over training: minutes, epochs, and what was measured."""
-    lines = map(json.loads, next((out / "stages").glob("*finetune/log.jsonl")).read_text().splitlines())
+    lines = rows_of(next((out / "stages").glob("*finetune/log.jsonl")))
     return [
         {
             "minutes": round(line["seconds"] / 60, 2),

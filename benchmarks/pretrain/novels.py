@@ -30,7 +30,8 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "generation")]
 
 from kneser_ney import Counts, KneserNey  # noqa: E402
-from seeds import Run, arguments, each_seed  # noqa: E402
+from rows import lines_of  # noqa: E402
+from seeds import Run, arguments, each_seed, recipe_of, reports_of  # noqa: E402
 
 from hone.bundle.bundle import Bundle  # noqa: E402
 from hone.bundle.stage import CORPUS, HELD_OUT  # noqa: E402
@@ -39,7 +40,7 @@ from hone.core.progress import Silent  # noqa: E402
 from hone.data.dataset import Dataset  # noqa: E402
 from hone.models.tokenizer import Tokenizer, load_tokenizer  # noqa: E402
 from hone.pipeline.corpora import read_corpora  # noqa: E402
-from hone.pipeline.recipe import Recipe, apply_overrides, make_recipe  # noqa: E402
+from hone.pipeline.recipe import Recipe, apply_overrides  # noqa: E402
 from hone.pipeline.run import run_stages  # noqa: E402
 from hone.pipeline.yaml_file import parse_yaml  # noqa: E402
 from hone.tasks.objectives.documents import Documents  # noqa: E402
@@ -66,11 +67,9 @@ def main() -> None:
 
 
 def measured(values: Mapping[str, Any], seed: int, out: Path) -> Run:
-    """One run of the recipe; a bundle that lies at ``out`` already is taken for what it trained."""
-    recipe = recipe_of({**values, "seed": seed})
-    if not (out / "bundle").is_dir():
-        run_stages(recipe, out=out, progress=Lines())
-    report = json.loads(next((out / "reports").glob("*pretrain.json")).read_text())
+    """One run of the recipe; one that was stopped goes on."""
+    recipe = recipe_of(values, seed=seed)
+    report = reports_of(values, seed, out)["pretrain"]
     parts, tokenizer = told_parts(recipe, out / "bundle")
     network = network_of(out / "bundle", parts[HELD_OUT], tokenizer, recipe=recipe)
     counting = beside(parts[CORPUS], parts[HELD_OUT], tokenizer)
@@ -207,7 +206,7 @@ def choose(given: argparse.Namespace) -> None:
     place = Path(given.out) / "choose" / ("_".join(given.choose).replace("/", "-") or "as-is")
     place.mkdir(parents=True, exist_ok=True)
     corpus = Path(os.environ["HONE_DATA"]) / values["data"]["corpus"]["path"]
-    lines = corpus.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    lines = lines_of(corpus)
     last = json.loads(lines[-1])["doc"]
     for name in (CORPUS, HELD_OUT):
         own = [line for line in lines if (json.loads(line)["doc"] == last) == (name == HELD_OUT)]
@@ -221,10 +220,6 @@ def choose(given: argparse.Namespace) -> None:
     found["network"] = network_of(place / "bundle", parts[HELD_OUT], tokenizer, recipe=recipe)
     found["kneser_ney"] = of_orders(parts[CORPUS], parts[HELD_OUT], tokenizer)
     print(json.dumps({"settings": given.choose, **found, "facts": report.facts}), flush=True)
-
-
-def recipe_of(values: Mapping[str, Any]) -> Recipe:
-    return make_recipe(dict(values), folder=Path(os.environ["HONE_DATA"]))
 
 
 if __name__ == "__main__":

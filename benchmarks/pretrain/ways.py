@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
 from paired import compared, shown  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 from hone.cli.console import Lines  # noqa: E402
 from hone.core.lineage import digest_value  # noqa: E402
@@ -44,7 +45,8 @@ def measure(
     name: str, prepare: Prepare, *, doc: str, ways: Sequence[Way], seeds: Sequence[int], says: Callable[[Path], Values]
 ) -> None:
     """The command: every way with every seed. After each, ``NAME.json`` has what was measured; what stands there of
-    this very recipe is not measured again, and an interrupted training goes on.
+    this very recipe is not measured again, and a training that Ctrl-C or SIGTERM ended goes on; one that was killed
+    begins anew where its stage writes no checkpoints (``save_steps: null``), as short ones do not.
 
     Args:
         says: More that the file says, of the folder that was written into.
@@ -117,7 +119,7 @@ def answered(values: Values, base: str, data: Values, *, way: Way, seed: int, ou
     with timed() as cost:
         result = run_stages(recipe_of(recipe), out=place, progress=Lines())
     (file,) = (place / "stages").glob("*-evaluate/predictions.jsonl")
-    answers = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    answers = rows_of(file)
     facts = result.reports["finetune"].facts
     cell = {
         "way": way,
@@ -168,5 +170,4 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def read_rows(path: str) -> list[Values]:
     """The rows of a file under ``HONE_DATA``."""
-    text = (Path(os.environ["HONE_DATA"]) / path).read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.rstrip("\n").split("\n")]
+    return rows_of(Path(os.environ["HONE_DATA"]) / path)

@@ -8,7 +8,6 @@ stands there already, of this very recipe, is not run again.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -18,11 +17,9 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from seeds import Run, arguments, each_seed  # noqa: E402
+from seeds import Run, arguments, each_seed, reports_of  # noqa: E402
 
-from hone.cli.console import Lines  # noqa: E402
-from hone.pipeline.recipe import make_recipe  # noqa: E402
-from hone.pipeline.run import run_stages  # noqa: E402
+from hone.bundle.bundle import Bundle  # noqa: E402
 
 
 def main() -> None:
@@ -37,17 +34,19 @@ def means(runs: list[Run]) -> dict[str, Any]:
 
 
 def measured(values: dict[str, Any], seed: int, out: Path) -> Run:
-    """One run of the recipe: its bundle, seconds, and measures as value, low, high and n."""
+    """One run of the recipe: its bundle, seconds, and measures as value, low, high and n. One that was stopped goes on:
+    ``seconds`` are then those of what was left."""
     began = time.perf_counter()
-    recipe = make_recipe({**values, "seed": seed}, folder=Path(os.environ["HONE_DATA"]))
-    result = run_stages(recipe, out=out, progress=Lines())
+    reports = reports_of(values, seed, out)
     return {
         "seed": seed,
-        "bundle": result.bundle.digest if result.bundle else "",
+        "bundle": Bundle.open(out / "bundle").digest,
         "seconds": round(time.perf_counter() - began, 1),
-        "train_seconds": result.reports["finetune"].facts["seconds"],
+        "train_seconds": reports["finetune"]["facts"]["seconds"],
         "measures": {
-            m.name: [m.value, m.low, m.high, m.n] for m in result.reports["evaluate"].measures if m.value is not None
+            m["name"]: [m["value"], m["low"], m["high"], m["n"]]
+            for m in reports["evaluate"]["measures"]
+            if m["value"] is not None
         },
     }
 
