@@ -4,10 +4,11 @@ python benchmarks/generation/dpo.py runs/multi30k/bundle --out runs/dpo --pairs 
 HONE_DATA names the folder of the datasets. The bundle translates English to German and was trained on Multi30k's train
 rows. A pair is a reference, chosen, against a copy of it with words dropped, swapped, repeated or replaced by words of
 other references; seeded. Training pairs are of train, those that are held out of test2016, which no choice looks at.
-The loss is chosen on val: of those that leave its BLEU within one point the one with the best accuracy. Each part is
-kept in --out: the same command goes on where it was stopped, and after --minutes it begins no other. The result goes to
-benchmarks/generation/dpo.json: preference and likelihood accuracy on held-out pairs before and after, and BLEU of
-test2016 before and after, with intervals and sacrebleu's signature.
+The loss is chosen on val: of those that leave its BLEU within one point the one with the best accuracy; where none
+does, the best of all, and ``keeps_bleu`` is false. Each part is kept in --out: the same command goes on where it was
+stopped, and after --minutes it begins no other. The result goes to benchmarks/generation/dpo.json: on held-out pairs
+likelihood accuracy before and after, and preference accuracy after alone, for it compares a model with the one that it
+was; BLEU of test2016 before and after, with intervals and sacrebleu's signature.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from machine import machine  # noqa: E402
+from rows import rows_of  # noqa: E402
 
 from hone.bundle.bundle import Bundle  # noqa: E402
 from hone.cli.console import Lines  # noqa: E402
@@ -50,7 +52,7 @@ def main() -> None:
     data = Path(os.environ["HONE_DATA"]) / "translation" / "multi30k_en_de"
     parent = Bundle.open(given.bundle)
     given.out.mkdir(parents=True, exist_ok=True)
-    read = {name: _rows(data / f"{name}.jsonl") for name in ("train", "val", "test2016")}
+    read = {name: rows_of(data / f"{name}.jsonl") for name in ("train", "val", "test2016")}
     lists = {
         "train": read["train"][: given.pairs],
         "val": read["val"][: given.held],
@@ -84,10 +86,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no part after these")
     parser.add_argument("--result", type=Path, default=HERE / "dpo.json")
     return parser.parse_args()
-
-
-def _rows(file: Path) -> list[Row]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def _pairs(rows: list[Row], words: list[str], draws: random.Random) -> Iterator[Row]:
@@ -226,6 +224,7 @@ def _result(given: argparse.Namespace, parent: Bundle, measured: _Measured) -> N
         "parent": {"digest": parent.digest, "val": before},
         "tried_on_val": tried,
         "chosen": best["way"],
+        "keeps_bleu": bool(kept),
         "held_out_pairs": {
             "before": measured.pairs(given.bundle, "test2016"),
             "after": measured.pairs(bundle, "test2016"),
@@ -233,7 +232,7 @@ def _result(given: argparse.Namespace, parent: Bundle, measured: _Measured) -> N
         "test2016": {"before": measured.texts(given.bundle, "test2016"), "after": measured.texts(bundle, "test2016")},
     }  # fmt: skip
     given.result.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(json.dumps({name: result[name] for name in ("chosen", "held_out_pairs", "test2016")}, indent=1))
+    print(json.dumps({name: result[name] for name in ("chosen", "keeps_bleu", "held_out_pairs", "test2016")}, indent=1))
 
 
 if __name__ == "__main__":

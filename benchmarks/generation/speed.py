@@ -4,7 +4,8 @@ python benchmarks/generation/speed.py --repeats 7
 Random models of a few layers, prompts of unlike lengths, texts of one length (no token ends them, so that all systems
 write the same tokens: that is checked, but for ties that rounding decides). One process, in alternation. ``one``: one
 prompt after another; ``batch``: all of them at once, transformers' padded. Its text-generation pipeline stands beside
-it for GPT-2, the one family that it has a pipeline for; ``ratio`` is to the quicker of both.
+it for GPT-2, the one family that it has a pipeline for; ``ratio`` is to the quicker of both. --families measures some;
+the others stay as the file has them, where that was measured likewise on this machine.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
 
-from machine import machine  # noqa: E402
+from machine import begun, machine  # noqa: E402
 
 from hone.models.writers.cached import CausalWriter, SourceWriter  # noqa: E402
 from hone.models.writers.make import writer_of  # noqa: E402
@@ -159,7 +160,10 @@ def main() -> None:
     noise = torch.Generator().manual_seed(1)
     lengths = torch.randint(8, 33, (BATCH,), generator=noise).tolist()
     prompts = [torch.randint(3, VOCABULARY, (length,), generator=noise).tolist() for length in lengths]
-    found: dict[str, Any] = {}
+    shape = {"layers": LAYERS, "width": WIDTH, "vocabulary": VOCABULARY, "prompts": BATCH, "new_tokens": given.tokens}
+    told = {"machine": machine(), "threads": given.threads, "repeats": given.repeats, "shape": shape}
+    result = begun(given.out, told)
+    found = result.setdefault("found", {})
     for family, model in models().items():
         if family not in given.families:
             continue
@@ -168,9 +172,7 @@ def main() -> None:
                 what = f"{family}, {'greedy' if beams == 1 else 'beam 4'}, {name}"
                 found[what] = measured(model, calls, beams=beams, tokens=given.tokens, repeats=given.repeats)
                 print(what, found[what], flush=True)
-    shape = {"layers": LAYERS, "width": WIDTH, "vocabulary": VOCABULARY, "prompts": BATCH, "new_tokens": given.tokens}
-    result = {"machine": machine(), "threads": given.threads, "repeats": given.repeats, "shape": shape, "found": found}
-    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

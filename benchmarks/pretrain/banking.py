@@ -2,13 +2,14 @@
 
 python benchmarks/pretrain/banking.py --seeds 1 2 3
 Fine-tuning alone, beside pretraining on every text of train and then fine-tuning, and beside learning both together.
-Each seed draws other 500 rows. HONE_DATA names the folder of the datasets; the recipe is banking.yaml, the result
-banking.json. Some 50 minutes of one core.
+Each seed draws other 500 rows, one of each label at least. HONE_DATA names the folder of the datasets; the recipe is
+banking.yaml, the result banking.json. Some 50 minutes of one core.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from ways import Values, measure, read_rows, write_rows
@@ -20,13 +21,23 @@ TEST = "intent/banking77/test.jsonl"
 def prepare(out: Path, seed: int) -> Values:
     """The labeled rows of a seed, and the texts of all rows."""
     rows = read_rows("intent/banking77/train.jsonl")
-    drawn = random.Random(seed).sample(rows, LABELED)
     return {
         "corpus": {"path": write_rows(out / "texts.jsonl", [{"text": row["text"]} for row in rows])},
-        "train": write_rows(out / f"labeled-{seed}.jsonl", drawn),
+        "train": write_rows(out / f"labeled-{seed}.jsonl", drawn(rows, seed=seed)),
         "validation": "none",
         "test": TEST,
     }
+
+
+def drawn(rows: Sequence[Values], *, seed: int) -> list[Values]:
+    """`LABELED` rows; one of each label among them, for a label that none of them shows could not be asked for."""
+    first: list[Values] = []
+    others: list[Values] = []
+    seen: set[str] = set()
+    for row in random.Random(seed).sample(rows, len(rows)):
+        (others if row["label"] in seen else first).append(row)
+        seen.add(row["label"])
+    return [*first, *others][:LABELED]
 
 
 if __name__ == "__main__":

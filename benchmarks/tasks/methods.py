@@ -4,7 +4,8 @@ python benchmarks/tasks/methods.py [--methods lora full ...] [--seeds 1 2 3] [--
 HONE_DATA names the folder of the datasets. Each method's rate is the best of three on a validation part carved from
 train, after a third of the epochs; then it trains on every row with that rate, and the test split is read once a seed.
 Each cell is a process of its own, so that its peak memory is its own, and is written to benchmarks/tasks/methods.json
-when it is done; one that stands there already, of the same recipe, is not run again.
+when it is done; one that stands there already, of the same recipe, is not run again, and one of another recipe, of
+other settings that is, is neither chosen by nor in the table.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 HERE = Path(__file__).parent
 FILE = HERE / "methods.json"
@@ -27,6 +28,7 @@ sys.path.insert(0, str(HERE.parent))
 from machine import machine  # noqa: E402
 
 ALL = "all-linear"
+Split = Literal["validation", "test"]
 METHODS: dict[str, tuple[dict[str, Any], tuple[float, ...]]] = {
     "full": ({"name": "full"}, (1e-4, 3e-4, 6e-4)),
     "head": ({"name": "head"}, (1e-3, 3e-3, 1e-2)),
@@ -62,20 +64,49 @@ def main() -> None:
         return
     cells: list[dict[str, Any]] = json.loads(FILE.read_text())["cells"] if FILE.is_file() else []
     for name in given.methods:
-        method, rates = METHODS[name]
         if given.only != "test":
-            for rate in rates:
-                run(cells, {"name": name, "method": method, "rate": rate, "seed": 0, "split": "validation"})
-        best = chosen(cells, name)
-        if given.only != "choose" and best is not None:
+            for rate in METHODS[name][1]:
+                run(cells, cell_of(name, rate, seed=0, split="validation"))
+        if given.only != "choose":
+            best = chosen(cells, name)
             for seed in given.seeds:
-                run(cells, {"name": name, "method": method, "rate": best, "seed": seed, "split": "test"})
+                run(cells, cell_of(name, best, seed=seed, split="test"))
 
 
-def chosen(cells: list[dict[str, Any]], name: str) -> float | None:
-    """The rate that was best on validation."""
-    tried = [cell for cell in cells if cell["name"] == name and cell["split"] == "validation"]
-    return max(tried, key=lambda cell: cell["accuracy"][0])["rate"] if tried else None
+def cell_of(name: str, rate: float, *, seed: int, split: Split) -> dict[str, Any]:
+    """A cell that is to be measured."""
+    return {"name": name, "method": METHODS[name][0], "rate": rate, "seed": seed, "split": split}
+
+
+def chosen(cells: list[dict[str, Any]], name: str) -> float:
+    """The rate that was best on validation, of all in the method's list."""
+    tried = rates_tried(cells, name)
+    lacking = [rate for rate in METHODS[name][1] if rate not in tried]
+    if lacking:
+        sys.exit(f"{name}: validation has no result at {lacking}; run --methods {name} --only choose first")
+    return max(tried, key=lambda rate: tried[rate])
+
+
+def rates_tried(cells: list[dict[str, Any]], name: str) -> dict[float, float]:
+    """Of each rate of the method's list that was tried, its accuracy on validation."""
+    found = {cell["rate"]: cell["accuracy"][0] for cell in of_now(cells, name, "validation")}
+    return {rate: found[rate] for rate in METHODS[name][1] if rate in found}
+
+
+def of_now(cells: list[dict[str, Any]], name: str, split: Split) -> list[dict[str, Any]]:
+    """What was measured of a method by the recipe that it has now: settings may have been others before."""
+    own = [cell for cell in cells if (cell["name"], cell["split"]) == (name, split)]
+    return [
+        cell for cell in own if cell["recipe"] == recipe_of(cell_of(name, cell["rate"], seed=cell["seed"], split=split))
+    ]
+
+
+def on_test(cells: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The seeds of a method at the rate that is chosen; none before all of its rates are tried."""
+    if len(rates_tried(cells, name)) < len(METHODS[name][1]):
+        return []
+    best = chosen(cells, name)
+    return [cell for cell in of_now(cells, name, "test") if cell["rate"] == best]
 
 
 def run(cells: list[dict[str, Any]], wanted: dict[str, Any]) -> None:
@@ -151,7 +182,7 @@ def table(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     full = means(cells, "full", "trained_parameters")
     for name in METHODS:
-        found = [cell for cell in cells if cell["name"] == name and cell["split"] == "test"]
+        found = on_test(cells, name)
         if not found:
             continue
         values = [cell["accuracy"][0] for cell in found]
@@ -177,7 +208,7 @@ def table(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def means(cells: list[dict[str, Any]], name: str, key: str) -> float | None:
     """Mean over the seeds on test."""
-    found = [cell[key] for cell in cells if cell["name"] == name and cell["split"] == "test"]
+    found = [cell[key] for cell in on_test(cells, name)]
     return round(statistics.mean(found), 3) if found else None
 
 

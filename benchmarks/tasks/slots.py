@@ -1,10 +1,11 @@
 """SMP2019 as ``intent-and-slots`` reads it: characters as tokens, BIO tags, domain and intent as label.
 
 python benchmarks/tasks/slots.py --out runs/slots
-hone run benchmarks/tasks/smp2019-slots.yaml data.train=runs/slots/train.jsonl data.test=runs/slots/test.jsonl
+hone run benchmarks/tasks/smp2019-slots.yaml data.train=$PWD/runs/slots/train.jsonl data.test=$PWD/runs/slots/test.jsonl
 
-HONE_DATA names the folder of the data sets. One file is published: a fifth of the rows of each label is the test part,
-and labels with few rows are left out. A slot is published as its text; its first occurrence is tagged.
+The second command is printed at the end: paths that are not absolute would start at the recipe's folder. HONE_DATA
+names the folder of the data sets. One file is published: a fifth of the rows of each label is the test part, and labels
+with few rows are left out. A slot is published as its text; its first occurrence is tagged.
 """
 
 from __future__ import annotations
@@ -13,10 +14,17 @@ import argparse
 import json
 import os
 import random
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from rows import rows_of
+
+RECIPE = Path(__file__).absolute().parent / "smp2019-slots.yaml"
 LEAST_ROWS = 10  # of a label
 TEST_SHARE = 0.2
 
@@ -27,8 +35,7 @@ def main() -> None:
     out: Path = parser.parse_args().out
     file = Path(os.environ["HONE_DATA"]) / "intent/smp2019_nlu/train.jsonl"
     by_label: dict[str, list[dict[str, Any]]] = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in rows_of(file):
         by_label.setdefault(row["label"], []).append(tagged(row))
     rng, parts = random.Random(2019), {"train": [], "test": []}  # type: ignore[var-annotated]
     for label in sorted(label for label, rows in by_label.items() if len(rows) >= LEAST_ROWS):
@@ -43,6 +50,8 @@ def main() -> None:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in some)
         (out / f"{name}.jsonl").write_text(text, encoding="utf-8")
         print(f"{name}: {len(some)} rows")
+    places = (f"data.{name}={shlex.quote(str((out / f'{name}.jsonl').absolute()))}" for name in parts)
+    print("hone run", shlex.quote(str(RECIPE)), *places)
 
 
 def tagged(row: Mapping[str, Any]) -> dict[str, Any]:
