@@ -34,18 +34,7 @@ from hone.models.quiet import quiet_loading
 from hone.models.token_scores import mean_scores, token_scores
 
 HEAD_FILE = "head.safetensors"
-AFTER_PADDING = {
-    "camembert",
-    "data2vec-text",
-    "ibert",
-    "longformer",
-    "mpnet",
-    "roberta",
-    "roberta-prelayernorm",
-    "xlm-roberta",
-    "xlm-roberta-xl",
-    "xmod",
-}  # types whose places are numbered from pad + 1 on
+AFTER_PADDING = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "xlm-roberta", "xmod")
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what libraries raise for damaged files
 DROPOUT_KEYS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout",
                 "dropout_rate", "attention_dropout", "seq_classif_dropout",
@@ -232,9 +221,9 @@ def own_parts(model: Model) -> dict[str, nn.Module]:
 
 
 def position_limit(config: Any) -> int:
-    """Most positions a backbone with this configuration reads. Of `AFTER_PADDING` the first ones stand for none."""
+    """Most positions a backbone with this configuration reads. Of types that begin as `AFTER_PADDING` two stand for none."""
     limit = int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 512)
-    return limit - 2 if config.model_type in AFTER_PADDING else limit
+    return limit - 2 if config.model_type.startswith(AFTER_PADDING) else limit
 
 
 def stack_of(config: Any) -> Stack:
