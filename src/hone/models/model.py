@@ -221,7 +221,7 @@ def own_parts(model: Model) -> dict[str, nn.Module]:
 
 
 def position_limit(config: Any) -> int:
-    """Most positions a backbone with this configuration reads. Of types that begin as `AFTER_PADDING` two stand for none."""
+    """Most positions a backbone with this configuration reads. Of `AFTER_PADDING` two stand for none."""
     limit = int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 512)
     return limit - 2 if config.model_type.startswith(AFTER_PADDING) else limit
 
