@@ -17,7 +17,8 @@ from hone.models.new_base import outlined, outlined_config
 LLAMA_7B = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000, "hidden_size": 4096,
             "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
             "max_position_embeddings": 4096, "tie_word_embeddings": False}  # fmt: skip
-GPT = Size(parameters=12 * 24 * 2048**2, embedding=0, layers=24, width=2048, heads=16, inner=4 * 2048)  # no table
+GPT = Size(parameters=12 * 24 * 2048**2, embedding=0, layers=24, width=2048, heads=16, inner=4 * 2048,  # no table
+           ways=(2, 4, 8))  # fmt: skip
 STEP = Step(tokens=1 << 20, batch=4096, length=1024)
 DP, FSDP = LAYOUTS[:2]
 A100 = GPUS["A100"]
@@ -151,3 +152,14 @@ def test_on_half_of_the_fewest_gpus_it_does_not_fit(seven: Size, layouts: tuple[
     assert found.held().fits(A100)
     halves = [Plan(seven, step, found.gpus // 2, layout) for layout in layouts]
     assert not any(half.possible and half.held().fits(A100) for half in halves)
+
+
+@pytest.mark.parametrize(("heads", "keys", "ways"), [(32, 32, (2, 4, 8)), (32, 2, (2,)), (9, 3, ())])
+def test_only_layouts_that_the_heads_allow_are_possible(
+    tmp_path: Path, heads: int, keys: int, ways: tuple[int, ...]
+) -> None:
+    config = {**LLAMA_7B, "num_attention_heads": heads, "num_key_value_heads": keys, "hidden_size": 64 * heads}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    size = outlined_config(tmp_path)
+    assert size.ways == ways
+    assert {layout.tensor for layout in LAYOUTS if Plan(size, STEP, 8, layout).possible} == {1, *ways}

@@ -69,6 +69,7 @@ class Size:
         ours: Whether that is through hone's own encoder on a CPU.
         vocabulary: Tokens that it knows.
         gated: Whether two products go into a feed-forward block, of which one opens and shuts the other.
+        ways: Among how many processes its layers can be divided, where that was asked (`hone.models.divided.ways_of`).
     """
 
     parameters: int
@@ -80,6 +81,7 @@ class Size:
     pace: Pace = OTHERS
     vocabulary: int = 0
     gated: bool = False
+    ways: tuple[int, ...] = ()
 
     @property
     def ours(self) -> bool:

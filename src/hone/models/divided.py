@@ -14,6 +14,7 @@ from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, Ro
 from transformers.pytorch_utils import Conv1D
 
 QUERIES_KEYS_VALUES = 3
+WAYS = (2, 4, 8)  # within a machine of eight GPUs
 
 
 class Plan(NamedTuple):
@@ -58,6 +59,11 @@ def undivided(config: Any, ways: int) -> str:
         "inner units": int(inner),
     }
     return next((f"a base of {size} {what}" for what, size in sizes.items() if size % ways), "")
+
+
+def ways_of(config: Any) -> tuple[int, ...]:
+    """Which of `WAYS` the layers of a model with this configuration can be divided in."""
+    return tuple(ways for ways in WAYS if not undivided(config, ways))
 
 
 def blocks_of(backbone: nn.Module) -> Iterator[nn.Module]:

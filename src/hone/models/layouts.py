@@ -114,9 +114,10 @@ class Plan:
 
     @property
     def possible(self) -> bool:
-        """Whether every GPU, or every group that shares the products, gets at least one row of a step."""
+        """Whether hone can lay the model so, and every GPU, or every group that shares the products, gets at least one
+        row of a step."""
         tensor = self.layout.tensor
-        divided = self.gpus % tensor == 0 and self.size.heads % tensor == 0
+        divided = tensor == 1 or (self.gpus % tensor == 0 and tensor in self.size.ways)
         divided &= self.step.optim == "adamw" or not self.layout.sharded  # others look at whole matrices
         several = self.gpus >= tensor * (2 if self.layout.sharded and tensor == 1 else 1)
         return divided and several and self.step.tokens >= self.step.length * self.copies

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hone.core.lineage import digest_value
 from hone.models.architectures import ARCHITECTURES, Architecture, NewBase
 from hone.models.base import Base, digest_base
 from hone.models.cost import Size, size_told
+from hone.models.divided import ways_of
 from hone.models.learned_tokenizer import learn_tokenizer
 from hone.models.nets import read_config
 from hone.models.quiet import quiet_loading
@@ -137,7 +139,8 @@ def _outline(make: Callable[[], Any]) -> Size:
     with torch.device("meta"), quiet_loading():
         model = make()
     shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
-    return size_told({**model.config.to_dict(), "architectures": [type(model).__name__]}, shapes)
+    size = size_told({**model.config.to_dict(), "architectures": [type(model).__name__]}, shapes)
+    return replace(size, ways=ways_of(model.config))
 
 
 def _made(architecture: Architecture, config: Any) -> Any:

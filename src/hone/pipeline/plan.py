@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hone.core.errors import Fault, RecipeError
@@ -129,14 +129,21 @@ def _scored(objective: Mapping[str, Any]) -> float:
 def _base(recipe: Recipe) -> tuple[Size, int]:
     """The sizes of the base, and how many tokens it reads at most."""
     from hone.models.base import config_folder
+    from hone.models.divided import ways_of
+    from hone.models.files import own_file
     from hone.models.model import read_limit
+    from hone.models.nets import read_config
     from hone.models.new_base import outlined, outlined_config
 
     if isinstance(recipe.base, NewBase):
         size, limit = outlined(recipe.base), recipe.base.settings.max_length
     elif isinstance(recipe.base, str):
         folder = config_folder(recipe.base, relative_to=recipe.folder)
-        size, limit = (size_of if any(folder.glob("*.safetensors")) else outlined_config)(folder), read_limit(folder)
+        limit = read_limit(folder)
+        if any(folder.glob("*.safetensors")):  # layers of other shapes than the configuration says are not divided
+            size = replace(size_of(folder), ways=() if own_file(folder) else ways_of(read_config(folder)))
+        else:
+            size = outlined_config(folder)
     else:
         fault = Fault("plan.base", "a base that is grown or extended", "a name, or an architecture with its sizes",
                       field="base", fix="Name sizes like those that it will have.")  # fmt: skip

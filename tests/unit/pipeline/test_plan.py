@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hone.models.tiny import write_tiny_writer
 from hone.pipeline.plan import step_of
 from hone.train.pretrain_settings import PretrainSettings
 
@@ -128,3 +129,17 @@ def test_a_plan_of_rows_is_refused(command: Command, tmp_path: Path) -> None:
     code, _, words = command("inspect", tmp_path / "rows.jsonl", "--plan")
     assert code == 2
     assert "one recipe" in words
+
+
+@pytest.mark.parametrize(("kind", "fewest"), [("t5", None), ("bart", None), ("gpt2", 2)])
+def test_a_base_is_divided_in_a_plan_only_as_training_divides_it(
+    command: Command, tmp_path: Path, kind: Any, fewest: int | None
+) -> None:
+    base = write_tiny_writer(tmp_path / kind, kind=kind)
+    stage = {**STAGE, "objective": "clm" if kind == "gpt2" else "denoising"}
+    file = written(tmp_path, base=str(base), stages=[stage])
+    code, said, words = command("inspect", file, "--plan", "--tokens", "1e9", "--json")
+    assert code == 0, words
+    table = json.loads(said)["tables"]["plan_smallest"]
+    place = table["columns"].index("gpus_tp")
+    assert {row[place] for row in table["rows"]} == {fewest}
