@@ -19,6 +19,7 @@ from hone.core.settings import check_settings
 from hone.data.dataset import Dataset
 from hone.models.architectures import TokenizerSettings
 from hone.models.learned_tokenizer import learn_tokenizer
+from hone.models.tiny import write_tiny_writer
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 from hone.tasks.objectives.documents import Documents
 from hone.tasks.objectives.pretraining import Pretraining, text_rows
@@ -170,6 +171,19 @@ def test_masks_cover_words_whole(tiny_base: Path, tmp_path: Path) -> None:
     assert len(hidden) > 20
     whole = {(row, at) for row, word in hidden for at in np.flatnonzero(words[row] == word).tolist()}
     assert whole == {(row, at) for row, at in places}
+
+
+def test_a_blank_at_the_end_that_a_tokenizer_places_behind_the_text_is_no_word(tmp_path: Path) -> None:
+    from tokenizers import processors
+
+    tokenizer = load_tokenizer(write_tiny_writer(tmp_path / "gpt2", kind="gpt2"))
+    backend = tokenizer.pretrained.backend_tokenizer
+    backend.post_processor = processors.ByteLevel(trim_offsets=True)  # as RoBERTa's and BART's have it
+    for text in ("天地  ", "the pier  "):
+        places = [place for place, _ in tokenizer.encode_pieces([text])[0].places]
+        assert places[-1] == len(text)
+        rows = Documents(tokenizer, max_tokens=64).encode({"text": [text]}, purpose="learn")
+        assert len(rows.column("words")[0]) == len(places)
 
 
 def test_rows_know_who_cut_them(tiny_base: Path) -> None:

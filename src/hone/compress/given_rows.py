@@ -12,6 +12,7 @@ from hone.data.fields import required
 from hone.data.turns import USER, conversations_in
 from hone.tasks.encoded import placed
 from hone.tasks.fields import choices_of, holds_pairs, shape_of
+from hone.tasks.long_text import TextTooLong
 from hone.tasks.pairs import over
 from hone.tasks.protocol import Purpose, Task
 from hone.tasks.rows import OTHER, TARGET
@@ -22,18 +23,21 @@ TOKENS = ("input_ids", TARGET, OTHER + "input_ids", OTHER + TARGET)
 
 def given_rows(task: Task, data: Mapping[str, Dataset]) -> Iterator[pa.RecordBatch]:
     """Rows of all data sets, some thousand examples at a time: as they are learned from where they hold something to
-    learn, and as they are answered where they hold something to answer.
+    learn, and as they are answered where they hold something to answer, and a text is then written or none was there to
+    learn. Examples that are too long for a row, where that is refused, make none.
 
     Raises:
         DataError: Some examples cannot be rows; they are named with file and line.
     """
     for dataset in data.values():
         columns = set(dataset.columns)
-        if columns.issuperset(required(shape_of(task, columns).fields)):
+        learned = columns.issuperset(required(shape_of(task, columns).fields))
+        if learned:
             yield from _portions(over(task, dataset.columns), dataset, "learn", names=dataset.columns)
-        asking = _asking(dataset)
+        if learned and task.says != "text":  # its rows are those that it learns from
+            continue
         if names := _read(task, columns):
-            yield from _portions(task, asking, "predict", names=names)
+            yield from _portions(task, _asking(dataset), "predict", names=names)
 
 
 def tokens_of(rows: pa.RecordBatch) -> list[pa.ListArray]:
@@ -44,8 +48,13 @@ def tokens_of(rows: pa.RecordBatch) -> list[pa.ListArray]:
 def _portions(task: Task, dataset: Dataset, purpose: Purpose, *, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     for at in range(0, len(dataset), EXAMPLES_AT_ONCE):
         columns = dataset.slice(at, at + EXAMPLES_AT_ONCE)
+        given = {name: columns[name] for name in names}
         with placed(dataset):
-            rows = task.encode({name: columns[name] for name in names}, purpose=purpose, start=at)
+            try:
+                rows = task.encode(given, purpose=purpose, start=at)
+            except TextTooLong as error:  # which nobody will have it read
+                kept = [i for i in range(min(EXAMPLES_AT_ONCE, len(dataset) - at)) if at + i not in error.lengths]
+                rows = task.encode({n: [values[i] for i in kept] for n, values in given.items()}, purpose=purpose)
         yield rows
 
 

@@ -79,7 +79,11 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             "by_length": _by_length(task, tally, told.lengths, settings),
             "worst_mistakes": _worst(scored, settings.worst, heads=_heads(task)),
         },
-        warnings=[*_warnings(task, data, cut, run.language), *_cut_targets(predictions, run.language)],
+        warnings=[
+            *_warnings(task, data, cut, run.language),
+            *_cut_targets(predictions, run.language),
+            *_without_places(predictions, run.language),
+        ],
         facts=_facts(task, settings, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
     )
     return Outcome(report)
@@ -93,6 +97,12 @@ def _warnings(task: Task, data: Dataset, cut: int, language: Language) -> list[s
     elif cut:
         said.append(word("warn.cut_turns", language, cut=cut, count=len(data)))
     return [*said, *left_out_warnings(data, language)]
+
+
+def _without_places(predictions: Sequence[Prediction], language: Language) -> list[str]:
+    """That of some texts with masks none was measured: all of them were cut off."""
+    lost = sum(prediction.get("masks") == [] and bool(prediction["truncated"]) for prediction in predictions)
+    return [word("warn.no_places", language, lost=f"{lost:,}", count=f"{len(predictions):,}")] if lost else []
 
 
 def _cut_targets(predictions: Sequence[Prediction], language: Language) -> list[str]:

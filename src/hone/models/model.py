@@ -34,7 +34,8 @@ from hone.models.quiet import quiet_loading
 from hone.models.token_scores import mean_scores, token_scores
 
 HEAD_FILE = "head.safetensors"
-AFTER_PADDING = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "xlm-roberta", "xmod")
+AFTER_PADDING = ("altclip", "camembert", "data2vec-text", "esm", "ibert", "lilt", "longformer", "luke", "markuplm",
+                 "mluke", "mpnet", "roberta", "xlm-roberta", "xmod")  # fmt: skip
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what libraries raise for damaged files
 DROPOUT_KEYS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout",
                 "dropout_rate", "attention_dropout", "seq_classif_dropout",

@@ -99,7 +99,12 @@ class Dropout(nn.Module):
 def random_state() -> list[Tensor]:
     """The states of torch's own generators, which the dropout of heads and of transformers' layers draws from: the
     CPU's, and that of the GPU in use."""
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if _on_gpu() else [])]
+
+
+def _on_gpu() -> bool:
+    """Whether this process computes on a GPU, which asking for its state would else begin."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 def restore_random(states: list[Tensor]) -> None:

@@ -22,7 +22,8 @@ from hone.tasks.table import TASKS
 
 TEXT, PAIR = Field("text", "text"), Field("pair", "text")  # of documents
 UNLABELED = "unlabeled"  # the one name of data without targets
-ROWS_TOGETHER = 16  # that stand one after another and are read at once: each alone would take long to look up
+ROWS_TOGETHER = 16  # at least, that stand one after another and are read at once: each alone takes long to look up
+BLOCKS = 1 << 16  # of such rows, at most
 READ = (CORPUS, "train", UNLABELED)  # what a tokenizer may be learned from
 
 
@@ -84,7 +85,8 @@ class Spread:
 
     def __init__(self, parts: Sequence[tuple[Dataset, Sequence[str]]]) -> None:
         self._parts = parts
-        blocks = (-(-len(dataset) // ROWS_TOGETHER) for dataset, _ in parts)
+        self._together = [max(ROWS_TOGETHER, -(-len(dataset) // BLOCKS)) for dataset, _ in parts]
+        blocks = (-(-len(dataset) // rows) for (dataset, _), rows in zip(parts, self._together, strict=True))
         self._begins = list(itertools.accumulate(blocks, initial=0))
         self.rows = self.characters = 0
         self.all_rows = sum(len(dataset) for dataset, _ in parts)
@@ -95,8 +97,8 @@ class Spread:
         for block in _spread(self._begins[-1]):
             part = bisect.bisect_right(self._begins, block) - 1
             dataset, names = self._parts[part]
-            begin = (block - self._begins[part]) * ROWS_TOGETHER
-            rows = np.arange(begin, min(begin + ROWS_TOGETHER, len(dataset)))
+            begin = (block - self._begins[part]) * self._together[part]
+            rows = np.arange(begin, min(begin + self._together[part], len(dataset)))
             self.rows += len(rows)
             for value in itertools.chain.from_iterable(dataset.values(name, rows) for name in names):
                 for text in [value] if isinstance(value, str) else texts_in(value):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -83,14 +85,14 @@ class WritingEngine(Protocol):
         """What writes by the model."""
         ...
 
-    @property
-    def written_at_once(self) -> int:
-        """Most tokens of the rows that are written together, each with its prompt and all that it may come to have."""
+    def room_to_write(self, tokens_a_row: int) -> AbstractContextManager[int]:
+        """Within it: most tokens of the rows that are written together, each with its prompt and all that it may come
+        to have, which is so much at least."""
         ...
 
 
 class TorchEngine:
-    """A torch model in evaluation mode on one device; on a CPU with as many threads as torch has when it is made.
+    """A torch model in evaluation mode on one device.
 
     Args:
         precision: Of products; weights and scores are float32 whatever it is.
@@ -103,7 +105,8 @@ class TorchEngine:
         self._dtype = pick_precision(precision, device)
         self.model = model.to(device).eval()
         self.device = device
-        self._threads = torch.get_num_threads()  # asked later, by another thread, while workers begin, torch says 1
+        self._threads = torch.get_num_threads()
+        self._opened_in = os.getpid(), threading.get_ident()
 
     def forward(self, batch: Batch) -> Outputs:
         with torch.inference_mode(), self._cast():
@@ -132,6 +135,11 @@ class TorchEngine:
 
     @property
     def workers(self) -> int:
+        """torch's threads, as the thread has them that opened this: to another one that comes while workers begin torch
+        says 1. In a process of its own every thread may be believed."""
+        process, thread = self._opened_in
+        if os.getpid() != process or threading.get_ident() == thread:
+            self._threads = torch.get_num_threads()
         table = self.model.token_scores is not None
         return self._threads if self.device.type == "cpu" and not table else 1
 
@@ -144,9 +152,8 @@ class TorchEngine:
             return PrefixWriter(writer)
         return writer
 
-    @property
-    def written_at_once(self) -> int:
-        return room.tokens_at_once(self.device, self.model.backbone.config)
+    def room_to_write(self, tokens_a_row: int) -> AbstractContextManager[int]:
+        return room.tokens_at_once(self.device, self.model.backbone.config, tokens_a_row=tokens_a_row)
 
     @property
     def constants(self) -> Mapping[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ ODD_WORDS = "rows have words that a text cannot be written by"
 ROW_NAMES = [field.name for field in ROW_WORDS]
 FEWEST_EACH = 4  # prompts that are worth a worker of their own
 Score = Callable[[], Sequence[NDArray[np.float32]]]
+Made = TypeVar("Made")
 
 
 def write_rows(
@@ -78,6 +79,8 @@ def _written(
     asked = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     tell = _told_as_rows(done, rows=sum(map(bool, each_row)), prompts=len(prompts))
 
+    least = min(map(len, prompts), default=0) + settings.max_new_tokens
+
     def write(part: Sequence[int]) -> list[list[Written]]:
         return generate(
             writer,
@@ -85,7 +88,7 @@ def _written(
             settings,
             vocabulary=vocabulary,
             words=[own.get(owner[i], usual) for i in part],
-            tokens_at_once=engine.written_at_once,
+            tokens_at_once=room,
             done=tell,
             stopped=stopped,
         )
@@ -97,9 +100,10 @@ def _written(
     parts = [asked[k::workers] for k in range(workers)]
     each = by_workers(write, parts, workers=workers) if workers > 1 else map(write, parts)
     texts: list[tuple[Draft, ...]] = [()] * len(prompts)
-    for part, found in zip(parts, each, strict=True):
-        for i, one in zip(part, found, strict=True):
-            texts[i] = tuple(_draft(text) for text in one)
+    with engine.room_to_write(least) as room:
+        for part, found in zip(parts, each, strict=True):
+            for i, one in zip(part, found, strict=True):
+                texts[i] = tuple(_draft(text) for text in one)
     written = iter(texts)
     return [tuple(itertools.islice(written, len(some))) for some in each_row]
 
@@ -246,10 +250,15 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
         return one
 
     def pieces(stopped: Callable[[], bool]) -> Generator[str, None, Written | None]:
-        as_opened(engine.workers)
-        return (yield from stream(writer, prompt, settings, vocabulary=vocabulary, stopped=stopped))
+        return _by_own_threads(engine, stream(writer, prompt, settings, vocabulary=vocabulary, stopped=stopped))
 
     return TextStream(pieces, whole)
+
+
+def _by_own_threads(engine: Engine, pieces: Generator[str, None, Made]) -> Generator[str, None, Made]:
+    """``pieces``, which are made already, with the engine's threads in whatever thread asks for the first one."""
+    as_opened(engine.workers)
+    return (yield from pieces)
 
 
 def _draft(one: Written) -> Draft:

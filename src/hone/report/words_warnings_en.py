@@ -15,6 +15,7 @@ WORDS: dict[str, str] = {
     "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: its tokenizer does not know {shares} of the tokens. Choose a base that was trained on it.",
     "warn.unknown_pieces": "The tokenizer that was learned ({kind}, at most {size} tokens) does not know {shares} of the tokens. Raise vocab_size, lower min_frequency, or take kind: bpe, to which no text is unknown.",
     "warn.cut_measured": "{cut} of {count} texts to write are longer than max_target_length: perplexity is that of their beginnings, and what is counted by word or byte leaves them out. Raise it as far as the base goes.",
+    "warn.no_places": "{lost} of {count} texts have masks beyond where they were cut, and none before: nothing of them is measured.",
     "warn.cut": "Texts cut before the model read them: {cut} of {count}. {advice}",
     "warn.cut_turns": "Answers before which the oldest turns were left out: those of {cut} of {count} conversations. Raise max_length, as far as the base goes.",
     "warn.single_labels": "{count} training texts are the only ones with their label: they are told apart from others, and are near none.",

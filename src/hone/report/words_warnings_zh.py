@@ -14,6 +14,7 @@ WORDS: dict[str, str] = {
     "warn.unknown": "基座模型 {base} 不认识这种语言：不认识的 token 占 {shares}。请换用在该语言上训练过的基座。",
     "warn.unknown_pieces": "学得的分词器（{kind}，至多 {size} 个 token）不认识的 token 占 {shares}。可调高 vocab_size、调低 min_frequency，或换用 kind: bpe：对它没有未知的文本。",
     "warn.cut_measured": "{count} 段待写文本中有 {cut} 段超过 max_target_length：困惑度只算其开头，按词或字节计的指标不含它们。可在基座允许的范围内调高该值。",
+    "warn.no_places": "{count} 条文本中有 {lost} 条的掩码都在截断处之后：它们未计入任何指标。",
     "warn.cut": "{count} 条文本中有 {cut} 条在模型读取前被截断。{advice}",
     "warn.cut_turns": "有 {cut}/{count} 段对话的回答之前略去了最早的轮次。可在基座允许的范围内调高 max_length。",
     "warn.single_labels": "有 {count} 条训练文本是其标签下唯一的一条：只会学到与其他文本不同，而没有相近的文本可学。",

@@ -52,6 +52,9 @@ class Told:
         return with_intervals(both, grown, specs=specs, additive=self.additive, slice=self.part)
 
 
+FEWEST = 8  # examples that tell anything: of two the bootstrap is sure half of the time
+
+
 def _difference(old: float | None, new: float | None) -> float | None:
     return None if old is None or new is None else new - old
 
@@ -72,7 +75,7 @@ def changes(sets: Sequence[Told], language: Language) -> tuple[Grid, list[str]]:
     for told in sets:
         old, new = told.measures(told.before), told.measures(told.after)
         for i, grown in enumerate(told.differences()):
-            said = verdict(grown)
+            said = verdict(grown) if grown.n >= FEWEST else "not_shown"
             name = grown.name
             names: list[Cell] = [slice_name(told.part, language), word(name, language)]
             rows.append([*names, old[name], new[name], grown.value, grown.low, grown.high, word(said, language)])

@@ -113,12 +113,14 @@ def remove_left(folder: Path) -> None:
 
 def not_saved(target: Path, why: str) -> HoneError:
     """The error of a checkpoint that could not be written."""
-    return HoneError(
-        f"the checkpoint {target} could not be written: {why}",
-        fix="Free some space, then give the same command again, which goes on from the checkpoint before. With other "
-        "settings, save_steps among them, it would begin anew.",
-        code="checkpoint.not-saved",
+    before = [one for one in checkpoints_in(target.parent) if one != target]
+    fix = (
+        "Free some space, then give the same command again, which goes on from the checkpoint before. With other "
+        "settings, save_steps among them, it would begin anew."
+        if before
+        else "Free some space, or set save_steps to null to do without checkpoints."
     )
+    return HoneError(f"the checkpoint {target} could not be written: {why}", fix=fix, code="checkpoint.not-saved")
 
 
 def _fill(

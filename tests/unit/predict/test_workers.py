@@ -48,6 +48,14 @@ def test_a_thread_that_came_while_workers_began_has_the_engines_threads(text_bun
         assert late.submit(answer).result() == (2, 2)
 
 
+@pytest.mark.usefixtures("two_threads")
+def test_whoever_opened_an_engine_may_change_its_threads(text_bundle: Path) -> None:
+    predictor = load(text_bundle, device="cpu")
+    torch.set_num_threads(1)
+    predictor.predict("they love the bank")
+    assert (predictor.engine.workers, torch.get_num_threads()) == (1, 1)
+
+
 def test_what_a_worker_raises_is_raised_and_the_rest_is_not_begun() -> None:
     begun = []
 

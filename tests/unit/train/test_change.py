@@ -51,3 +51,9 @@ def test_which_way_is_better_decides_the_verdict() -> None:
 
 def test_of_one_example_nothing_is_shown() -> None:
     assert verdict(Measure(name="loss", value=1.0, better="lower")) == "not_shown"
+
+
+def test_of_a_handful_of_examples_nothing_is_shown() -> None:
+    rows = np.arange(7.0)
+    grid, lost = changes([told(rows, rows + 1 + rows / 100)], "en")
+    assert (grid.rows[0][-1], lost) == ("no difference shown", [])

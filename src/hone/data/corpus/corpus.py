@@ -137,13 +137,16 @@ class Corpus:
             DataError: No source has two different documents.
         """
         drawn = _drawn(self.rows, seed)
-        held, kept = [np.empty(0)], [np.empty(0)]  # what is held out of each source, and what none may lose
-        for own in map(drawn.__getitem__, self._spans()):
-            different = np.unique(own)
-            count = min(max(int((different < share).sum()), 1), len(different) - 1)
-            held.append(different[:count])
-            kept.append(different[-1:])
-        chosen = np.isin(drawn, np.concatenate(held)) & ~np.isin(drawn, np.concatenate(kept))
+        sources = sorted((np.unique(drawn[own]) for own in self._spans()), key=len)
+        kept: set[float] = set()  # what is learned from: one document of each source, those of small ones first
+        for different in sources:
+            if kept.isdisjoint(different.tolist()):
+                kept.add(float(different[-1]))
+        held = set[float]()
+        for different in sources:
+            free = [one for one in different.tolist() if one not in kept]
+            held.update(free[: max(int((different < share).sum()), 1)])
+        chosen = np.isin(drawn, np.array(sorted(held)))
         if not chosen.any():
             raise DataError(
                 f"{self.rows.origin} has too few documents to hold some of them out: {len(self)}",

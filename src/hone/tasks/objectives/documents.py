@@ -91,10 +91,11 @@ class Documents:
             }
 
     def _segments(self, text: str) -> IntArray:
-        """Of each character of a text the number of its word of Chinese, -1 outside of any, int64 [characters]."""
+        """Of each character of a text the number of its word of Chinese, -1 outside of any, and last of the place
+        behind them, where some tokenizers have blanks at the end: int64 [characters + 1]."""
         if self._segmenter is not None:
-            return np.array(words_at(text, self._segmenter), dtype=np.int64)
-        found = np.full(len(text), -1, dtype=np.int64)
+            return np.array([*words_at(text, self._segmenter), -1], dtype=np.int64)
+        found = np.full(len(text) + 1, -1, dtype=np.int64)
         for begin, run in runs(text):  # a tokenizer may take a whole clause for one word
             found[begin : begin + len(run)] = np.arange(begin, begin + len(run))
         return found

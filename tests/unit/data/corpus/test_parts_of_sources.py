@@ -55,6 +55,14 @@ def test_equal_documents_of_two_sources_are_never_both_learned_and_held_out(tmp_
         assert not {one.text for one in rest} & {one.text for one in held}
 
 
+def test_what_one_source_keeps_is_no_bar_to_the_other_document_of_another(tmp_path: Path) -> None:
+    corpus = opened(tmp_path, {"pair": ["same", "other"], "single": ["same"]}, duplicates="keep")
+    for seed in range(20):
+        rest, held = corpus.carve(0.1, seed=seed)
+        assert [one.text for one in held] == ["other"]
+        assert documents(rest) == [1, 1]
+
+
 def test_sources_of_one_document_each_cannot_be_held_out(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="too few documents") as caught:
         opened(tmp_path, numbered(a=1, b=1)).carve(0.1, seed=1)
