@@ -35,14 +35,15 @@ def means(runs: list[Run]) -> dict[str, Any]:
 
 def measured(values: dict[str, Any], seed: int, out: Path) -> Run:
     """One run of the recipe: its bundle, seconds, and measures as value, low, high and n. One that was stopped goes on:
-    ``seconds`` are then those of what was left."""
-    began = time.perf_counter()
+    ``seconds`` are then those of what was left, and ``resumed`` says so."""
+    began, resumed = time.perf_counter(), (out / "bundle").is_dir()
     reports = reports_of(values, seed, out)
     return {
         "seed": seed,
         "bundle": Bundle.open(out / "bundle").digest,
         "seconds": round(time.perf_counter() - began, 1),
         "train_seconds": reports["finetune"]["facts"]["seconds"],
+        **({"resumed": True} if resumed else {}),
         "measures": {
             m["name"]: [m["value"], m["low"], m["high"], m["n"]]
             for m in reports["evaluate"]["measures"]

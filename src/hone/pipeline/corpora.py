@@ -12,6 +12,8 @@ from hone.data.corpus.corpus import Corpus, open_corpus
 from hone.data.dataset import Dataset
 from hone.pipeline.recipe import Recipe, StageChoice
 
+MUCH = 3  # times the share that is asked for, from which it is said
+
 
 def read_corpora(
     recipe: Recipe, stages: Sequence[StageChoice], progress: Progress
@@ -32,14 +34,7 @@ def read_corpora(
         held = open_corpus(named, base=recipe.folder, cache=default_cache(), seed=recipe.split_seed)
         _say_left_out(HELD_OUT, held.card, progress)
     elif HELD_OUT not in recipe.corpora and any(HELD_OUT in choice.stage.reads for choice in stages):
-        learned, held = corpus.carve(recipe.options.validation_share, seed=recipe.split_seed)
-        progress.say(
-            f"no {HELD_OUT} is named: {len(held):,} documents of the corpus were taken for it "
-            f"(seed {recipe.split_seed}); {len(learned):,} remain"
-        )
-        whole = [size.name for size in held.sizes if not size.documents and corpus.parts()[size.name]]
-        if whole:
-            progress.say(f"too few documents to hold any of them out: {', '.join(whole)}; nothing is measured of them")
+        learned, held = _carved(corpus, recipe.options.validation_share, seed=recipe.split_seed, progress=progress)
     if recipe.options.train_share < 1:
         learned = learned.part(recipe.options.train_share, seed=recipe.split_seed)
         progress.say(f"{len(learned):,} of these documents are learned from")
@@ -47,6 +42,27 @@ def read_corpora(
     if held is None:
         return {CORPUS: corpus}, texts
     return {CORPUS: corpus, HELD_OUT: held}, {**texts, HELD_OUT: held.rows}
+
+
+def _carved(corpus: Corpus, share: float, *, seed: int, progress: Progress) -> tuple[Corpus, Corpus]:
+    """What remains to be learned from, and what is held out; sources of few documents, which cannot keep to the share,
+    are named."""
+    learned, held = corpus.carve(share, seed=seed)
+    progress.say(
+        f"no {HELD_OUT} is named: {len(held):,} documents of the corpus were taken for it "
+        f"(seed {seed}); {len(learned):,} remain"
+    )
+    both = list(zip(corpus.sizes, held.sizes, strict=True))
+    whole = [size.name for size, taken in both if size.documents and not taken.documents]
+    if whole:
+        progress.say(f"too few documents to hold any of them out: {', '.join(whole)}; nothing is measured of them")
+    much = [f"{size.name} {taken.characters / size.characters:.0%}" for size, taken in both
+            if taken.characters > MUCH * share * size.characters]  # fmt: skip
+    if much:
+        progress.say(
+            f"of small sources more than {share:.0%} was taken: {', '.join(much)}; {HELD_OUT} may name other text"
+        )
+    return learned, held
 
 
 def _say_left_out(what: str, found: Card | Selected, progress: Progress) -> None:

@@ -1,52 +1,32 @@
-"""Which documents of a corpus are held out, and by which seed."""
+"""What is taken of a corpus to measure by is said, and of which sources it is more than was asked for, or nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-import pytest
 
 from hone.core.progress import Silent
 from hone.pipeline.corpora import read_corpora
 from hone.pipeline.recipe import make_recipe
 
 
-def test_a_stated_split_seed_holds_out_the_same_of_a_selection_whatever_the_seed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HONE_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "all.txt").write_text("".join(f"document {i} of some words\n" for i in range(60)))
-    (tmp_path / "like.txt").write_text("some words of a document\n")
-    source = {"path": "all.txt", "parted": "lines", "select": {"like": "like.txt", "documents": 30}}
-    held: dict[int | None, set[str]] = {}
-    for split in (None, 5):
-        for seed in (1, 2):
-            values = {
-                "version": 1,
-                "seed": seed,
-                "data": {"corpus": source, "split_seed": split},
-                "stages": ["pretrain"],
-            }
-            recipe = make_recipe(values, folder=tmp_path)
-            corpora, _ = read_corpora(recipe, recipe.stages, Silent())
-            held.setdefault(split, set()).add(corpora["held_out"].rows.digest)
-    assert {split: len(each) for split, each in held.items()} == {None: 2, 5: 1}
-
-
-class Said(Silent):
+class Told(Silent):
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.said: list[str] = []
 
     def say(self, words: str) -> None:
-        self.lines.append(words)
+        self.said.append(words)
 
 
-def test_a_source_too_small_to_hold_any_of_it_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HONE_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "many.txt").write_text("".join(f"document {i}\n" for i in range(30)))
-    (tmp_path / "one.txt").write_text("one alone\n")
-    sources = {name: {"path": f"{name}.txt", "parted": "lines"} for name in ("many", "one")}
-    values = {"version": 1, "data": {"corpus": {"sources": sources}}, "stages": ["pretrain"]}
-    recipe, said = make_recipe(values, folder=tmp_path), Said()
-    read_corpora(recipe, recipe.stages, said)
-    assert [line for line in said.lines if "too few" in line and "one" in line and "many" not in line]
+def test_sources_that_cannot_keep_to_the_share_are_named(tmp_path: Path) -> None:
+    for name, count in {"large": 300, "two": 2, "one": 1}.items():
+        texts = [f"{name} text of number {i}" for i in range(count)]
+        (tmp_path / f"{name}.txt").write_text("\n\n".join(texts), encoding="utf-8")
+    sources = {name: {"path": f"{name}.txt"} for name in ("large", "two", "one")}
+    recipe = make_recipe({"version": 1, "base": "minilm", "data": {"corpus": {"sources": sources}},
+                          "stages": ["pretrain"]}, folder=tmp_path)  # fmt: skip
+    told = Told()
+    corpora, _ = read_corpora(recipe, recipe.stages, told)
+    taken = [size.documents for size in corpora["held_out"].sizes]
+    assert taken[1:] == [1, 0]
+    assert any(one.startswith("too few documents to hold any of them out: one;") for one in told.said)
+    assert any("was taken: two 50%" in one and "large" not in one for one in told.said)
