@@ -22,6 +22,7 @@ def test_the_port_that_was_free_is_named(
         sockets[0].close()
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
+    monkeypatch.setattr(uvicorn.Config, "configure_logging", lambda self: None)  # it closes what others log to
     server.serve_bundles([str(text_bundle)], host="127.0.0.1", port=0, base="", device="cpu", precision="float32")
     assert ports[0] > 0
     assert f"on http://127.0.0.1:{ports[0]}; try http://127.0.0.1:{ports[0]}/docs" in capsys.readouterr().err
