@@ -143,16 +143,18 @@ def _fill(
     synced(folder.iterdir())
 
 
-def write_facts(folder: Path, position: Position, **more: Any) -> None:
+def write_facts(folder: Path, position: Position, **more: Any) -> list[Path]:
     """Write into a checkpoint where the run stands, what its generators of random numbers have come to, and ``more``,
-    plain values as JSON has them.
+    plain values as JSON has them; returns the files.
 
     Raises:
         OSError, SafetensorError: They could not be written.
     """
-    save_file(_random_tensors(), folder / "random.safetensors")
+    random, state = folder / "random.safetensors", folder / STATE
+    save_file(_random_tensors(), random)
     facts = {"position": asdict(position), "python_random": _python_random(), **more}
-    (folder / STATE).write_text(json.dumps(facts), encoding="utf-8")
+    state.write_text(json.dumps(facts), encoding="utf-8")
+    return [random, state]
 
 
 def read_facts(path: Path) -> dict[str, Any]:

@@ -58,11 +58,11 @@ def save_pieces(
         partial.mkdir()
 
     def write() -> None:
-        mine = _file(partial, processes.place.number)
-        write_pieces(mine, tensors)
+        mine = [_file(partial, processes.place.number)]
+        write_pieces(mine[0], tensors)
         if processes.first:
-            write_facts(partial, position, has_best=has_best, **{WRITERS: processes.place.count})
-        synced(partial.iterdir() if processes.first else [mine])
+            mine += write_facts(partial, position, has_best=has_best, **{WRITERS: processes.place.count})
+        synced(mine)  # not all that is there: another process's file may be one that it is about to rename
 
     try:
         for work, all_do in ((prepare, False), (write, True), (lambda: put_in_place(partial, target), False)):
