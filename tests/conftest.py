@@ -21,16 +21,6 @@ TEXTS = {
     "broken": ["the screen is broken", "my laptop is broken", "printer broken again", "broken phone screen"],
 }
 ENDINGS = ["", " please", " thanks", " now", " today", " again", " help me", " asap"]
-UNCOUNTED = {"laws", "parity"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is covered is counted in unit tests and journeys: laws and parity say what is true of the same code, and
-    counting takes half as long again."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.relative_to(here).parts[0] in UNCOUNTED:
-            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session")
