@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,21 @@ def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HONE_CACHE", str(next(_caches)))
+
+
+@pytest.fixture
+def listener() -> type[Any]:
+    """A kind of `Progress` that keeps what is said, as ``words``."""
+    from hone.core.progress import Silent
+
+    class Listener(Silent):
+        def __init__(self) -> None:
+            self.words: list[str] = []
+
+        def say(self, words: str) -> None:
+            self.words.append(words)
+
+    return Listener
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ The same model with and without pretraining: the same tokenizer, learned from th
 the same weights to begin with; the seeds are those of fine-tuning. SMP2019's one published file is parted once and
 for all, a fifth of it for test, domains under ten rows left out. What share of the characters of the requests stands in
 the novels is told beside. HONE_DATA names the folder of the datasets; the recipe is classics.yaml, the result
-classics.json. Some 50 minutes of one core.
+classics.json. Some 50 minutes of one core, by an estimate.
 """
 
 from __future__ import annotations

@@ -1,14 +1,24 @@
-"""`Order`: a shuffled order of many rows of which any part is known at once, in memory of one buffer."""
+"""`Order`: a shuffled order of many rows of which any part is known at once, in memory of one buffer; `spread`: one
+whose every beginning is from all over them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 BLOCKS = 64  # that a buffer holds
+
+
+def spread(count: int) -> Iterator[int]:
+    """The numbers below ``count``, each once, as their bits are read backward (van der Corput 1935)."""
+    bits = max(1, (count - 1).bit_length())
+    for number in range(1 << bits):
+        turned = int(f"{number:0{bits}b}"[::-1], 2)
+        if turned < count:
+            yield turned
 
 
 class Order:

@@ -15,7 +15,7 @@ from hone.core.errors import BundleError, RecipeError
 from hone.core.measures import Measure, MeasureSpec
 from hone.data.dataset import Dataset
 from hone.evaluate.agreement import agreed, agreement
-from hone.evaluate.answering import Answered, answered, left_out_warnings, shortened
+from hone.evaluate.answering import Answered, answered, left_out_warnings, shortened, unmeasured_warnings
 from hone.evaluate.comparing import CompareSettings
 from hone.metrics.intervals import rested_on
 from hone.metrics.paired import Difference, Tallied, differences
@@ -79,7 +79,11 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
             "rows_lost": _rows(first, second, change, apart=apart & (change < 0), most=settings.worst),
             "rows_gained": _rows(first, second, -change, apart=apart & (change > 0), most=settings.worst),
         },
-        warnings=[*left_out_warnings(data, run.language), *_warnings(first, second, run.language)],
+        warnings=[
+            *left_out_warnings(data, run.language),
+            *dict.fromkeys(said for one in (first, second) for said in unmeasured_warnings(one, run.language)),
+            *_warnings(first, second, run.language),
+        ],
         facts={
             "task": task.name,
             "data": settings.on,

@@ -7,10 +7,8 @@ from dataclasses import replace
 from hone.bundle.stage import Inputs, TaskChoice
 from hone.core.errors import Fault
 from hone.evaluate.comparing import CompareSettings
-from hone.evaluate.decoding import decided_decoding, words_not_written
-from hone.metrics.bleu import require_sacrebleu
-from hone.tasks.fields import holds_pairs
-from hone.tasks.table import SETTINGS, TASKS
+from hone.evaluate.decoding import decoding_faults
+from hone.tasks.table import SETTINGS
 
 
 def find_faults(settings: CompareSettings, inputs: Inputs) -> list[Fault]:
@@ -20,7 +18,7 @@ def find_faults(settings: CompareSettings, inputs: Inputs) -> list[Fault]:
     Raises:
         MissingExtra: What measures written texts is not installed.
     """
-    faults = _decoding_faults(settings, inputs)
+    faults = decoding_faults(settings.decoding, settings.on, inputs)
     for other in inputs.others.get("against", ()):
         record = other.manifest.task
         if record is None or record.name != inputs.task.name:
@@ -28,19 +26,9 @@ def find_faults(settings: CompareSettings, inputs: Inputs) -> list[Fault]:
             faults.append(Fault("recipe.compare", found, f"a bundle for {inputs.task.name}", field="against"))
             continue
         own = TaskChoice(record.name, SETTINGS[record.name].model_validate(record.settings))
-        of_first = _decoding_faults(settings, replace(inputs, task=own, bundle=other))
+        of_first = decoding_faults(settings.decoding, settings.on, replace(inputs, task=own, bundle=other))
         faults += [_said_of_first(fault) for fault in of_first if fault not in faults]
     return faults
-
-
-def _decoding_faults(settings: CompareSettings, inputs: Inputs) -> list[Fault]:
-    """Of the settings of decoding, and of words of rows under them, for the bundle of ``inputs``."""
-    data = inputs.data.get(settings.on)
-    decoding, faults = decided_decoding(settings.decoding, inputs)
-    if decoding is None or data is None or holds_pairs(TASKS[inputs.task.name], data.columns):
-        return faults
-    require_sacrebleu("What is measured of texts that are written")
-    return [*faults, *words_not_written(decoding, data, inputs, asked=settings.decoding)]
 
 
 def _said_of_first(fault: Fault) -> Fault:

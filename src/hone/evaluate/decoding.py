@@ -9,10 +9,13 @@ from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
 from hone.core.settings import check_settings
 from hone.data.dataset import Dataset
+from hone.metrics.bleu import require_sacrebleu
 from hone.models.tokenizer import load_tokenizer
 from hone.predict.bases import find_base
 from hone.predict.writing import unwritable_words
 from hone.tasks.decoding import DecodingSettings
+from hone.tasks.fields import holds_pairs
+from hone.tasks.table import TASKS
 from hone.tasks.writing_settings import ROW_WORDS, WritingSettings
 
 
@@ -30,6 +33,21 @@ def decided_decoding(
     if not asked and not more:
         return task.decoding, []
     return check_settings(DecodingSettings, {**task.decoding.model_dump(), **asked, **more}, at="decoding")
+
+
+def decoding_faults(asked: Mapping[str, Any], on: str, inputs: Inputs, *, best_of: int | None = None) -> list[Fault]:
+    """What is wrong with the settings of decoding that a stage asks for, or with words of the rows ``on`` under them.
+    Of pairs of texts nothing is written.
+
+    Raises:
+        MissingExtra: What measures written texts is not installed.
+    """
+    data = inputs.data.get(on)
+    decoding, faults = decided_decoding(asked, inputs, best_of=best_of)
+    if decoding is None or data is None or holds_pairs(TASKS[inputs.task.name], data.columns):
+        return faults
+    require_sacrebleu("What is measured of texts that are written")
+    return [*faults, *words_not_written(decoding, data, inputs, asked=asked)]
 
 
 def words_not_written(

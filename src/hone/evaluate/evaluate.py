@@ -15,7 +15,7 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.data.dataset import Dataset
 from hone.data.turns import conversations_in
-from hone.evaluate.answering import answered, left_out_warnings, shortened
+from hone.evaluate.answering import answered, left_out_warnings, shortened, unmeasured_warnings
 from hone.evaluate.judged import attribute_of, judged
 from hone.evaluate.settings import EvaluateSettings
 from hone.metrics.intervals import with_intervals
@@ -30,7 +30,6 @@ from hone.tasks.protocol import LABELED, Columns, FloatArray, Prediction, Scored
 from hone.tasks.rows import IntArray
 from hone.tasks.writing_settings import WritingSettings
 from hone.tasks.written import WrittenText
-from hone.tasks.written_scores import REFERENCE_CUT
 
 AS_LABELED = ("text", "gold", "predicted")
 
@@ -79,11 +78,7 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             "by_length": _by_length(task, tally, told.lengths, settings),
             "worst_mistakes": _worst(scored, settings.worst, heads=_heads(task)),
         },
-        warnings=[
-            *_warnings(task, data, cut, run.language),
-            *_cut_targets(predictions, run.language),
-            *_without_places(predictions, run.language),
-        ],
+        warnings=[*_warnings(task, data, cut, run.language), *unmeasured_warnings(told, run.language)],
         facts=_facts(task, settings, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
     )
     return Outcome(report)
@@ -97,18 +92,6 @@ def _warnings(task: Task, data: Dataset, cut: int, language: Language) -> list[s
     elif cut:
         said.append(word("warn.cut_turns", language, cut=cut, count=len(data)))
     return [*said, *left_out_warnings(data, language)]
-
-
-def _without_places(predictions: Sequence[Prediction], language: Language) -> list[str]:
-    """That of some texts with masks none was measured: all of them were cut off."""
-    lost = sum(prediction.get("masks") == [] and bool(prediction["truncated"]) for prediction in predictions)
-    return [word("warn.no_places", language, lost=f"{lost:,}", count=f"{len(predictions):,}")] if lost else []
-
-
-def _cut_targets(predictions: Sequence[Prediction], language: Language) -> list[str]:
-    """That of some given texts the beginning alone was measured."""
-    cut = sum(REFERENCE_CUT in prediction for prediction in predictions)
-    return [word("warn.cut_measured", language, cut=f"{cut:,}", count=f"{len(predictions):,}")] if cut else []
 
 
 def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:

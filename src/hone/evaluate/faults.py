@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
-from hone.evaluate.decoding import decided_decoding, words_not_written
+from hone.evaluate.decoding import decoding_faults
 from hone.evaluate.judged import judge_faults
 from hone.evaluate.settings import EvaluateSettings
-from hone.metrics.bleu import require_sacrebleu
 from hone.predict.rewards import reward_faults
 from hone.tasks.fields import holds_pairs
 from hone.tasks.table import SETTINGS, TASKS
@@ -21,11 +20,8 @@ def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
         MissingExtra: What measures written texts is not installed.
     """
     data = inputs.data.get(settings.on)
-    decoding, faults = decided_decoding(settings.decoding, inputs, best_of=settings.best_of)
+    faults = decoding_faults(settings.decoding, settings.on, inputs, best_of=settings.best_of)
     pairs = data is not None and holds_pairs(TASKS[inputs.task.name], data.columns)
-    if decoding is not None and data is not None and not pairs:
-        require_sacrebleu("What is measured of texts that are written")
-        faults = [*faults, *words_not_written(decoding, data, inputs, asked=settings.decoding)]
     if settings.reference is not None and not pairs:
         found = f"{settings.reference}, and {settings.on} has no pairs of texts"
         faults.append(Fault("recipe.reference", found, "rows with chosen and rejected", field="reference"))

@@ -96,19 +96,19 @@ class Dropout(nn.Module):
         return input * Noise.mask(ticket, tuple(input.shape), drop=self.p)
 
 
-def random_state() -> list[Tensor]:
+def drawing_state() -> list[Tensor]:
     """The states of torch's own generators, which the dropout of heads and of transformers' layers draws from: the
     CPU's, and that of the GPU in use."""
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if _on_gpu() else [])]
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if on_gpu() else [])]
 
 
-def _on_gpu() -> bool:
+def on_gpu() -> bool:
     """Whether this process computes on a GPU, which asking for its state would else begin."""
     return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
-def restore_random(states: list[Tensor]) -> None:
-    """Draw again what was drawn since `random_state`."""
+def draw_again(states: list[Tensor]) -> None:
+    """Draw again what was drawn since `drawing_state`."""
     torch.set_rng_state(states[0])
     for state in states[1:]:
         torch.cuda.set_rng_state(state)

@@ -14,6 +14,7 @@ from hone.core.progress import Progress
 from hone.data.cache import default_cache
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
+from hone.data.order import spread
 from hone.data.turns import texts_in
 from hone.models.architectures import ExtensionSettings, GrowthSettings
 from hone.models.base import Base, resolve_base
@@ -94,7 +95,7 @@ class Spread:
     def __call__(self) -> Iterator[str]:
         """The texts, from the first on."""
         self.rows = self.characters = 0
-        for block in _spread(self._begins[-1]):
+        for block in spread(self._begins[-1]):
             part = bisect.bisect_right(self._begins, block) - 1
             dataset, names = self._parts[part]
             begin = (block - self._begins[part]) * self._together[part]
@@ -104,12 +105,3 @@ class Spread:
                 for text in [value] if isinstance(value, str) else texts_in(value):
                     self.characters += len(text)
                     yield text
-
-
-def _spread(count: int) -> Iterator[int]:
-    """The numbers below ``count``, each once, as their bits are read backward (van der Corput 1935)."""
-    bits = max(1, (count - 1).bit_length())
-    for number in range(1 << bits):
-        turned = int(f"{number:0{bits}b}"[::-1], 2)
-        if turned < count:
-            yield turned

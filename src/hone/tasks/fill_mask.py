@@ -277,12 +277,14 @@ class FillMask(Form):
         each = [_told(prediction) for prediction in predictions]
         wrong = [any(place["token"] != place["fillings"][0]["token"] for place in told) for told in each]
         lost = [-sum(place["log_probability"] for place in told) / max(1, len(told)) for told in each]
+        beyond = sum(not prediction["masks"] and bool(prediction["truncated"]) for prediction in predictions)
         return Scored(
             {"mask_ranks": _rank_table([place["rank"] for told in each for place in told])},
             np.array([max(loss, 1e-12) if bad else 0.0 for loss, bad in zip(lost, wrong, strict=True)]),
             list(columns["text"]),
             [" ".join(place["token"] for place in told) for told in each],
             [" ".join(place["fillings"][0]["token"] for place in told) for told in each],
+            {"warn.no_places": beyond} if beyond else {},
         )
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:

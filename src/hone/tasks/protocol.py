@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -59,6 +59,7 @@ class Scored:
         tables: Name -> table.
         badness: float64 [examples]; above zero where the answer is wrong, higher where it is worse.
         texts, gold, said: The input, the right answer and the given answer of each example, as a person reads them.
+        unmeasured: Key of a warning -> the number of examples, above 0, of which something was not measured.
     """
 
     tables: dict[str, Grid]
@@ -66,6 +67,7 @@ class Scored:
     texts: Sequence[str]
     gold: Sequence[str]
     said: Sequence[str]
+    unmeasured: Mapping[str, int] = field(default_factory=dict)
 
 
 class Objective(Protocol):

@@ -345,12 +345,14 @@ class WrittenText(Form):
         matched = next((part for part in self.parts if isinstance(part, Matched)), None)
         if tables and matched is not None:
             tables["signatures"] = matched.signatures(columns)
+        cut = sum(REFERENCE_CUT in prediction for prediction in predictions)
         return Scored(
             tables,
             np.array([1.0 - (value or 0.0) for value in each]),
             self.shown(columns),
             [" ‖ ".join(texts) for texts in given(columns)],
             said,
+            {"warn.cut_measured": cut} if cut else {},
         )
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:

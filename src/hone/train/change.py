@@ -13,6 +13,7 @@ from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid
 from hone.tasks.protocol import FloatArray
 
+FEWEST = 8  # examples that tell anything: of two the bootstrap is sure half of the time
 COLUMNS = ["what", "measure", "before", "after", "difference", "low", "high", "verdict"]
 
 
@@ -50,9 +51,6 @@ class Told:
         specs = {name: spec.model_copy(update={"interval": "bootstrap"}) for name, spec in self.specs.items()}
         both = np.hstack([self.before, self.after])
         return with_intervals(both, grown, specs=specs, additive=self.additive, slice=self.part)
-
-
-FEWEST = 8  # examples that tell anything: of two the bootstrap is sure half of the time
 
 
 def _difference(old: float | None, new: float | None) -> float | None:

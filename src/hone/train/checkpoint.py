@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hone.core.errors import HoneError, RecipeError
+from hone.models.noise import on_gpu
 
 PREFIX = "step-"
 HIDDEN = ".checkpoint."  # what is being written, or being removed
@@ -150,11 +151,11 @@ def write_facts(folder: Path, position: Position, **more: Any) -> list[Path]:
     Raises:
         OSError, SafetensorError: They could not be written.
     """
-    random, state = folder / "random.safetensors", folder / STATE
-    save_file(_random_tensors(), random)
+    generators, state = folder / "random.safetensors", folder / STATE
+    save_file(_random_tensors(), generators)
     facts = {"position": asdict(position), "python_random": _python_random(), **more}
     state.write_text(json.dumps(facts), encoding="utf-8")
-    return [random, state]
+    return [generators, state]
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -308,7 +309,7 @@ def _unflatten(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, A
 
 def _random_tensors() -> dict[str, Tensor]:
     states = {"torch": torch.get_rng_state()}
-    for i, state in enumerate(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []):
+    for i, state in enumerate(torch.cuda.get_rng_state_all() if on_gpu() else []):
         states[f"cuda.{i}"] = state
     return states
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hone.models.noise import Noise, random_state, restore_random
+from hone.models.noise import Noise, draw_again, drawing_state
 from hone.tasks.rows import Batch
 from hone.train.perturbed import Perturbed, directions
 from hone.train.technique import Course, Pass, Technique
@@ -35,7 +35,7 @@ class Freelb(Technique):
         drawn = 2 * Noise.even(self._noise.ticket(), shape).to(real.device) - 1
         length = self._settings.start * self._perturbed.spread
         self._perturbed.move = drawn * real * length / (real.sum((1, 2), keepdim=True) * table.shape[1]).sqrt()
-        self._given, self._random = self._noise.given, random_state()
+        self._given, self._random = self._noise.given, drawing_state()
 
     def on_loss(self, loss: Tensor, seen: Pass) -> Tensor:
         return loss / self._settings.steps
@@ -43,7 +43,7 @@ class Freelb(Technique):
     def on_derivatives(self, seen: Pass) -> None:
         for _ in range(self._settings.steps - 1):
             self._ascend()
-            restore_random(self._random)
+            draw_again(self._random)
             with self._noise.back_at(self._given):
                 _, loss = seen.again()
             seen.backward(loss.total / self._settings.steps)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hone.models.heads import Outputs
-from hone.models.noise import random_state, restore_random
+from hone.models.noise import draw_again, drawing_state
 from hone.tasks.protocol import Loss
 from hone.tasks.rows import Batch
 
@@ -36,14 +36,14 @@ def united(
         backward: Takes the derivatives of a scalar.
         begin: Called before each round of passes, so that both draw the same noise.
     """
-    state = random_state()
+    state = drawing_state()
     begin()
     with torch.no_grad():
         given = [forward(batch)[SCORES] for batch in batches]
     scores = torch.cat(given).float().requires_grad_()
     found = loss({SCORES: scores}, _union(batches))
     (pull,) = torch.autograd.grad(found.total, scores)
-    restore_random(state)
+    draw_again(state)
     begin()
     shares = torch.split(pull, [len(part) for part in given])
     for batch, share in zip(batches, shares, strict=True):

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 import hone
 from hone.cli.main import app
-from hone.core.progress import Silent
 from hone.data.corpus.corpus import open_corpus
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import Dataset
@@ -144,7 +143,7 @@ def test_the_tables_of_a_corpus_fit_a_terminal_of_80_columns(tmp_path: Path, lan
     assert {"taken", "measured", "selected", "epoch_of_corpus"} <= report.tables.keys()
 
 
-def test_what_held_out_text_and_the_domain_lack_is_told_too(tmp_path: Path, tiny_base: Path) -> None:
+def test_what_held_out_text_and_the_domain_lack_is_told_too(tmp_path: Path, tiny_base: Path, listener: Any) -> None:
     (tmp_path / "a.txt").write_text("".join(f"document {i} of some words\n" for i in range(40)))
     (tmp_path / "like.txt").write_bytes(b"words of a document\nbroken \xff\n")
     (tmp_path / "held.txt").write_bytes(b"one text\none text\nbroken \xff\nbroken \xfe\n")
@@ -157,24 +156,16 @@ def test_what_held_out_text_and_the_domain_lack_is_told_too(tmp_path: Path, tiny
                  "held_out": {"path": str(tmp_path / "held.txt"), **read}},
         "stages": ["inspect", {"kind": "pretrain", "max_steps": 1}],
     }  # fmt: skip
-    said = Said()
+    said = listener()
     report = hone.run(values, out=tmp_path / "run", progress=said).reports["inspect"]
     for name in ("like.txt:2", "held.txt:3"):
         assert any(name in warning for warning in report.warnings)
-        assert any(name in line for line in said.lines)
-    assert len([line for line in said.lines if "left out" in line]) == 2
+        assert any(name in line for line in said.words)
+    assert len([line for line in said.words if "left out" in line]) == 2
     assert report.tables["held_out_reading"].rows == [["undecodable_lines", 2]]
     assert [row[:3] for row in report.tables["held_out_taken"].rows] == [["exact_duplicates", 2, 1]]
     assert report.tables["held_out_corpus"].rows[0][3:5] == [2, 1]
     assert all(set(report.tables) <= set(catalog) for catalog in CATALOGS.values())
-
-
-class Said(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, words: str) -> None:
-        self.lines.append(words)
 
 
 def test_what_is_carved_from_the_corpus_is_on_its_card_alone(tmp_path: Path, tiny_base: Path) -> None:

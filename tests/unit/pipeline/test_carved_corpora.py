@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hone.core.progress import Silent
+from small_recipes import Said
+
 from hone.pipeline.corpora import read_corpora
 from hone.pipeline.recipe import make_recipe
-
-
-class Told(Silent):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, words: str) -> None:
-        self.said.append(words)
 
 
 def test_sources_that_cannot_keep_to_the_share_are_named(tmp_path: Path) -> None:
@@ -24,9 +17,9 @@ def test_sources_that_cannot_keep_to_the_share_are_named(tmp_path: Path) -> None
     sources = {name: {"path": f"{name}.txt"} for name in ("large", "two", "one")}
     recipe = make_recipe({"version": 1, "base": "minilm", "data": {"corpus": {"sources": sources}},
                           "stages": ["pretrain"]}, folder=tmp_path)  # fmt: skip
-    told = Told()
+    told = Said()
     corpora, _ = read_corpora(recipe, recipe.stages, told)
     taken = [size.documents for size in corpora["held_out"].sizes]
     assert taken[1:] == [1, 0]
-    assert any(one.startswith("too few documents to hold any of them out: one;") for one in told.said)
-    assert any("was taken: two 50%" in one and "large" not in one for one in told.said)
+    assert any(one.startswith("too few documents to hold any of them out: one;") for one in told.words)
+    assert any("was taken: two 50%" in one and "large" not in one for one in told.words)

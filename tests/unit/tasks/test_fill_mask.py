@@ -18,6 +18,7 @@ import hone
 from hone.bundle.bundle import Bundle
 from hone.core.errors import BundleError, RecipeError
 from hone.core.progress import Silent
+from hone.evaluate.answering import Answered, unmeasured_warnings
 from hone.models.masked import scores_at
 from hone.models.model import Model, build_model
 from hone.pipeline.recipe import make_recipe
@@ -109,6 +110,9 @@ def test_a_text_whose_masks_are_cut_off_is_not_measured(tiny_base: Path, model: 
     task = made(tiny_base, max_length=16, long_text="truncate")
     [found] = answers(task, model, ["card money day time " * 12 + "[MASK]"])
     assert found == {"masks": [], "pseudo_perplexity": None, "truncated": True}
+    assert task.scored([found], {"text": [""]}).unmeasured == {"warn.no_places": 1}
+    told = Answered(task, {}, [found], np.zeros((1, 4)), task.scored([found], {"text": [""]}), np.array([99]))
+    assert unmeasured_warnings(told, "en")[0].startswith("1 of 1 texts have masks beyond")
 
 
 def test_windows_without_places_are_read_to_learn_from_alone(tiny_base: Path, model: Model) -> None:

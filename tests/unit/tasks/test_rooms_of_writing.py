@@ -80,6 +80,7 @@ def test_what_was_cut_is_not_measured_by_the_words_and_bytes_of_the_whole(tmp_pa
     silent = task.silent()  # type: ignore[attr-defined]
     predictions = silent.join(columns, rows, score_rows(silent, engine(task, base), rows), constants={})
     assert [REFERENCE_CUT in one for one in predictions] == [True, False]
+    assert silent.scored(predictions, columns).unmeasured == {"warn.cut_measured": 1}
     likelihood = Likelihood()
     both = likelihood.values(likelihood.tally(columns, predictions))
     whole = likelihood.values(likelihood.tally({name: values[1:] for name, values in columns.items()}, predictions[1:]))

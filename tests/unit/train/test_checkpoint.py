@@ -15,7 +15,6 @@ from torch import Tensor
 from training_bench import Bench, same, state_of
 
 from hone.core.errors import HoneError
-from hone.core.progress import Silent
 from hone.train.checkpoint import Position, latest_checkpoint, load_checkpoint, save_checkpoint
 from hone.train.loop import Loop
 from hone.train.sharing import resumed
@@ -153,24 +152,18 @@ def test_what_cannot_be_written_is_told_with_its_path(loop: Loop, folder: Path) 
     assert str(folder / "step-000000002") in str(error.value)
 
 
-class Said(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, words: str) -> None:
-        self.lines.append(words)
-
-
-def test_a_checkpoint_of_other_settings_is_named_where_training_begins_anew(bench: Bench, loop: Loop) -> None:
+def test_a_checkpoint_of_other_settings_is_named_where_training_begins_anew(
+    bench: Bench, loop: Loop, listener: Any
+) -> None:
     save(loop, bench.folder / "checkpoints", position=Position("a", step=40))
-    changed, same_again, new = Said(), Said(), Said()
+    changed, same_again, new = listener(), listener(), listener()
     assert resumed(bench.loop(identity="b", folder="."), changed) is None
-    assert str(bench.folder / "checkpoints" / "step-000000040") in changed.lines[0]
-    assert "step 40" in changed.lines[0]
+    assert str(bench.folder / "checkpoints" / "step-000000040") in changed.words[0]
+    assert "step 40" in changed.words[0]
     assert resumed(bench.loop(identity="a", folder="."), same_again) == 40
-    assert "resuming at step 40" in same_again.lines[0]
+    assert "resuming at step 40" in same_again.words[0]
     assert resumed(bench.loop(identity="a", folder="elsewhere"), new) is None
-    assert (len(changed.lines), len(same_again.lines), len(new.lines)) == (1, 1, 0)
+    assert (len(changed.words), len(same_again.words), len(new.words)) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -8,11 +8,10 @@ from typing import Any
 from hone.core.choice import opened
 from hone.core.errors import Fault
 from hone.data.dataset import Dataset
+from hone.data.order import spread
 from hone.tasks.objectives.documents import TEXT
 from hone.text.segmenters.segmenter import Segmenter, SegmenterEntry
 from hone.text.segmenters.table import SEGMENTERS
-
-STRIDE = 64  # documents apart that two are which are read one after the other: no source is read alone
 
 
 def segmenter_of(chosen: Mapping[str, Any] | None, rows: Dataset) -> Segmenter | None:
@@ -24,7 +23,7 @@ def segmenter_of(chosen: Mapping[str, Any] | None, rows: Dataset) -> Segmenter |
     if chosen is None:
         return None
     entry, settings = opened(chosen, SEGMENTERS)
-    made: Segmenter = entry.make(settings, _spread(rows))
+    made: Segmenter = entry.make(settings, (rows.value(TEXT, row) for row in spread(len(rows))))
     return made
 
 
@@ -42,9 +41,3 @@ def segmenter_faults(chosen: Mapping[str, Any] | None, objectives: Sequence[Mapp
         found = f"{chosen['name']}, and no objective that hides whole words"
         expected = "objective: {name: mlm, masking: words}, or spans"
         yield Fault("recipe.segmenter", found, expected, field="segmenter")
-
-
-def _spread(rows: Dataset) -> Iterator[str]:
-    for first in range(STRIDE):
-        for row in range(first, len(rows), STRIDE):
-            yield rows.value(TEXT, row)
