@@ -1,8 +1,8 @@
 """Ways from a base, text without labels and few labeled rows to a task, each once a seed, beside fine-tuning alone.
 
 A recipe NAME.yaml has the stages ``pretrain`` and ``finetune``, the latter with ``joint``. Of these a way takes what
-its name says; its base is the recipe's, or what ``pretrain`` made of it, once for all seeds, and one from nothing is
-the same for all, its tokenizer too. The test rows are those of every seed.
+its name says, in that order; its base is the recipe's, or what ``pretrain`` made of it where that comes first, once for
+all seeds, and one from nothing is the same for all, its tokenizer too. The test rows are those of every seed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from hone.pipeline.recipe import make_recipe  # noqa: E402
 from hone.pipeline.run import read_data, run_stages  # noqa: E402
 from hone.pipeline.yaml_file import parse_yaml  # noqa: E402
 
-Way = Literal["finetune", "pretrain, finetune", "joint", "pretrain, joint"]
+Way = Literal["finetune", "pretrain, finetune", "joint", "pretrain, joint", "finetune, pretrain, finetune"]
+FIRST = "pretrain, "  # the stage of a way that is done once for all seeds
 Values = dict[str, Any]  # of a recipe
 Prepare = Callable[[Path, int], Values]  # a folder to write into and a seed to what stands under ``data``
 HELD_OUT = 0.05  # of the text, to measure pretraining by
@@ -70,7 +71,7 @@ def measure(
                 continue
             data = prepare(out, seed)
             base = started(values, data, out)
-            if way.startswith("pretrain"):
+            if way.startswith(FIRST):
                 base, record["pretrained"] = pretrained(values, base, data, out)
             record["cells"].append(answered(values, base, data, way=way, seed=seed, out=out))
             record |= {"table": table(record["cells"]), **says(out), "machine": machine()}
@@ -107,31 +108,38 @@ def pretrained(values: Values, base: str, data: Values, out: Path) -> tuple[str,
 def answered(values: Values, base: str, data: Values, *, way: Way, seed: int, out: Path) -> Values:
     """A training and its answers on test. Minutes are those of this process: of one that went on with an interrupted
     training they are what was left of it, and ``resumed_at_step`` says so; ``train_seconds`` are those of the whole."""
-    (stage,) = (dict(stage) for stage in values["stages"] if stage["kind"] == "finetune")
-    if way.endswith("joint"):
+    stages = stages_of(values, way)
+    if any(stage["kind"] == "pretrain" or "joint" in stage for stage in stages):
         data = {**data, "held_out": "none"}  # it is learned from all of the text
     else:
-        stage.pop("joint", None)
         data = {key: value for key, value in data.items() if key != "corpus"}
     place = out / f"{way.replace(', ', '-')}-{seed}"
-    recipe = {**values, "base": base, "seed": seed, "data": data, "stages": [stage, {"kind": "evaluate"}]}
+    recipe = {**values, "base": base, "seed": seed, "data": data, "stages": [*stages, {"kind": "evaluate"}]}
     clear(place)
     with timed() as cost:
         result = run_stages(recipe_of(recipe), out=place, progress=Lines())
     (file,) = (place / "stages").glob("*-evaluate/predictions.jsonl")
     answers = rows_of(file)
-    facts = result.reports["finetune"].facts
+    trained = [report.facts for name, report in result.reports.items() if name.startswith(("finetune", "pretrain"))]
     cell = {
         "way": way,
         "seed": seed,
         **cost,
-        "train_seconds": facts["seconds"],
-        "resumed_at_step": facts["resumed_at_step"],
+        "train_seconds": round(sum(facts["seconds"] for facts in trained), 1),
+        "resumed_at_step": max(facts["resumed_at_step"] for facts in trained),
         "measures": {m.name: m.value for m in result.reports["evaluate"].measures if not m.slice},
         "right": [int(answer["label"] == answer["prediction"]["label"]) for answer in answers],
     }
     print({key: value for key, value in cell.items() if key != "right"}, flush=True)
     return cell
+
+
+def stages_of(values: Values, way: Way) -> list[Values]:
+    """Those of a way that each seed goes through."""
+    own = {stage["kind"]: stage for stage in values["stages"]}
+    alone = {key: value for key, value in own["finetune"].items() if key != "joint"}
+    named = {"pretrain": own["pretrain"], "finetune": alone, "joint": own["finetune"]}
+    return [dict(named[name]) for name in way.removeprefix(FIRST).split(", ")]
 
 
 def clear(place: Path) -> None:

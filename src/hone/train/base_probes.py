@@ -18,7 +18,7 @@ from hone.models.heads import mean_state
 from hone.models.model import Model
 from hone.predict.batching import budgeted
 from hone.tasks.objectives.documents import Documents
-from hone.tasks.protocol import FloatArray, LossOptions
+from hone.tasks.protocol import FloatArray
 from hone.tasks.rows import IntArray
 from hone.train.pretrain_settings import ProbeSettings, measure_of
 from hone.train.probe import logistic_regression
@@ -91,7 +91,7 @@ class Probe:
         centered, scale = features - fitted.mean(0), fitted.std(0, correction=0).clamp_min(FLAT)
         features = centered / scale
         weight, bias = logistic_regression(
-            features[self._fitted], self._labels[self._fitted], classes=self._classes, options=LossOptions()
+            features[self._fitted], self._labels[self._fitted], classes=self._classes
         )
         return functional.linear(features[self._asked], weight, bias).argmax(1)
 

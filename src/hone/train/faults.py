@@ -25,6 +25,7 @@ from hone.models.tokenizer import load_tokenizer
 from hone.predict.writing import unwritable_words
 from hone.tasks.fields import shape_of
 from hone.tasks.languages import language_faults
+from hone.tasks.protocol import Says
 from hone.tasks.sampling import COUNTED
 from hone.tasks.settings import TokenClassificationSettings
 from hone.tasks.table import SETTINGS, TASKS
@@ -37,6 +38,7 @@ from hone.train.sharing import sharing_faults
 from hone.train.technique_faults import wanting_in_model
 from hone.train.techniques import DOES, TECHNIQUES, TechniqueEntry
 
+FITTED: frozenset[Says] = frozenset({"one", "several", "number"})  # answers that a linear layer is fitted to
 WEIGHTS_LEARN = ("full", "top-n")  # methods by which matrices of the base learn
 
 
@@ -181,9 +183,9 @@ def _frozen(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
 
 
 def _probe(settings: FinetuneSettings, kind: Any) -> list[Fault]:
-    """A head to fit to features of whole texts, where the task reads words."""
-    labeled = bool(kind.targets) and all(target.kind == "label" for target in kind.targets)
-    if settings.head_init != "probe" or labeled:
+    """A head to fit to features of whole texts, where the task's answers are of another kind."""
+    fits = kind.says in FITTED and all(target.kind in ("label", "labels", "score") for target in kind.targets)
+    if settings.head_init != "probe" or fits:
         return []
     found, expected = f"probe, and {kind.name} has no features of whole texts", "random"
     return [Fault("recipe.head-init", found, expected, field="head_init")]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from hone.models.model import Model
 from hone.models.places import MarkerStates
 from hone.predict.batching import budgeted
 from hone.tasks.protocol import LossOptions, Task
-from hone.tasks.rows import IntArray, Rows
+from hone.tasks.rows import Batch, IntArray, Rows
 
 MOST_ROWS = 20_000  # bounds the time and the memory that features take
 PENALTY = 1e-3  # times the squared weights, beside the mean loss: scikit-learn's C is 1 / (2 * PENALTY * rows)
@@ -27,10 +28,11 @@ ITERATIONS = 100
 def fit_head(
     model: Model, task: Task, rows: Rows, *, seed: int, options: LossOptions, progress: Progress, device: torch.device
 ) -> None:
-    """Set the head's linear layer to the logistic regression of the labels on what the layer reads.
+    """Set the head's linear layer to what has the least of the task's own loss on what the layer reads.
 
     Args:
-        rows: Labeled; of more than ``MOST_ROWS`` so many are drawn.
+        task: Over whole texts, with one target.
+        rows: With their targets; of more than ``MOST_ROWS`` so many are drawn.
         seed: Of that draw.
         options: As training will use them.
 
@@ -42,9 +44,15 @@ def fit_head(
     if len(rows) > MOST_ROWS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))
     model.to(device)
-    features = _features(model, layer, task, rows, chosen, progress=progress, device=device)
-    labels = torch.from_numpy(rows.scalar("label")[chosen]).to(device)
-    weight, bias = logistic_regression(features, labels, classes=layer.out_features, options=options)
+    features, targets = _features(model, layer, task, rows, chosen, progress=progress, device=device)
+
+    def mean_loss(logits: Tensor) -> Tensor:
+        found = task.loss({"logits": logits}, targets, options=options)
+        return found.total / found.weight
+
+    # A loss over several labels is the mean of theirs, and each of them is a regression of its own.
+    penalty = PENALTY / layer.out_features if task.says == "several" else PENALTY
+    weight, bias = linear_fit(features, outputs=layer.out_features, loss=mean_loss, penalty=penalty)
     with torch.no_grad():
         layer.weight.copy_(weight)
         assert layer.bias is not None
@@ -79,8 +87,9 @@ def _features(
     *,
     progress: Progress,
     device: torch.device,
-) -> Tensor:
-    """What ``layer`` reads of each chosen row, float32 [rows, width]."""
+) -> tuple[Tensor, Batch]:
+    """What ``layer`` reads of each chosen row, float32 [rows, width], and their target, as the loss takes it."""
+    name, order, targets = task.targets[0].name, [], []
     found = torch.empty(len(chosen), layer.in_features, device=device)
     read: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, given: read.append(given[0].detach().float()))
@@ -93,45 +102,53 @@ def _features(
                 batch = {k: v.to(device) for k, v in task.collate(rows, chosen[index]).items()}
                 model(batch)
                 found[torch.from_numpy(index).to(device)] = read.pop()
+                order.append(index)
+                targets.append(batch[name])
                 progress.advance(len(index))
     finally:
         progress.finish()
         hook.remove()
         model.train(was_learning)
-    return found
+    back = torch.from_numpy(np.argsort(np.concatenate(order))).to(device)
+    return found, {name: torch.cat(targets)[back]}
 
 
-def logistic_regression(
-    features: Tensor, labels: Tensor, *, classes: int, options: LossOptions
-) -> tuple[Tensor, Tensor]:
-    """Weight [classes, width] and bias [classes] of the least mean cross-entropy plus ``PENALTY`` times the squared
-    weights, by L-BFGS from zero.
+def logistic_regression(features: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:
+    """Weight [classes, width] and bias [classes] of the least mean cross-entropy.
 
     Args:
         features: float32 [rows, width].
         labels: int64 [rows].
-        options: The weights of the labels and the smoothing that training will use.
+    """
+    return linear_fit(
+        features, outputs=classes, loss=lambda logits: functional.cross_entropy(logits, labels), penalty=PENALTY
+    )
+
+
+def linear_fit(
+    features: Tensor, *, outputs: int, loss: Callable[[Tensor], Tensor], penalty: float
+) -> tuple[Tensor, Tensor]:
+    """Weight [outputs, width] and bias [outputs] of the least loss plus ``penalty`` times the squared weights, by L-BFGS
+    from zero.
+
+    Args:
+        features: float32 [rows, width].
+        loss: Of what they give of all features [rows, outputs], a mean over the rows.
     """
     center = features.mean(0)
-    weight = torch.zeros(classes, features.shape[1], device=features.device, requires_grad=True)
-    bias = torch.zeros(classes, device=features.device, requires_grad=True)
+    weight = torch.zeros(outputs, features.shape[1], device=features.device, requires_grad=True)
+    bias = torch.zeros(outputs, device=features.device, requires_grad=True)
     solver = torch.optim.LBFGS(
         [weight, bias], max_iter=ITERATIONS, tolerance_grad=1e-5, history_size=20, line_search_fn="strong_wolfe"
     )
     centered = features - center  # the same model, whose bias does not depend on the weights' every move
 
-    def loss() -> float:
+    def closure() -> float:
         solver.zero_grad()
-        value = functional.cross_entropy(
-            functional.linear(centered, weight, bias),
-            labels,
-            weight=options.class_weights,
-            label_smoothing=options.label_smoothing,
-        )
-        value = value + PENALTY * weight.square().sum()
+        value = loss(functional.linear(centered, weight, bias)) + penalty * weight.square().sum()
         value.backward()  # type: ignore[no-untyped-call]
         return float(value.detach())
 
-    solver.step(loss)  # type: ignore[no-untyped-call]
+    solver.step(closure)  # type: ignore[no-untyped-call]
     weight = weight.detach()
     return weight, bias.detach() - weight @ center

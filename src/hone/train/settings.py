@@ -192,7 +192,7 @@ class FinetuneSettings(LoopSettings):
         freeze_layers: The embeddings and so many of the lowest layers learn nothing and run without dropout; on a CPU
             their states are made once and kept on disk, so that an epoch pays for the upper layers alone.
         head_init: ``probe`` fits a new head to the base's own features before anything else is trained (Kumar et al.
-            2022), ``random`` does not.
+            2022), for labels or numbers of whole texts; ``random`` does not.
         label_smoothing_factor: Share of each target given to all labels evenly.
         class_weights: ``balanced`` weighs labels by inverse frequency in an epoch, ``effective`` by the inverse
             effective number of examples, which rises less for rare ones (Cui et al. 2019); or a weight for each label

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from training_bench import Bench, dataset
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
@@ -21,8 +21,12 @@ from hone.data.dataset import Dataset
 from hone.models.base import resolve_base
 from hone.models.heads import HeadSpec, SequenceLogits
 from hone.models.model import Model, build_model
-from hone.tasks.protocol import LossOptions
-from hone.tasks.table import SETTINGS
+from hone.tasks.encoded import encoded
+from hone.tasks.make import make_task
+from hone.tasks.protocol import LossOptions, Task
+from hone.tasks.rows import Rows
+from hone.tasks.settings import MultiLabelSettings, TextClassificationSettings, TextRegressionSettings
+from hone.tasks.table import SETTINGS, TASKS
 from hone.train import finetune as module
 from hone.train import probe
 from hone.train.finetune import finetune
@@ -32,8 +36,8 @@ from hone.train.settings import FinetuneSettings
 CPU = torch.device("cpu")
 
 
-def fit(bench: Bench, model: Model) -> None:
-    fit_head(model, bench.task, bench.rows(), seed=0, options=LossOptions(), progress=Silent(), device=CPU)
+def fit(bench: Bench, model: Model, *, options: LossOptions = LossOptions()) -> None:
+    fit_head(model, bench.task, bench.rows(), seed=0, options=options, progress=Silent(), device=CPU)
 
 
 def test_it_is_the_regression_that_scikit_learn_finds() -> None:
@@ -41,19 +45,23 @@ def test_it_is_the_regression_that_scikit_learn_finds() -> None:
     around = torch.randn(200, 6, generator=generator)
     labels = (around @ torch.randn(6, 4, generator=generator) + torch.randn(200, 4, generator=generator)).argmax(1)
     features = around + 3.0
-    weight, bias = logistic_regression(features, labels, classes=4, options=LossOptions())
+    weight, bias = logistic_regression(features, labels, classes=4)
     reference = LogisticRegression(C=1 / (2 * PENALTY * 200), max_iter=5000, tol=1e-8).fit(features, labels)
     ours = torch.softmax(features @ weight.T + bias, 1).double()
     torch.testing.assert_close(ours, torch.from_numpy(reference.predict_proba(features)), atol=2e-3, rtol=0)
 
 
-def test_label_weights_and_smoothing_are_those_of_training() -> None:
-    features, labels = torch.eye(3).repeat(10, 1), torch.arange(3).repeat(10)
-    options = LossOptions(0.1, torch.tensor([1.0, 1.0, 5.0]))
-    plain = logistic_regression(features, labels, classes=3, options=LossOptions())
-    shaped = logistic_regression(features, labels, classes=3, options=options)
-    assert shaped[1][2] > plain[1][2]
-    assert shaped[0].norm() < plain[0].norm()
+def test_label_weights_and_smoothing_are_those_of_training(bench: Bench) -> None:
+    model, weights = bench.model(), torch.ones(len(bench.task.labels))
+    weights[1] = 5.0
+    fit(bench, model)
+    plain = probed(model).weight.detach().clone()
+    fit(bench, model, options=LossOptions(0.5, weights))
+    assert probed(model).weight.norm() < plain.norm()
+    batch = bench.task.collate(bench.rows(), np.arange(len(bench.rows())))
+    shares = torch.softmax(model.eval()(batch)["logits"], 1).mean(0)
+    fit(bench, model)
+    assert shares[1] > torch.softmax(model.eval()(batch)["logits"], 1).mean(0)[1]
 
 
 @pytest.mark.parametrize("head", ["sequence-mean", "sequence-cls"])
@@ -74,6 +82,65 @@ def test_the_fitted_head_knows_the_training_rows_better(bench: Bench, head: str)
     fit(bench, model)
     assert model.training
     assert loss() < before
+
+
+def features_of(model: Model, task: Task, rows: Rows) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """What the last layer reads of every row, and what it makes of that."""
+    read: list[torch.Tensor] = []
+    hook = probed(model).register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    with torch.no_grad():
+        logits = model.eval()(task.collate(rows, np.arange(len(rows))))["logits"]
+    hook.remove()
+    return read[0].double().numpy(), logits.double().numpy()
+
+
+def texts_and_labels() -> tuple[list[str], list[str]]:
+    columns = dataset().slice(0, 36)
+    return list(columns["text"]), list(columns["label"])
+
+
+def test_of_several_labels_each_has_its_own_regression(bench: Bench) -> None:
+    texts, names = texts_and_labels()
+    gold = [[name, *(["thanked"] if "thanks" in text else [])] for text, name in zip(texts, names, strict=True)]
+    data = Dataset.from_columns("train", {"text": texts, "labels": gold})
+    labels = ("broken", "password", "refund", "thanked")
+    task = make_task("multi-label-classification", MultiLabelSettings(), labels=labels, folder=bench.base)
+    rows = encoded(task, data, cache=bench.folder / "several")
+    model = build_model(bench.base, task.head, dropout=0.3)
+    fit_head(model, task, rows, seed=0, options=LossOptions(), progress=Silent(), device=CPU)
+    features, logits = features_of(model, task, rows)
+    for i, label in enumerate(labels):
+        reference = LogisticRegression(C=1 / (2 * PENALTY * len(rows)), max_iter=5000, tol=1e-8)
+        reference.fit(features, [label in each for each in gold])
+        np.testing.assert_allclose(1 / (1 + np.exp(-logits[:, i])), reference.predict_proba(features)[:, 1], atol=2e-3)
+
+
+def test_a_number_is_fitted_as_ridge_regression_is(bench: Bench) -> None:
+    texts, _ = texts_and_labels()
+    data = Dataset.from_columns("train", {"text": texts, "score": [float(len(text)) for text in texts]})
+    settings = TASKS["text-regression"].settled(TextRegressionSettings(), data)
+    task = make_task("text-regression", settings, labels=("score",), folder=bench.base)
+    rows = encoded(task, data, cache=bench.folder / "number")
+    model = build_model(bench.base, task.head, dropout=0.3)
+    fit_head(model, task, rows, seed=0, options=LossOptions(), progress=Silent(), device=CPU)
+    features, logits = features_of(model, task, rows)
+    scores = np.array([len(text) for text in texts])
+    reference = Ridge(alpha=PENALTY * len(rows)).fit(features, (scores - scores.mean()) / scores.std())
+    np.testing.assert_allclose(logits[:, 0], reference.predict(features), atol=2e-3)
+
+
+def test_rows_of_a_label_that_is_never_shown_do_not_move_the_fit(bench: Bench) -> None:
+    """Their label is beyond the head's."""
+    texts, names = texts_and_labels()
+    others = ["what is the weather", "sing me a song please"]
+    data = Dataset.from_columns("train", {"text": [*texts, *others], "label": [*names, "other", "other"]})
+    settings = TextClassificationSettings(unknown_label="other")
+    task = make_task("text-classification", settings, labels=bench.task.labels, folder=bench.base)
+    model, plain = bench.model(), bench.model()
+    fit_head(model, task, encoded(task, data, cache=bench.folder / "unknown"), seed=0, options=LossOptions(),
+             progress=Silent(), device=CPU)  # fmt: skip
+    fit(bench, plain)
+    torch.testing.assert_close(probed(model).weight, probed(plain).weight, rtol=1e-2, atol=1e-2)
 
 
 def test_of_many_rows_some_are_drawn(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
