@@ -107,7 +107,8 @@ def pretrained(values: Values, base: str, data: Values, out: Path) -> tuple[str,
 
 def answered(values: Values, base: str, data: Values, *, way: Way, seed: int, out: Path) -> Values:
     """A training and its answers on test. Minutes are those of this process: of one that went on with an interrupted
-    training they are what was left of it, and ``resumed_at_step`` says so; ``train_seconds`` are those of the whole."""
+    training they are what was left of it, and ``resumed_at_step``, of each training, says so; ``train_seconds`` are
+    those of all, whole."""
     stages = stages_of(values, way)
     if any(stage["kind"] == "pretrain" or "joint" in stage for stage in stages):
         data = {**data, "held_out": "none"}  # it is learned from all of the text
@@ -126,7 +127,7 @@ def answered(values: Values, base: str, data: Values, *, way: Way, seed: int, ou
         "seed": seed,
         **cost,
         "train_seconds": round(sum(facts["seconds"] for facts in trained), 1),
-        "resumed_at_step": max(facts["resumed_at_step"] for facts in trained),
+        "resumed_at_step": [facts["resumed_at_step"] for facts in trained],
         "measures": {m.name: m.value for m in result.reports["evaluate"].measures if not m.slice},
         "right": [int(answer["label"] == answer["prediction"]["label"]) for answer in answers],
     }

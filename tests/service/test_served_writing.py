@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,6 +114,17 @@ def test_settings_that_cannot_be_used_are_refused(service: Service, decoding: An
     assert answer.status_code == 422
     assert answer.json()["code"] == code
     assert said in answer.json()["message"]
+
+
+def test_requests_at_the_same_time_have_the_answers_of_each_alone(service: Service) -> None:
+    chosen = {"max_new_tokens": 40, "min_new_tokens": 20, "do_sample": True}
+    inputs = ["a b", "a", "b", "c a b", "b b", "c"]
+    with ThreadPoolExecutor(len(inputs)) as threads:
+        answers = list(threads.map(lambda one: service.ask(inputs=one, decoding=chosen).json()["predictions"], inputs))
+    predictor = hone.load(service.bundle).decoding(**chosen)
+    for (answer,), one in zip(answers, inputs, strict=True):
+        (expected,) = predictor.predict(one)
+        assert answer == {**expected, "score": pytest.approx(expected["score"], abs=1e-5)}
 
 
 def test_a_stream_ends_with_the_answer_and_its_pieces_are_the_text(service: Service) -> None:

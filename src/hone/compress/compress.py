@@ -28,6 +28,7 @@ from hone.report.report import Cell, Grid, Report
 from hone.tasks.fields import inputs_in
 from hone.tasks.protocol import Prediction, Task, Writing
 
+EXACT = 0.99  # of the answers of a method that changes none: rounding may decide a tie
 TIMED_TEXTS = 500
 TIMINGS = 6
 
@@ -38,7 +39,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     Raises:
         RecipeError: There is no such split, or the method cannot be had with this bundle.
         BundleError: The bundle is an adapter beside a base.
-        GateNotMet: The result lost more than ``max_drop``; nothing is written then.
+        GateNotMet: The result lost more than ``max_drop``, or answers too often otherwise; nothing is written then.
     """
     bundle, compared = _given(settings, inputs)
     parent = open_bundle(bundle, device=run.device)
@@ -49,13 +50,14 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     columns = compared.slice(0, len(compared))
     before, after = answers(parent, columns), answers(child, columns)
     _refuse_loss(settings, parent.task, before, after, columns)
+    same = [agreement(agreed(parent.task, before, after))]
+    _refuse_others(settings, same[0], exact=made.exact)
     asked = {"stage": "compress", "settings": settings.model_dump(mode="json"), "seed": run.seed}
     recipe = {**asked, "chosen": list(made.chosen)} if made.chosen else asked
     lineage = inputs.lineage("compress", parents=[bundle.digest], recipe=recipe, seed=run.seed)
     written = write_model(run.target, made.model, made.task, lineage=lineage)
     child = open_bundle(written, device=run.device)
     had, has = (measures(parent.task, each, columns) for each in (before, after))
-    same = [agreement(agreed(parent.task, before, after))]
     if writes(parent.task, before):
         same.append(token_agreement(parent.task, before, after))
     beside, faster = _beside(parent, child, columns)
@@ -140,6 +142,21 @@ def _refuse_loss(
             fix="Compress less, or raise max_drop. No bundle was written.",
             code="compress.lost",
         )
+
+
+def _refuse_others(settings: CompressSettings, same: Measure, *, exact: bool) -> None:
+    """Refuse what answers otherwise oftener than it may."""
+    least = settings.min_agreement if settings.min_agreement is not None else EXACT if exact else 0.0
+    if same.value is None or same.value >= least:
+        return
+    name = settings.method["name"]
+    lower = "Compress less, or lower min_agreement."
+    raise GateNotMet(
+        f"{name} left {same.value:.2%} of the {same.n} answers on {settings.on} as they were",
+        expected=f"{least:.2%} at least" + ("" if settings.min_agreement is not None else f", for {name} changes none"),
+        fix=f"{lower if not exact else 'Lower min_agreement if that will do.'} No bundle was written.",
+        code="compress.disagrees",
+    )
 
 
 def _beside(parent: Predictor, child: Predictor, columns: Mapping[str, Sequence[Any]]) -> tuple[Grid, list[Measure]]:

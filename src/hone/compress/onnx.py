@@ -43,7 +43,8 @@ def to_onnx(settings: OnnxSettings, start: Start) -> Made:
         batches = [] if rows is None else _batches(start, rows)
         exported = _rounded(exported, activations=settings.activations, batches=batches)
         facts["activations"] = settings.activations
-    return Made(exported, start.task, facts, decides=settings.precision == "float32")
+    same = settings.precision == "float32"
+    return Made(exported, start.task, facts, decides=same, exact=same)
 
 
 def _batches(start: Start, rows: Rows) -> list[Batch]:

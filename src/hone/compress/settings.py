@@ -197,11 +197,14 @@ class CompressSettings(Settings):
         method: A name of `METHODS`, or ``{name: ..., ...}`` with its settings.
         on: The split that parent and result are compared on; one that changes the model may not be ``test``.
         max_drop: How much of the task's main measure on that split may be lost; more is refused. None: anything.
+        min_agreement: The share of that split's answers that are the parent's, at least; fewer are refused. None: any,
+            and `EXACT` of a method that changes no answer.
     """
 
     method: dict[str, Any]
     on: str = "validation"
     max_drop: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    min_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @field_validator("method", mode="before")
     @classmethod

@@ -47,6 +47,7 @@ class Made:
         chosen: Methods with their settings that the result was made by, where the method had the choice.
         decides: Whether what ``task`` decides by holds for the scores of ``model``: these are the bundle's own on the
             texts that were given, or it was fitted by them.
+        exact: Whether its answers to the texts that were given are the bundle's own, but for rounding.
     """
 
     model: Model | OnnxModel
@@ -55,3 +56,4 @@ class Made:
     tables: Mapping[str, Grid] = field(default_factory=dict)
     chosen: tuple[Mapping[str, Any], ...] = ()
     decides: bool = False
+    exact: bool = False

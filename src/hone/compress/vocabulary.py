@@ -67,7 +67,9 @@ def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
         _shrink_table(model.backbone, order, renumbered)
     start = replace(start, model=model)
     task = _task(start, _renumber(form, renumbered), renumbered)
-    return Made(model, task, {"tokens_before": tokenizer.vocab_size, "tokens_kept": len(order)}, decides=True)
+    facts = {"tokens_before": tokenizer.vocab_size, "tokens_kept": len(order)}
+    writes = isinstance(task, Writing)  # what is written may have wanted a token that is gone
+    return Made(model, task, facts, decides=True, exact=not writes)
 
 
 def _tokens(tokenizer: Tokenizer, values: Sequence[Any]) -> list[list[int]]:

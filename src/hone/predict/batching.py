@@ -44,6 +44,7 @@ def score_rows(
     *,
     done: Callable[[int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    together: bool = False,
 ) -> list[Any]:
     """What every row came to, in the order of the rows, as `Task.join` takes it: the task's decoded scores, and of one
     that writes a `hone.tasks.written.Written`.
@@ -52,9 +53,18 @@ def score_rows(
         done: Called with the number of rows each batch finished.
         stopped: Of a task that writes: asked before each token whether to write no further, which raises
             `hone.predict.generation.generate.Abandoned`.
+        together: Of a task that writes: whether other threads ask the engine at the same time.
     """
     if isinstance(task, Writing):
-        return write_rows(task, engine, rows, score=lambda: _scored(task, engine, rows), done=done, stopped=stopped)
+        return write_rows(
+            task,
+            engine,
+            rows,
+            score=lambda: _scored(task, engine, rows),
+            done=done,
+            stopped=stopped,
+            together=together,
+        )
     return _scored(task, engine, rows, done=done)
 
 

@@ -35,6 +35,7 @@ from hone.predict.formats import (
     Precision,
 )
 from hone.predict.generation import room
+from hone.predict.generation.together import Together
 from hone.predict.onnx import OnnxEngine
 from hone.tasks.rows import Batch
 
@@ -85,6 +86,11 @@ class WritingEngine(Protocol):
         """What writes by the model."""
         ...
 
+    @property
+    def together(self) -> Together:
+        """What writes by it for several threads at a time."""
+        ...
+
     def room_to_write(self, tokens_a_row: int) -> AbstractContextManager[int]:
         """Within it: most tokens of the rows that are written together, each with its prompt and all that it may come
         to have, which is so much at least."""
@@ -107,6 +113,7 @@ class TorchEngine:
         self.device = device
         self._threads = torch.get_num_threads()
         self._opened_in = os.getpid(), threading.get_ident()
+        self.together = Together(lambda: self.writer, threads=lambda: self.workers, room=self.room_to_write)
 
     def forward(self, batch: Batch) -> Outputs:
         with torch.inference_mode(), self._cast():

@@ -163,7 +163,7 @@ class Predictor:
             task: What is asked of the model, where it is not the bundle's own task.
             done: Called with the number of rows each batch finished.
         """
-        scores = score_rows(task or self.task, self.engine, rows, done=done, stopped=self._stopped)
+        scores = score_rows(task or self.task, self.engine, rows, done=done, stopped=self._stopped, together=True)
         if self._reward is None:
             return scores
         assert isinstance(self.task, WrittenText)

@@ -41,3 +41,6 @@ class TextStream(Iterator[str]):
     def close(self) -> None:
         """Write no further; may be called while another thread waits for a piece, which ends with the token at hand."""
         self._closed.set()
+
+    def __del__(self) -> None:
+        self.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from hone.core.settings import check_settings
 from hone.data.dataset import Dataset
 from hone.models.tokenizer import Tokenizer
 from hone.predict.engine import Engine, WritingEngine
-from hone.predict.generation.generate import generate, stream
+from hone.predict.generation.generate import generate
+from hone.predict.generation.stream import stream
 from hone.predict.generation.words import Words
 from hone.predict.generation.written import Vocabulary, Written
 from hone.predict.text_stream import TextStream
@@ -31,8 +32,8 @@ from hone.tasks.written import Draft, Drafts, reference_of
 ODD_WORDS = "rows have words that a text cannot be written by"
 ROW_NAMES = [field.name for field in ROW_WORDS]
 FEWEST_EACH = 4  # prompts that are worth a worker of their own
+MOST_TOGETHER = 128  # prompts that are written together with others': more keep a loop busy by themselves
 Score = Callable[[], Sequence[NDArray[np.float32]]]
-Made = TypeVar("Made")
 
 
 def write_rows(
@@ -43,6 +44,7 @@ def write_rows(
     score: Score,
     done: Callable[[int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    together: bool = False,
 ) -> list[Drafts]:
     """What each row came to, in order.
 
@@ -50,6 +52,7 @@ def write_rows(
         score: Scores of every row's own target, where the rows have them.
         done: Called with the number of rows that were finished each time.
         stopped: Whether nobody waits any more, as of `generate`.
+        together: Whether a few texts are written together with those that other threads ask for.
     """
     assert isinstance(task, Writing)
     references: list[Any] = [None] * len(rows)
@@ -57,14 +60,20 @@ def write_rows(
         references = [reference_of(found) for found in score()]
     texts: Sequence[tuple[tuple[Draft, ...], ...]] = [()] * len(rows)
     if task.writes:
-        texts = _written(task, engine, rows, done=done, stopped=stopped)
+        texts = _written(task, engine, rows, done=done, stopped=stopped, together=together)
     elif done is not None:
         done(len(rows))
     return [Drafts(each, reference) for each, reference in zip(texts, references, strict=True)]
 
 
 def _written(
-    task: Writing, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None, stopped: Callable[[], bool]
+    task: Writing,
+    engine: Engine,
+    rows: Rows,
+    *,
+    done: Callable[[int], None] | None,
+    stopped: Callable[[], bool],
+    together: bool,
 ) -> list[tuple[tuple[Draft, ...], ...]]:
     """The texts of each row's prompts. Where the engine takes several batches at a time, so many share the prompts,
     long and short ones alike."""
@@ -80,8 +89,11 @@ def _written(
     tell = _told_as_rows(done, rows=sum(map(bool, each_row)), prompts=len(prompts))
 
     least = min(map(len, prompts), default=0) + settings.max_new_tokens
+    workers = engine.workers if len(asked) >= FEWEST_EACH * engine.workers else 1
+    if done is not None:
+        done(len(rows) - sum(map(bool, each_row)))
 
-    def write(part: Sequence[int]) -> list[list[Written]]:
+    def write(part: Sequence[int], room: int) -> list[list[Written]]:
         return generate(
             writer,
             [prompts[i] for i in part],
@@ -93,19 +105,27 @@ def _written(
             stopped=stopped,
         )
 
-    if done is not None:
-        done(len(rows) - sum(map(bool, each_row)))
+    if together and workers == 1 and len(prompts) <= MOST_TOGETHER and not own:
+        texts = engine.together.write(prompts, settings, vocabulary=vocabulary, stopped=stopped, done=tell)
+    else:
+        with engine.room_to_write(least) as room:
+            texts = _in_parts(lambda part: write(part, room), asked, engine=engine, workers=workers)
+    written = iter(tuple(_draft(text) for text in some) for some in texts)
+    return [tuple(itertools.islice(written, len(some))) for some in each_row]
+
+
+def _in_parts(
+    write: Callable[[Sequence[int]], list[list[Written]]], asked: Sequence[int], *, engine: Engine, workers: int
+) -> list[list[Written]]:
+    """The texts of every prompt; what is ``asked``, their numbers, is dealt out to so many workers."""
     as_opened(engine.workers)
-    workers = engine.workers if len(asked) >= FEWEST_EACH * engine.workers else 1
     parts = [asked[k::workers] for k in range(workers)]
     each = by_workers(write, parts, workers=workers) if workers > 1 else map(write, parts)
-    texts: list[tuple[Draft, ...]] = [()] * len(prompts)
-    with engine.room_to_write(least) as room:
-        for part, found in zip(parts, each, strict=True):
-            for i, one in zip(part, found, strict=True):
-                texts[i] = tuple(_draft(text) for text in one)
-    written = iter(texts)
-    return [tuple(itertools.islice(written, len(some))) for some in each_row]
+    texts: list[list[Written]] = [[] for _ in asked]
+    for part, found in zip(parts, each, strict=True):
+        for i, one in zip(part, found, strict=True):
+            texts[i] = one
+    return texts
 
 
 def _require_prompts(rows: Rows, each_row: Sequence[Sequence[Sequence[int]]]) -> None:
@@ -242,7 +262,7 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
     each_row = writing.prompts(rows)
     _require_prompts(rows, each_row)
     ((prompt,),) = each_row  # rows to predict have one
-    writer, vocabulary = engine.writer, vocabulary_of(writing)
+    vocabulary = vocabulary_of(writing)
 
     def whole(written: Written) -> Prediction:
         drafts: list[Any] = [Drafts(((_draft(written),),))]
@@ -250,15 +270,9 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
         return one
 
     def pieces(stopped: Callable[[], bool]) -> Generator[str, None, Written | None]:
-        return _by_own_threads(engine, stream(writer, prompt, settings, vocabulary=vocabulary, stopped=stopped))
+        return stream(engine.together, prompt, settings, vocabulary=vocabulary, stopped=stopped)
 
     return TextStream(pieces, whole)
-
-
-def _by_own_threads(engine: Engine, pieces: Generator[str, None, Made]) -> Generator[str, None, Made]:
-    """``pieces``, which are made already, with the engine's threads in whatever thread asks for the first one."""
-    as_opened(engine.workers)
-    return (yield from pieces)
 
 
 def _draft(one: Written) -> Draft:

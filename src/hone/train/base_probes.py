@@ -90,9 +90,7 @@ class Probe:
         fitted = features[self._fitted]
         centered, scale = features - fitted.mean(0), fitted.std(0, correction=0).clamp_min(FLAT)
         features = centered / scale
-        weight, bias = logistic_regression(
-            features[self._fitted], self._labels[self._fitted], classes=self._classes
-        )
+        weight, bias = logistic_regression(features[self._fitted], self._labels[self._fitted], classes=self._classes)
         return functional.linear(features[self._asked], weight, bias).argmax(1)
 
     def _vectors(self, model: Model, texts: Sequence[Sequence[int]], *, device: torch.device) -> Tensor:

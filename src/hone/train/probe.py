@@ -128,8 +128,8 @@ def logistic_regression(features: Tensor, labels: Tensor, *, classes: int) -> tu
 def linear_fit(
     features: Tensor, *, outputs: int, loss: Callable[[Tensor], Tensor], penalty: float
 ) -> tuple[Tensor, Tensor]:
-    """Weight [outputs, width] and bias [outputs] of the least loss plus ``penalty`` times the squared weights, by L-BFGS
-    from zero.
+    """Weight [outputs, width] and bias [outputs] of the least loss plus ``penalty`` times the squared weights, found by
+    L-BFGS from zero.
 
     Args:
         features: float32 [rows, width].

@@ -35,6 +35,7 @@ def recipe(texts: dict[str, Path], base: Path, **compress: Any) -> dict[str, Any
         ({"method": 3}, "the name of a compression method"),
         ({"on": "test"}, "another split than 'test'"),
         ({"max_drop": -0.1}, "greater than or equal to 0"),
+        ({"min_agreement": 1.1}, "less than or equal to 1"),
         ({"on": "dev"}, "no data named 'dev'"),
     ],
 )
@@ -59,9 +60,17 @@ def test_a_result_that_lost_too_much_is_refused_and_not_written(
         return made
 
     monkeypatch.setattr(vocabulary, "prune_vocabulary", spoil)
-    with pytest.raises(GateNotMet, match="a drop of at most 0.01"):
-        hone.run(recipe(texts, tiny_base, max_drop=0.01), out=tmp_path / "run")
-    assert not (tmp_path / "run" / "bundle").exists()
+    for number, (asked, said) in enumerate(
+        [
+            ({"max_drop": 0.01}, "a drop of at most 0.01"),
+            ({"min_agreement": 0.9}, "Expected 90.00% at least"),
+            ({}, "Expected 99.00% at least, for vocabulary changes none"),
+        ]
+    ):
+        with pytest.raises(GateNotMet, match=said):
+            hone.run(recipe(texts, tiny_base, **asked), out=tmp_path / str(number))
+        assert not (tmp_path / str(number) / "bundle").exists()
+    assert hone.run(recipe(texts, tiny_base, min_agreement=0.0), out=tmp_path / "allowed").bundle is not None
 
 
 def test_the_command_compresses_a_bundle_and_keeps_it(

@@ -36,8 +36,8 @@ from hone.train.settings import FinetuneSettings
 CPU = torch.device("cpu")
 
 
-def fit(bench: Bench, model: Model, *, options: LossOptions = LossOptions()) -> None:
-    fit_head(model, bench.task, bench.rows(), seed=0, options=options, progress=Silent(), device=CPU)
+def fit(bench: Bench, model: Model, **options: Any) -> None:
+    fit_head(model, bench.task, bench.rows(), seed=0, options=LossOptions(**options), progress=Silent(), device=CPU)
 
 
 def test_it_is_the_regression_that_scikit_learn_finds() -> None:
@@ -56,7 +56,7 @@ def test_label_weights_and_smoothing_are_those_of_training(bench: Bench) -> None
     weights[1] = 5.0
     fit(bench, model)
     plain = probed(model).weight.detach().clone()
-    fit(bench, model, options=LossOptions(0.5, weights))
+    fit(bench, model, label_smoothing=0.5, class_weights=weights)
     assert probed(model).weight.norm() < plain.norm()
     batch = bench.task.collate(bench.rows(), np.arange(len(bench.rows())))
     shares = torch.softmax(model.eval()(batch)["logits"], 1).mean(0)

@@ -1,15 +1,14 @@
-"""`generate`: what a writer writes for each prompt; `stream`: one text as it is written."""
+"""`generate`: what a writer writes for each prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 
-from hone.core.errors import HoneError, RecipeError
+from hone.core.errors import HoneError
 from hone.models.writers.writer import Writer
 from hone.predict.generation.beam import BeamSearch
 from hone.predict.generation.contrastive import ContrastiveSearch
 from hone.predict.generation.loop import Loop, Search
-from hone.predict.generation.pieces import Pieces
 from hone.predict.generation.required import RequiredSearch
 from hone.predict.generation.single import SingleSearch
 from hone.predict.generation.words import Words
@@ -56,7 +55,10 @@ def generate(
     words = [Words(settings, vocabulary)] * len(prompts) if words is None else words
     search = search_of(writer, settings, vocabulary, words)
     found: list[list[Written]] = [[] for _ in prompts]
-    for finished in Loop(writer, search, prompts, tokens_at_once=tokens_at_once).steps():
+    loop = Loop(writer, search, tokens_at_once=tokens_at_once)
+    loop.put(dict(enumerate(prompts)))
+    while loop.busy:
+        finished = loop.step()
         for key, texts in finished.items():
             found[key] = texts
         if finished and done is not None:
@@ -75,50 +77,3 @@ def search_of(writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary
     beam = RequiredSearch if any(one.wanted is not None for one in words) else BeamSearch
     kinds: dict[str, Callable[..., Search]] = {"beam": beam, "contrastive": ContrastiveSearch}
     return kinds.get(settings.search, SingleSearch)(writer, settings, vocabulary, words)
-
-
-def stream(
-    writer: Writer,
-    prompt: Sequence[int],
-    settings: DecodingSettings,
-    *,
-    vocabulary: Vocabulary,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Generator[str, None, Written | None]:
-    """The text that `generate` finds for one prompt, in pieces, each as soon as nothing that follows can change it; it
-    returns what was found, None where it was stopped.
-
-    A piece ends with a word, or with a character of a script that writes no spaces: never within a character, a word
-    or what may become a stop string. Together the pieces are the text.
-
-    Args:
-        stopped: Asked before each token, whether to write no further.
-
-    Raises:
-        DataError, RecipeError: As `generate`, at once; or the search has more than one text at a time.
-    """
-    if settings.search == "beam" or settings.num_return_sequences > 1:
-        raise RecipeError(
-            "a stream of more than one text at a time",
-            expected="greedy search, one draw (do_sample) or contrastive search",
-            fix="Leave num_beams and num_return_sequences at 1.",
-            code="decoding.stream",
-        )
-    pieces = Pieces(vocabulary, stop_strings=settings.stop_strings)
-    search = SingleSearch if settings.search != "contrastive" else ContrastiveSearch
-    writing = search(writer, settings, vocabulary, [Words(settings, vocabulary)])
-    loop = Loop(writer, writing, [prompt], tokens_at_once=TOKENS_AT_ONCE)
-    return _pieces(loop, writing, pieces, stopped)
-
-
-def _pieces(
-    loop: Loop, writing: SingleSearch, pieces: Pieces, stopped: Callable[[], bool]
-) -> Generator[str, None, Written | None]:
-    steps = loop.steps()
-    while not stopped():
-        finished = next(steps)
-        if finished:
-            yield from pieces.rest(finished[0][0])
-            return finished[0][0]
-        yield from pieces.so_far(writing.rows[0].ids)
-    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -21,15 +21,14 @@ class Search(Protocol):
     Attributes:
         each: Rows of the state for each prompt.
         hidden: Whether it reads the last layer's states.
+        rows: What is being worked on, each with its ``key`` and its ``limit``; empty when nothing is.
     """
 
     each: int
     hidden: bool
 
     @property
-    def rows(self) -> Sequence[Any]:
-        """What is being worked on; empty when nothing is."""
-        ...
+    def rows(self) -> Sequence[Any]: ...
 
     def limit(self, prompt: Sequence[int]) -> int:
         """Most tokens that it writes for a prompt."""
@@ -46,33 +45,60 @@ class Search(Protocol):
 
 
 class Loop:
-    """Prompts on their way through a search, several at a time.
+    """Prompts on their way through a search, several at a time; more may come while others are being written.
 
     Args:
         tokens_at_once: Room for rows: the sum of the tokens that each may come to have.
     """
 
-    def __init__(
-        self, writer: Writer, search: Search, prompts: Sequence[Sequence[int]], *, tokens_at_once: int
-    ) -> None:
-        self._writer, self._search, self._prompts = writer, search, prompts
-        self._needs = [search.each * (len(prompt) + search.limit(prompt)) for prompt in prompts]
-        order = sorted(range(len(prompts)), key=lambda key: -len(prompts[key]))  # those of alike lengths begin together
-        self._waiting = deque(order)
+    def __init__(self, writer: Writer, search: Search, *, tokens_at_once: int) -> None:
+        self._writer, self._search = writer, search
+        self._prompts: dict[int, Sequence[int]] = {}
+        self._needs: dict[int, int] = {}
+        self._waiting = deque[int]()
         self._room = self._all = tokens_at_once
         self._state: Any = None
         self._logits = torch.zeros(0)
 
-    def steps(self) -> Iterator[dict[int, list[Written]]]:
-        """Go on until all prompts are done: after each step, the texts of those that it finished."""
-        while self._waiting or self._search.rows:
-            if self._waiting and self._may_begin():
-                self._begin()
-            self._logits, found = self._search.advance(self._state, self._logits)
-            if not self._search.rows:
-                self._state = None
-            self._room += sum(self._needs[key] for key in found)
-            yield found
+    @property
+    def busy(self) -> bool:
+        """Whether something waits or is being written."""
+        return bool(self._waiting or self._search.rows)
+
+    def put(self, prompts: Mapping[int, Sequence[int]]) -> None:
+        """Write for these too, known by keys that nothing has which is on its way.
+
+        Raises:
+            DataError: One of them leaves no room to write; none is taken then.
+        """
+        needs = {key: self._search.each * (len(prompt) + self._search.limit(prompt)) for key, prompt in prompts.items()}
+        self._prompts |= prompts
+        self._needs |= needs
+        self._waiting.extend(sorted(prompts, key=lambda key: -len(prompts[key])))  # alike lengths begin together
+
+    def drop(self, keys: Collection[int]) -> list[int]:
+        """Write no further for these: those that wait, which are given back, are forgotten, and others end with their
+        next token, as texts that have no more room do."""
+        for row in self._search.rows:
+            if row.key in keys:
+                row.limit = 0
+        waiting = [key for key in self._waiting if key in keys]
+        self._waiting = deque(key for key in self._waiting if key not in keys)
+        for key in waiting:
+            del self._prompts[key], self._needs[key]
+        return waiting
+
+    def step(self) -> dict[int, list[Written]]:
+        """One token more for each text: the texts of the prompts that are done with it."""
+        if self._waiting and self._may_begin():
+            self._begin()
+        self._logits, found = self._search.advance(self._state, self._logits)
+        if not self._search.rows:
+            self._state = None
+        self._room += sum(self._needs.pop(key) for key in found)
+        for key in found:
+            del self._prompts[key]
+        return found
 
     def _may_begin(self) -> bool:
         if self._state is None:

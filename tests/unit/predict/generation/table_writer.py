@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hone.models.writers.writer import Writer
+from hone.predict.generation.together import Asked, Together
 from hone.predict.generation.written import Vocabulary
 
 END = 0
@@ -79,6 +83,31 @@ def saying(ids: Sequence[int], *, tokens: int) -> TableWriter:
     for place, token in enumerate([*ids, END]):
         table[place, :, token] = 30.0
     return TableWriter(table)
+
+
+def together_of(writer: Writer) -> Together:
+    """What writes by it for several callers."""
+    return Together(lambda: writer, threads=lambda: 1, room=lambda least: nullcontext(4096))
+
+
+class PacedTogether(Together):
+    """Writes no token before what was told of the ones before is taken."""
+
+    def __init__(self, writer: TableWriter) -> None:
+        super().__init__(lambda: writer, threads=lambda: 1, room=lambda least: nullcontext(4096))
+        self._all: list[Asked] = []
+        step = writer.step
+
+        def paced(state: TableState, tokens: Tensor) -> Tensor:
+            while not all(asked.told.empty() for asked in self._all):
+                time.sleep(0.0002)
+            return step(state, tokens)
+
+        writer.step = paced  # type: ignore[method-assign]
+
+    def ask(self, *args: Any, **more: Any) -> Asked:
+        self._all.append(super().ask(*args, **more))
+        return self._all[-1]
 
 
 ENDING = Vocabulary(eos_token_ids=(END,))

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from small_tokenizers import END, KINDS, vocabulary_for
-from table_writer import TableWriter, random_writer, saying
+from table_writer import TableWriter, random_writer, saying, together_of
 from tokenizers import Tokenizer, decoders, models
 
 from hone.core.errors import BundleError, RecipeError
 from hone.models.spellings import spellings_of
-from hone.predict.generation.generate import generate, stream
+from hone.predict.generation.generate import generate
 from hone.predict.generation.guide import Guide
+from hone.predict.generation.stream import stream
 from hone.predict.generation.written import Vocabulary, Written
 from hone.tasks.decoding import DecodingSettings
 from hone.text.constraints import Constraint
@@ -153,7 +154,7 @@ def test_a_stream_keeps_to_it() -> None:
     tokenizer = KINDS["byte_level"]()
     words = vocabulary_for(tokenizer)
     settings = DecodingSettings(max_new_tokens=40, json_schema=SCHEMA)
-    pieces = "".join(stream(writer_for(tokenizer), [5], settings, vocabulary=words))
+    pieces = "".join(stream(together_of(writer_for(tokenizer)), [5], settings, vocabulary=words))
     assert json.loads(pieces)
     assert pieces == generate(writer_for(tokenizer), [[5]], settings, vocabulary=words)[0][0].text
 

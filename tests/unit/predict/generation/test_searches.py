@@ -191,6 +191,10 @@ def test_contrastive_search_forgets_the_states_of_texts_that_are_done() -> None:
     settings = DecodingSettings(max_new_tokens=10, penalty_alpha=0.3, top_k=3)
     prompts = [[1 + i % 11, 1 + i % 7, 1 + i % 5] for i in range(60)]
     search = ContrastiveSearch(writer, settings, ENDING, [Words(settings, ENDING)] * 60)
-    places = [search._context.shape[1] for _ in Loop(writer, search, prompts, tokens_at_once=60).steps()]
+    loop, places = Loop(writer, search, tokens_at_once=60), []
+    loop.put(dict(enumerate(prompts)))
+    while loop.busy:
+        loop.step()
+        places.append(search._context.shape[1])
     assert len(writer.begun) > 10  # others joined while some were being written
     assert max(places) <= 3 + 2 * 10

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from table_writer import END, saying
+from table_writer import END, PacedTogether, saying, together_of
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from hone.core.errors import RecipeError
-from hone.predict.generation.generate import generate, stream
+from hone.predict.generation.generate import generate
+from hone.predict.generation.stream import stream
 from hone.predict.generation.written import Vocabulary
 from hone.tasks.decoding import DecodingSettings
 
@@ -66,7 +67,7 @@ def test_pieces_are_the_text_and_end_with_words_or_characters(tokenizer: Tokeniz
     ids, vocabulary = said(tokenizer, text)
     writer = saying(ids, tokens=tokenizer.get_vocab_size() + 1)
     [[whole]] = generate(writer, [[1]], PLAIN, vocabulary=vocabulary)
-    pieces = list(stream(writer, [1], PLAIN, vocabulary=vocabulary))
+    pieces = list(stream(PacedTogether(writer), [1], PLAIN, vocabulary=vocabulary))
     assert "".join(pieces) == whole.text
     assert len(pieces) > 4
     for piece, following in zip(pieces, pieces[1:], strict=False):
@@ -88,7 +89,7 @@ def test_nothing_of_a_stop_string_is_handed_out(text: str, stop: str) -> None:
     ids, vocabulary = said(tokenizer, text)
     settings = DecodingSettings(max_new_tokens=400, stop_strings=[stop])
     writer = saying(ids, tokens=tokenizer.get_vocab_size() + 1)
-    pieces = list(stream(writer, [1], settings, vocabulary=vocabulary))
+    pieces = list(stream(together_of(writer), [1], settings, vocabulary=vocabulary))
     assert "".join(pieces) == text[: text.index(stop)]
 
 
@@ -96,5 +97,5 @@ def test_nothing_of_a_stop_string_is_handed_out(text: str, stop: str) -> None:
 def test_several_texts_are_no_stream(settings: dict[str, int]) -> None:
     ids, vocabulary = said(byte_level(), "the fox")
     with pytest.raises(RecipeError) as refused:
-        list(stream(saying(ids, tokens=300), [1], DecodingSettings(**settings), vocabulary=vocabulary))
+        list(stream(together_of(saying(ids, tokens=300)), [1], DecodingSettings(**settings), vocabulary=vocabulary))
     assert refused.value.code == "decoding.stream"
