@@ -4,7 +4,7 @@ python benchmarks/generation/speed.py --repeats 7
 Random models of a few layers, prompts of unlike lengths, texts of one length (no token ends them, so that all systems
 write the same tokens: that is checked, but for ties that rounding decides). One process, in alternation. ``one``: one
 prompt after another; ``batch``: all of them at once, transformers' padded. Its text-generation pipeline stands beside
-it for GPT-2, the one family that it has a pipeline for; ``ratio`` is to the quicker of both. --families measures some;
+it for GPT-2 and Llama, which it has a pipeline for; ``ratio`` is to the quicker of both. --families measures some;
 the others stay as the file has them, where that was measured likewise on this machine.
 """
 
@@ -58,15 +58,20 @@ def models() -> dict[str, Any]:
         vocab_size=VOCABULARY, d_model=WIDTH, d_kv=WIDTH // HEADS, d_ff=4 * WIDTH, num_layers=LAYERS, num_heads=HEADS,
         decoder_start_token_id=PAD, **ends,
     )  # fmt: skip
+    llama = transformers.LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS, num_key_value_heads=HEADS // 4, **ends,
+    )  # fmt: skip
     torch.manual_seed(0)
     made = {
         "gpt2": transformers.GPT2LMHeadModel(gpt2),
         "bart": transformers.BartForConditionalGeneration(bart),
         "t5": transformers.T5ForConditionalGeneration(t5),
+        "llama": transformers.LlamaForCausalLM(llama),  # the last, so that the others are what they were without it
     }
     for model in made.values():
         for name, weight in model.named_parameters():
-            if weight.ndim == 2 and "shared" not in name and "wte" not in name:
+            if weight.ndim == 2 and not any(table in name for table in ("shared", "wte", "embed_tokens")):
                 torch.nn.init.normal_(weight, std=2 * weight.shape[0] ** -0.5)  # texts that do not repeat one token
         model.generation_config.eos_token_id = None
     return {name: model.eval() for name, model in made.items()}
@@ -152,7 +157,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--tokens", type=int, default=40)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--families", nargs="+", default=["gpt2", "bart", "t5"])
+    parser.add_argument("--families", nargs="+", default=["gpt2", "bart", "t5", "llama"])
     parser.add_argument("--out", type=Path, default=HERE / "speed.json")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

@@ -64,7 +64,7 @@ def test_bad_words_are_those_of_transformers(model: Any) -> None:
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_model_that_sees_a_window_begins_with_prompts_of_one_length_alone(beams: int) -> None:
-    model = model_of("mistral")
+    model = model_of("windowed mistral")
     prompts = prompts_of(6, seed=8)
     settings = DecodingSettings(max_new_tokens=14, num_beams=beams)
     found = generate(writer_of(model), prompts, settings, vocabulary=VOCABULARY)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from writing_models import ALL_EOS, FAMILIES, KIN, model_of, prompts_of
+from writing_models import ALL_EOS, FAMILIES, KIN, WINDOWED, model_of, prompts_of
 
+from hone.models.writers import net
 from hone.models.writers.cached import CausalWriter, SourceWriter
 from hone.models.writers.make import writer_of
 from hone.models.writers.writer import State, Writer
@@ -139,7 +140,26 @@ def test_room_that_was_never_written_changes_nothing(model: Any) -> None:
 
 def test_families_of_our_own_are_written_by_writers_of_our_own() -> None:
     made = {family: type(writer_of(model_of(family))).__name__ for family in FAMILIES}
-    assert made == dict.fromkeys(FAMILIES, "QuickWriter") | {"llama": "CausalWriter"}
+    assert made == dict.fromkeys(FAMILIES, "QuickWriter")
+
+
+@pytest.mark.parametrize("kind", sorted(WINDOWED))
+def test_models_that_look_at_a_window_alone_are_written_through_transformers(kind: str) -> None:
+    assert type(writer_of(model_of(kind))) is CausalWriter
+
+
+def test_angles_that_depend_on_the_length_are_left_to_transformers() -> None:
+    model = model_of("llama")
+    model.model.rotary_emb.rope_type = "dynamic"
+    assert type(writer_of(model)) is CausalWriter
+
+
+def test_angles_are_computed_for_as_many_places_as_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(net, "TURNED_PLACES", 4)
+    model = model_of("llama")
+    writer, plain = writer_of(model), plain_writer(model)
+    (state, _), (plain_state, _) = (begun(made, PROMPTS) for made in (writer, plain))
+    near(stepped(writer, state, STEPS), stepped(plain, plain_state, STEPS))
 
 
 def test_a_model_with_other_parts_is_written_through_transformers() -> None:

@@ -32,12 +32,12 @@ def _gpt2() -> Any:
     return transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=VOCABULARY, **sizes, **ENDS))
 
 
-def _llama() -> Any:
+def _llama(kind: str = "Llama", **more: Any) -> Any:
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
-    config = transformers.LlamaConfig(
-        vocab_size=VOCABULARY, intermediate_size=64, max_position_embeddings=70, **sizes, **ENDS
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=VOCABULARY, intermediate_size=64, max_position_embeddings=70, **sizes, **more, **ENDS
     )
-    return transformers.LlamaForCausalLM(config)
+    return getattr(transformers, f"{kind}ForCausalLM")(config)
 
 
 def _bart(kind: str = "Bart") -> Any:
@@ -64,22 +64,21 @@ def _t5(gated: bool = False) -> Any:
     return transformers.T5ForConditionalGeneration(config)
 
 
-def _mistral() -> Any:
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
-    config = transformers.MistralConfig(
-        vocab_size=VOCABULARY, intermediate_size=64, max_position_embeddings=70, sliding_window=5, **sizes, **ENDS
-    )
-    return transformers.MistralForCausalLM(config)
-
-
+STRETCHED = {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0, "original_max_position_embeddings": 16}
 FAMILIES = {"gpt2": _gpt2, "llama": _llama, "bart": _bart, "t5": _t5}
 KIN = {
     "mbart": partial(_bart, "MBart"),
     "marian": partial(_bart, "Marian"),
     "pegasus": partial(_bart, "Pegasus"),
     "gated t5": partial(_t5, True),
+    "mistral": partial(_llama, "Mistral", sliding_window=None, head_dim=12),
+    "qwen2": partial(_llama, "Qwen2"),
+    "llama of stretched angles": partial(_llama, rope_parameters=STRETCHED),
 }  # laid out as one of the families
-WINDOWED = {"mistral": _mistral}
+WINDOWED = {
+    "windowed mistral": partial(_llama, "Mistral", sliding_window=5),
+    "windowed qwen2": partial(_llama, "Qwen2", use_sliding_window=True, sliding_window=5, max_window_layers=1),
+}
 
 
 def prompts_of(count: int, *, seed: int = 0, longest: int = 12) -> list[list[int]]:

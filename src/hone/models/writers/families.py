@@ -14,6 +14,7 @@ from hone.models.writers.net import (
     Net,
     Norm,
     Parts,
+    Turns,
     UnlikeError,
     act_of,
     line_of,
@@ -22,6 +23,7 @@ from hone.models.writers.net import (
 )
 
 BEFORE = frozenset({"mbart", "pegasus"})  # of those laid out as BART, they normalize what parts read
+LENGTH_TURNS = frozenset({"dynamic", "longrope"})  # angles that depend on how long a text has become
 
 
 def gpt2_parts(model: Any) -> Parts:
@@ -166,11 +168,65 @@ def _t5_layer(parts: Sequence[Any]) -> Layer:
     )
 
 
+def llama_parts(model: Any) -> Parts:
+    """Those of ``LlamaForCausalLM`` and of models that are laid out alike.
+
+    Raises:
+        UnlikeError: It is not as Llama is, looks at a window of tokens alone, or turns by angles that change with the
+            length of a text.
+    """
+    config, body = model.config, model.model
+    angles = body.rotary_emb
+    if any(getattr(layer.self_attn, "sliding_window", None) for layer in body.layers) or _windowed(config):
+        raise UnlikeError("a window of attention")
+    if angles.rope_type in LENGTH_TURNS:
+        raise UnlikeError(f"angles that depend on the length: {angles.rope_type}")
+    net = Net(
+        layers=tuple(_llama_layer(layer) for layer in body.layers),
+        heads=config.num_attention_heads,
+        before=True,
+        act=act_of(config.hidden_act),
+        tokens=table_of(body.embed_tokens),
+        positions=None,
+        last=Norm.of(body.norm),
+        shared=config.num_attention_heads // config.num_key_value_heads,
+        turns=Turns(angles.inv_freq.detach().float(), scale=float(angles.attention_scaling)),
+    )
+    if 2 * len(angles.inv_freq) != net.size:
+        raise UnlikeError("a part of a head is turned")
+    return Parts(net, Head(model.lm_head), None)
+
+
+def _windowed(config: Any) -> bool:
+    """Whether layers look at the last tokens alone, as the configuration has it."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None:
+        return any(kind != "full_attention" for kind in kinds)
+    return getattr(config, "sliding_window", None) is not None
+
+
+def _llama_layer(layer: Any) -> Layer:
+    own, wide = layer.self_attn, layer.mlp
+    return Layer(
+        norm=Norm.of(layer.input_layernorm),
+        qkv=line_of([own.q_proj, own.k_proj, own.v_proj], first=own.scaling),
+        out=line_of([own.o_proj]),
+        cross=None,
+        wide_norm=Norm.of(layer.post_attention_layernorm),
+        wide=line_of([wide.gate_proj]),
+        gate=line_of([wide.up_proj]),
+        narrow=line_of([wide.down_proj]),
+    )
+
+
 PARTS: dict[str, Callable[[Any], Parts]] = {
     "bart": bart_parts,
     "gpt2": gpt2_parts,
+    "llama": llama_parts,
     "marian": bart_parts,
     "mbart": bart_parts,
+    "mistral": llama_parts,
     "pegasus": bart_parts,
+    "qwen2": llama_parts,
     "t5": t5_parts,
 }

@@ -18,6 +18,7 @@ aten = torch.ops.aten
 
 WIDE_BYTES, HEAD_BYTES = 1 << 22, 1 << 26  # weights of layers and of scores that are copied at most
 PACKED_ROWS = 32  # that weights are packed for; others are multiplied by them as well
+TURNED_PLACES = 512  # that angles are computed for at once
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": aten.gelu_,
@@ -27,6 +28,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": aten.silu_,
     "swish": aten.silu_,
 }
+
+
+WITHOUT_MEAN = frozenset({"T5LayerNorm", "LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm"})
 
 
 class UnlikeError(Exception):
@@ -149,7 +153,7 @@ class Norm(NamedTuple):
     def of(cls, layer: Any) -> Norm:
         if isinstance(layer, nn.LayerNorm) and layer.bias is not None:
             return cls(layer.weight.detach(), layer.bias.detach(), layer.eps)
-        if type(layer).__name__ == "T5LayerNorm":
+        if type(layer).__name__ in WITHOUT_MEAN:
             return cls(layer.weight.detach(), None, layer.variance_epsilon)
         raise UnlikeError(f"a normalization by {type(layer).__name__}")
 
@@ -157,6 +161,35 @@ class Norm(NamedTuple):
         if self.bias is not None:
             return torch.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
         return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True).add_(self.eps)) * self.weight
+
+
+class Turns:
+    """Queries and keys turned by where they stand (Su et al. 2021, RoFormer): number i of a head and the one half a
+    head after it, by an angle that is the place times their frequency.
+
+    Args:
+        frequencies: float32 [half of a head's numbers].
+        scale: What turned numbers are multiplied by.
+    """
+
+    def __init__(self, frequencies: Tensor, *, scale: float) -> None:
+        self._frequencies, self._scale = frequencies, scale
+        self._table = self._of(TURNED_PLACES)
+
+    def _of(self, places: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines, each float32 [places, numbers of a head], the sines of its first half negative."""
+        angles = torch.arange(places)[:, None].float() * self._frequencies
+        cosines, sines = angles.cos() * self._scale, angles.sin() * self._scale
+        return torch.cat([cosines, cosines], dim=1), torch.cat([-sines, sines], dim=1)
+
+    def turn(self, x: Tensor, places: Tensor) -> None:
+        """Turn ``x`` [rows, heads, numbers of a head], in place, of which each row stands at its place [rows]."""
+        cosines, sines = self._table
+        if int(places.max()) >= len(cosines):  # kept for later; another thread may replace it meanwhile
+            cosines, sines = self._table = self._of(2 * int(places.max()))
+        half = x.shape[-1] // 2
+        swapped = torch.cat([x[..., half:], x[..., :half]], dim=-1)
+        x.mul_(cosines[places][:, None]).addcmul_(swapped, sines[places][:, None])
 
 
 class Cross(NamedTuple):
@@ -188,6 +221,8 @@ class Net:
     Attributes:
         layers: Its layers, first to last.
         heads: Attention heads.
+        shared: How many of these share keys and values (Ainslie et al. 2023); those that do stand in a row.
+        turns: What turns queries and keys; None where nothing does.
         before: Whether parts normalize what they read (pre-norm), not what they give.
         act: The activation, in place.
         tokens: Embeddings, float32 [vocabulary, width], or what gives them.
@@ -209,6 +244,13 @@ class Net:
     first: Norm | None = None
     last: Norm | None = None
     distances: Callable[[int], Tensor] | None = None
+    shared: int = 1
+    turns: Turns | None = None
+
+    @property
+    def kept(self) -> int:
+        """Heads of keys, and of values."""
+        return self.heads // self.shared
 
     @property
     def size(self) -> int:
@@ -237,7 +279,8 @@ class Net:
         """Last states [tokens, width] of embedded tokens.
 
         Args:
-            own: What a layer's attention to what was written makes of queries, keys and values [tokens, 3 heads size].
+            own: What a layer's attention to what was written makes of queries, keys and values side by side [tokens,
+                (heads + 2 kept) size].
             source: What its attention to the source makes of queries [tokens, heads size].
         """
         before = self.before

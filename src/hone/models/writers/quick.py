@@ -49,7 +49,7 @@ class QuickWriter:
             assert layer.cross is not None  # of every layer, where there is an encoder
             pairs = padding.spread(layer.cross.kv(flat)).view(rows, tokens, 2, net.heads, net.size)
             own.copy_(pairs.permute(2, 0, 3, 1, 4))
-        room = flat.new_zeros((len(net.layers), 2, rows, net.heads, GROWN, net.size))
+        room = flat.new_zeros((len(net.layers), 2, rows, net.kept, GROWN, net.size))
         state = Memory(room, torch.zeros(rows, dtype=torch.long), source=Source(kept, padding.real), hidden=None)
         state.shows = hidden
         return state, self._read(state, torch.full_like(input_ids[:, 0], self.start or 0))
@@ -70,14 +70,15 @@ class QuickWriter:
     def _read(self, state: Memory, tokens: Tensor) -> Tensor:
         """The next scores of each row after one more token."""
         net, rows = self._net, len(tokens)
-        heads, size, source = net.heads, net.size, state.source
+        heads, kept, size, source = net.heads, net.kept, net.size, state.source
         state.reserve()
         bias = self._bias(state)
 
         def own(layer: int, qkv: Tensor) -> Tensor:
-            parts = qkv.view(rows, 3, heads, size)
-            keys, values = state.keep(layer, parts[:, 1:])
-            return _attend(parts[:, 0].reshape(rows * heads, 1, size), keys, values, bias).view(rows, -1)
+            parts = _turned(net, qkv, state.places)
+            keys, values = state.keep(layer, parts[:, heads:].view(rows, 2, kept, size))
+            queries = parts[:, :heads].reshape(rows * kept, net.shared, size)
+            return _attend(queries, keys, values, bias).view(rows, -1)
 
         def other(layer: int, q: Tensor) -> Tensor:
             assert source is not None
@@ -95,8 +96,8 @@ class QuickWriter:
         return self._head(x)
 
     def _bias(self, state: Memory) -> Tensor | None:
-        """What attention adds in this step, float32 [rows x heads, 1, places], where it adds anything."""
-        heads, count = self._net.heads, state.used + 1
+        """What attention adds in this step, float32 [rows x kept heads, 1, places], where it adds anything."""
+        heads, count = self._net.kept, state.used + 1
         bias: Tensor | None = None
         if self._net.distances is not None:
             bias = self._of_distances(state)  # [rows or 1, heads, places]
@@ -122,23 +123,27 @@ class QuickWriter:
         ahead."""
         net, (rows, tokens) = self._net, input_ids.shape
         before = past[0][0].shape[1] if past else 0
-        kept = torch.zeros((len(net.layers), 2, rows, net.heads, before + tokens + GROWN, net.size))
+        kept = torch.zeros((len(net.layers), 2, rows, net.kept, before + tokens + GROWN, net.size))
         for layer, pair in zip(kept, past, strict=False):
             for part, one in zip(layer, pair, strict=True):
                 part[:, :, :before] = one
         padding = Padding(mask)
         ahead = torch.ones((tokens, before + tokens), dtype=torch.bool).tril(before) if past else None
+        places = padding.places + before
 
         def own(layer: int, qkv: Tensor) -> Tensor:
-            parts = padding.spread(qkv).view(rows, tokens, 3, net.heads, net.size).permute(2, 0, 3, 1, 4)
-            kept[layer, ..., before : before + tokens, :] = parts[1:]
-            q, (k, v) = parts[0], kept[layer, ..., : before + tokens, :].unbind() if past else parts[1:].unbind()
+            parts = (
+                padding.spread(_turned(net, qkv, places).flatten(1)).view(rows, tokens, -1, net.size).transpose(1, 2)
+            )
+            q, pairs = parts[:, : net.heads], parts[:, net.heads :].unflatten(1, (2, net.kept)).transpose(0, 1)
+            kept[layer, ..., before : before + tokens, :] = pairs
+            k, v = (kept[layer, ..., : before + tokens, :] if past else pairs).unbind()
             context = functional.scaled_dot_product_attention(
-                q, k, v, attn_mask=ahead, is_causal=ahead is None, scale=1.0
+                q, k, v, attn_mask=ahead, is_causal=ahead is None, scale=1.0, enable_gqa=net.shared > 1
             )
             return padding.flat(context.transpose(1, 2).flatten(2))
 
-        x = net.run(net.embed(padding.flat(input_ids), padding.places + before), own=own, source=_nothing)
+        x = net.run(net.embed(padding.flat(input_ids), places), own=own, source=_nothing)
         lengths = mask.sum(dim=1)
         state = Memory(kept, lengths + before, source=None, hidden=padding.spread(x) if hidden else None)
         return state, self._head(x[lengths.cumsum(dim=0) - 1])
@@ -203,6 +208,15 @@ def encoded(net: Net, input_ids: Tensor, mask: Tensor, *, before: Tensor | None 
         return padding.flat(context.transpose(1, 2).flatten(2))
 
     return net.run(net.placed(x, padding.places), own=own, source=_nothing), padding
+
+
+def _turned(net: Net, qkv: Tensor, places: Tensor) -> Tensor:
+    """Queries, keys and values [rows, heads + 2 kept heads, size], side by side in ``qkv``, which may be changed; the
+    former two turned where they are, by the places [rows] of the rows."""
+    parts = qkv.view(len(qkv), -1, net.size)
+    if net.turns is not None:
+        net.turns.turn(parts[:, : net.heads + net.kept], places)
+    return parts
 
 
 def _attend(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
