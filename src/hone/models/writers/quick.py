@@ -135,7 +135,10 @@ class QuickWriter:
             parts = (
                 padding.spread(_turned(net, qkv, places).flatten(1)).view(rows, tokens, -1, net.size).transpose(1, 2)
             )
-            q, pairs = parts[:, : net.heads], parts[:, net.heads :].unflatten(1, (2, net.kept)).transpose(0, 1)
+            q, pairs = (
+                parts[:, : net.heads],
+                parts[:, net.heads :].view(rows, 2, net.kept, tokens, net.size).transpose(0, 1),
+            )
             kept[layer, ..., before : before + tokens, :] = pairs
             k, v = (kept[layer, ..., : before + tokens, :] if past else pairs).unbind()
             context = functional.scaled_dot_product_attention(
