@@ -95,7 +95,7 @@ class Together:
             if desk is None:
                 desk = self._desks[key] = made() if new is known else new
                 _pool().submit(self._work, key, desk, least=1 + settings.max_new_tokens)
-            desk.asked.append(asked)
+            desk.come.put(asked)
         return asked
 
     def write(
@@ -184,17 +184,18 @@ class Desk:
     """A loop, and who waits for what of it.
 
     Attributes:
-        asked: Who has come and is not wholly taken in yet; any thread may append to it, the rest is its worker's.
+        come: Who has come, from any thread; the rest is its worker's.
     """
 
     def __init__(self, writer: Writer, search: Search) -> None:
         self.search = search
-        self.asked = deque[Asked]()
+        self.come = queue.SimpleQueue[Asked]()
+        self._asked = deque[Asked]()  # who is not wholly taken in yet
         self._writer = writer
         self._loop: Any = None
         self._free = list(range(MOST_PROMPTS))  # keys
         self._owner: dict[int, tuple[Asked, int]] = {}  # of a key, whose prompt it has and which of them
-        self._taken = 0  # prompts of the first of ``asked``
+        self._taken = 0  # prompts of the first of those
 
     def open(self, *, tokens_at_once: int) -> None:
         """Begin, with room for so many tokens."""
@@ -203,10 +204,11 @@ class Desk:
     @property
     def busy(self) -> bool:
         """Whether somebody waits."""
-        return bool(self.asked or self._owner)
+        return bool(self._asked or self._owner) or not self.come.empty()
 
     def step(self) -> None:
         """Take in who has come, let go who has left, write one token more of each text and tell what is done."""
+        self._hear()
         self._let_go()
         self._take_in()
         if not self._loop.busy:
@@ -222,8 +224,15 @@ class Desk:
             if asked.follows and asked.left:
                 asked.told.put(row.ids[-1])
 
+    def _hear(self) -> None:
+        while not self.come.empty():
+            self._asked.append(self.come.get())
+
+    def _everyone(self) -> set[Asked]:
+        return {*self._asked, *(asked for asked, _ in self._owner.values())}
+
     def _let_go(self) -> None:
-        left = {asked for asked in (*self.asked, *(asked for asked, _ in self._owner.values())) if asked.gone}
+        left = {asked for asked in self._everyone() if asked.gone}
         for asked in left:
             if asked.left:
                 asked.left = 0
@@ -233,8 +242,8 @@ class Desk:
             self._free.append(key)
 
     def _take_in(self) -> None:
-        while self.asked and (self._free or not self.asked[0].left):
-            asked = self.asked[0]
+        while self._asked and (self._free or not self._asked[0].left):
+            asked = self._asked[0]
             many = min(len(self._free), len(asked.prompts) - self._taken) if asked.left else 0
             keys = [self._free.pop() for _ in range(many)]
             which = range(self._taken, self._taken + many)
@@ -243,12 +252,13 @@ class Desk:
             self._taken += many
             if asked.left and self._taken < len(asked.prompts):
                 return
-            self.asked.popleft()
+            self._asked.popleft()
             self._taken = 0
 
     def fail(self, error: BaseException) -> None:
         """Tell all who wait."""
-        for asked in {*self.asked, *(asked for asked, _ in self._owner.values())}:
+        self._hear()
+        for asked in self._everyone():
             if asked.left:
                 asked.left = 0
                 asked.told.put(error)
