@@ -29,12 +29,15 @@ class Field:
             them (`hone.data.turns`); ``words`` are words or phrases, of which there may be none.
         required: Whether every row must have it; one that is not is in all rows of a data set or in none.
         values: Of a ``label`` the values that a bundle has learned, where that is known.
+        shared: Whether several rows are often about one such value, as questions are about a passage: who has learned
+            one of these rows has read what the others are about.
     """
 
     name: str
     kind: Kind
     required: bool = True
     values: tuple[str, ...] = ()
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Shape:
         """Names of the fields that tell examples apart: the inputs, where none has to be there the targets, and what
         a row must say of the text."""
         return (required(self.inputs) or required(self.targets)) + required(self.controls)
+
+    @property
+    def shared(self) -> list[str]:
+        """Names of the inputs that several examples may be about."""
+        return [field.name for field in self.inputs if field.shared]
 
 
 def required(fields: Sequence[Field]) -> list[str]:

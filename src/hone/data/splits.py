@@ -1,4 +1,4 @@
-"""Splits: a validation part carved from the training rows, stratified, seeded; equal inputs stay on one side."""
+"""Splits: a validation part carved from the training rows, stratified, seeded; what belongs together stays so."""
 
 from __future__ import annotations
 
@@ -36,44 +36,70 @@ def carve_validation(
     seed: int,
     fields: Sequence[str],
     targets: Sequence[str],
+    shared: Sequence[str] = (),
     name: str = "validation",
 ) -> tuple[Dataset, Dataset]:
     """Training and validation rows of ``dataset``, each in the order of the file.
 
     Args:
         share: Part of the rows that goes to validation, 0 to 1; at least one row, however few there are.
-        fields: The inputs; rows with equal inputs go to one side together.
+        fields: The inputs; rows with equal inputs go to one side together, and count once.
         targets: Columns of labels, tags or numbers, those that it has of them. Single labels, where they come first,
             keep their proportions; every label and every tag keeps at least one training row.
+        shared: Inputs that several rows may be about, such as the passage of many questions: rows that are equal in
+            these go to one side together, and each counts.
         name: What the validation rows are called.
 
     Raises:
         DataError: There are too few rows to take any.
     """
     rng = np.random.default_rng([seed, 0x5711])
-    _, first, group = np.unique(input_hashes(dataset, *fields), return_index=True, return_inverse=True)
+    _, first, group = np.unique(input_hashes(dataset, *(shared or fields)), return_index=True, return_inverse=True)
+    sizes = np.bincount(group) if shared else np.ones(len(first), dtype=np.int64)
     taught = _taught(dataset, targets, group)
     chosen = np.zeros(len(first), dtype=bool)
     for members in _strata(dataset, next(iter(targets), ""), first):
-        count = min(round(len(members) * share), len(members) - 1)
-        chosen[rng.permutation(members)[:count]] = True
+        rows = int(sizes[members].sum())
+        want = min(round(rows * share), rows - 1)
+        chosen[_about(want, rng.permutation(members), sizes)] = True
     taught.give_back(chosen)
     if not chosen.any() and len(first) > 1:  # so few rows of each label that every count was rounded to none
         spare = taught.spare(len(first))
-        chosen[rng.permutation(spare)[: max(1, round(len(first) * share))]] = True
+        want = max(1, round(int(sizes.sum()) * share))
+        some = _about(want, rng.permutation(spare), sizes)
+        chosen[some if len(some) else spare[sizes[spare].argsort()[:1]]] = True
         taught.give_back(chosen)
     if not chosen.any():
-        raise DataError(
-            f"{dataset.origin} has too few rows to take validation rows from: {len(dataset)}",
-            expected="a label with two different rows" if taught.labels else "two rows with different inputs",
-            fix=f"Name a file of them, or train without: {name}: none",
-            code="data.too-few-rows",
-        )
+        raise _too_few(dataset, "a label" if taught.labels else "", shared, name=name)
     validation = chosen[group]
     return (
         dataset.take(np.flatnonzero(~validation), name=dataset.name),
         dataset.take(np.flatnonzero(validation), name=name),
     )
+
+
+def _too_few(dataset: Dataset, label: str, shared: Sequence[str], *, name: str) -> DataError:
+    other = f"two rows with different {' and '.join(shared) or 'inputs'}"
+    return DataError(
+        f"{dataset.origin} has too few rows to take validation rows from: {len(dataset)}",
+        expected=f"{label} with two different rows" if label else other,
+        fix=f"Name a file of them, or train without: {name}: none",
+        code="data.too-few-rows",
+    )
+
+
+def _about(want: int, order: IntArray, sizes: IntArray) -> IntArray:
+    """Of the groups in ``order`` those whose rows, group after group, come nearer to ``want`` rows."""
+    if (sizes[order] == 1).all():
+        return order[:want]
+    taken, rows = list[int](), 0
+    for group in order.tolist():
+        if len(taken) == len(order) - 1:  # never all
+            break
+        if abs(rows + sizes[group] - want) < abs(rows - want):
+            taken.append(group)
+            rows += sizes[group]
+    return np.array(taken, dtype=np.int64)
 
 
 def _strata(dataset: Dataset, target: str, first: IntArray) -> Iterator[IntArray]:

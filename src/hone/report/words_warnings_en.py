@@ -12,6 +12,8 @@ WORDS: dict[str, str] = {
     "warn.long_turns": "{share} of the conversations of {split} are longer than {limit} tokens: their answers are learned in several rows, before which the oldest turns are left out.",
     "warn.cut_targets": "{share} of the texts to write of {split} ({count}) are cut under long_target: truncate; their end is not learned. Raise max_target_length as far as the base goes.",
     "warn.lost": "Entities of {split} that no row holds whole: {count}. They begin or end within a token, or reach beyond what one window reads; training does not see them, and they cannot be found.",
+    "warn.lost_answers": "Answers of {split} that no row holds whole: {count}. They are longer than what neighboring windows share, or lie where the tokenizer has no tokens; their questions teach nothing. Raise stride, or max_length as far as the base goes.",
+    "warn.long_answers": "Answers of {split} that are longer than max_answer_tokens: {count}. They are learned, but never given. Raise it.",
     "warn.unknown": "THE BASE {base} DOES NOT KNOW THIS LANGUAGE: its tokenizer does not know {shares} of the tokens. Choose a base that was trained on it.",
     "warn.unknown_pieces": "The tokenizer that was learned ({kind}, at most {size} tokens) does not know {shares} of the tokens. Raise vocab_size, lower min_frequency, or take kind: bpe, to which no text is unknown.",
     "warn.cut_measured": "{some} of {count} texts to write are longer than max_target_length: perplexity is that of their beginnings, and what is counted by word or byte leaves them out. Raise it as far as the base goes.",

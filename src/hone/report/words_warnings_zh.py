@@ -11,6 +11,8 @@ WORDS: dict[str, str] = {
     "warn.long_turns": "{split}中有 {share} 的对话超过 {limit} 个 token：其回答分到多行学习，行前最早的轮次被略去。",
     "warn.cut_targets": "{split}中有 {share} 的待写文本（{count} 段）在 long_target: truncate 下被截断，学不到结尾。可在基座允许的范围内调高 max_target_length。",
     "warn.lost": "{split}中没有任何一行能完整容纳的实体：{count} 个。它们的首尾落在某个 token 之内，或超出一个窗口读取的范围；训练看不到它们，也无法被找出。",
+    "warn.lost_answers": "{split}中没有任何一行能完整容纳的答案：{count} 个。它们长于相邻窗口的重叠部分，或位于分词器不产生 token 的地方；这些问题不参与学习。可调高 stride，或在基座允许的范围内调高 max_length。",
+    "warn.long_answers": "{split}中长于 max_answer_tokens 的答案：{count} 个。会被学习，但永远不会被给出。可调高该值。",
     "warn.unknown": "基座模型 {base} 不认识这种语言：不认识的 token 占 {shares}。请换用在该语言上训练过的基座。",
     "warn.unknown_pieces": "学得的分词器（{kind}，至多 {size} 个 token）不认识的 token 占 {shares}。可调高 vocab_size、调低 min_frequency，或换用 kind: bpe：对它没有未知的文本。",
     "warn.cut_measured": "{count} 段待写文本中有 {some} 段超过 max_target_length：困惑度只算其开头，按词或字节计的指标不含它们。可在基座允许的范围内调高该值。",

@@ -1,12 +1,15 @@
-"""What of the data no row holds, so that training does not see it: ends of texts to write, under ``long_target:
-truncate``, and entities."""
+"""What of the data training does not see, or no answer will have: ends of texts to write, under ``long_target:
+truncate``, entities and answers that no row holds whole, and answers longer than any that is given."""
 
 from __future__ import annotations
 
 from hone.report.catalog import Language, slice_name, word
 from hone.tasks.entities import LOST
+from hone.tasks.questions import LONG_ANSWERS, LOST_ANSWERS
 from hone.tasks.rows import CUT, OTHER, Rows
 from hone.tasks.text_generation import LEARNED
+
+TOLD = {LOST: "warn.lost", LOST_ANSWERS: "warn.lost_answers", LONG_ANSWERS: "warn.long_answers"}  # column -> sentence
 
 
 def cut_texts(rows: Rows) -> tuple[int, int]:
@@ -27,6 +30,7 @@ def unseen_said(rows: Rows, name: str, language: Language) -> list[str]:
     cut, count = cut_texts(rows)
     if cut:
         said.append(word("warn.cut_targets", language, share=f"{cut / count:.1%}", count=f"{cut:,}", split=split))
-    if LOST in rows.table.column_names and (lost := int(rows.scalar(LOST).sum())):
-        said.append(word("warn.lost", language, count=f"{lost:,}", split=split))
+    for column, sentence in TOLD.items():
+        if column in rows.table.column_names and (lost := int(rows.scalar(column).sum())):
+            said.append(word(sentence, language, count=f"{lost:,}", split=split))
     return said

@@ -29,7 +29,7 @@ from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
-from hone.tasks.questions import QuestionReading
+from hone.tasks.questions import LONG_ANSWERS, LOST_ANSWERS, QuestionReading
 from hone.tasks.reading import BETWEEN
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
 from hone.tasks.settings import QuestionAnsweringSettings
@@ -37,6 +37,7 @@ from hone.text.answers import answer_words
 
 UNREAD = -1e4  # the margin where a context has nothing to answer with
 NEVER = -1e9  # score of a place that is padding
+UNTOLD = -100  # in place of a place to learn: torch's losses leave it out
 
 
 class QuestionAnswering(Form):
@@ -50,7 +51,7 @@ class QuestionAnswering(Form):
     """
 
     name = "question-answering"
-    inputs: tuple[Field, ...] = (Field("context", "text"), Field("question", "text"))
+    inputs: tuple[Field, ...] = (Field("context", "text", shared=True), Field("question", "text"))
     targets = (Field("answers", "answers"),)
     says: Says = "place"
     additive = True
@@ -79,17 +80,26 @@ class QuestionAnswering(Form):
 
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
-        return {**self._reading.schema, "start": pa.int64(), "end": pa.int64()}
+        learned = ("start", "end", LOST_ANSWERS, LONG_ANSWERS)
+        return {**self._reading.schema, **dict.fromkeys(learned, pa.int64())}
 
     def encode(self, columns: Columns, *, purpose: Purpose, start: int = 0) -> pa.RecordBatch:
+        """See `Task.encode`. ``lost_answers`` and ``long_answers`` are 1 on the first row of an example whose answer no
+        row holds whole, or is longer than any that is given; the rows of the former teach nothing."""
         out = self._reading.encode(columns, purpose=purpose, start=start)
         if purpose == "predict":
             return rows_of(out, self._reading.schema)
-        out["start"], out["end"] = [], []
+        windows: list[list[Sequence[int]]] = [[] for _ in columns["answers"]]
         for example, spans in zip(out["example"], out["spans"], strict=True):
-            begin, end = _target(columns["answers"][example - start], spans)
-            out["start"].append(begin)
-            out["end"].append(end)
+            windows[example - start].append(spans)
+        out |= {name: [] for name in self.row_schema if name not in out}
+        for answers, own in zip(columns["answers"], windows, strict=True):
+            targets = _targets(answers, own)
+            longest = max(end - begin + 1 for begin, end in targets)
+            out["start"] += [begin for begin, _ in targets]
+            out["end"] += [end for _, end in targets]
+            out[LOST_ANSWERS] += [int(targets[0][0] == UNTOLD), *[0] * (len(own) - 1)]
+            out[LONG_ANSWERS] += [int(longest > self.settings.max_answer_tokens), *[0] * (len(own) - 1)]
         return rows_of(out, self.row_schema)
 
     def collate(self, rows: Rows, index: IntArray) -> Batch:
@@ -100,8 +110,10 @@ class QuestionAnswering(Form):
 
     def loss(self, outputs: Outputs, batch: Batch, *, options: LossOptions) -> Loss:
         scores = outputs["logits"].float().masked_fill(~batch["answer_mask"].unsqueeze(2), NEVER)  # [batch, places, 2]
-        each = functional.cross_entropy(scores, batch["targets"], reduction="none")  # [batch, 2]
-        return Loss(each.sum() / 2, float(len(each)))
+        targets = batch["targets"]
+        total = functional.cross_entropy(scores, targets, ignore_index=UNTOLD, reduction="sum")
+        told = float((targets[:, 0] != UNTOLD).sum())
+        return Loss(total / 2, told or 1.0)  # where no row tells anything: nothing, which counts as one row
 
     def decode(self, outputs: Outputs, batch: Batch) -> list[NDArray[np.float32]]:
         scores = outputs["logits"].float().cpu().numpy()
@@ -230,13 +242,23 @@ def _share(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _target(answers: Sequence[Mapping[str, Any]], spans: Sequence[int]) -> tuple[int, int]:
-    """Places of the first answer's first and last token in a window whose tokens lie at ``spans``, flat character
-    offsets; place 0 stands for no answer, and for one that is not wholly in the window."""
-    if not answers or not spans:
+def _targets(answers: Sequence[Mapping[str, Any]], windows: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Of each window the places of the first and the last token of the first answer that any window holds whole; place
+    0 for no answer, and in windows without it. Where no window holds one, none is told that there is none: `UNTOLD`."""
+    for answer in answers:
+        found = [_place_of(answer, spans) for spans in windows]
+        if any(first for first, _ in found):
+            return found
+    return [(UNTOLD, UNTOLD) if answers else (0, 0)] * len(windows)
+
+
+def _place_of(answer: Mapping[str, Any], spans: Sequence[int]) -> tuple[int, int]:
+    """Places of an answer's first and last token in a window whose tokens lie at ``spans``, flat character offsets; 0
+    and 0 where it is not wholly in the window."""
+    if not spans:
         return 0, 0
-    begin = answers[0]["start"]
-    end = begin + len(answers[0]["text"])
+    begin = answer["start"]
+    end = begin + len(answer["text"])
     ends = np.asarray(spans).reshape(-1, 2)
     first, last = int((ends[:, 1] <= begin).sum()), int((ends[:, 0] < end).sum()) - 1
     whole = first <= last and ends[0, 0] <= begin and ends[-1, 1] >= end

@@ -14,6 +14,7 @@ from hone.tasks.rows import SECOND, Batch, IntArray, Rows, padded
 from hone.tasks.settings import QuestionAnsweringSettings
 
 LEAST_ROOM = 8  # tokens of a context beside its question
+LOST_ANSWERS, LONG_ANSWERS = "lost_answers", "long_answers"  # columns of rows to learn from
 
 
 class QuestionTooLong(TextTooLong):

@@ -25,7 +25,7 @@ class RelationExtraction(TextClassification):
     """One label for the spans ``head`` and ``tail`` of a text, whose markers the model reads."""
 
     name = "relation-extraction"
-    inputs = (Field("text", "text"), Field("head", "span"), Field("tail", "span"))
+    inputs = (Field("text", "text", shared=True), Field("head", "span"), Field("tail", "span"))
     main_measure = "relation_f1"
     measure_specs: Mapping[str, MeasureSpec] = {"relation_f1": MeasureSpec(), **TextClassification.measure_specs}
 

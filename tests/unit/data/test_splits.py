@@ -140,3 +140,58 @@ def test_too_few_rows_say_of_what(labels: list[str] | None, expected: str) -> No
         )  # fmt: skip
     assert raised.value.code == "data.too-few-rows"
     assert expected in str(raised.value)
+
+
+def questions(per_context: list[int]) -> Dataset:
+    """So many questions about each of the contexts."""
+    contexts = [f"context {i}" for i, count in enumerate(per_context) for _ in range(count)]
+    return Dataset.from_columns("train", {"context": contexts, "question": distinct(len(contexts))})
+
+
+def carved_questions(rows: Dataset, *, share: float = 0.1, seed: int = 13) -> tuple[Dataset, Dataset]:
+    fields = ["context", "question"]
+    return carve_validation(rows, share=share, seed=seed, fields=fields, targets=[], shared=["context"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=30), st.floats(0.05, 0.95), st.integers(0, 5))
+def test_rows_about_one_context_stand_on_one_side_and_count_each(counts: list[int], share: float, seed: int) -> None:
+    train, validation = carved_questions(questions(counts), share=share, seed=seed)
+    assert not set(train.column("context")) & set(validation.column("context"))
+    assert len(train) + len(validation) == sum(counts)
+    assert len(train)
+    assert len(validation)
+    assert abs(len(validation) - share * sum(counts)) <= max(counts)
+
+
+def test_a_context_of_most_rows_is_not_taken_for_a_small_share() -> None:
+    for seed in range(10):
+        _, validation = carved_questions(questions([90, *[1] * 10]), seed=seed)
+        assert len(validation) <= 10
+
+
+def test_contexts_of_one_question_are_carved_as_single_texts_are() -> None:
+    texts = distinct(60)
+    rows = Dataset.from_columns("train", {"context": texts, "question": ["what"] * 60})
+    alone = carve_validation(
+        Dataset.from_columns("train", {"text": texts}), share=0.2, seed=4, fields=["text"], targets=[]
+    )
+    assert carved_questions(rows, share=0.2, seed=4)[1].column("context") == alone[1].column("text")
+
+
+def test_one_context_alone_is_too_few() -> None:
+    with pytest.raises(DataError) as caught:
+        carved_questions(questions([40]))
+    assert "two rows with different context" in str(caught.value)
+
+
+def test_single_labels_of_rows_about_one_text_all_stay_in_training() -> None:
+    texts = [f"text {i // 3}" for i in range(60)]
+    labels = ["a" if i % 2 else f"b{i % 7}" for i in range(60)]
+    rows = Dataset.from_columns("train", {"text": texts, "at": distinct(60), "label": labels})
+    for seed in range(5):
+        train, validation = carve_validation(
+            rows, share=0.3, seed=seed, fields=["text", "at"], targets=["label"], shared=["text"]
+        )
+        assert set(train.column("label")) == set(labels)
+        assert not set(train.column("text")) & set(validation.column("text"))

@@ -198,6 +198,18 @@ def test_rows_of_texts_to_write_are_carved_though_every_text_is_another(tmp_path
     assert {name: len(data) for name, data in SEEN[0].data.items()} == {"train": 18, "validation": 2}
 
 
+def test_questions_about_one_context_are_carved_together_and_it_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "train.jsonl"
+    asked = [{"context": f"context {i // 5}", "question": f"question {i}", "answers": []} for i in range(100)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in asked))
+    recipe = {"version": 1, "task": "question-answering", "data": {"train": str(file)}, "stages": ["inspect"]}
+    _, said = run_peek(recipe, tmp_path / "out", peek("train", "validation"))
+    data = SEEN[0].data
+    assert {name: len(rows) for name, rows in data.items()} == {"train": 90, "validation": 10}
+    assert not set(data["train"].column("context")) & set(data["validation"].column("context"))
+    assert any("equal context together" in words for words in said.words)
+
+
 DIRTY = [("one", "a"), ("one", "a"), ("two", "b"), ("three", "a"), ("four", "b"), ("five", "a"), ("six", "b")]
 
 

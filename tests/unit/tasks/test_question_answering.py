@@ -11,10 +11,11 @@ import torch
 
 from hone.core.errors import DataError
 from hone.data.dataset import Dataset
+from hone.tasks.cut import unseen_said
 from hone.tasks.encoded import encoded
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Deciding, LossOptions
-from hone.tasks.question_answering import best_span
+from hone.tasks.question_answering import UNTOLD, best_span
 from hone.tasks.questions import QuestionTooLong
 from hone.tasks.rows import Rows
 from hone.tasks.settings import QuestionAnsweringSettings
@@ -80,7 +81,43 @@ def test_an_answer_across_two_windows_is_in_neither(make: Any) -> None:
     found = task.collate(rows, np.arange(len(rows)))["targets"]
     assert sum(int(pair.any()) for pair in found) >= 1
     whole = Rows(make(max_length=32, stride=0).encode(columns(LONG, context=LONG), purpose="learn"))
-    assert not task.collate(whole, np.arange(len(whole)))["targets"].any()
+    assert (task.collate(whole, np.arange(len(whole)))["targets"] == UNTOLD).all()
+
+
+def test_windows_of_an_answer_that_none_holds_whole_teach_nothing_and_it_is_told(make: Any) -> None:
+    task = make(max_length=32, stride=0)
+    lost, none, held = columns(LONG, "", "broken", context=LONG)["answers"]
+    given = {"context": [LONG] * 3, "question": ["what"] * 3, "answers": [lost, none, held]}
+    rows = Rows(task.encode(given, purpose="learn"))
+    batch = task.collate(rows, np.arange(len(rows)))
+    scores = torch.randn(*batch["answer_positions"].shape, 2)
+    loss = task.loss({"logits": scores}, batch, options=LossOptions())
+    taught = np.flatnonzero(rows.example > 0)
+    only = task.loss({"logits": scores[taught]}, task.collate(rows, taught), options=LossOptions())
+    assert float(loss.total) == pytest.approx(float(only.total), rel=1e-5)
+    assert loss.weight == len(taught)
+    [said] = unseen_said(rows, "train", "en")
+    assert "Answers of train that no row holds whole: 1." in said
+    nothing = task.collate(rows, np.flatnonzero(rows.example == 0))
+    assert task.loss({"logits": scores[: len(nothing["targets"])]}, nothing, options=LossOptions()).total == 0
+
+
+def test_of_several_answers_the_first_that_a_window_holds_is_learned(make: Any) -> None:
+    task = make(max_length=32, stride=0)
+    both = columns(LONG, "money", context=LONG)["answers"]
+    given = {"context": [LONG], "question": ["what"], "answers": [[*both[0], *both[1]]]}
+    rows = Rows(task.encode(given, purpose="learn"))
+    targets = task.collate(rows, np.arange(len(rows)))["targets"].tolist()
+    [(row, place)] = [(row, start) for row, (start, _) in enumerate(targets) if start]
+    assert tokens_at(task, rows, row, place) == "money"
+    assert unseen_said(rows, "train", "en") == []
+
+
+def test_answers_longer_than_any_that_is_given_are_told(make: Any) -> None:
+    rows = Rows(make(max_answer_tokens=2).encode(columns("broken", "reset the password"), purpose="learn"))
+    [said] = unseen_said(rows, "train", "en")
+    assert "Answers of train that are longer than max_answer_tokens: 1." in said
+    assert unseen_said(rows, "train", "zh")[0].startswith("训练集中长于 max_answer_tokens 的答案：1 个")
 
 
 def test_the_best_window_answers_and_all_must_deny(make: Any) -> None:
