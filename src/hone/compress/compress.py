@@ -20,6 +20,7 @@ from hone.core.errors import BundleError, GateNotMet, RecipeError
 from hone.core.measures import Measure
 from hone.data.dataset import Dataset
 from hone.evaluate.agreement import agreed, agreement
+from hone.predict.bases import how_to_make_whole
 from hone.predict.engine import engine_of
 from hone.predict.formats import ADAPTERS, MEMBERS, SAFETENSORS, SHAPED
 from hone.predict.predictor import Predictor, open_bundle, open_model, weights_format
@@ -84,7 +85,7 @@ def _given(settings: CompressSettings, inputs: Inputs) -> tuple[Bundle, Dataset]
         raise BundleError(
             f"the bundle {inputs.bundle.path} is an adapter beside a base, whose weights are not its own",
             expected="a bundle with the whole model",
-            fix="Work the adapter into its base first: hone merge BUNDLE --out DIR.",
+            fix=how_to_make_whole(inputs.bundle),
             code="bundle.weights-format",
         )
     return inputs.bundle, inputs.split(settings.on, stage="compress")

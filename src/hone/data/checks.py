@@ -21,6 +21,7 @@ from hone.core.errors import DataError, Fault
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
 from hone.data.turns import texts_in
+from hone.data.values import ONE_WRITING
 from hone.text.bio import may_follow
 
 ROWS_AT_ONCE = 4096
@@ -179,11 +180,12 @@ def require_teachable(train: Dataset, target: Field) -> None:
         require_two_classes(train, target.name)
 
 
-def require_known(known: Mapping[str, Sequence[str]], other: Dataset) -> None:
-    """Raise when a target of ``other`` has labels that are not among those ``known`` of it."""
+def require_known(known: Mapping[str, Sequence[str]], other: Dataset, *, chosen: bool = False) -> None:
+    """Raise when a target of ``other`` has labels that are not among those ``known`` of it; ``chosen``: whether the
+    task may say which labels count."""
     for target, labels in known.items():
         if target in other.columns:
-            require_known_labels(labels, other, target)
+            require_known_labels(labels, other, target, chosen=chosen)
 
 
 def _require_two_numbers(train: Dataset, target: str) -> None:
@@ -239,12 +241,12 @@ def require_two_classes(train: Dataset, target: str) -> None:
         raise DataError(
             f"every row of {train.origin} has the {target} {labels[0]!r}",
             expected="at least two different labels",
-            fix="Check the label column: columns: {label: NAME}",
+            fix=f"Check the column: columns: {{{target}: NAME}}",
             code="data.one-class",
         )
 
 
-def require_known_labels(labels: Sequence[str], other: Dataset, target: str) -> None:
+def require_known_labels(labels: Sequence[str], other: Dataset, target: str, *, chosen: bool = False) -> None:
     """Raise when ``other`` has labels that training never showed.
 
     Raises:
@@ -256,7 +258,8 @@ def require_known_labels(labels: Sequence[str], other: Dataset, target: str) -> 
         target,
         found="labels that train never shows",
         expected="one that train has",
-        fix="Add training rows with these labels, take the rows out, or say which labels count: task.labels.",
+        fix="Add training rows with these labels, or take the rows out"
+        + ("; or say which labels count: task.labels." if chosen else "."),
         code="data.label-unseen",
     )
 
@@ -307,9 +310,9 @@ def require_one_writing(datasets: Iterable[Dataset], target: str) -> None:
             if row is not None:
                 file, line = dataset.place(row)
                 (value,) = dataset.values(target, np.array([row]))
-                label = value if isinstance(value, str) else value[0]
+                label = labels_of(value)[0]
                 found = f"the label {label} as a number" if numbered else f"the label {label!r} as text"
-                firsts[numbered] = Fault("data.label-writing", found, "all labels as text, or all as whole numbers",
+                firsts[numbered] = Fault("data.label-writing", found, ONE_WRITING,
                                          file=file, line=line, field=target)  # fmt: skip
     if len(firsts) == 2:
         raise DataError(

@@ -15,6 +15,7 @@ from hone.core.errors import FAULTS_NAMED, Fault
 from hone.core.lineage import digest_file, digest_value
 from hone.data.cache import stored
 from hone.data.checked import absent_columns, checked, kept_fields, named_absent, refuse_unknown, without
+from hone.data.choices import naming_of
 from hone.data.dataset import FILE, LINE, Dataset
 from hone.data.fields import Field, Kind
 from hone.data.formats import Raw
@@ -26,7 +27,7 @@ from hone.data.paths import error_of, one_each, paths_of, refuse, unrepeatable
 from hone.data.source import HUB, Source
 from hone.data.values import ARROW, NUMBERED, RowChecker
 
-READING_VERSION = 4  # raised whenever reading changes what rows hold
+READING_VERSION = 5  # raised whenever reading changes what rows hold
 
 
 def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache: Path) -> Dataset:
@@ -136,8 +137,10 @@ def _batches(
     absent = named_absent(fields, source.columns)
     for number, (shown, rows) in enumerate(openers):
         all_text = formats[number] in ("csv", "tsv", "lines")
-        checker = RowChecker(fields, columns=source.columns, all_text=all_text, late=late)
+        naming, odd = naming_of(rows() if all_text else (), fields, source.columns, shown)
+        checker = RowChecker(fields, columns=source.columns, all_text=all_text, late=late, naming=naming)
         before = count + total
+        count, faults = count + len(odd), [*faults, *odd]
         for values, wrong, lines in checked(without(absent, rows()), checker, shown):
             count += len(wrong)
             faults += wrong[: max(0, FAULTS_NAMED - len(faults))]

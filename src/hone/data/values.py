@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from hone.core.errors import Fault, did_you_mean
+from hone.data.choices import ONE_WAY, Naming, parted, place_of
 from hone.data.described import described
 from hone.data.fields import Field, Kind
 from hone.data.pairs import ANSWERS
+from hone.data.stretches import astray, misplaced, overlapping, span_of, whole_number
 from hone.data.turns import turns_of
 
 ARROW: dict[Kind, pa.DataType] = {
@@ -54,6 +55,8 @@ EXPECTED: dict[Kind, str] = {
     "answered": "a list of objects with a role (user, assistant, or first system) and a text, one by the assistant",
 }
 NUMBERED = "_numbered"  # among a row's values: whether its labels were written as numbers
+LABELED: tuple[Kind, ...] = ("label", "labels", "entities")  # kinds whose labels may be written as numbers
+ONE_WRITING = "all labels as text, or all as whole numbers"
 _BIO = re.compile(r"O|[BI]-.+")
 _OTHER_SCHEME = re.compile(r"[MESLU]-.+")
 
@@ -67,6 +70,7 @@ class RowChecker:
         all_text: Whether every value comes as one text (csv, tsv): words and tags are parted by white space there,
             labels by ``|``, and numbers are written out.
         late: What no row may have, for the first one has it not, and it would not be read.
+        naming: How a text names one of a row's choices.
     """
 
     def __init__(
@@ -76,11 +80,12 @@ class RowChecker:
         columns: Mapping[str, str],
         all_text: bool = False,
         late: Sequence[Field] = (),
+        naming: Naming = "text",
     ) -> None:
         self.fields = fields
         self._late = [columns.get(field.name, field.name) for field in late]
         self.names = {field.name: columns.get(field.name, field.name) for field in fields}
-        self.all_text = all_text
+        self.all_text, self._naming = all_text, naming
 
     def check(self, raw: Mapping[str, Any], *, file: str, line: int) -> tuple[dict[str, Any], list[Fault]]:
         """The row's values by field name, and its faults."""
@@ -116,8 +121,12 @@ class RowChecker:
                 faults.append(Fault(code, wrong, EXPECTED[field.kind], file=file, line=line, field=column, fix=fix))
             else:
                 values[field.name] = value
-                if field.kind in ("label", "labels") and not self.all_text:
-                    values[NUMBERED] = _numbered(raw[column])
+                if field.kind in LABELED and not self.all_text:
+                    ways = _writings(raw[column])
+                    values[NUMBERED] = next(iter(ways), None)
+                    if len(ways) > 1:
+                        faults.append(Fault("data.label-writing", "labels as numbers and labels as text", ONE_WRITING,
+                                            file=file, line=line, field=column))  # fmt: skip
         if "tokens" in values and "tags" in values and len(values["tokens"]) != len(values["tags"]):
             faults.append(
                 Fault(
@@ -182,14 +191,12 @@ class RowChecker:
         found = []
         for name in (name for name in names if name in values):
             said, choices = values[name], values["choices"]
-            if said in choices:
-                values[name] = choices.index(said)
-            elif isinstance(said, str):
-                values[name] = int(said) if self.all_text and said.isdecimal() else -1
-            if not 0 <= values[name] < len(choices):
-                wrong = f"{described(said)}, and the row has {len(choices)} choices"
+            values[name] = place_of(said, choices, naming=self._naming)
+            if values[name] < 0:
+                way = f", and the labels of this file are read as {self._naming}s" if self.all_text else ""
+                wrong = f"{described(said)}, and the row has {len(choices)} choices{way}"
                 found.append(Fault("data.choice-place", wrong, EXPECTED["choice"], file=file, line=line,
-                                   field=self.names[name]))  # fmt: skip
+                                   field=self.names[name], fix=ONE_WAY if way else ""))  # fmt: skip
         return found
 
     def _value(self, raw: Any, kind: Kind) -> tuple[Any, str]:
@@ -220,7 +227,7 @@ class RowChecker:
             return (raw, "") if good else (None, described(raw))
         if self.all_text and isinstance(raw, str):
             barred = kind in ("labels", "texts", "references", "words") and raw.strip()
-            raw = [part.strip() for part in raw.split("|")] if barred else raw.split()
+            raw = parted(raw) if barred else raw.split()
         return _label_set(raw) if kind == "labels" else _words(raw, kind)
 
 
@@ -232,10 +239,11 @@ def _one_answer(raw: Any) -> Any:
     return raw if odd is not None else turns[0]["text"]
 
 
-def _numbered(raw: Any) -> bool | None:
-    """Whether the first label was written as a number; None where there is none."""
-    first = raw if isinstance(raw, str | int) else next(iter(raw), None)
-    return None if first is None else not isinstance(first, str)
+def _writings(raw: Any) -> set[bool]:
+    """Whether labels were written as numbers, of each of those in a value."""
+    each = [raw] if isinstance(raw, str | int) else raw
+    labels = (one.get("label", one.get("type")) if isinstance(one, Mapping) else one for one in each)
+    return {not isinstance(label, str) for label in labels}
 
 
 def _label(raw: Any) -> tuple[Any, str]:
@@ -259,39 +267,9 @@ def _label_set(raw: Any) -> tuple[Any, str]:
     return sorted(labels), ""
 
 
-def span_of(raw: Any) -> tuple[Any, str]:
-    """The span as ``{"start", "end"}``, and what is wrong with it by itself."""
-    if not isinstance(raw, Mapping):
-        return None, described(raw)
-    ends = {}
-    for name in ("start", "end"):
-        ends[name], wrong = _place(raw, name)
-        if wrong:
-            return None, wrong
-    return ends, ""
-
-
-def _place(raw: Mapping[str, Any], name: str) -> tuple[Any, str]:
-    """The whole number called ``name``, and what is wrong with it."""
-    value = raw.get(name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None, f"no whole number {name}" if value is None else f"{described(value)} as {name}"
-    return value, ""
-
-
-def misplaced(span: Mapping[str, int], text: str, *, stated: Any = None) -> str:
-    """What is wrong with a span of ``text``; where the row states the span's text, that must be what stands there."""
-    start, end = span["start"], span["end"]
-    if not 0 <= start < end <= len(text):
-        return f"characters {start} to {end} of a text of {len(text)}"
-    said = stated.get("text") if isinstance(stated, Mapping) else None
-    if isinstance(said, str) and said != text[start:end]:
-        return f"the text {said!r:.60}, and {text[start:end]!r:.60} stands at characters {start} to {end}"
-    return ""
-
-
 def _answer_list(raw: Any) -> tuple[Any, str]:
-    """Answers as a list of objects, or as the hub's copies of SQuAD have them: texts beside starts."""
+    """Answers as a list of objects, whose starts SQuAD calls ``answer_start``, or as the hub's copies of it have them:
+    texts beside starts."""
     if isinstance(raw, Mapping) and isinstance(raw.get("text"), list | tuple):
         starts = raw.get("answer_start")
         if not isinstance(starts, list | tuple) or len(starts) != len(raw["text"]):
@@ -316,7 +294,7 @@ def _answer(raw: Any) -> tuple[Any, str]:
         return None, "no text" if text is None else f"{described(text)} as text"
     if wrong := "an empty text" if not text.strip() else _broken(text):
         return None, wrong
-    start, wrong = _place(raw, "start")
+    start, wrong = whole_number(raw, "answer_start" if "answer_start" in raw and "start" not in raw else "start")
     return {"text": text, "start": start}, wrong
 
 
@@ -332,27 +310,6 @@ def _entity_list(raw: Any) -> tuple[Any, str]:
             return None, f"{odd} at place {i + 1} of the list"
         found.add((span["start"], span["end"], label))
     return [{"start": start, "end": end, "label": label} for start, end, label in sorted(found)], ""
-
-
-def astray(answer: Mapping[str, Any], context: str) -> str:
-    """What stands in the context in place of an answer; empty where it is the answer."""
-    text, start = answer["text"], answer["start"]
-    if not 0 <= start < len(context):
-        return f"the answer {text!r:.60} at character {start} of a context of {len(context)}"
-    there = context[start : start + len(text)]
-    if there == text:
-        return ""
-    at = context.find(text)
-    where = f"it stands at character {at}" if at >= 0 else "it stands nowhere in the context"
-    return f"the answer {text!r:.60}, and {there!r:.60} stands at character {start}; {where}"
-
-
-def overlapping(spans: Mapping[str, Mapping[str, int]]) -> str:
-    """Which of the spans, by name, overlap; empty where none do."""
-    for (one, a), (other, b) in itertools.combinations(spans.items(), 2):
-        if a["start"] < b["end"] and b["start"] < a["end"]:
-            return f"{one} at characters {a['start']} to {a['end']} and {other} at {b['start']} to {b['end']}"
-    return ""
 
 
 def _score(raw: Any, *, written: bool) -> tuple[Any, str]:

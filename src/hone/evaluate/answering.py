@@ -44,7 +44,7 @@ def answered(predictor: Predictor, task: Task, data: Dataset, *, run: Run) -> An
     Raises:
         DataError: Rows have labels that the bundle does not know, or cannot be encoded.
     """
-    require_known(task.known(task.settings, task.labels), data)
+    require_known(task.known(task.settings, task.labels), data, chosen=hasattr(task.settings, "labels"))
     rows = encoded(task, data, cache=run.cache)
     run.progress.begin("evaluating", total=len(rows), unit="row")
     columns = data.slice(0, len(data))

@@ -144,7 +144,7 @@ def digest_base(folder: Path) -> str:
             f"the base folder {folder} holds {held}",
             expected="config.json and weights as *.safetensors",
             fix=(
-                "An adapter is no base: work it into its own first, with hone merge."
+                "An adapter is no base: work it into its own with hone merge, if its method can be, or take that base."
                 if (folder / "adapter_model.safetensors").is_file()
                 else "Pickled weights (pytorch_model.bin) are never opened: save the model again with save_pretrained."
             ),

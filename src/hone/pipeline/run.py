@@ -25,6 +25,7 @@ from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE
 from hone.data.read import read
 from hone.data.splits import carve_validation, nested_part
+from hone.data.values import LABELED
 from hone.models.base import Base
 from hone.pipeline.alone import alone_in
 from hone.pipeline.base import UNLABELED, find_base
@@ -284,9 +285,9 @@ def read_data(recipe: Recipe, progress: Progress) -> tuple[Recipe, dict[str, Dat
     if errors:
         raise _together(errors)
     for shape in kind.shapes():
-        for target in shape.targets[:1]:
-            having = (one for one in data.values() if target.name in one.columns)
-            require_one_writing(having, target.name)
+        for target in shape.targets:
+            if target.kind in LABELED:
+                require_one_writing([one for one in data.values() if target.name in one.columns], target.name)
     require_apart(recipe, asked, data, progress)
     if "train" in data:
         data["train"] = _dropped(recipe, data, progress)
@@ -319,11 +320,14 @@ def _carved(recipe: Recipe, dataset: Dataset, progress: Progress, *, held: str) 
         seed=recipe.split_seed,
         fields=shape.telling,
         targets=[field.name for field in shape.targets if field.kind not in TO_WRITE],  # a text teaches no label
+        shared=shape.shared,
         name=held,
     )
     what = "no validation split is named" if held == "validation" else f"no {held} are named"
     seed = f"seed {recipe.split_seed}"
-    how = f"stratified by {stratify}, {seed}" if stratify else seed
+    ways = [f"stratified by {stratify}"] if stratify else []
+    ways += [f"equal {name} together" for name in shape.shared]
+    how = ", ".join([*ways, seed])
     progress.say(f"{what}: {len(taken)} rows of {dataset.name} were taken for it ({how}); {len(kept)} remain")
     return kept, taken
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hone.bundle.bundle import ATTACHMENTS, MANIFEST, Bundle
 from hone.bundle.manifest import Part, Requirement
 from hone.core.errors import BundleError, HoneError
+from hone.models.adapters.table import METHODS
 from hone.models.base import Base, resolve_base
 from hone.models.grouped import HIGHEST, Bits
 from hone.predict.formats import HELD
@@ -104,3 +105,12 @@ def _missing(bundle: Bundle, required: Requirement, why: str) -> BundleError:
         fix="Say where it is with --base NAME or --base FOLDER (base= in Python).",
         code="bundle.no-base",
     )
+
+
+def how_to_make_whole(bundle: Bundle) -> str:
+    """What to do where a bundle that holds an adapter should hold a whole model."""
+    name = next(part.name for part in bundle.manifest.parts if part.role == "adapter")
+    if METHODS[name].merges:
+        return "Work the adapter into its base first: hone merge BUNDLE --out DIR."
+    merging = ", ".join(each for each in METHODS if METHODS[each].merges)
+    return f"{name} cannot be merged: {METHODS[name].not_merged}. Tune by method full, or by {merging} and hone merge."

@@ -7,8 +7,9 @@ from typing import Any
 
 from hone.core.errors import DataError
 from hone.data.fields import Field, required
+from hone.data.stretches import misplaced, overlapping, span_of
 from hone.data.turns import turns_of
-from hone.data.values import EXPECTED, misplaced, overlapping, span_of
+from hone.data.values import EXPECTED
 
 
 def columns_of(inputs: Any, choices: Sequence[Sequence[Field]]) -> dict[str, list[Any]]:

@@ -26,7 +26,7 @@ from hone.models.adapters.table import METHODS
 from hone.models.base import Base
 from hone.models.heads import HeadSpec
 from hone.models.model import HEAD_FILE, Model, build_model
-from hone.predict.bases import place_of
+from hone.predict.bases import how_to_make_whole, place_of
 from hone.predict.decide import decided_measures, with_decision
 from hone.predict.device import pick_device
 from hone.predict.engine import TorchEngine
@@ -219,7 +219,7 @@ def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     settings = kind.settled(inputs.task.settings, train)
     for name, other in inputs.data.items():
         if name == "validation":
-            require_known(kind.known(settings, labels), other)
+            require_known(kind.known(settings, labels), other, chosen=hasattr(settings, "labels"))
     return make_task(inputs.task.name, settings, labels=labels, folder=base.folder)
 
 
@@ -235,7 +235,7 @@ def start_of(inputs: Inputs) -> tuple[Base, Bundle | None]:
             f"the bundle {before.path} has weights written as {weights_format(before)}, which cannot learn",
             expected="a bundle with float32 weights",
             fix=(
-                "Work the adapter into its base first: hone merge BUNDLE --out DIR."
+                how_to_make_whole(before)
                 if weights_format(before) in ADAPTERS
                 else "Fine-tune the bundle it was made from, then compress again."
             ),

@@ -177,3 +177,12 @@ def test_sets_of_labels_teach_where_one_has_any() -> None:
     with pytest.raises(DataError) as caught:
         checks.require_known({"labels": ["a"]}, Dataset.from_columns("test", {"labels": [["a"], ["a", "z"]]}))
     assert caught.value.code == "data.label-unseen"
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_task_that_chooses_no_labels_is_not_told_to(chosen: bool) -> None:
+    rows = Dataset.from_columns("test", {"tags": [["B-ORG"]]})
+    with pytest.raises(DataError) as caught:
+        checks.require_known({"tags": ["O"]}, rows, chosen=chosen)
+    assert ("task.labels" in caught.value.fix) == chosen
+    assert "take the rows out" in caught.value.fix

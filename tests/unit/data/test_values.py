@@ -30,7 +30,7 @@ def checked(kind: Kind, value: Any, *, all_text: bool = False) -> Any:
         ("label", "spam", "spam"),
         ("label", 0, "0"),
         ("label", -3, "-3"),
-        ("labels", ["b", "a", 3], ["3", "a", "b"]),
+        ("labels", [30, 4, 4], ["30", "4"]),
         ("labels", ["b", "a", "b"], ["a", "b"]),
         ("labels", (), []),
         ("score", 3, 3.0),
@@ -266,6 +266,14 @@ def test_a_cell_that_cannot_hold_what_is_wanted_is_told_of_a_format_that_can() -
 def test_answers_are_read_as_the_hub_has_them() -> None:
     assert checked("answers", {"text": ["cat"], "answer_start": [4]}) == [{"text": "cat", "start": 4}]
     assert checked("answers", {"text": [], "answer_start": []}) == []
+
+
+def test_answers_are_read_as_squad_and_cmrc_write_them() -> None:
+    assert checked("answers", [{"text": "cat", "answer_start": 4}]) == [{"text": "cat", "start": 4}]
+    assert checked("answers", [{"text": "cat", "start": 4, "answer_start": 0}]) == [{"text": "cat", "start": 4}]
+    checker = RowChecker((Field("it", "answers"),), columns={})
+    _, (fault,) = checker.check({"it": [{"text": "cat", "answer_start": "4"}]}, file="f", line=1)
+    assert "as answer_start" in fault.found
 
 
 @pytest.mark.parametrize(

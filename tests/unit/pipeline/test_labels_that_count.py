@@ -167,6 +167,31 @@ def test_labels_as_numbers_and_as_text_are_refused(one: Any, other: Any, line: i
     assert (str(tmp_path / file), line, target) in [(f.file, f.line, f.field) for f in raised.value.faults]
 
 
+def test_labels_of_entities_as_numbers_in_one_file_and_as_text_in_another_are_refused(tmp_path: Path) -> None:
+    for name, label in (("train", 1), ("test", "1")):
+        spans = [[{"start": 0, "end": 4, "label": label}], []]
+        lines = [json.dumps({"text": "text", "entities": some}) + "\n" for some in reversed(spans)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+    files = {name: str(tmp_path / f"{name}.jsonl") for name in ("train", "test")}
+    values = {"version": 1, "task": "span-classification", "data": files, "stages": ["inspect"]}
+    with pytest.raises(DataError) as raised:
+        hone.run(values, out=tmp_path / "run")
+    assert [(f.code, f.line, f.field) for f in raised.value.faults] == [("data.label-writing", 2, "entities")] * 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("labels", ["a", 1]), ("entities", [{"start": 0, "end": 1, "type": "a"}, {"start": 1, "end": 2, "type": 2}])],
+)
+def test_both_writings_in_one_row_are_told(field: str, value: Any, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(json.dumps({"text": "text", field: value}) + "\n")
+    task = TASKS["multi-label-classification" if field == "labels" else "span-classification"]
+    fields = (*task.inputs, *task.targets)
+    with pytest.raises(DataError) as raised:
+        read(Source(path="train.jsonl"), fields, name="train", base=tmp_path, cache=tmp_path / "cache")
+    assert [(f.code, f.line, f.field) for f in raised.value.faults] == [("data.label-writing", 1, field)]
+
+
 def test_labels_of_csv_tell_nothing_of_how_they_were_written(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,label\nx,1\ny,2\n")
     task = TASKS["text-classification"]

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from hone.bundle.bundle import Bundle
-from hone.bundle.manifest import Lineage, Manifest, Plain, Requirement
-from hone.core.errors import BundleError
+from hone.bundle.manifest import Lineage, Manifest, Part, Plain, Requirement
+from hone.compress.merge import require_mergeable
+from hone.core.errors import BundleError, RecipeError
+from hone.models.adapters.table import METHODS
 from hone.models.base import Base, resolve_base
 from hone.models.tiny import write_tiny_base
-from hone.predict.bases import PLACE, find_base, place_of, requirement_of
+from hone.predict.bases import PLACE, find_base, how_to_make_whole, place_of, requirement_of
 
 
 def bundle_over(base: Base, folder: Path) -> Bundle:
@@ -74,3 +76,19 @@ def test_a_missing_base_is_told(kept: str | None, base: Base, tmp_path: Path) ->
         find_base(bundle)
     assert caught.value.code == "bundle.no-base"
     assert "--base" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].adapter])
+def test_what_makes_a_whole_model_of_an_adapter_is_what_merge_takes(name: str, base: Base, tmp_path: Path) -> None:
+    part = Part(role="adapter", name=name, format="safetensors-adapter", files=())
+    bundle = bundle_over(base, tmp_path / "bundle")
+    bundle = Bundle(bundle.path, bundle.manifest.model_copy(update={"parts": (part,)}))
+    told = how_to_make_whole(bundle)
+    if METHODS[name].merges:
+        require_mergeable(bundle)
+        assert "hone merge BUNDLE" in told
+    else:
+        with pytest.raises(RecipeError):
+            require_mergeable(bundle)
+        assert f"{name} cannot be merged" in told
+        assert "lora" in told
