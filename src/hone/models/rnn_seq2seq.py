@@ -79,6 +79,7 @@ class RnnSeq2Seq(Saved):
         self.above = nn.LSTM(2 * width, width, above, batch_first=True, dropout=between) if above else None
         self.combined = nn.Linear(2 * width, embedded)
         self.lm_head = nn.Linear(embedded, config.vocab_size, bias=False)
+        self.source_words = nn.Identity()  # sources pass through: hooks on the table would see what is written, too
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.post_init()
 
@@ -94,7 +95,7 @@ class RnnSeq2Seq(Saved):
     def read(self, input_ids: Tensor, attention_mask: Tensor) -> Source:
         """Read sources, ``input_ids`` and ``attention_mask`` int64 [batch, tokens], padded on the right."""
         lengths = attention_mask.sum(1).clamp(min=1)
-        states = self.word_embeddings(input_ids)
+        states = self.source_words(self.word_embeddings(input_ids))
         for layer in self.encoder:
             states = layer(self.dropout(states), lengths)
         return Source(states, self.keys(states), attention_mask == 1)

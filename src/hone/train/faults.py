@@ -227,8 +227,8 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
     steps = settings.gradient_accumulation_steps
     if {"embeddings", "answers"} & entry.needs and steps > 1 and hasattr(TASKS[inputs.task.name], "once"):
         yield f"gradient_accumulation_steps {steps}, whose batches are one batch to {inputs.task.name}", "1"
-    if "label" in entry.needs and all(target.kind != "label" for target in TASKS[inputs.task.name].targets[:1]):
-        yield f"{inputs.task.name} has no label of a whole text", "no such technique"
+    if "label" in entry.needs and [target.kind for target in TASKS[inputs.task.name].targets] != ["label"]:
+        yield f"{inputs.task.name}, whose answers are not one label of a whole text alone", "no such technique"
     yield from wanting_in_model(entry, settings, inputs)
 
 

@@ -361,6 +361,8 @@ class Loop:
         if value is None:
             return
         progress.say(f"step {position.step}: validation {self.setup.watched} {value:.4f}")
+        if position.step < self.techniques.ripe:  # neither the best of what may be left nor worse than it
+            return
         sign = 1 if self.setup.higher_is_better else -1
         if position.best is None or sign * value > sign * position.best:
             position.best, position.best_step, position.stale = value, position.step, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hone.models.model import Model
 
@@ -13,11 +13,12 @@ SMALL = 1e-12  # a norm below it is no direction
 
 
 class Perturbed:
-    """Stands on the output of a model's word-embedding table, before positions and norm, from `begin` to `end`.
+    """Stands on the output of a model's word-embedding table, before positions and norm, from `begin` to `end`; of one
+    that reads one text and writes another, where the text that is read is embedded.
 
     Attributes:
-        spread: Standard deviation of the table before training, in whose units moves are stated: the paper normalizes
-            embeddings by it.
+        spread: Standard deviation of the table before training, as the model scales it, in whose units moves are
+            stated: the paper normalizes embeddings by it.
         move: Added to what the table gives, float32 [rows, tokens, width]; None: nothing is.
 
     Args:
@@ -27,15 +28,14 @@ class Perturbed:
     def __init__(self, model: Model) -> None:
         self._backbone: Any = model.backbone
         self._outputs: list[Tensor] = []
-        table: Any = model.backbone.get_input_embeddings()  # type: ignore[operator]
-        self.spread = float(table.weight.detach().std())
+        place, table = entrance(self._backbone)
+        self.spread = float(table.detach().std()) * float(getattr(place, "embed_scale", 1.0))
         self.move: Tensor | None = None
 
     def begin(self) -> Tensor:
         """From now on every forward pass goes through here; returns the table, [words, width]."""
-        embedding = self._backbone.get_input_embeddings()
-        self._hook = embedding.register_forward_hook(self._through)
-        table: Tensor = embedding.weight
+        place, table = entrance(self._backbone)
+        self._hook = place.register_forward_hook(self._through)
         return table
 
     def end(self) -> None:
@@ -58,6 +58,18 @@ class Perturbed:
         found = [output.grad for output in self._outputs if output.grad is not None]
         self._outputs.clear()
         return torch.stack(found).sum(0)
+
+
+def entrance(backbone: Any) -> tuple[nn.Module, Tensor]:
+    """The module that gives the embedded words of the text that is read, and the table they are from, [words, width].
+    Of transformers' models that write, encoder and decoder each call a table of their own, though both share its
+    weights; a net may embed both sides by one."""
+    place = getattr(backbone, "source_words", None)
+    if place is not None:
+        return place, backbone.get_input_embeddings().weight
+    reads = backbone.get_encoder() if getattr(backbone.config, "is_encoder_decoder", False) else backbone
+    table = reads.get_input_embeddings()
+    return table, table.weight
 
 
 def directions(gradient: Tensor) -> Tensor:

@@ -84,6 +84,11 @@ class RankAllocation(Technique):
         elif step > self._until and self._pattern is not None:
             self._ranks.mask_using_rank_pattern(self._names, self._pattern)
 
+    @property
+    def ripe(self) -> int:
+        """Where the ranks have come down to ``target_r``."""
+        return self._until
+
     def state(self) -> dict[str, Tensor]:
         kept = {f"{kind}.{name}": value for kind in AVERAGES for name, value in getattr(self._ranks, kind).items()}
         pattern = {f"pattern.{name}": torch.tensor(value) for name, value in (self._pattern or {}).items()}

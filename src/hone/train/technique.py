@@ -91,6 +91,11 @@ class Technique:
         """Within it the model is what `on_end` would leave, for validation to measure; afterwards it is as it was."""
         yield
 
+    @property
+    def ripe(self) -> int:
+        """The step from which the weights are such as may be left: no earlier ones are kept as the best."""
+        return 0
+
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
         return {}
@@ -163,6 +168,11 @@ class Techniques:
             for technique in self._each:
                 stack.enter_context(technique.as_it_would_end())
             yield
+
+    @property
+    def ripe(self) -> int:
+        """The step from which all of them are content."""
+        return max((technique.ripe for technique in self._each), default=0)
 
     def state(self) -> dict[str, Tensor]:
         """By place in the recipe."""

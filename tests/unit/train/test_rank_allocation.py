@@ -24,7 +24,8 @@ METHOD = {"name": "adalora", "init_r": 4, "target_r": 2, "tinit": 2, "tfinal": 4
 def loop_of(bench: Bench, folder: str, **settings: Any) -> Loop:
     model = bench.model()
     tune(model, FinetuneSettings.model_validate({"method": METHOD}))
-    return bench.loop(model=model, max_steps=14, learning_rate=1e-2, folder=folder, keep="last", **settings)
+    plain = {"max_steps": 14, "learning_rate": 1e-2, "keep": "last"}
+    return bench.loop(model=model, folder=folder, **{**plain, **settings})
 
 
 def ranks(model: Model) -> list[int]:
@@ -51,6 +52,22 @@ def test_ranks_fall_to_their_target_and_a_killed_run_takes_the_same_away(bench: 
     again = loop_of(bench, "killed", save_steps=8)
     assert bench.run(again).resumed_at == 8
     assert same(state_of(again.model), state_of(whole.model))
+
+
+@pytest.mark.parametrize("patience", [None, 1])
+def test_only_weights_whose_ranks_are_down_are_kept_or_end_it_early(bench: Bench, patience: int | None) -> None:
+    def worse(model: Model) -> dict[str, float | None]:
+        measured.append(sum(ranks(model)))
+        return {"accuracy": 1 - len(measured) / 100}
+
+    measured: list[int] = []
+    stopping = {"eval_strategy": "steps", "eval_steps": 2, "early_stopping_patience": patience}
+    loop = loop_of(bench, "best", validate=worse, keep="best", **stopping)
+    trained = bench.run(loop)
+    assert measured[0] > 8
+    assert trained.position.best_step == 10
+    assert sum(ranks(loop.model)) == 8
+    assert trained.position.step == (14 if patience is None else 12)
 
 
 def test_the_loss_has_the_distance_of_the_outer_matrices_from_orthogonal(bench: Bench) -> None:

@@ -18,6 +18,7 @@ from hone.train.techniques import Load
 TASKS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "text-classification": ({}, {"text": ["one", "two"], "label": ["a", "b"]}),
     "token-classification": ({"head": "crf"}, {"tokens": [["one"], ["two"]], "tags": [["O"], ["B-X"]]}),
+    "intent-and-slots": ({}, {"tokens": [["one"], ["two"]], "tags": [["O"], ["B-X"]], "label": ["a", "b"]}),
 }
 
 
@@ -56,9 +57,11 @@ def test_a_loss_over_whole_sequences_has_no_answers_to_compare(tiny_base: Path) 
     assert (fault.code, fault.field) == ("recipe.technique", "techniques.0")
 
 
-def test_words_have_no_label_of_a_whole_text(tiny_base: Path) -> None:
+@pytest.mark.parametrize("task", ["token-classification", "intent-and-slots"])
+def test_words_have_no_label_of_a_whole_text(task: str, tiny_base: Path) -> None:
     chosen = FinetuneSettings(techniques=["contrastive"])  # type: ignore[list-item]
-    (fault,) = find_faults(chosen, inputs(tiny_base, "token-classification"))
+    (fault,) = find_faults(chosen, inputs(tiny_base, task))
+    assert (fault.code, fault.field) == ("recipe.technique", "techniques.0")
     assert "label of a whole text" in fault.found
 
 
