@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -246,8 +247,26 @@ class SentenceEmbedding(Form):
         ranked = _ranked(predictions, columns)
         tally = _tally(predictions, columns, ranked)
         if ranked is None:
-            return tally, _near(tally, columns)
-        return tally, (_found_labels if "text" in columns else _found)(*ranked, columns)
+            scored = _near(tally, columns)
+        else:
+            scored = (_found_labels if "text" in columns else _found)(*ranked, columns)
+        return tally, replace(scored, tables=scored.tables | self._by_size(predictions, columns, tally))
+
+    def _by_size(self, predictions: Sequence[Prediction], columns: Columns, tally: FloatArray) -> dict[str, Grid]:
+        """Every measure that has a value, of embeddings of each size that was trained for, and of the whole ones."""
+        whole = self.measures(tally) if len(predictions) else {}
+        names = [name for name, value in whole.items() if value is not None]
+        if not self.settings.matryoshka or not names:
+            return {}
+        one = predictions[0]
+        width = len(one["embedding"] if "embedding" in one else one["embeddings"][0])
+        rows: list[list[Cell]] = []
+        for size in sorted({size for size in self.settings.matryoshka if size < width}):
+            cut = [_cut(prediction, size) for prediction in predictions]
+            found = self.measures(_tally(cut, columns, _ranked(cut, columns)))
+            rows.append([size, *(found[name] for name in names)])
+        rows.append([width, *(whole[name] for name in names)])
+        return {"by_size": Grid(columns=["dimensions", *names], rows=rows)}
 
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         """Whether the cosines of a pair, or the embeddings of a text, are about the same."""
@@ -261,6 +280,14 @@ def unit(vectors: Vectors) -> Vectors:
     length = np.sqrt((vectors.astype(np.float64) ** 2).sum(1, keepdims=True))
     out: Vectors = (vectors / np.maximum(length, 1e-12)).astype(np.float32)
     return out
+
+
+def _cut(prediction: Prediction, size: int) -> Prediction:
+    """The answer that embeddings of their first ``size`` numbers give."""
+    if "embedding" in prediction:
+        return {"embedding": unit(np.array([prediction["embedding"]])[:, :size])[0].tolist()}
+    vectors = unit(np.array(prediction["embeddings"])[:, :size]).astype(np.float64)
+    return {"similarity": float(vectors[0] @ vectors[1]), "embeddings": vectors.tolist()}
 
 
 def _name(content: bytes) -> int:

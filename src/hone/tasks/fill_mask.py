@@ -25,6 +25,7 @@ from hone.data.fields import Field
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Pieces, Tokenizer
 from hone.report.report import Cell, Grid
+from hone.tasks.entities import trimmed
 from hone.tasks.form import Form
 from hone.tasks.long_text import refuse_long, row_limit, spans
 from hone.tasks.masking import drawn, nearest_window, spread, stand_ins
@@ -36,6 +37,7 @@ UNKNOWN = -100  # in place of a token that is not known: torch's losses leave it
 STATED = 3  # numbers of a place before its fillings: the token that stands there, its log probability, its rank
 RANKS = ((1, 1), (2, 5), (6, 20), (21, 100))
 PIECE = "##"  # before a token that goes on a word, in vocabularies of word pieces
+BEGINS = ("Ġ", "▁")  # before one that begins a word, in byte-level and SentencePiece vocabularies
 
 
 class FillMask(Form):
@@ -75,6 +77,7 @@ class FillMask(Form):
                 code="base.no-mask",
             )
         self._mask = tokenizer.mask_id
+        self._swallows = bool(getattr(tokenizer.added_tokens().get(self._mask), "lstrip", False))  # a blank before it
         self._special = np.array(tokenizer.pretrained.all_special_ids)
         self._edges = len(tokenizer.prefix), len(tokenizer.suffix)
         self.max_tokens = row_limit(settings, tokenizer, model_limit=model_limit)
@@ -109,7 +112,7 @@ class FillMask(Form):
         for i, pieces in enumerate(read):
             windows = spans(counts[i], room=self._room, stride=self.settings.stride)
             cut = self.settings.long_text == "truncate" and len(windows) > 1
-            rows = self._rows(pieces, windows[:1] if cut else windows)
+            rows = self._rows(columns["text"][i], pieces, windows[:1] if cut else windows)
             if purpose == "predict":
                 rows = [row for row in rows if row["places"]] or rows[:1]
             for row in rows:
@@ -118,7 +121,7 @@ class FillMask(Form):
                     out[name].append(value)
         return rows_of(out, schema)
 
-    def _rows(self, pieces: Pieces, windows: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+    def _rows(self, text: str, pieces: Pieces, windows: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
         """The columns of each window that are its own. A mask token beyond what is read makes a text one with mask
         tokens, too: the others of its tokens are not asked for."""
         ids, words = np.array(pieces.ids, dtype=np.int64), np.array(pieces.words, dtype=np.int64)
@@ -131,13 +134,14 @@ class FillMask(Form):
         rows = []
         for w, (begin, end) in enumerate(windows):
             here = chosen[window == w].tolist()
+            at = [_without_blanks(text, *pieces.places[place]) for place in here]
             own = np.where(plain & (words >= 0), words, -1)[begin:end].tolist()
             row = {
                 "input_ids": [*self.tokenizer.prefix, *pieces.ids[begin:end], *self.tokenizer.suffix],
                 "copies": 1 if len(masked) else max(1, len(here)),
                 "places": [place - begin + before for place in here],
-                "starts": [pieces.places[place][0] for place in here],
-                "ends": [pieces.places[place][1] for place in here],
+                "starts": [start for start, _ in at],
+                "ends": [end for _, end in at],
                 "words": [-1] * before + own + [-1] * after,
             }
             rows.append(row)
@@ -242,6 +246,8 @@ class FillMask(Form):
                 word, before = self.tokenizer.pretrained.decode([number]).strip(), text[:start]
                 if word.startswith(PIECE):
                     word, before = word.removeprefix(PIECE), before.rstrip()
+                elif self._swallows and not filling["token"].startswith(BEGINS):
+                    before = before.rstrip()
                 filling["text"] = before + word + text[end:]
         return {
             "start": start,
@@ -290,6 +296,12 @@ class FillMask(Form):
     def agrees(self, one: Prediction, other: Prediction) -> bool:
         first = ([place["fillings"][0]["token"] for place in each["masks"]] for each in (one, other))
         return bool(next(first) == next(first))
+
+
+def _without_blanks(text: str, start: int, end: int) -> tuple[int, int]:
+    """Where a token stands without the blanks at its ends, which some tokenizers count to it; one that is blanks alone
+    where it is."""
+    return trimmed(text, start, end) if text[start:end].strip() else (start, end)
 
 
 def _told(prediction: Prediction) -> list[dict[str, Any]]:

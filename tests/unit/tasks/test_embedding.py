@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from hone.tasks.embedding import SentenceEmbedding
+from hone.tasks.embedding import SentenceEmbedding, unit
 from hone.tasks.embedding_losses import contrastive, cosent, embedding_loss, triplet
 from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions, Prediction
@@ -122,3 +123,38 @@ def test_labeled_texts_are_measured_by_the_nearest_of_their_label(task: Sentence
     scored = task.scored(predictions, columns)
     assert scored.said == ["east", "north", "east", "north", "west"]  # west alone has nothing to find
     assert scored.badness.tolist() == [0.0, 0.5, 0.5, 0.0, 0.0]
+
+
+def nested(task: SentenceEmbedding, *sizes: int) -> SentenceEmbedding:
+    settings = SentenceEmbeddingSettings(matryoshka=list(sizes))
+    return SentenceEmbedding(settings, labels=(), tokenizer=task.tokenizer, model_limit=64)
+
+
+def test_each_size_that_was_trained_for_is_measured(task: SentenceEmbedding) -> None:
+    """What the first numbers tell is what a bundle of these alone would be measured by."""
+    draw = np.random.default_rng(5)
+    vectors = unit(draw.normal(size=(24, 8)).astype(np.float32)).tolist()
+    columns = {"text_a": [f"a{i}" for i in range(12)], "text_b": [f"b{i}" for i in range(12)]}
+    tables = (
+        nested(task, 4, 2, 16)
+        .scored([pair(*both) for both in zip(vectors[::2], vectors[1::2], strict=True)], columns)
+        .tables
+    )
+    found = tables["by_size"]
+    assert found.columns == ["dimensions", "ndcg_at_10", "mrr", "recall_at_1", "recall_at_10"]
+    assert [row[0] for row in found.rows] == [2, 4, 8]
+    for size, *values in found.rows:
+        assert isinstance(size, int)
+        short = unit(np.array(vectors, dtype=np.float32)[:, :size]).tolist()
+        own = task.measures(task.tally([pair(*both) for both in zip(short[::2], short[1::2], strict=True)], columns))
+        assert values == pytest.approx([own[name] for name in found.columns[1:]], abs=1e-6)
+
+
+def test_sizes_of_labeled_texts_and_of_scores_are_measured_too(task: SentenceEmbedding) -> None:
+    texts = [alone(*vector) for vector in np.random.default_rng(1).normal(size=(6, 4)).tolist()]
+    told = nested(task, 2).scored(texts, {"text": list("abcdef"), "label": list("xxyyzz")}).tables["by_size"]
+    assert "mrr" in told.columns
+    pairs = [pair([1.0, 0.0, 0.0], [0.6, 0.8, 0.0]), pair([0.0, 1.0, 0.0], [0.0, 0.8, 0.6])]
+    scored: dict[str, list[Any]] = {"text_a": ["a", "b"], "text_b": ["c", "d"], "score": [1.0, 2.0]}
+    assert nested(task, 2).scored(pairs, scored).tables["by_size"].columns == ["dimensions", "spearman", "pearson"]
+    assert "by_size" not in task.scored(pairs, scored).tables
