@@ -19,7 +19,7 @@ from hone.evaluate.agreement import agreed, agreement
 from hone.models.heads import HEADS
 from hone.predict.bases import find_base
 from hone.predict.decide import with_decision
-from hone.predict.ensemble import AVERAGED, EnsembleEngine
+from hone.predict.ensemble import UNAVERAGED, EnsembleEngine
 from hone.predict.formats import ADAPTERS, MEMBERS
 from hone.predict.predictor import Predictor, open_bundle, weights_format
 from hone.report.report import Cell, Grid, Report
@@ -54,25 +54,39 @@ def ensemble(settings: EnsembleSettings, inputs: Inputs, run: Run) -> Outcome:
 
 
 def _require_alike(members: Sequence[Predictor], names: Sequence[str]) -> None:
-    """Raise unless every member has the rows and the scores of the first."""
+    """Raise unless every member reads the rows of the first, and its scores mean the same."""
     first, faults = members[0], []
-    if first.task.says not in AVERAGED:
-        found = f"{first.task.name}, whose answers of two trainings have no common axes"
-        raise RecipeError(found, expected="a task that scores labels, places or numbers", code="recipe.ensemble")
+    if first.task.says in UNAVERAGED:
+        found = f"{first.task.name}, {UNAVERAGED[first.task.says]}"
+        expected = "a task whose scores stand for chances or are numbers"
+        raise RecipeError(found, expected=expected, code="recipe.ensemble")
     for i, one in enumerate(members[1:], start=1):
         apart = [key for key, value in _alike(first).items() if _alike(one)[key] != value]
         if apart:
             found = f"{names[i]}, which differs from {names[0]} in {', '.join(apart)}"
-            faults.append(Fault("recipe.ensemble", found, "members that read and answer alike", field=f"members.{i}"))
+            expected = "members that answer the same question"
+            faults.append(Fault("recipe.ensemble", found, expected, field=f"members.{i}"))
+        elif wanting := _unread(one.task, first.task):
+            found = f"{names[i]}, which reads {wanting} of the rows that the first one, {names[0]}, makes for all"
+            expected, fix = "members that read those rows whole", f"Name it first, before {names[0]}."
+            faults.append(Fault("recipe.ensemble", found, expected, field=f"members.{i}", fix=fix))
     if faults:
         raise RecipeError.of(faults, what="ensemble")
 
 
 def _alike(member: Predictor) -> dict[str, Any]:
-    """What members must have in common, so that their rows are the same and their scores mean the same."""
+    """What members must have in common, so that their scores mean the same of the same tokens."""
     task = member.task
-    settings = task.settings.model_dump(mode="json")
-    return {"labels": task.labels, "tokenizer": task.tokenizer.digest, "max_tokens": task.max_tokens, **settings}
+    settings = task.settings.model_dump(mode="json", exclude=set(task.settings.incidental))
+    return {"task": task.name, "labels": task.labels, "tokenizer": task.tokenizer.digest, **settings}
+
+
+def _unread(task: Task, first: Task) -> str:
+    """What keeps a task from reading the rows of another one: fewer tokens, or columns that these do not have."""
+    if task.max_tokens < first.max_tokens:
+        return f"{task.max_tokens} tokens and not the {first.max_tokens}"
+    lacking = sorted(task.row_schema.keys() - first.row_schema.keys())
+    return f"what they lack ({', '.join(lacking)})" if lacking else ""
 
 
 def _fill(folder: Path, members: Sequence[Predictor], task: Task, inputs: Inputs, run: Run) -> Manifest:

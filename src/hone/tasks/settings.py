@@ -22,9 +22,12 @@ class TextSettings(Settings):
             or refused with an error.
         stride: Tokens that neighboring windows share.
         stack: What does the task: an encoder reads, the other two write.
+        incidental: Names of settings that say how a text is read or learned, and not what scores mean: bundles that
+            differ in nothing else answer the same question.
     """
 
     stack: ClassVar[Stack] = "encoder"
+    incidental: ClassVar[frozenset[str]] = frozenset({"max_length", "long_text", "stride"})
 
     max_length: Annotated[int, Field(ge=8)] | None = None
     long_text: LongText = "truncate"
@@ -66,6 +69,8 @@ class LabelSettings(TextSettings):
             it and leaves it in place.
     """
 
+    incidental = TextSettings.incidental | {"labels", "other_labels"}  # which labels there are, a bundle says itself
+
     labels: list[str] | AtLeast | None = None
     other_labels: Literal["refuse", "drop"] = "refuse"
 
@@ -95,6 +100,8 @@ class TextClassificationSettings(LabelSettings, UnknownSettings):
         pooling: ``cls`` is the model's own head, transformers' (the bundle opens there with the same logits) or a
             net's; ``mean`` averages the token states, which suits sentence-embedding bases such as the default one.
     """
+
+    incidental = LabelSettings.incidental | {"pooling", "max_in_scope_drop"}
 
     pooling: Literal["mean", "cls"] = "mean"
 
@@ -153,6 +160,8 @@ class MultiLabelSettings(LabelSettings):
         threshold: Probability from which a label is answered, where none was tuned for it on validation.
     """
 
+    incidental = LabelSettings.incidental | {"pooling", "loss", "focal_gamma"}
+
     other_labels: Literal["refuse", "drop"] = "drop"
     pooling: Literal["mean", "cls"] = "mean"
     loss: Literal["bce", "focal"] = "bce"
@@ -170,6 +179,8 @@ class TextRegressionSettings(TextSettings):
         center: What the model's zero stands for; None: the mean of the training scores.
         scale: What the model's one stands for, beyond that; None: the standard deviation of the training scores.
     """
+
+    incidental = TextSettings.incidental | {"pooling", "loss"}
 
     pooling: Literal["mean", "cls"] = "mean"
     loss: Literal["mse", "huber", "mae"] = "mse"
@@ -241,6 +252,8 @@ class TokenClassificationSettings(TextSettings):
             the training tokens are, ``characters`` where none is longer than one. Must agree with training.
     """
 
+    incidental = TextSettings.incidental | {"context"}
+
     long_text: LongText = "window"
     head: Literal["linear", "crf"] = "linear"
     word_shape: bool = False
@@ -257,6 +270,8 @@ class IntentAndSlotsSettings(TokenClassificationSettings, UnknownSettings):
             probability of the whole answer.
     """
 
+    incidental = TokenClassificationSettings.incidental | {"slot_weight", "max_in_scope_drop"}
+
     head: Literal["linear", "crf"] = "crf"
     slots: list[str] | None = None
     slot_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
@@ -271,6 +286,8 @@ class SpanClassificationSettings(TextSettings):
         efficient: One comparison for all labels, which then differ by a sum over both ends: fewer weights where labels
             are many.
     """
+
+    incidental = TextSettings.incidental | {"head_size", "efficient"}
 
     long_text: LongText = "window"
     head_size: Annotated[int, Field(ge=2, multiple_of=2)] = 64
@@ -300,6 +317,8 @@ class FillMaskSettings(TextSettings):
             they are spread evenly.
         top_k: How many fillings an answer has.
     """
+
+    incidental = TextSettings.incidental | {"mlm_probability", "whole_word"}
 
     long_text: LongText = "window"
     mlm_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
