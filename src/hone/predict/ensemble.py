@@ -93,7 +93,9 @@ def mean_scores(scores: Sequence[Tensor], mask: Tensor | None, *, says: Says) ->
 
 def mean_of_choices(scores: Sequence[Tensor], texts: Sequence[int]) -> Tensor:
     """The same of the choices of rows that have so many each: float32 [choices of all rows, 1], as ``scores`` are."""
-    each = [torch.cat([functional.log_softmax(part, dim=0) for part in torch.split(one, list(texts))]) for one in scores]
+    each = [
+        torch.cat([functional.log_softmax(part, dim=0) for part in torch.split(one, list(texts))]) for one in scores
+    ]
     return _mean_of_logs(torch.stack(each))
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from hone.core.errors import RecipeError
 from hone.core.progress import Progress
-from hone.models.heads import MeanPooled, SequenceLogits
+from hone.models.heads import MeanPooled, PairStates, SequenceLogits
 from hone.models.model import Model
 from hone.models.places import MarkerStates
 from hone.predict.batching import budgeted
@@ -68,11 +68,12 @@ def probed(model: Model) -> nn.Linear:
     backbone: Any = model.backbone
     found = getattr(model.head, "linear", None) or getattr(backbone, "classifier", None)
     found = getattr(found, "out_proj", found)  # RoBERTa's classifier is a dense layer, then this one
-    if not isinstance(model.head, MeanPooled | MarkerStates | SequenceLogits) or not isinstance(found, nn.Linear):
+    whole = MeanPooled | PairStates | MarkerStates | SequenceLogits
+    if not isinstance(model.head, whole) or not isinstance(found, nn.Linear):
         raise RecipeError(
-            f"head_init: probe, and the head {type(model.head).__name__} of a {backbone.config.model_type}",
+            f"the head {type(model.head).__name__} of a {backbone.config.model_type}: its last layer is not known here",
             expected="a task over whole texts, and a base whose last layer is called classifier",
-            fix="Set head_init to random.",
+            fix="Set head_init to random, not probe, and leave out the technique contrastive: both look at that layer.",
             code="recipe.head-init",
         )
     return found

@@ -143,6 +143,41 @@ def test_rows_of_a_label_that_is_never_shown_do_not_move_the_fit(bench: Bench) -
     torch.testing.assert_close(probed(model).weight, probed(plain).weight, rtol=1e-2, atol=1e-2)
 
 
+PAIR = "text-pair-classification"
+
+
+def pairs(folder: Path) -> tuple[Task, Dataset]:
+    """36 pairs of texts over three labels, and a task that compares them."""
+    texts, names = texts_and_labels()
+    data = Dataset.from_columns("train", {"text_a": texts, "text_b": ["please help"] * len(texts), "label": names})
+    settings = SETTINGS[PAIR].model_validate({"pooling": "pair"})
+    return make_task(PAIR, settings, labels=tuple(sorted({*names})), folder=folder), data
+
+
+def test_a_head_over_two_texts_is_fitted_to_how_they_compare(bench: Bench) -> None:
+    task, data = pairs(bench.base)
+    rows = encoded(task, data, cache=bench.folder / "pairs")
+    model = build_model(bench.base, task.head, dropout=0.3)
+    fit_head(model, task, rows, seed=0, options=LossOptions(), progress=Silent(), device=CPU)
+    features, logits = features_of(model, task, rows)
+    reference = LogisticRegression(C=1 / (2 * PENALTY * len(rows)), max_iter=5000, tol=1e-8)
+    reference.fit(features, data.column("label"))
+    chances = torch.softmax(torch.from_numpy(logits), 1).numpy()
+    np.testing.assert_allclose(chances, reference.predict_proba(features), atol=2e-3)
+
+
+def test_contrast_and_a_fitted_head_go_with_pairs(bench: Bench) -> None:
+    _, data = pairs(bench.base)
+    inputs = Inputs(
+        task=TaskChoice(PAIR, SETTINGS[PAIR].model_validate({"pooling": "pair"})),
+        base=resolve_base(str(bench.base)), data={"train": data}, recipe_digest="the recipe",
+    )  # fmt: skip
+    folder = bench.folder / "contrast"
+    run = Run(seed=1, device="cpu", folder=folder, target=folder / "bundle", cache=folder / "cache")
+    chosen = {"max_steps": 2, "head_init": "probe", "techniques": ["contrastive"], "save_steps": None}
+    assert finetune(FinetuneSettings.model_validate(chosen), inputs, run).bundle is not None
+
+
 def test_of_many_rows_some_are_drawn(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = []
     for most in (12, 36, 100):
@@ -156,7 +191,7 @@ def test_of_many_rows_some_are_drawn(bench: Bench, monkeypatch: pytest.MonkeyPat
 
 def test_a_head_over_words_is_refused(bench: Bench) -> None:
     model = build_model(bench.base, HeadSpec("token-linear", ("O", "B-x")))
-    with pytest.raises(RecipeError, match="probe"):
+    with pytest.raises(RecipeError, match="last layer is not known"):
         probed(model)
 
 
