@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from hone.bundle.bundle import Bundle
@@ -37,7 +38,7 @@ from hone.predict.writing import require_writing, stream_of, with_decoding
 from hone.tasks.fields import choices_of
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Columns, Deciding, Prediction, Task
-from hone.tasks.rows import Rows
+from hone.tasks.rows import IntArray, Rows
 from hone.tasks.table import SETTINGS
 from hone.tasks.written import WrittenText
 
@@ -72,6 +73,20 @@ class Predictor:
         columns = columns_of(inputs, self.input_choices)
         eager = len(next(iter(columns.values()))) > EXAMPLES_AT_ONCE
         return list(self.each(columns, eager=eager))
+
+    def tokens_of(self, inputs: Any) -> IntArray:
+        """Tokens of each example as the model reads it, its rows together: int64 [examples]; ``inputs`` as of
+        `predict`.
+
+        Raises:
+            DataError: As of `predict`.
+        """
+        columns = columns_of(inputs, self.input_choices)
+        total = np.zeros(len(next(iter(columns.values()))), dtype=np.int64)
+        if len(total):
+            rows = Rows(self.task.encode(columns, purpose="predict"))
+            np.add.at(total, rows.example, rows.lengths)
+        return total
 
     def decoding(self, /, **settings: Any) -> Predictor:
         """The same bundle, writing by other settings of `hone.tasks.decoding.DecodingSettings`; those not named stay as

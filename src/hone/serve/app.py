@@ -22,7 +22,7 @@ from hone.predict.generation.generate import Abandoned
 from hone.predict.predictor import Predictor
 from hone.predict.shelf import Shelf
 from hone.serve.docs_page import docs_page
-from hone.serve.limits import MAX_INPUTS, BodyLimit, require_bounded, require_short
+from hone.serve.limits import MAX_INPUTS, BodyLimit, require_bounded, require_room, require_short
 from hone.serve.meters import Meters
 from hone.serve.misread import misread
 from hone.serve.requests import expected_of, request_of, warm_up
@@ -101,7 +101,7 @@ def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meter
             )
         asked = predictor
         if writes and body.decoding is not None:
-            asked = await asyncio.to_thread(_decoding, predictor, body.decoding, inputs=len(inputs))
+            asked = await asyncio.to_thread(_decoding, predictor, body.decoding, inputs=inputs)
         if writes and body.stream:
             return await streams.answer(asked, inputs)
         began = time.perf_counter()
@@ -140,16 +140,18 @@ async def _watch(request: Request, gone: threading.Event) -> None:
     gone.set()
 
 
-def _decoding(predictor: Predictor, values: Mapping[str, Any], *, inputs: int) -> Predictor:
+def _decoding(predictor: Predictor, values: Mapping[str, Any], *, inputs: Sequence[Any]) -> Predictor:
     """The same one, writing as a request asks for.
 
     Raises:
-        DataError, RecipeError: It asks for too much, or for what cannot be.
+        DataError, RecipeError: It asks for too much, or for what cannot be; or its inputs cannot be used.
     """
     own = cast(WritingSettings, predictor.task.settings).decoding
     require_short(values, own)
     asked = predictor.decoding(**values)
-    require_bounded(cast(WritingSettings, asked.task.settings).decoding, own, inputs=inputs)
+    settings = cast(WritingSettings, asked.task.settings).decoding
+    require_bounded(settings, own)
+    require_room(settings, own, input_tokens=asked.tokens_of(inputs).tolist(), most_tokens=asked.task.max_tokens)
     return asked
 
 

@@ -4,7 +4,7 @@ where a text is written."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,7 +14,8 @@ from hone.tasks.decoding import DecodingSettings
 
 MAX_INPUTS = 1024  # of one request; more belong into several, or into `hone predict`
 MAX_DECODING = {"max_new_tokens": 4096, "num_beams": 16, "num_return_sequences": 16, "top_k": 1024}
-MAX_WORK = 1 << 20  # tokens that a request may have a model read while it writes, all its texts and beams together
+MAX_WORK = 1 << 20  # tokens that a request may have a model read: its inputs, and what all texts and beams write
+MAX_HELD = 1 << 16  # tokens that are held at once for one input: it and what is written, in every text or beam
 MAX_CHARACTERS = 10_000  # of all texts in a request's decoding settings together
 
 
@@ -31,20 +32,46 @@ def require_short(values: Mapping[str, Any], own: DecodingSettings) -> None:
         raise DataError.of([fault], what="the request's decoding")
 
 
-def require_bounded(asked: DecodingSettings, own: DecodingSettings, *, inputs: int) -> None:
+def require_bounded(asked: DecodingSettings, own: DecodingSettings) -> None:
     """Check what a request asks for; what the bundle does by its own settings is always allowed.
 
     Raises:
-        DataError: It is more than a request may have.
+        DataError: A setting is more than a request may have.
     """
     faults = []
     for name, most in MAX_DECODING.items():
         value, bound = getattr(asked, name) or 0, max(most, getattr(own, name) or 0)
         if value > bound:
             faults.append(_fault(f"decoding.{name}", value, bound))
-    work, bound = inputs * _work(asked), max(MAX_WORK, MAX_INPUTS * _work(own))
-    if work > bound and not faults:
-        faults.append(_fault("decoding", f"{work:,} tokens to write, inputs, beams and texts together", f"{bound:,}"))
+    if faults:
+        raise DataError.of(faults, what="the request's decoding")
+
+
+def require_room(
+    asked: DecodingSettings, own: DecodingSettings, *, input_tokens: Sequence[int], most_tokens: int
+) -> None:
+    """Check what a request's inputs cost by the settings that it asks for; by the bundle's own they may cost what they
+    do.
+
+    Args:
+        input_tokens: Of each input.
+        most_tokens: Most that the model writes.
+
+    Raises:
+        DataError: It is more than a request may have.
+    """
+    longest = max(input_tokens, default=0)
+    mine, its = (min(settings.max_new_tokens, most_tokens) for settings in (asked, own))
+    rows, faults = _rows(asked), []
+    held, bound = rows * (longest + mine), max(MAX_HELD, _rows(own) * (longest + its))
+    if held > bound:
+        found = f"{held:,} tokens to hold at once: {rows:,} times an input of {longest:,} and {mine:,} to write"
+        faults.append(_fault("decoding", found, f"{bound:,}"))
+    work = sum(input_tokens) + len(input_tokens) * rows * mine
+    bound = max(MAX_WORK, MAX_INPUTS * (longest + _rows(own) * its))
+    if work > bound:
+        found = f"{work:,} tokens to read and write, of all inputs, beams and texts"
+        faults.append(_fault("decoding", found, f"{bound:,}"))
     if faults:
         raise DataError.of(faults, what="the request's decoding")
 
@@ -53,10 +80,10 @@ def _fault(field: str, found: object, most: object) -> Fault:
     return Fault("request.decoding-bound", found=str(found), expected=f"at most {most}", field=field)
 
 
-def _work(settings: DecodingSettings) -> int:
-    """Tokens that are read for one input at most."""
+def _rows(settings: DecodingSettings) -> int:
+    """How many texts, beginnings or continuations of one input are held at a time."""
     compared = settings.top_k or 1 if settings.search == "contrastive" else 1
-    return settings.max_new_tokens * max(settings.num_beams, settings.num_return_sequences, compared)
+    return max(settings.num_beams, settings.num_return_sequences, compared)
 
 
 class BodyLimit:

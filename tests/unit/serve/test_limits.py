@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from hone.core.errors import DataError
 from hone.data.fields import Field
-from hone.serve.limits import MAX_CHARACTERS, BodyLimit, require_short
+from hone.serve.limits import MAX_CHARACTERS, BodyLimit, require_room, require_short
 from hone.serve.requests import MAX_WORD, MAX_WORDS, request_of
 from hone.tasks.decoding import DecodingSettings
 
@@ -119,3 +119,40 @@ def test_words_of_a_row_are_bounded() -> None:
     for odd in (["b" * (MAX_WORD + 1)], ["b"] * (MAX_WORDS + 1)):
         with pytest.raises(ValidationError):
             request.model_validate({"inputs": {"text": "a", "bad_words": odd}})
+
+
+def room(asked: DecodingSettings, own: DecodingSettings | None = None, *, tokens: int = 10, inputs: int = 1) -> None:
+    require_room(asked, own or DecodingSettings(), input_tokens=[tokens] * inputs, most_tokens=100_000)
+
+
+def test_every_continuation_that_contrastive_search_compares_is_held() -> None:
+    compared: dict[str, Any] = {"penalty_alpha": 0.6, "max_new_tokens": 100}
+    with pytest.raises(DataError, match="1,024 times an input of 10 and 100 to write") as refused:
+        room(DecodingSettings(top_k=1024, **compared))
+    assert refused.value.faults[0].code == "request.decoding-bound"
+    room(DecodingSettings(top_k=500, **compared))
+    room(DecodingSettings(top_k=1024, do_sample=True, max_new_tokens=100))  # chosen among, and never read
+
+
+def test_an_input_is_held_with_each_beam_and_read_once() -> None:
+    beams = DecodingSettings(num_beams=16, max_new_tokens=96)
+    room(beams, tokens=4000)
+    with pytest.raises(DataError, match="65,552 tokens to hold"):
+        room(beams, tokens=4001)
+    room(beams, tokens=1000, inputs=400)  # 1,014,400 to read and write
+    with pytest.raises(DataError, match="tokens to read and write"):
+        room(beams, tokens=1000, inputs=1000)
+
+
+def test_a_text_is_no_longer_than_the_model_can_write() -> None:
+    asked = DecodingSettings(num_beams=16, max_new_tokens=4096)
+    require_room(asked, DecodingSettings(), input_tokens=[900], most_tokens=1024)
+    with pytest.raises(DataError, match="tokens to hold"):
+        require_room(asked, DecodingSettings(), input_tokens=[900], most_tokens=4096)
+
+
+def test_what_the_bundle_does_by_itself_is_allowed_of_any_input() -> None:
+    own = DecodingSettings(penalty_alpha=0.6, top_k=100, max_new_tokens=100)
+    room(own.model_copy(update={"top_k": 90}), own, tokens=5000, inputs=1024)
+    with pytest.raises(DataError, match="tokens to hold"):
+        room(own.model_copy(update={"top_k": 101}), own, tokens=5000)

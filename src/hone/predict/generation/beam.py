@@ -85,7 +85,7 @@ class BeamSearch:
         self._writer, self._settings, self._words = writer, settings, words
         self._ends = Ends(writer, settings, vocabulary)
         self._controls = Controls(settings, vocabulary, words=words, start=writer.start, size=writer.vocabulary)
-        self.each = settings.num_beams
+        self.each = self.most_rows = settings.num_beams
         self._wide = self.each * min(max(2, 1 + len(self._ends.tokens)), writer.vocabulary)
         self.rows: list[Hunt] = []
 

@@ -28,6 +28,7 @@ class ContrastiveSearch(SingleSearch):
         self, writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary, words: Sequence[Words]
     ) -> None:
         super().__init__(writer, settings, vocabulary, words)
+        self.most_rows = min(settings.top_k or 1, writer.vocabulary)  # each of the tokens is read
         self._context = torch.zeros((0, 0, 0))  # states of unit length [rows, places, width], zeros where there is none
         self._filled = torch.zeros((0, 0), dtype=torch.bool)  # [rows, places]
 
@@ -48,7 +49,7 @@ class ContrastiveSearch(SingleSearch):
     def advance(self, state: Any, logits: Tensor) -> tuple[Tensor, dict[int, list[Written]]]:
         count = len(self.rows)
         scores = self._controls.apply(logits) if self._controls.active else logits
-        chances, tokens = scores.softmax(dim=-1).topk(min(self._settings.top_k or 1, scores.shape[1]), dim=-1)
+        chances, tokens = scores.softmax(dim=-1).topk(self.most_rows, dim=-1)
         wide = tokens.shape[1]
         state.take(torch.arange(count).repeat_interleave(wide))
         ahead = self._writer.step(state, tokens.flatten())

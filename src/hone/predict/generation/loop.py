@@ -19,12 +19,14 @@ class Search(Protocol):
     """Chooses what is written.
 
     Attributes:
-        each: Rows of the state for each prompt.
+        each: Rows of the state for each prompt, between steps.
+        most_rows: Most rows of the state that there are for each prompt, within a step too.
         hidden: Whether it reads the last layer's states.
         rows: What is being worked on, each with its ``key`` and its ``limit``; empty when nothing is.
     """
 
     each: int
+    most_rows: int
     hidden: bool
 
     @property
@@ -48,7 +50,7 @@ class Loop:
     """Prompts on their way through a search, several at a time; more may come while others are being written.
 
     Args:
-        tokens_at_once: Room for rows: the sum of the tokens that each may come to have.
+        tokens_at_once: Room for rows: the sum of the tokens that each may come to have, all rows of a prompt counted.
     """
 
     def __init__(self, writer: Writer, search: Search, *, tokens_at_once: int) -> None:
@@ -71,7 +73,7 @@ class Loop:
         Raises:
             DataError: One of them leaves no room to write; none is taken then.
         """
-        needs = {key: self._search.each * (len(prompt) + self._search.limit(prompt)) for key, prompt in prompts.items()}
+        needs = {key: self._search.most_rows * (len(prompt) + self._search.limit(prompt)) for key, prompt in prompts.items()}
         self._prompts |= prompts
         self._needs |= needs
         self._waiting.extend(sorted(prompts, key=lambda key: -len(prompts[key])))  # alike lengths begin together

@@ -53,7 +53,7 @@ class SingleSearch:
         self._writer, self._settings, self._words = writer, settings, words
         self._ends = Ends(writer, settings, vocabulary)
         self._controls = Controls(settings, vocabulary, words=words, start=writer.start, size=writer.vocabulary)
-        self.each = settings.num_return_sequences
+        self.each = self.most_rows = settings.num_return_sequences
         self.rows: list[Row] = []
         self._ended: dict[int, list[Written]] = {}
 

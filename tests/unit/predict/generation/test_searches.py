@@ -191,10 +191,20 @@ def test_contrastive_search_forgets_the_states_of_texts_that_are_done() -> None:
     settings = DecodingSettings(max_new_tokens=10, penalty_alpha=0.3, top_k=3)
     prompts = [[1 + i % 11, 1 + i % 7, 1 + i % 5] for i in range(60)]
     search = ContrastiveSearch(writer, settings, ENDING, [Words(settings, ENDING)] * 60)
-    loop, places = Loop(writer, search, tokens_at_once=60), []
+    loop, places = Loop(writer, search, tokens_at_once=180), []
     loop.put(dict(enumerate(prompts)))
     while loop.busy:
         loop.step()
         places.append(search._context.shape[1])
     assert len(writer.begun) > 10  # others joined while some were being written
     assert max(places) <= 3 + 2 * 10
+
+
+def test_contrastive_search_has_room_for_every_continuation_that_it_reads() -> None:
+    writer = random_writer(tokens=12, seed=3)
+    settings = DecodingSettings(max_new_tokens=8, penalty_alpha=0.3, top_k=4)
+    prompts = [[1 + i % 11, 2] for i in range(12)]
+    roomy = generate(writer, prompts, settings, vocabulary=ENDING)
+    writer.stepped.clear()
+    assert generate(writer, prompts, settings, vocabulary=ENDING, tokens_at_once=100) == roomy
+    assert max(writer.stepped) == 8  # two prompts, each four times ten tokens
