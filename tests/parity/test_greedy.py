@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from writing_models import ALL_EOS, FAMILIES, model_of, prompts_of, theirs
+from writing_models import ALL_EOS, FAMILIES, UNPLACED, WINDOWED, model_of, prompts_of, theirs
 
 from hone.models.writers.make import writer_of
 from hone.predict.generation.generate import generate
@@ -63,10 +63,13 @@ def test_bad_words_are_those_of_transformers(model: Any) -> None:
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-def test_a_model_that_sees_a_window_begins_with_prompts_of_one_length_alone(beams: int) -> None:
-    model = model_of("windowed mistral")
+@pytest.mark.parametrize("kind", sorted(WINDOWED | UNPLACED))
+def test_a_model_that_takes_no_padding_begins_with_prompts_of_one_length_alone(kind: str, beams: int) -> None:
+    model = model_of(kind)
     prompts = prompts_of(6, seed=8)
+    prompts.append(prompts[0][::-1])
     settings = DecodingSettings(max_new_tokens=14, num_beams=beams)
     found = generate(writer_of(model), prompts, settings, vocabulary=VOCABULARY)
     expected = [theirs(model, prompt, max_new_tokens=14, num_beams=beams)[0][0] for prompt in prompts]
     assert [list(texts[0].ids) for texts in found] == expected
+    assert sum(len(set(ids)) for ids in expected) > 12  # they do not repeat one token

@@ -15,10 +15,10 @@ ENDS = {"eos_token_id": EOS, "pad_token_id": PAD, "bos_token_id": 0}
 
 
 def model_of(family: str) -> Any:
-    """A model of one of ``FAMILIES``, ``KIN`` or ``WINDOWED``."""
+    """A model of one of ``FAMILIES``, ``KIN``, ``WINDOWED`` or ``UNPLACED``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        model = (FAMILIES | KIN | WINDOWED)[family]().eval()
+        model = (FAMILIES | KIN | WINDOWED | UNPLACED)[family]().eval()
         model.lm_head = torch.nn.Linear(32, VOCABULARY, bias=False)  # with their embeddings, tokens would repeat
         for name, weight in model.named_parameters():
             if weight.ndim == 2:
@@ -64,6 +64,16 @@ def _t5(gated: bool = False) -> Any:
     return transformers.T5ForConditionalGeneration(config)
 
 
+def _bloom() -> Any:
+    sizes = {"hidden_size": 32, "n_layer": 2, "n_head": 4}
+    return transformers.BloomForCausalLM(transformers.BloomConfig(vocab_size=VOCABULARY, **sizes, **ENDS))
+
+
+def _mpt() -> Any:
+    sizes = {"d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 70}
+    return transformers.MptForCausalLM(transformers.MptConfig(vocab_size=VOCABULARY, **sizes, **ENDS))
+
+
 STRETCHED = {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0, "original_max_position_embeddings": 16}
 FAMILIES = {"gpt2": _gpt2, "llama": _llama, "bart": _bart, "t5": _t5}
 KIN = {
@@ -79,6 +89,7 @@ WINDOWED = {
     "windowed mistral": partial(_llama, "Mistral", sliding_window=5),
     "windowed qwen2": partial(_llama, "Qwen2", use_sliding_window=True, sliding_window=5, max_window_layers=1),
 }
+UNPLACED = {"bloom": _bloom, "mpt": _mpt}  # they are not told where tokens stand
 
 
 def prompts_of(count: int, *, seed: int = 0, longest: int = 12) -> list[list[int]]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
 from hone.bundle.stage import Inputs
 from hone.core.choice import opened
 from hone.core.errors import Fault, MissingExtra, did_you_mean
@@ -22,6 +24,7 @@ from hone.models.held import LEAST_BLOCK
 from hone.models.model import position_limit, stack_of
 from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
+from hone.models.writers.cached import WRITING, lacked_by
 from hone.predict.writing import unwritable_words
 from hone.tasks.fields import shape_of
 from hone.tasks.languages import language_faults
@@ -264,11 +267,24 @@ def _stack(inputs: Inputs) -> list[Fault]:
     if inputs.base is None or inputs.base.made is not None:
         return []
     wanted: Stack = SETTINGS[inputs.task.name].stack
-    had = stack_of(read_config(inputs.base.folder))
+    config = read_config(inputs.base.folder)
+    had = stack_of(config)
+    if had == wanted == "decoder":
+        return _unwriting(config, inputs.base.name, inputs.task.name)
     if had == wanted or (had, wanted) == ("decoder", "encoder"):
         return []
     found = f"{inputs.base.name}, {named_stack(had)}, and {inputs.task.name}, which takes {named_stack(wanted)}"
     return [Fault("recipe.base-task", found, f"{named_stack(wanted)}", field="base")]
+
+
+def _unwriting(config: Any, base: str, task: str) -> list[Fault]:
+    """A base that can be trained to write, and then could not."""
+    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    lacking = [] if kind is None else lacked_by(kind.forward)
+    if not lacking:
+        return []
+    found = f"{base}, whose {kind.__name__} takes no {' and no '.join(lacking)}, and {task}"
+    return [Fault("recipe.base-task", found, WRITING, field="base", fix="Take another base, such as gpt2 or llama.")]
 
 
 def _lacking(inputs: Inputs, kind: Any) -> list[Fault]:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import transformers
 
 from hone.bundle.stage import Inputs, TaskChoice
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.tiny import write_tiny_writer
 from hone.tasks.settings import TextClassificationSettings
-from hone.tasks.writing_settings import TranslationSettings
+from hone.tasks.writing_settings import TextGenerationSettings, TranslationSettings
 from hone.train.faults import find_faults
 from hone.train.settings import FinetuneSettings
 
@@ -41,3 +42,30 @@ def test_languages_that_a_base_does_not_tell_apart_are_faults_of_the_task(tmp_pa
     data = {"train": Dataset.from_columns("train", {"source": ["one", "two"], "target": ["eins", "zwei"]})}
     found = find_faults(FinetuneSettings(), Inputs(task=TaskChoice("translation", settings), base=base, data=data))
     assert [fault.field for fault in found] == ["task.source_language", "task.target_language"]
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "lacks"),
+    [
+        (transformers.MambaConfig(hidden_size=8, num_hidden_layers=1), "MambaForCausalLM", "past_key_values"),
+        (transformers.XLNetConfig(d_model=8, n_layer=1, n_head=1), "XLNetLMHeadModel", "past_key_values"),
+    ],
+)
+def test_a_decoder_that_could_not_write_is_told_before_it_is_trained(
+    config: transformers.PreTrainedConfig, kind: str, lacks: str, tmp_path: Path
+) -> None:
+    folder = write_tiny_writer(tmp_path / "gpt2", kind="gpt2")
+    config.save_pretrained(folder)
+    data = {"train": Dataset.from_columns("train", {"text": ["one", "two"]})}
+    task = TaskChoice("text-generation", TextGenerationSettings())
+    (fault,) = find_faults(FinetuneSettings(), Inputs(task=task, base=Base("tiny", folder, ""), data=data))
+    assert (fault.code, fault.field) == ("recipe.base-task", "base")
+    assert f"{kind} takes no {lacks}" in fault.found
+
+
+def test_a_decoder_that_is_not_told_where_tokens_stand_can_write(tmp_path: Path) -> None:
+    folder = write_tiny_writer(tmp_path / "gpt2", kind="gpt2")
+    transformers.BloomConfig(hidden_size=8, n_layer=1, n_head=1).save_pretrained(folder)
+    data = {"train": Dataset.from_columns("train", {"text": ["one", "two"]})}
+    task = TaskChoice("text-generation", TextGenerationSettings())
+    assert find_faults(FinetuneSettings(), Inputs(task=task, base=Base("tiny", folder, ""), data=data)) == []

@@ -6,6 +6,7 @@ What they are given and what they give is on the CPU, where searches choose; in 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from transformers import DynamicCache, EncoderDecoderCache
 from hone.core.errors import BundleError
 from hone.models.writers.writer import Beginning, Past
 
-NEEDED = {"attention_mask", "past_key_values", "position_ids"}
+NEEDED = ("attention_mask", "past_key_values")  # of a causal model's forward
+PLACED = "position_ids"  # where it takes these, it can be told where a token stands; else it counts all before it
+WRITING = "a causal model that keeps keys and values of what it read (past_key_values) under an attention_mask"
 
 
 class CausalState:
@@ -68,7 +71,7 @@ class CausalWriter:
     """A transformers model that continues its prompt, such as ``GPT2LMHeadModel``, in evaluation mode.
 
     Raises:
-        BundleError: The model cannot be told where a token stands, or keeps no cache of keys and values.
+        BundleError: The model keeps no cache of keys and values.
     """
 
     before = 0
@@ -76,10 +79,10 @@ class CausalWriter:
 
     def __init__(self, model: Any) -> None:
         takes = inspect.signature(model.forward).parameters
-        if not takes.keys() >= NEEDED:
+        if lacking := lacked_by(model.forward):
             raise BundleError(
-                f"a model of type {model.config.model_type!r} for writing text",
-                expected="one whose forward takes past_key_values, attention_mask and position_ids",
+                f"{type(model).__name__} for writing text, whose forward takes no {' and no '.join(lacking)}",
+                expected=WRITING,
                 fix="Take a base of another architecture, such as gpt2 or llama.",
                 code="writer.unsupported",
             )
@@ -88,7 +91,8 @@ class CausalWriter:
         self.most_tokens: int | None = getattr(config, "max_position_embeddings", None)
         self.most_prompt_tokens: int | None = self.most_tokens
         self.vocabulary: int = config.vocab_size
-        self.pads: bool = not _is_windowed(config)
+        self._placed = PLACED in takes
+        self.pads: bool = self._placed and not _is_windowed(config)
         self.joins = self.pads
         self._keeps = "logits_to_keep" in takes
 
@@ -121,7 +125,7 @@ class CausalWriter:
         found = self.model(
             input_ids=input_ids,
             attention_mask=mask,
-            position_ids=torch.arange(before, mask.shape[1], device=device).expand_as(input_ids),
+            **self._placing(torch.arange(before, mask.shape[1], device=device).expand_as(input_ids)),
             past_key_values=cache,
             use_cache=True,
             output_hidden_states=hidden,
@@ -136,7 +140,7 @@ class CausalWriter:
         found = self.model(
             input_ids=tokens[:, None].to(self.model.device),
             attention_mask=state.mask,
-            position_ids=state.places[:, None],
+            **self._placing(state.places[:, None]),
             past_key_values=state.cache,
             use_cache=True,
             output_hidden_states=state.shows,
@@ -146,11 +150,21 @@ class CausalWriter:
         scores: Tensor = found.logits[:, -1].float().cpu()
         return scores
 
+    def _placing(self, places: Tensor) -> dict[str, Tensor]:
+        """Where tokens stand, int64 [rows, tokens], for a model that is told."""
+        return {PLACED: places} if self._placed else {}
 
-def keeps_all(kind: type, config: Any) -> bool:
+
+def lacked_by(forward: Callable[..., Any]) -> list[str]:
+    """What the forward of a model would have to take for it to write."""
+    return [name for name in NEEDED if name not in inspect.signature(forward).parameters]
+
+
+def keeps_all(kind: Any, config: Any) -> bool:
     """Whether models of a class can go on from keys and values that are given to them: they are told where tokens
     stand, and look at all of the cache."""
-    return inspect.signature(kind.forward).parameters.keys() >= NEEDED and not _is_windowed(config)  # type: ignore[attr-defined]
+    placed = PLACED in inspect.signature(kind.forward).parameters
+    return placed and not lacked_by(kind.forward) and not _is_windowed(config)
 
 
 def _is_windowed(config: Any) -> bool:
