@@ -58,7 +58,8 @@ def turns_of(raw: Any, *, answered: bool) -> tuple[list[Turn], Odd | None]:
 def _turn(raw: Any) -> tuple[Turn, Odd | None]:
     if not isinstance(raw, Mapping):
         return {}, Odd("data.turns-kind", f"{type(raw).__name__} {raw!r:.60}")
-    said, text = raw.get("role"), raw.get("text", raw.get("content"))
+    said, text = raw.get("role"), raw.get("text")
+    text = raw.get("content") if text is None else text  # tables have both columns, one of them empty
     if not isinstance(said, str):
         return {}, Odd("data.turns-role", "no role" if said is None else f"the role {said!r:.60}")
     role = NAMES.get(said.strip().lower())

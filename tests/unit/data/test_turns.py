@@ -21,6 +21,7 @@ def said(*pairs: tuple[str, str]) -> list[dict[str, Any]]:
         said(("user", "a"), ("system", "b")),  # MultiWOZ
         said(("Human", "a"), ("GPT", "b")),
         [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "acts": [1]}],
+        [{"role": "user", "text": None, "content": "a"}, {"role": "assistant", "text": "b", "content": None}],
     ],
 )
 def test_roles_have_many_names(raw: Any) -> None:
