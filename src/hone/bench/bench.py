@@ -3,26 +3,73 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hone.bench.examples import Example
 from hone.bench.systems import System
 from hone.core.errors import DataError
 from hone.core.measures import Measure
 from hone.core.progress import Progress, Silent
-from hone.predict.given import columns_of
 from hone.predict.predictor import Predictor
 from hone.report.report import Cell, Grid, Report
-from hone.tasks.rows import IntArray, Rows
+from hone.tasks.protocol import Writing
+from hone.tasks.rows import IntArray
 
-BATCHES = (1, 8, 32, 128)
-AT_LEAST, BATCHES_EACH = 64, 16  # texts of one timing: so many, or so many batches
-SINGLES = 100
 GROUPS = 5
 
 Seconds = dict[str, list[float]]
+
+
+class Amounts(NamedTuple):
+    """How much is timed.
+
+    Attributes:
+        batches: Sizes of the batches.
+        at_least, batches_each: Texts of one timing: so many, or so many batches.
+        singles: Texts that are asked one at a time.
+        group: Most texts of one length.
+    """
+
+    batches: tuple[int, ...]
+    at_least: int
+    batches_each: int
+    singles: int
+    group: int
+
+    def texts_of(self, batch: int, texts: int) -> int:
+        """Texts of one timing, where there are so many."""
+        return min(texts, max(self.at_least, self.batches_each * batch))
+
+
+READ = Amounts((1, 8, 32, 128), at_least=64, batches_each=16, singles=100, group=128)
+WRITTEN = Amounts((1, 8, 32), at_least=8, batches_each=1, singles=12, group=32)  # a text takes a pass for each token
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Timings of some texts.
+
+    Attributes:
+        count: How many texts.
+        seconds: Of each system, repeat after repeat.
+        written: Tokens that each wrote in one of them.
+    """
+
+    count: int
+    seconds: Seconds
+    written: dict[str, int]
+
+    def rates(self, name: str) -> NDArray[np.float64]:
+        """Texts a second of a system."""
+        return self.count / np.array(self.seconds[name])
+
+
+ByBatch = dict[int, Timed]
 
 
 def bench(
@@ -47,59 +94,52 @@ def bench(
     if not texts:
         raise DataError("found no texts to time", expected="at least one", code="data.empty")
     progress = progress or Silent()
-    lengths = _lengths(predictor, texts)
-    progress.begin("timing", total=(len(BATCHES) + GROUPS) * repeats + 1, unit="round")
+    writes = isinstance(predictor.task, Writing)
+    amounts = WRITTEN if writes else READ
+    lengths = predictor.tokens_of(list(texts))
+    progress.begin("timing", total=(len(amounts.batches) + GROUPS) * repeats + 1, unit="round")
     by_batch = {
         batch: _alternated(
-            systems, texts[: _count(batch, len(texts))], batch=batch, repeats=repeats, done=progress.advance
+            systems, texts[: amounts.texts_of(batch, len(texts))], batch=batch, repeats=repeats, done=progress.advance
         )
-        for batch in BATCHES
+        for batch in amounts.batches
     }
-    singles = _singles(systems, texts[:SINGLES])
+    singles = _singles(systems, texts[: amounts.singles])
     progress.advance(1)
-    speed = _speed(systems, by_batch, singles, lengths=lengths)
-    grid = _by_length(systems, texts, lengths, repeats=repeats, done=progress.advance)
+    speed = _speed(systems, by_batch, singles, lengths=lengths, writes=writes)
+    groups = [group[: amounts.group] for group in np.array_split(np.argsort(lengths, kind="stable"),
+                                                                 min(GROUPS, len(texts)))]  # fmt: skip
+    grid = _by_length(systems, texts, groups, lengths=lengths, repeats=repeats, done=progress.advance)
     progress.finish()
     return Report(
         stage="bench",
         bundle=predictor.bundle.digest,
-        measures=_measures(systems, by_batch, texts=len(texts), repeats=repeats),
+        measures=_measures(systems, by_batch, repeats=repeats),
         tables={
             "speed": speed,
-            "throughput_by_batch": _throughputs(systems, by_batch, len(texts)),
+            "throughput_by_batch": _throughputs(systems, by_batch),
             "cost_by_length": grid,
         },
         facts={"texts": len(texts), "tokens": int(lengths.sum()), "repeats": repeats},
     )
 
 
-def _lengths(predictor: Predictor, texts: Sequence[Example]) -> IntArray:
-    """Tokens of each text as the model reads it: its rows together."""
-    columns = columns_of(list(texts), predictor.input_choices)
-    rows = Rows(predictor.task.encode(columns, purpose="predict"))
-    total = np.zeros(len(texts), dtype=np.int64)
-    np.add.at(total, rows.example, rows.lengths)
-    return total
-
-
-def _count(batch: int, texts: int) -> int:
-    return min(texts, max(AT_LEAST, BATCHES_EACH * batch))
-
-
 def _alternated(
     systems: Sequence[System], texts: Sequence[Example], *, batch: int, repeats: int, done: Callable[[int], None]
-) -> Seconds:
-    """Seconds of each system for ``texts``, repeat after repeat; the order turns round each time."""
+) -> Timed:
+    """Timings of each system for ``texts``; the order turns round each time."""
     for system in systems:
         system.answer(texts[: 2 * batch], batch=batch)
     seconds: Seconds = {system.name: [] for system in systems}
+    written: dict[str, int] = {}
     for repeat in range(repeats):
         for system in systems if repeat % 2 == 0 else list(systems)[::-1]:
             began = time.perf_counter()
-            system.answer(texts, batch=batch)
+            found = system.answer(texts, batch=batch)
             seconds[system.name].append(time.perf_counter() - began)
+            written[system.name] = system.written(found)
         done(1)
-    return seconds
+    return Timed(len(texts), seconds, written)
 
 
 def _singles(systems: Sequence[System], texts: Sequence[Example]) -> Seconds:
@@ -113,56 +153,60 @@ def _singles(systems: Sequence[System], texts: Sequence[Example]) -> Seconds:
     return seconds
 
 
-def _best(by_batch: Mapping[int, Seconds], name: str, texts: int) -> int:
+def _best(by_batch: ByBatch, name: str) -> int:
     """The batch size at which a system answers most texts a second."""
-    return max(by_batch, key=lambda batch: _count(batch, texts) / float(np.median(by_batch[batch][name])))
+    return max(by_batch, key=lambda batch: float(np.median(by_batch[batch].rates(name))))
 
 
-def _speed(systems: Sequence[System], by_batch: Mapping[int, Seconds], singles: Seconds, *, lengths: IntArray) -> Grid:
+def _speed(systems: Sequence[System], by_batch: ByBatch, singles: Seconds, *, lengths: IntArray, writes: bool) -> Grid:
+    """Of each system texts and tokens a second, and milliseconds of a text alone. Tokens are those that were read, and
+    the share of padding beside them; of a bundle that writes those that were written."""
     rows: list[list[Cell]] = []
     for system in systems:
-        batch = _best(by_batch, system.name, len(lengths))
-        count = _count(batch, len(lengths))
-        rates = count / np.array(by_batch[batch][system.name])
-        tokens, alone = int(lengths[:count].sum()), 1e3 * np.array(singles[system.name])
-        median = float(np.median(rates))
-        rows.append(
-            [
-                system.name, median, float(rates.min()), float(rates.max()), batch, median * tokens / count,
-                1 - tokens / max(1, system.computed(lengths[:count], batch=batch)),
-                *(float(value) for value in np.quantile(alone, (0.5, 0.99))),
-            ]
-        )  # fmt: skip
-    columns = ["system", "texts_per_s", "low", "high", "batch", "tokens_per_s", "padding_share", "p50_ms", "p99_ms"]
+        batch = _best(by_batch, system.name)
+        timed = by_batch[batch]
+        rates, alone = timed.rates(system.name), 1e3 * np.array(singles[system.name])
+        median, read = float(np.median(rates)), int(lengths[: timed.count].sum())
+        tokens = timed.written[system.name] if writes else read
+        padding = [] if writes else [1 - read / max(1, system.computed(lengths[: timed.count], batch=batch))]
+        quantiles = [float(value) for value in np.quantile(alone, (0.5, 0.99))]
+        rows.append([system.name, median, float(rates.min()), float(rates.max()), batch, median * tokens / timed.count,
+                     *padding, *quantiles])  # fmt: skip
+    padding_share = [] if writes else ["padding_share"]
+    columns = ["system", "texts_per_s", "low", "high", "batch", "tokens_per_s", *padding_share, "p50_ms", "p99_ms"]
     return Grid(columns=columns, rows=rows, show="bars")
 
 
-def _throughputs(systems: Sequence[System], by_batch: Mapping[int, Seconds], texts: int) -> Grid:
+def _throughputs(systems: Sequence[System], by_batch: ByBatch) -> Grid:
     rows: list[list[Cell]] = [
-        [batch, *(_count(batch, texts) / float(np.median(seconds[system.name])) for system in systems)]
-        for batch, seconds in by_batch.items()
+        [batch, *(float(np.median(timed.rates(system.name))) for system in systems)]
+        for batch, timed in by_batch.items()
     ]
     return Grid(columns=["batch", *(system.name for system in systems)], rows=rows, show="line")
 
 
 def _by_length(
-    systems: Sequence[System], texts: Sequence[Example], lengths: IntArray, *, repeats: int, done: Callable[[int], None]
+    systems: Sequence[System],
+    texts: Sequence[Example],
+    groups: Sequence[IntArray],
+    *,
+    lengths: IntArray,
+    repeats: int,
+    done: Callable[[int], None],
 ) -> Grid:
-    """Milliseconds a text over its tokens: the texts in groups of like length."""
+    """Milliseconds a text over its tokens: ``groups`` are the texts of like length."""
     rows: list[list[Cell]] = []
-    for group in np.array_split(np.argsort(lengths, kind="stable"), min(GROUPS, len(texts))):
-        chosen = group[: 4 * max(BATCHES[:-1])]
-        seconds = _alternated(systems, [texts[i] for i in chosen], batch=32, repeats=repeats, done=done)
-        cost = [1e3 * float(np.median(seconds[system.name])) / len(chosen) for system in systems]
+    for chosen in groups:
+        timed = _alternated(systems, [texts[i] for i in chosen], batch=32, repeats=repeats, done=done)
+        cost = [1e3 * float(np.median(timed.seconds[system.name])) / len(chosen) for system in systems]
         rows.append([float(lengths[chosen].mean()), *cost])
     return Grid(columns=["tokens", *(system.name for system in systems)], rows=rows, show="line")
 
 
-def _measures(systems: Sequence[System], by_batch: Mapping[int, Seconds], *, texts: int, repeats: int) -> list[Measure]:
+def _measures(systems: Sequence[System], by_batch: ByBatch, *, repeats: int) -> list[Measure]:
     """Texts a second of the first system at its best batch size, and how many times that of each other one."""
     level = 1 - 2.0 ** (1 - repeats)
-    best = {system.name: _best(by_batch, system.name, texts) for system in systems}
-    rates = {name: _count(batch, texts) / np.array(by_batch[batch][name]) for name, batch in best.items()}
+    rates = {system.name: by_batch[_best(by_batch, system.name)].rates(system.name) for system in systems}
     first, *others = rates
     found = [("texts_per_s", rates[first], "")]
     found += [("times_as_fast", rates[first] / rates[other], other) for other in others]

@@ -1,4 +1,5 @@
-"""What is timed: hone's own predictor, transformers' pipeline over the same folder, ONNX Runtime on the same model."""
+"""What is timed: hone's own predictor, transformers' pipeline over the same folder, ONNX Runtime on the same model; of
+a bundle that writes also transformers' ``generate``."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import torch
 import transformers
 
 from hone.bench.examples import Example, sides
+from hone.bench.writing import writing_systems
 from hone.bundle.bundle import Bundle
 from hone.core.errors import RecipeError
 from hone.core.progress import Progress
@@ -24,6 +26,7 @@ from hone.predict.batching import budgeted
 from hone.predict.formats import ADAPTERS, MEMBERS, ONNX
 from hone.predict.onnx import open_session
 from hone.predict.predictor import Predictor, open_model, weights_format
+from hone.tasks.protocol import Writing
 from hone.tasks.rows import IntArray, has_types
 
 AUTO_CLASSES = {
@@ -47,8 +50,12 @@ class System(Protocol):
 
     name: str
 
-    def answer(self, texts: Sequence[Example], *, batch: int) -> None:
-        """Answer all ``texts``, ``batch`` of them together."""
+    def answer(self, texts: Sequence[Example], *, batch: int) -> Any:
+        """Answer all ``texts``, ``batch`` of them together; what came of it."""
+        ...
+
+    def written(self, found: Any) -> int:
+        """Tokens that were written, without those that end a text, by what `answer` gave; 0 where none are."""
         ...
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
@@ -62,9 +69,12 @@ class Hone:
     def __init__(self, predictor: Predictor, *, name: str = "hone") -> None:
         self._predictor, self.name = predictor, name
 
-    def answer(self, texts: Sequence[Example], *, batch: int) -> None:
-        for at in range(0, len(texts), batch):
-            self._predictor.predict(list(texts[at : at + batch]))
+    def answer(self, texts: Sequence[Example], *, batch: int) -> Any:
+        parts = [list(texts[at : at + batch]) for at in range(0, len(texts), batch)]
+        return [one for part in parts for one in self._predictor.predict(part)]
+
+    def written(self, found: Any) -> int:
+        return sum(text.get("tokens", 0) for one in found for text in one.get("texts", [one]))
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
         engine = self._predictor.engine
@@ -90,9 +100,12 @@ class Pipeline:
         limits = {"truncation": True, "max_length": task.max_tokens} if kind == "text-classification" else {}
         self._call: Any = transformers.pipeline(kind, model=model, tokenizer=tokenizer, device="cpu", **limits)
 
-    def answer(self, texts: Sequence[Example], *, batch: int) -> None:
+    def answer(self, texts: Sequence[Example], *, batch: int) -> Any:
         given = [text if isinstance(text, str) else dict(zip(PAIR, text.values(), strict=True)) for text in texts]
         self._call(given, batch_size=batch)
+
+    def written(self, found: Any) -> int:
+        return 0
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
         return sum(_padded(lengths[at : at + batch]) for at in range(0, len(lengths), batch))
@@ -116,9 +129,12 @@ class OnnxRuntime:
         self._session = open_session(graph.graph)
         self._inputs = frozenset(entry.name for entry in self._session.get_inputs())
 
-    def answer(self, texts: Sequence[Example], *, batch: int) -> None:
+    def answer(self, texts: Sequence[Example], *, batch: int) -> Any:
         for at in range(0, len(texts), batch):
             self.scores(texts[at : at + batch])
+
+    def written(self, found: Any) -> int:
+        return 0
 
     def scores(self, texts: Sequence[Example]) -> tuple[IntArray, Any]:
         """The likeliest label of each text, or token, and its chance."""
@@ -140,12 +156,14 @@ class OnnxRuntime:
         return sum(_padded(lengths[at : at + batch]) for at in range(0, len(lengths), batch))
 
 
-def systems_for(predictor: Predictor, *, progress: Progress) -> tuple[System, ...]:
-    """What can be timed beside ``predictor``, itself first; what cannot is said.
+def systems_for(predictor: Predictor, *, progress: Progress, texts: Sequence[Example] = ()) -> tuple[System, ...]:
+    """What can be timed beside ``predictor`` on ``texts``, itself first; what cannot is said.
 
     Exporting the model for ONNX Runtime takes a while.
     """
     systems: list[System] = [Hone(predictor)]
+    if isinstance(predictor.task, Writing):
+        return (*systems, *writing_systems(predictor, texts, progress=progress))
     if predictor.task.name not in PIPED:
         progress.say(f"nothing else is timed: transformers' pipelines do no {predictor.task.name}")
         return tuple(systems)

@@ -32,7 +32,7 @@ def bench_file(
     predictor = load(bundle, **opening)
     given = _texts(predictor, file, columns=columns, most=texts)
     progress = make_progress()
-    systems = systems_for(predictor, progress=progress)
+    systems = systems_for(predictor, progress=progress, texts=given)
     report = bench(predictor, systems, given, repeats=repeats, progress=progress)
     show_and_keep(report, out=out, shown=shown)
 
