@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,19 @@ def test_an_attribute_is_told_by_another_bundle(
     measure = next(one for one in report["measures"] if one["name"] == "attribute_accuracy")
     assert measure["value"] == pytest.approx(sum(right) / 6)
     assert [row[0] for row in report["tables"]["attribute_by_value"]["rows"]] == ["broken", "password", "refund"]
+
+
+def test_two_bundles_are_compared_by_a_judge(
+    made: Any, text_bundle: Path, tmp_path: Path, command: Callable[..., tuple[object, str, str]]
+) -> None:
+    data, bundle = written(tmp_path / "rows.jsonl", ROWS), str(made.bundle.path)
+    code, out, said = command("compare", bundle, bundle, str(data), f"judge={text_bundle}", "--json")
+    assert code == 0, said
+    report = json.loads(out)
+    (row,) = [row for row in report["tables"]["compared"]["rows"] if row[0] == "attribute_accuracy"]
+    assert row[1] == row[2]
+    assert row[3:5] == [0.0, 1.0]
+    assert [row[0] for row in report["tables"]["signatures"]["rows"]] == ["BLEU", "chrF"]
 
 
 def test_a_judge_has_to_know_the_values(
@@ -178,6 +192,35 @@ def test_a_conversation_has_its_attributes(made: Any) -> None:
         talk.control({"topic": "passwrd"})
     with pytest.raises(RecipeError, match="about: found nothing"):
         Conversation(predictor, controls={"topic": "password"})
+
+
+def test_chat_goes_by_what_it_is_told_until_it_is_told_otherwise(
+    made: Any, command: Callable[..., tuple[object, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chat(lines: str, *controls: str) -> tuple[object, str, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+        return command("chat", made.bundle.path, "--json", *(part for one in controls for part in ("--control", one)))
+
+    lines = "please\n/control\n/control topic=broken\nplease\n/control about=my|laptop\n/control\nplease\n"
+    code, out, said = chat(lines, "topic=refund", "about=order")
+    assert code == 0, said
+    told = [("refund", ["order"]), ("broken", ["order"]), ("broken", ["my", "laptop"])]
+    rows = [{"prompt": "please", "topic": topic, "about": words} for topic, words in told]
+    expected = [load(made.bundle.path).predict(row)[0]["text"] for row in rows]
+    assert [json.loads(line)["text"] for line in out.splitlines()] == expected
+    assert len({*expected}) > 1
+    assert "topic=refund\nabout=order\n" in said
+    assert "topic=broken\nabout=my|laptop\n" in said
+    for controls, found in (
+        (["topic=refund"], "about: found nothing"),
+        (["topic=refnd", "about=order"], "Did you mean 'refund'?"),
+        (["topic=refund", "about=order", "tone=good"], "unknown field 'tone'"),
+        (["topic", "about=order"], "KEY=VALUE"),
+        (["topic=refund", "topic=broken", "about=order"], "two values for --control 'topic'"),
+    ):
+        code, out, said = chat("please\n", *controls)
+        assert (code, out) == (2, "")
+        assert found in said
 
 
 def test_a_text_to_learn_has_the_room_beside_its_attributes(made: Any) -> None:

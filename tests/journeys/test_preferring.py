@@ -82,6 +82,10 @@ def test_a_bundle_learns_which_text_is_better(
     code, out, err = command("evaluate", bundle.path, data, f"reference={parent.path}", "--json")
     assert code == 0, err
     assert told(out) == pytest.approx(found)
+    code, out, err = command("compare", parent.path, bundle.path, data, f"reference={parent.path}", "--json")
+    assert code == 0, err
+    compared = {row[0]: row[2] for row in json.loads(out)["tables"]["compared"]["rows"]}
+    assert compared == pytest.approx(found)
 
 
 def test_pairs_are_measured_without_a_reference_too(writers: dict[str, Path], tmp_path: Path, command: Command) -> None:

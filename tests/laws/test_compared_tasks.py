@@ -16,6 +16,7 @@ from hone.bundle.stage import Inputs, Run, TaskChoice
 from hone.data.dataset import Dataset
 from hone.evaluate.answering import answered
 from hone.evaluate.comparing import COMPARE, CompareSettings
+from hone.evaluate.varied import variety_measures
 from hone.metrics import retrieval
 from hone.predict.predictor import open_bundle
 from hone.predict.write import write_model
@@ -49,7 +50,8 @@ def compared(case: Case, first: Bundle, second: Bundle, folder: Path) -> tuple[R
     report = COMPARE.run(CompareSettings(against=str(first.path), resamples=100), inputs, run).report
     predictor = open_bundle(second, device="cpu")
     alone = answered(predictor, over(predictor.task, data.columns), data, run=run)
-    return report, alone.task.measures(alone.tally)
+    varied = {one.name: one.value for one in variety_measures(alone, resamples=1)}
+    return report, {**alone.task.measures(alone.tally), **varied}
 
 
 @pytest.mark.parametrize("name", ["text-classification", "question-answering", "text-regression", "summarization"])

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
-from hone.bundle.stage import Run
+from hone.bundle.bundle import Bundle
+from hone.bundle.stage import Inputs, Run
 from hone.data.checks import require_known
 from hone.data.dataset import Dataset
-from hone.predict.predictor import Predictor
+from hone.evaluate.answering_settings import AnsweringSettings
+from hone.evaluate.judged import attribute_of, labeled
+from hone.predict.device import pick_device
+from hone.predict.predictor import Predictor, open_bundle
+from hone.predict.references import reference_of
 from hone.report.catalog import Language, slice_name, word
 from hone.tasks.encoded import encoded, placed
+from hone.tasks.pairs import Pairs, over
 from hone.tasks.protocol import Columns, FloatArray, Judging, Prediction, Scored, Task
 from hone.tasks.rows import IntArray
 
@@ -38,8 +45,46 @@ class Answered:
     lengths: IntArray
 
 
-def answered(predictor: Predictor, task: Task, data: Dataset, *, run: Run) -> Answered:
+def asked(
+    settings: AnsweringSettings, bundle: Bundle, data: Dataset, *, inputs: Inputs, run: Run
+) -> tuple[Predictor, Task]:
+    """A bundle, opened to answer as the settings say, and what measures its answers to ``data``."""
+    predictor = open_bundle(bundle, device=run.device)
+    if settings.decoding:
+        predictor = predictor.decoding(**settings.decoding)
+    if settings.best_of is not None:
+        (reward,) = inputs.others["reward"]
+        predictor = predictor.best_of(settings.best_of, open_bundle(reward, device=run.device), label=settings.label)
+    task: Any = predictor.task
+    if settings.judge is not None:
+        task = task.judging(attribute_of(settings, task.settings.attributes))
+    return predictor, over(task, data.columns)
+
+
+def judge_of(settings: AnsweringSettings, inputs: Inputs, run: Run) -> Predictor | None:
+    """The bundle that says what texts are like; None where none is asked."""
+    return None if settings.judge is None else open_bundle(inputs.others["judge"][0], device=run.device)
+
+
+def beside_reference(task: Task, data: Dataset, reference: Bundle | None, run: Run) -> Task:
+    """``task``; one over pairs beside what the reference says of them, where there is one."""
+    if not isinstance(task, Pairs) or reference is None:
+        return task
+    predictor = open_bundle(reference, device=run.device)
+    pairs = over(predictor.task, data.columns)
+    assert isinstance(pairs, Pairs)
+    device = pick_device(run.device).type
+    said = reference_of(
+        pairs, data, predictor.engine, bundle=reference, device=device, cache=run.cache, progress=run.progress
+    )
+    return cast(Task, task.against(said))
+
+
+def answered(predictor: Predictor, task: Task, data: Dataset, *, run: Run, judge: Predictor | None = None) -> Answered:
     """Ask ``predictor``, whose task ``task`` is or measures, about every row of ``data``.
+
+    Args:
+        judge: Says what its texts are like.
 
     Raises:
         DataError: Rows have labels that the bundle does not know, or cannot be encoded.
@@ -52,6 +97,8 @@ def answered(predictor: Predictor, task: Task, data: Dataset, *, run: Run) -> An
         scores = predictor.came_to(columns, rows, task=task, done=run.progress.advance)
     run.progress.finish()
     predictions = task.join(columns, rows, scores, constants=predictor.engine.constants)
+    if judge is not None:
+        predictions = labeled(judge, predictions)
     if isinstance(task, Judging):
         tally, scored = task.judged(predictions, columns)
     else:

@@ -15,16 +15,26 @@ from hone.core.errors import BundleError, RecipeError
 from hone.core.measures import Measure, MeasureSpec
 from hone.data.dataset import Dataset
 from hone.evaluate.agreement import agreed, agreement
-from hone.evaluate.answering import Answered, answered, left_out_warnings, shortened, unmeasured_warnings
+from hone.evaluate.answering import (
+    Answered,
+    answered,
+    asked,
+    beside_reference,
+    judge_of,
+    left_out_warnings,
+    shortened,
+    unmeasured_warnings,
+)
 from hone.evaluate.comparing import CompareSettings
+from hone.evaluate.varied import variety_beside
 from hone.metrics.intervals import rested_on
 from hone.metrics.paired import Difference, Tallied, differences
-from hone.predict.predictor import open_bundle
+from hone.metrics.variety import VARIETY_SPECS
+from hone.predict.predictor import Predictor
 from hone.report.catalog import Language, word
 from hone.report.numbers import NOTHING, number
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.fields import holds_pairs
-from hone.tasks.pairs import over
 from hone.tasks.protocol import Task, weighing
 from hone.tasks.table import TASKS
 
@@ -51,7 +61,10 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
     data = inputs.split(settings.on, stage="compare")
     if not holds_pairs(TASKS[inputs.task.name], data.columns):
         _require_same_units(against, inputs.bundle)
-    first, second = (_answers(bundle, data, settings, run) for bundle in (against, inputs.bundle))
+    judge = judge_of(settings, inputs, run)
+    first, second = (
+        _answers(bundle, data, settings, inputs=inputs, run=run, judge=judge) for bundle in (against, inputs.bundle)
+    )
     task = second.task
     exchanged = _counted_alike(first, second)
     found = differences(
@@ -60,6 +73,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
     )  # fmt: skip
     if first.task.tokenizer.digest != task.tokenizer.digest:
         found = _without_tokens(found, task)
+    found = {**found, **variety_beside(first, second, resamples=settings.resamples)}
     change = first.scored.badness - second.scored.badness  # above zero where the second is better
     same = None if _without_axes(second) else agreed(task, first.predictions, second.predictions)
     apart = change != 0 if same is None else ~same
@@ -76,6 +90,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
         tables={
             "compared": _compared(found, task, run.language),
             "changed": _changed(first, second, same),
+            **{name: grid for name, grid in second.scored.tables.items() if name == "signatures"},
             "rows_lost": _rows(first, second, change, apart=apart & (change < 0), most=settings.worst),
             "rows_gained": _rows(first, second, -change, apart=apart & (change > 0), most=settings.worst),
         },
@@ -88,7 +103,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
             "task": task.name,
             "data": settings.on,
             "rows": len(data),
-            **({"decoding": json.dumps(settings.decoding, ensure_ascii=False)} if settings.decoding else {}),
+            **settings.facts,
             "first_bundle": against.digest,
         },
     )
@@ -122,11 +137,18 @@ def _without_tokens(found: Mapping[str, Difference], task: Task) -> dict[str, Di
     return left
 
 
-def _answers(bundle: Bundle, data: Dataset, settings: CompareSettings, run: Run) -> Answered:
-    predictor = open_bundle(bundle, device=run.device)
-    if settings.decoding:
-        predictor = predictor.decoding(**settings.decoding)
-    return answered(predictor, over(predictor.task, data.columns), data, run=run)
+def _answers(
+    bundle: Bundle,
+    data: Dataset,
+    settings: CompareSettings,
+    *,
+    inputs: Inputs,
+    run: Run,
+    judge: Predictor | None,
+) -> Answered:
+    predictor, task = asked(settings, bundle, data, inputs=inputs, run=run)
+    (reference,) = inputs.others.get("reference") or (None,)
+    return answered(predictor, beside_reference(task, data, reference, run), data, run=run, judge=judge)
 
 
 def _counted_alike(first: Answered, second: Answered) -> bool:
@@ -145,7 +167,7 @@ def _known(task: Task) -> Mapping[str, tuple[str, ...]]:
 
 
 def _spec(task: Task, name: str) -> MeasureSpec:
-    return task.measure_specs.get(name, MeasureSpec())
+    return {**VARIETY_SPECS, **task.measure_specs}.get(name, MeasureSpec())
 
 
 def _measures(main: str, found: Mapping[str, Difference], second: Answered) -> list[Measure]:

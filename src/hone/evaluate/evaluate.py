@@ -15,17 +15,22 @@ from hone.bundle.stage import Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.data.dataset import Dataset
 from hone.data.turns import conversations_in
-from hone.evaluate.answering import answered, left_out_warnings, shortened, unmeasured_warnings
-from hone.evaluate.judged import attribute_of, judged
+from hone.evaluate.answering import (
+    answered,
+    asked,
+    beside_reference,
+    judge_of,
+    left_out_warnings,
+    shortened,
+    unmeasured_warnings,
+)
+from hone.evaluate.judged import attribute_of, by_value
 from hone.evaluate.settings import EvaluateSettings
+from hone.evaluate.varied import variety_measures
 from hone.metrics.intervals import with_intervals
-from hone.predict.device import pick_device
-from hone.predict.predictor import open_bundle
-from hone.predict.references import reference_of
 from hone.report.catalog import Language, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.long_text import long_text_advice
-from hone.tasks.pairs import Pairs, over
 from hone.tasks.protocol import LABELED, Columns, FloatArray, Prediction, Scored, Task, weighing
 from hone.tasks.rows import IntArray
 from hone.tasks.writing_settings import WritingSettings
@@ -45,14 +50,9 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
         DataError: The split has labels that the bundle does not know.
     """
     bundle, data = _given(settings, inputs)
-    predictor = open_bundle(bundle, device=run.device)
-    if settings.decoding:
-        predictor = predictor.decoding(**settings.decoding)
-    if settings.best_of is not None:
-        (reward,) = inputs.others["reward"]
-        predictor = predictor.best_of(settings.best_of, open_bundle(reward, device=run.device), label=settings.label)
-    task = _beside(over(predictor.task, data.columns), data, inputs, run)
-    told = answered(predictor, task, data, run=run)
+    predictor, task = asked(settings, bundle, data, inputs=inputs, run=run)
+    task = beside_reference(task, data, _reference(inputs), run)
+    told = answered(predictor, task, data, run=run, judge=judge_of(settings, inputs, run))
     predictions, columns, tally, scored = told.predictions, told.columns, told.tally, told.scored
     _write_predictions(run.folder, columns, predictions, scored)
     cut = sum(bool(prediction["truncated"]) for prediction in predictions)
@@ -60,21 +60,18 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
         tally, task.measures, specs=task.measure_specs, additive=task.additive, resamples=settings.bootstrap_resamples,
         weighing=weighing(task),
     )  # fmt: skip
-    by_value: dict[str, Grid] = {}
+    measures += variety_measures(told, resamples=settings.bootstrap_resamples)
+    attributes: dict[str, Grid] = {}
     if settings.judge is not None:
-        (judge,) = inputs.others["judge"]
-        attribute = attribute_of(settings, cast(WritingSettings, task.settings).attributes)
-        measure, by_value["attribute_by_value"] = judged(
-            open_bundle(judge, device=run.device), attribute, predictions=predictions, columns=columns
-        )
-        measures.append(measure)
+        values = columns[attribute_of(settings, cast(WritingSettings, task.settings).attributes)]
+        attributes["attribute_by_value"] = by_value(task, tally, values, resamples=settings.bootstrap_resamples)
     report = Report(
         stage="evaluate",
         bundle=bundle.digest,
         measures=sorted(measures, key=lambda one: one.value is None),  # what there is comes before what there is not
         tables={
             **scored.tables,
-            **by_value,
+            **attributes,
             "by_length": _by_length(task, tally, told.lengths, settings),
             "worst_mistakes": _worst(scored, settings.worst, heads=_heads(task)),
         },
@@ -100,31 +97,19 @@ def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]
     return inputs.bundle, inputs.split(settings.on, stage="evaluate")
 
 
-def _beside(task: Task, data: Dataset, inputs: Inputs, run: Run) -> Task:
-    """``task``; one over pairs beside what the reference says of them, where there is one."""
+def _reference(inputs: Inputs) -> Bundle | None:
+    """What preferences are measured against: the bundle that is named, or that ``prefer`` began with in this run."""
     lineage = None if inputs.bundle is None else inputs.bundle.manifest.lineage
     began = lineage.parents if lineage is not None and lineage.stage == "prefer" else ()
     named = inputs.others.get("reference", ())
-    reference = next((one for one in [*named, *inputs.made] if one in named or one.digest in began), None)
-    if not isinstance(task, Pairs) or reference is None:
-        return task
-    predictor = open_bundle(reference, device=run.device)
-    pairs = over(predictor.task, data.columns)
-    assert isinstance(pairs, Pairs)
-    device = pick_device(run.device).type
-    said = reference_of(
-        pairs, data, predictor.engine, bundle=reference, device=device, cache=run.cache, progress=run.progress
-    )
-    return cast(Task, task.against(said))
+    return next((one for one in [*named, *inputs.made] if one in named or one.digest in began), None)
 
 
 def _facts(task: Task, settings: EvaluateSettings, *, rows: int, cut: int, wrong: int) -> dict[str, Cell]:
     labels = {"labels": len(task.labels)} if task.says in LABELED else {}
-    how: dict[str, Cell] = {} if settings.best_of is None else {"best_of": settings.best_of}
-    how |= {"decoding": json.dumps(settings.decoding, ensure_ascii=False)} if settings.decoding else {}
     return {
         "task": task.name,
-        **how,
+        **settings.facts,
         "data": settings.on,
         "rows": rows,
         "wrong": wrong,

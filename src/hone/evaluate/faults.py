@@ -1,18 +1,19 @@
-"""What of ``evaluate``'s settings cannot be had with its task and data; found before anything runs, all together."""
+"""What of the settings of ``evaluate`` and ``compare`` cannot be had with their task and data; found before anything
+runs, all together."""
 
 from __future__ import annotations
 
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault
+from hone.evaluate.answering_settings import AnsweringSettings
 from hone.evaluate.decoding import decoding_faults
 from hone.evaluate.judged import judge_faults
-from hone.evaluate.settings import EvaluateSettings
 from hone.predict.rewards import reward_faults
 from hone.tasks.fields import holds_pairs
 from hone.tasks.table import SETTINGS, TASKS
 
 
-def find_faults(settings: EvaluateSettings, inputs: Inputs) -> list[Fault]:
+def find_faults(settings: AnsweringSettings, inputs: Inputs) -> list[Fault]:
     """Every fault: of decoding, or of words of rows under it; a reference for rows that are no pairs, or one that does
     another task; a reward where nothing is written, or from a bundle that gives none.
 

@@ -5,45 +5,60 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault, did_you_mean
-from hone.core.measures import Measure
-from hone.evaluate.settings import EvaluateSettings
-from hone.metrics.intervals import wilson
+from hone.evaluate.answering_settings import AnsweringSettings
+from hone.metrics.intervals import with_intervals
 from hone.predict.predictor import Predictor
 from hone.report.report import Cell, Grid
+from hone.tasks.answers import written_of
 from hone.tasks.fields import holds_pairs
-from hone.tasks.protocol import Columns, Prediction
+from hone.tasks.protocol import FloatArray, Prediction, Task
 from hone.tasks.table import TASKS
 from hone.tasks.writing_settings import WritingSettings
+from hone.tasks.written_scores import JUDGED, Judged
 
 
-def judged(
-    judge: Predictor, attribute: str, *, predictions: Sequence[Prediction], columns: Columns
-) -> tuple[Measure, Grid]:
-    """The share of the texts that ``judge`` gives the label which is their row's value of ``attribute``, with Wilson's
-    interval; and the same of each value."""
-    values = columns[attribute]
-    texts = [prediction["text"] for prediction in predictions]
+def labeled(judge: Predictor, predictions: Sequence[Prediction]) -> list[Prediction]:
+    """The predictions, each written text with the label that ``judge`` gives it; of conversations every answer."""
     (field,) = judge.task.inputs
-    answers = judge.each({field.name: texts})
-    right = [answer["label"] == value for answer, value in zip(answers, values, strict=True)]
-    low, high = wilson(sum(right), len(right))
-    share = sum(right) / len(right)
+    texts = [text for prediction in predictions for text in written_of(prediction)]
+    labels = (answer["label"] for answer in judge.each({field.name: texts}))
+    return [_labeled(prediction, labels) for prediction in predictions]
+
+
+def _labeled(prediction: Prediction, labels: Iterator[str]) -> Prediction:
+    """A prediction with the next of ``labels``."""
+    if "answers" not in prediction:
+        return {**prediction, JUDGED: next(labels)}
+    each = [{**one, JUDGED: next(labels)} for one in prediction["answers"]]
+    return {**prediction, "answers": each, JUDGED: each[-1][JUDGED]}
+
+
+def by_value(task: Task, tally: FloatArray, values: Sequence[str], *, resamples: int) -> Grid:
+    """How many of the texts that were to have each value of the judged attribute have it."""
+    (name,) = Judged.specs
+
+    def right(part: FloatArray) -> dict[str, float | None]:
+        return {name: task.measures(part)[name]}
+
     rows: list[list[Cell]] = []
     for value in sorted(set(values)):
-        own = [one for one, of in zip(right, values, strict=True) if of == value]
-        rows.append([value, sum(own) / len(own), *wilson(sum(own), len(own)), len(own)])
-    grid = Grid(columns=["value", "attribute_accuracy", "low", "high", "count"], rows=rows)
-    return Measure(name="attribute_accuracy", value=share, low=low, high=high, n=len(right)), grid
+        own = np.array([each == value for each in values])
+        specs, additive = task.measure_specs, task.additive
+        (found,) = with_intervals(tally[own], right, specs=specs, additive=additive, resamples=resamples)
+        rows.append([value, found.value, found.low, found.high, int(own.sum())])
+    return Grid(columns=["value", name, "low", "high", "count"], rows=rows)
 
 
-def attribute_of(settings: EvaluateSettings, attributes: Mapping[str, Any]) -> str:
+def attribute_of(settings: AnsweringSettings, attributes: Mapping[str, Any]) -> str:
     """The attribute that is judged: the one that is named, or the only one."""
     return settings.attribute or next(iter(attributes), "")
 
 
-def judge_faults(settings: EvaluateSettings, inputs: Inputs) -> Iterator[Fault]:
+def judge_faults(settings: AnsweringSettings, inputs: Inputs) -> Iterator[Fault]:
     """What keeps the bundle that ``judge`` names from judging an attribute of the task."""
     if settings.judge is None:
         return

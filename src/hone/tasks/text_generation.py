@@ -32,6 +32,7 @@ from hone.metrics.bleu import Bleu, Chrf
 from hone.models.chat import ChatFormat, chat_format, knows_conversations
 from hone.models.heads import HeadSpec
 from hone.models.tokenizer import Tokenizer
+from hone.tasks.answers import add_row, as_read
 from hone.tasks.controls import ControlsTooLong, add_words, control_texts, require_values, with_control
 from hone.tasks.conversation import Passage, Room, to_answer, to_learn, unusable, with_system
 from hone.tasks.long_text import TextTooLong, row_limit, spans
@@ -39,17 +40,7 @@ from hone.tasks.protocol import Columns, FloatArray, Prediction, Purpose
 from hone.tasks.rows import CUT, ROWS_SCHEMA, TARGET, Batch, IntArray, Rows, padded, rows_of, stretches
 from hone.tasks.writing_settings import TextGenerationSettings
 from hone.tasks.written import WORDS_SCHEMA, Drafts, TargetTooLong, WrittenText, bleu_tokenizer_of, targets_cut
-from hone.tasks.written_scores import (
-    REFERENCE,
-    REFERENCE_CUT,
-    Continued,
-    Kept,
-    Likelihood,
-    Matched,
-    Part,
-    Referred,
-    each_answer,
-)
+from hone.tasks.written_scores import Continued, Kept, Likelihood, Matched, Part, Referred, each_answer
 
 Prompt = tuple[list[int], list[int]]  # what always stands first, the token that begins texts included; and the rest
 ANSWER = "answer"  # what conversations are followed by, where it is no turn of theirs
@@ -105,8 +96,14 @@ class TextGeneration(WrittenText):
 
     @property
     def converses(self) -> bool:
-        """Whether it learned from conversations, or its base did."""
-        return bool(self.settings.messages) or knows_conversations(self.tokenizer)
+        """Whether a line is a turn of a conversation: it learned from some; where from nothing, its base did."""
+        learned: bool | None = self.settings.messages
+        return knows_conversations(self.tokenizer) if learned is None else learned
+
+    @property
+    def reads_conversations(self) -> bool:
+        """Whether it takes conversations: it learned from some, or its base did."""
+        return self.converses or knows_conversations(self.tokenizer)
 
     @cached_property
     def chat(self) -> ChatFormat:
@@ -121,7 +118,7 @@ class TextGeneration(WrittenText):
     def endings(self) -> tuple[int, ...]:
         """The token that ends a text, and where it answers the one that ends an answer."""
         usual = super().endings
-        return usual if not self.converses or self.chat.ending in usual else (*usual, self.chat.ending)
+        return usual if not self.reads_conversations or self.chat.ending in usual else (*usual, self.chat.ending)
 
     @property
     def _read_schema(self) -> dict[str, pa.DataType]:
@@ -191,7 +188,7 @@ class TextGeneration(WrittenText):
         name = conversations_in(columns)
         assert name is not None
         settings = self.settings
-        if purpose == "predict" and not self.converses:
+        if purpose == "predict" and not self.reads_conversations:
             raise DataError(
                 f"{name} for a bundle that was taught by texts", expected="a prompt", code="data.no-conversations"
             )
@@ -327,7 +324,7 @@ class TextGeneration(WrittenText):
             if example == len(found):
                 found.append(one)
             else:
-                _add_row(found[-1], one)
+                add_row(found[-1], one)
         for one in found:
             one |= one.get("answers", [{}])[-1]
         return found
@@ -341,7 +338,7 @@ class TextGeneration(WrittenText):
         name = conversations_in(columns)
         controls = control_texts(self.settings, columns)
         if name is not None:
-            shown = [_said(asked(turns)) for turns in columns[name]]
+            shown = [as_read(asked(turns)) for turns in columns[name]]
         elif "prompt" in columns:
             shown = list(columns["prompt"])
         else:
@@ -353,7 +350,7 @@ class TextGeneration(WrittenText):
         name = conversations_in(columns)
         if name is None or TARGET not in rows.table.column_names:
             return super().asked(columns, rows)
-        befores = [(_said(turns[:at]) for at, turn in enumerate(turns) if turn["role"] == ASSISTANT)
+        befores = [(as_read(turns[:at]) for at, turn in enumerate(turns) if turn["role"] == ASSISTANT)
                    for turns in columns[name]]  # fmt: skip
         counts = (np.diff(rows.lists(LEARNED).offsets) // 2).tolist()  # each answer is learned once, in order
         each = zip((rows.example - rows.example[:1]).tolist(), counts, strict=True)
@@ -367,31 +364,22 @@ class TextGeneration(WrittenText):
         gold = [answers_of(turns) for turns in columns[name]]
         firsts = np.cumsum([0, *map(len, gold)])[:-1]
         told: dict[str, list[Any]] = {"text": [text for texts in gold for text in texts]}
-        if (keywords := self.settings.keywords) is not None:
-            told[keywords] = [words for words, texts in zip(columns[keywords], gold, strict=True) for _ in texts]
+        for field in filter(None, (self.settings.keywords, self.judged_attribute)):
+            told[field] = [value for value, texts in zip(columns[field], gold, strict=True) for _ in texts]
         return np.add.reduceat(super().tally(each_answer(predictions, gold), told), firsts, axis=0)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         return (Matched(Bleu(self.settings.bleu_tokenizer or "13a"), Chrf()), Continued(), Referred())
 
+    def told(self, columns: Columns) -> list[str]:
+        """As of `WrittenText`; of a conversation all its answers."""
+        name = conversations_in(columns)
+        return super().told(columns) if name is None else ["\n".join(answers_of(turns)) for turns in columns[name]]
+
     def quality(self, tally: FloatArray) -> float | None:
-        """What the perplexity of a text would be the inverse of."""
-        value = self.measures(tally)["perplexity"]
-        return None if value is None else 1.0 / value
-
-
-def _said(turns: Sequence[Mapping[str, str]]) -> str:
-    """Turns as a person reads them."""
-    return "\n".join(f"{turn['role']}: {turn['text']}" for turn in turns)
-
-
-def _add_row(found: Prediction, row: Prediction) -> None:
-    """Add what another row of the same example came to."""
-    for name in REFERENCE:
-        found[name] += row[name]
-    found["truncated"] |= row["truncated"]
-    if REFERENCE_CUT in row:
-        found[REFERENCE_CUT] = True
-    if "answers" in row:
-        found["answers"] += row["answers"]
+        """chrF, as a share; where nothing was written what the perplexity of the given text would be the inverse of."""
+        found = self.measures(tally)
+        if (chrf := found["chrf"]) is not None:
+            return chrf / 100
+        return None if found["perplexity"] is None else 1.0 / found["perplexity"]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -30,10 +29,9 @@ from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
 from hone.data.fields import Field, Shape
 from hone.data.turns import conversations_in
-from hone.metrics.diversity import distinct, distinct_tally, self_bleu, self_bleu_tally
 from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
-from hone.report.report import Cell, Grid
+from hone.tasks.answers import written_of
 from hone.tasks.controls import add_words, control_texts, learned_values, require_values
 from hone.tasks.decoding import DecodingSettings
 from hone.tasks.form import Form
@@ -43,8 +41,20 @@ from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Predicti
 from hone.tasks.reading import Reading
 from hone.tasks.rows import CUT, TARGET, Batch, IntArray, Rows, padded, rows_of
 from hone.tasks.writing_settings import ROW_WORDS
-from hone.tasks.written_scores import REFERENCE_CUT, Held, Kept, Likelihood, Matched, Part, given, texts_of, to_learn
-from hone.text.units import words_and_characters
+from hone.tasks.written_scores import (
+    REFERENCE_CUT,
+    Held,
+    Judged,
+    Kept,
+    Likelihood,
+    Matched,
+    Part,
+    by_bootstrap,
+    given,
+    texts_of,
+    to_learn,
+)
+from hone.tasks.written_tables import tables_of
 
 LOOKED_AT = 1000  # rows by which a language is told
 WORDS_SCHEMA = {field.name: pa.list_(pa.string()) for field in ROW_WORDS}
@@ -122,6 +132,7 @@ class WrittenText(Form):
         self.max_tokens = self._reading.max_tokens
         self._most = min(settings.max_target_length or model_limit, model_limit)
         self._likelihood = Likelihood()
+        self.judged_attribute = ""  # of which another bundle says whether texts have it
         self._measure_what_is_asked()
         first = {"start": self._form.start, "forced": self._form.forced}
         self.head = HeadSpec("sequence-to-sequence", labels, {k: v for k, v in first.items() if v is not None})
@@ -153,12 +164,16 @@ class WrittenText(Form):
         return True
 
     def _measure_what_is_asked(self, *, row_words: bool = False) -> None:
-        """Measure whether texts keep to the settings' constraints, or to words of their rows, where there are some, and
-        whether they hold their keywords."""
+        """Measure whether texts keep to the settings' constraints, or to words of their rows, where there are some,
+        whether they hold their keywords, and whether they have the attribute that is judged."""
         keywords = self.settings.keywords
         kept = (Kept(),) if self.settings.constraints or row_words else ()
-        self._asked: tuple[Part, ...] = (*kept, *((Held(keywords),) if keywords else ()))
-        own: dict[str, MeasureSpec] = {**type(self).measure_specs, **(Held.specs if keywords else {})}
+        more: list[Part] = [Held(keywords)] if keywords else []
+        more += [Judged(self.judged_attribute)] if self.judged_attribute else []
+        self._asked: tuple[Part, ...] = (*kept, *more)
+        own = dict(type(self).measure_specs)
+        for part in more:
+            own |= part.specs
         if row_words and not self.settings.constraints:  # rows without words are no trials of Wilson's
             own |= by_bootstrap(Kept.specs)
         self.measure_specs = {name: spec for name, spec in own.items() if kept or spec.needs != "constraints"}
@@ -169,6 +184,13 @@ class WrittenText(Form):
         other._measure_what_is_asked(row_words=any(field.name in columns for field in ROW_WORDS))
         if conversations_in(columns) is not None:  # the answers of one are no independent trials
             other.measure_specs = by_bootstrap(other.measure_specs)
+        return other
+
+    def judging(self, attribute: str) -> WrittenText:
+        """The same task, measuring how many texts another bundle finds to have this attribute of their row."""
+        other = copy.copy(self)
+        other.judged_attribute = attribute
+        other._measure_what_is_asked()
         return other
 
     def decoding(self, decoding: DecodingSettings) -> WrittenText:
@@ -338,10 +360,7 @@ class WrittenText(Form):
     def scored(self, predictions: Sequence[Prediction], columns: Columns) -> Scored:
         tally = self.tally(predictions, columns)
         each = [self.quality(tally[i : i + 1]) for i in range(len(tally))]
-        said = [prediction.get("text", "") for prediction in predictions]
-        written = [one for prediction in predictions for one in prediction.get("answers", [prediction])]
-        variety = _variety([one.get("text", "") for one in written])
-        tables = {"endings": _endings(written), "variety": variety} if texts_of(predictions) else {}
+        tables = {} if texts_of(predictions) is None else tables_of(predictions)
         matched = next((part for part in self.parts if isinstance(part, Matched)), None)
         if tables and matched is not None:
             tables["signatures"] = matched.signatures(columns)
@@ -350,40 +369,22 @@ class WrittenText(Form):
             tables,
             np.array([1.0 - (value or 0.0) for value in each]),
             self.shown(columns),
-            [" ‖ ".join(texts) for texts in given(columns)],
-            said,
+            self.told(columns),
+            ["\n".join(written_of(prediction)) for prediction in predictions],
             {"warn.cut_measured": cut} if cut else {},
         )
 
+    def told(self, columns: Columns) -> list[str]:
+        """What each text should have been, as a person reads it: any of these."""
+        return [" ‖ ".join(texts) for texts in given(columns)]
+
     def agrees(self, one: Prediction, other: Prediction) -> bool:
-        return bool(one.get("text") == other.get("text"))
+        return written_of(one) == written_of(other)
 
 
 def targets_cut(rows: Rows) -> list[bool]:
     """Whether the text to write of each row is longer than what is told of it."""
     return rows.scalar(CUT).astype(bool).tolist() if CUT in rows.table.column_names else [False] * len(rows)
-
-
-def by_bootstrap(specs: Mapping[str, MeasureSpec]) -> dict[str, MeasureSpec]:
-    """The same measures, none with Wilson's interval."""
-    return {
-        name: spec.model_copy(update={"interval": "bootstrap"}) if spec.interval == "wilson" else spec
-        for name, spec in specs.items()
-    }
-
-
-def _endings(predictions: Sequence[Prediction]) -> Grid:
-    """Why the texts ended."""
-    counts = Counter(prediction["ended"] for prediction in predictions if "ended" in prediction)
-    rows: list[list[Cell]] = [[why, count, count / len(predictions)] for why, count in counts.most_common()]
-    return Grid(columns=["ended", "count", "share"], rows=rows, names="words")
-
-
-def _variety(said: Sequence[str]) -> Grid:
-    """How many of the n-grams of all texts together are distinct, and how alike the texts are."""
-    units = [words_and_characters(text) for text in said]
-    found = {**distinct(distinct_tally(units)), **self_bleu(self_bleu_tally(units))}
-    return Grid(columns=list(found), rows=[list(found.values())])
 
 
 def bleu_tokenizer_of(texts: Sequence[str]) -> str:

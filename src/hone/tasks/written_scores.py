@@ -11,7 +11,7 @@ import numpy as np
 from hone.core.measures import MeasureSpec
 from hone.data.turns import answers_of, conversations_in
 from hone.metrics.bleu import Bleu, Chrf
-from hone.metrics.copying import COPY_COLUMNS, copied_ngrams, copy_tally
+from hone.metrics.copying import COPY_COLUMNS, copied_ngrams, copy_tally, novel_ngrams
 from hone.metrics.diversity import REPETITION_COLUMNS, repetition, repetition_tally
 from hone.metrics.perplexity import PERPLEXITY_COLUMNS, perplexities, perplexity_tally
 from hone.metrics.references import REFERENCE_COLUMNS, against_references, reference_tally
@@ -23,6 +23,7 @@ from hone.text.words import contains_word
 
 REFERENCE = ("reference_log_probability", "reference_tokens", "reference_right")
 REFERENCE_CUT = "reference_truncated"  # whether these are of a beginning of the given text alone
+JUDGED = "judged"  # the label that another bundle gives a written text
 
 
 class Part(Protocol):
@@ -132,7 +133,7 @@ class Referred:
 
 
 class Summarized:
-    """ROUGE, what stands in the source already, and how long the texts are beside the given ones.
+    """ROUGE, what stands in the source already and what does not, and how long the texts are beside the given ones.
 
     Args:
         units: What texts are compared by.
@@ -144,6 +145,9 @@ class Summarized:
         "copied_1": MeasureSpec(better=None),
         "copied_2": MeasureSpec(better=None),
         "copied_4": MeasureSpec(better=None),
+        "novel_1": MeasureSpec(better=None),
+        "novel_2": MeasureSpec(better=None),
+        "novel_4": MeasureSpec(better=None),
         "length_ratio": MeasureSpec(unit="", better=None),
     }
 
@@ -168,7 +172,7 @@ class Summarized:
         if not tally[:, -1].any():
             return dict.fromkeys(self.specs)
         lines, copies, whole = np.split(tally, [ROUGE_COLUMNS, ROUGE_COLUMNS + COPY_COLUMNS], axis=1)
-        found = {**rouge(lines), **copied_ngrams(copies), **against_references(whole)}
+        found = {**rouge(lines), **copied_ngrams(copies), **novel_ngrams(copies), **against_references(whole)}
         return {name: found[name] for name in self.specs}
 
 
@@ -243,6 +247,36 @@ class Held:
             "keywords_held": held / texts if texts else None,
             "keyword_recall": there / words if words else None,
         }
+
+
+class Judged:
+    """How many texts another bundle gives the label that is their row's value of an attribute.
+
+    Args:
+        attribute: The field of the value.
+    """
+
+    columns = 2
+    specs: Mapping[str, MeasureSpec] = {"attribute_accuracy": MeasureSpec(interval="wilson")}
+
+    def __init__(self, attribute: str) -> None:
+        self._attribute = attribute
+
+    def tally(self, columns: Columns, predictions: Sequence[Prediction]) -> FloatArray:
+        each = zip(columns[self._attribute], predictions, strict=True)
+        return np.array([[said.get(JUDGED) == value, JUDGED in said] for value, said in each], dtype=np.float64)
+
+    def values(self, tally: FloatArray) -> dict[str, float | None]:
+        right, count = tally.sum(axis=0).tolist()
+        return {"attribute_accuracy": right / count if count else None}
+
+
+def by_bootstrap(specs: Mapping[str, MeasureSpec]) -> dict[str, MeasureSpec]:
+    """The same measures, none with Wilson's interval."""
+    return {
+        name: spec.model_copy(update={"interval": "bootstrap"}) if spec.interval == "wilson" else spec
+        for name, spec in specs.items()
+    }
 
 
 def given(columns: Columns) -> list[list[str]]:

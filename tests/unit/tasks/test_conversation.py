@@ -222,7 +222,11 @@ def test_every_answer_is_measured_and_the_last_is_the_prediction(folder: Path) -
     assert measures["perplexity"] == pytest.approx(np.exp(8 / 12))
     scored = task.scored(found, {"turns": turns})
     assert scored.tables["endings"].rows == [["stop", 2, 2 / 3], ["length", 1, 1 / 3]]
-    assert (scored.gold[0], scored.said[0]) == ("thanks 1", "no")
+    assert (scored.gold[0], scored.said[0]) == ("thanks 0\nthanks 1", "thanks 0\nno")  # all that is measured
+    assert list(scored.badness > 0) == [True, False]
+    first, both = found[0], {**found[0], "answers": [found[0]["answers"][1]] * 2}
+    assert task.agrees(first, found[0])
+    assert not task.agrees(first, both)  # whose last answers are equal
     assert json.dumps(found)
 
 
@@ -232,3 +236,15 @@ def test_of_two_answers_to_a_conversation_each_is_learned_alone(folder: Path) ->
     rows = Rows(task.encode(task.with_texts({"turns": [asked]}, ["no"]), purpose="learn"))
     assert learned(task, rows) == ["no"]
     assert task.prompts(rows) == task.prompts(encoded(task, asked, purpose="predict"))
+
+
+@pytest.mark.parametrize(("learned", "converses"), [(None, True), (False, False), (True, True)])
+def test_what_a_bundle_learned_from_says_whether_it_converses_and_not_its_base(
+    learned: bool | None, converses: bool, folder: Path
+) -> None:
+    task = task_of(folder, "text-generation", messages=learned)
+    task.tokenizer.pretrained.chat_template = THINKING
+    assert task.converses is converses
+    assert task.reads_conversations  # where it is given one
+    plain = task_of(folder, "text-generation", messages=learned)
+    assert plain.converses is plain.reads_conversations is bool(learned)

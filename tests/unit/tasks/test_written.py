@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from hone.metrics.intervals import with_intervals
 from hone.models.model import build_model
 from hone.models.tiny import write_tiny_writer
 from hone.tasks.cut import cut_texts, unseen_said
@@ -15,7 +16,7 @@ from hone.tasks.pairs import Pairs
 from hone.tasks.protocol import LossOptions, Task, Writing
 from hone.tasks.rows import Rows
 from hone.tasks.text_generation import TextGeneration
-from hone.tasks.writing_settings import TextGenerationSettings, TranslationSettings
+from hone.tasks.writing_settings import SummarizationSettings, TextGenerationSettings, TranslationSettings
 
 SOURCES = ["the card", "my laptop is broken please help", "where"]
 TARGETS = ["die Karte", "mein Laptop", "wo ist es nun wieder"]
@@ -112,7 +113,6 @@ def test_han_targets_are_measured_by_characters() -> None:
     from hone.data.dataset import Dataset
     from hone.tasks.summarization import Summarization
     from hone.tasks.translation import Translation
-    from hone.tasks.writing_settings import SummarizationSettings
 
     chinese = Dataset.from_columns("train", {"source": ["a"], "target": ["我爱你 OK"]})
     german = Dataset.from_columns("train", {"source": ["a"], "target": ["ich liebe dich"]})
@@ -159,3 +159,26 @@ def test_of_pairs_both_texts_are_counted(bases: dict[str, Path]) -> None:
     task: Any = translation(bases["bart"], long_target="truncate", max_target_length=6)
     given = {"source": SOURCES[:2], "chosen": ["a", " ".join(TARGETS)], "rejected": ["b", "c"]}
     assert cut_texts(Rows(Pairs(task).encode(given, purpose="learn"))) == (1, 4)
+
+
+def test_how_wrong_a_text_is_goes_by_what_was_written(bases: dict[str, Path]) -> None:
+    task = generation(bases["gpt2"])
+    unlikely = {"reference_log_probability": -30.0, "reference_tokens": 3, "reference_right": 0, "truncated": False}
+    said = [{"text": text, "ended": "stop", **unlikely} for text in ("die Karte", "mein laptop", "nein")]
+    scored = task.scored(said, {"prompt": SOURCES, "text": TARGETS})
+    assert scored.badness[0] == 0.0
+    assert 0 < scored.badness[1] < scored.badness[2] <= 1
+    whole = task.scored([unlikely] * 3, {"text": TARGETS})  # nothing comes after them
+    assert whole.badness == pytest.approx(1 - np.exp(-10.0))
+
+
+def test_what_a_summary_does_not_take_from_its_source_has_an_interval(bases: dict[str, Path]) -> None:
+    task = make_task("summarization", SummarizationSettings(units="words"), labels=(), folder=bases["bart"])
+    said = [{"text": text, "ended": "stop", "truncated": False} for text in ("the card", "my new laptop", "a b")]
+    tally = task.tally(said, {"source": SOURCES, "target": TARGETS})
+    found = {one.name: one for one in with_intervals(tally, task.measures, specs=task.measure_specs, additive=True)}
+    assert found["novel_1"].value == pytest.approx(3 / 7)
+    assert found["copied_1"].value == pytest.approx(4 / 7)
+    assert found["novel_2"].value == pytest.approx(3 / 4)
+    for name in ("novel_1", "novel_2", "copied_1"):
+        assert found[name].low < found[name].value < found[name].high  # type: ignore[operator]

@@ -73,7 +73,8 @@ class Loop:
         Raises:
             DataError: One of them leaves no room to write; none is taken then.
         """
-        needs = {key: self._search.most_rows * (len(prompt) + self._search.limit(prompt)) for key, prompt in prompts.items()}
+        rows, limit = self._search.most_rows, self._search.limit
+        needs = {key: rows * (len(prompt) + limit(prompt)) for key, prompt in prompts.items()}
         self._prompts |= prompts
         self._needs |= needs
         self._waiting.extend(sorted(prompts, key=lambda key: -len(prompts[key])))  # alike lengths begin together
