@@ -22,7 +22,7 @@ LOOP = {"logging_steps": 1, "save_steps": None, "learning_rate": 5e-3, "num_trai
 PRETRAIN = {"kind": "pretrain", "per_device_train_batch_tokens": 60, "gradient_accumulation_steps": 3, "max_steps": 12,
             "dropout": 0.1, "techniques": ["gradient-checkpointing"], **LOOP}  # fmt: skip
 FINETUNE = {"kind": "finetune", "per_device_train_batch_size": 8, "gradient_accumulation_steps": 2, "max_steps": 50,
-            "dropout": 0, **LOOP}  # fmt: skip
+            "dropout": 0.1, **LOOP}  # fmt: skip
 
 
 class Killed(Silent):

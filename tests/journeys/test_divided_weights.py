@@ -20,7 +20,7 @@ def test_divided_weights_have_the_losses_of_whole_ones_and_leave_an_ordinary_bun
     recipe = recipes(tmp_path)
     learned = {**PRETRAIN, "dropout": 0.0, "techniques": ["gradient-checkpointing", "ema"], "max_steps": 6,
                "eval_steps": 3, "save_steps": 3}  # fmt: skip
-    tuned = {**FINETUNE, "max_steps": 8, "eval_steps": 4}
+    tuned = {**FINETUNE, "dropout": 0.0, "max_steps": 8, "eval_steps": 4}
     whole = recipe(learned, tuned, "evaluate")
     divided = recipe({**learned, "parallel": {"shard": "full"}}, {**tuned, "parallel": {"tensor": 2}}, "evaluate")
     for values in (whole, divided):

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from several_processes import FINETUNE, PRETRAIN, Interrupted, Killed, Saying, log_of, losses, recipes, together
+from torch import Tensor, nn
 
 import hone
 from hone.core import processes
 from hone.core.errors import HoneError
 from hone.core.progress import Silent
+from hone.models.model import Model, build_model
 from hone.models.tiny import write_tiny_writer
 from hone.report.report import Report
 
@@ -26,7 +28,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, 
 def test_two_processes_have_the_losses_of_one_and_leave_one_bundle(
     recipe: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Masks of dropout, layers made again on the way back and rows of a table that move late included."""
+    """Masks of dropout, hone's own and those that torch draws for the head, layers made again on the way back and
+    rows of a table that move late included."""
     values = recipe(PRETRAIN, FINETUNE, "evaluate")
     values["data"]["test"] = values["data"]["validation"]
     result = hone.run(values, out=tmp_path / "one")
@@ -83,7 +86,8 @@ def test_preferring_and_reinforcing_are_shared_too(tmp_path: Path, text_bundle: 
 def test_a_killed_process_ends_the_other_with_an_error_and_one_process_goes_on_from_their_checkpoint(
     recipe: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    """With techniques that act on the weights of a step; the second process has no batch of an epoch's last."""
+    """With dropout, and techniques that act on the weights of a step; the second process has no batch of an epoch's
+    last."""
     values = recipe({**FINETUNE, "max_steps": 10, "save_steps": 4, "techniques": ["mixout", "gradual-unfreezing"]})
     hone.run(values, out=tmp_path / "whole")
     first, second = together(values, tmp_path / "out", Silent(), Killed(6))
@@ -94,6 +98,30 @@ def test_a_killed_process_ends_the_other_with_an_error_and_one_process_goes_on_f
     hone.run(values, out=tmp_path / "out", progress=progress)
     assert any(line.startswith("resuming at step 4") and line.endswith(", which 2 shared") for line in progress.said)
     assert losses(tmp_path / "out", "finetune") == pytest.approx(losses(tmp_path / "whole", "finetune"), abs=1e-4)
+
+
+def broken_in_the_second(*given: Any, **more: Any) -> Model:
+    """A model whose gradients are infinite in the second process, after two batches."""
+    model, batches = build_model(*given, **more), iter(range(99))
+
+    def infinite(_: nn.Module, read: tuple[Tensor, ...], made: Tensor) -> None:
+        if made.requires_grad and processes.place().number == 1 and next(batches) >= 2:
+            made.register_hook(lambda gradient: gradient * float("inf"))
+
+    [*filter(lambda part: isinstance(part, nn.Linear), model.modules())][-1].register_forward_hook(infinite)
+    return model
+
+
+@pytest.mark.parametrize("more", [{}, {"parallel": {"shard": "full"}}], ids=["whole", "divided"])
+def test_an_infinite_gradient_in_one_process_ends_both_before_it_moves_a_weight(
+    recipe: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("hone.train.finetune.build_model", broken_in_the_second)
+    values = recipe({**FINETUNE, "max_steps": 10, "save_steps": 1, **more})
+    said = together(values, tmp_path / "out", Silent(), Silent())
+    assert all((one or "").startswith("train.gradient-not-finite the norm of the gradients at step 3 ") for one in said)
+    assert [path.name for path in tmp_path.glob("out/stages/*/checkpoints/*")] == ["step-000000002"]
+    assert len([*tmp_path.glob("out/stages/*/stopped-at-3-process-*.safetensors")]) == 2
 
 
 def test_an_interrupt_of_one_process_ends_both_after_the_same_step_whose_checkpoint_is_there(

@@ -75,8 +75,7 @@ class Noise:
     def mask_like(states: Tensor, *, ticket: Ticket, drop: float) -> Tensor:
         """A mask drawn where ``states`` are, in their shape and type, and not the numbers of `mask`: a GPU would wait
         for those of the CPU."""
-        seed = int(np.random.SeedSequence(ticket).generate_state(1, np.uint64)[0] >> np.uint64(1))
-        generator = torch.Generator(states.device).manual_seed(seed)
+        generator = torch.Generator(states.device).manual_seed(_seed_of(ticket))
         return torch.empty_like(states).bernoulli_(1 - drop, generator=generator).div_(1 - drop)
 
 
@@ -107,8 +106,21 @@ def on_gpu() -> bool:
     return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
+def draw_from(*seeds: int) -> None:
+    """Begin the same generators anew, of a stream that ``seeds`` name, none below 0."""
+    seed = _seed_of(seeds)
+    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` notes a stack for each device not in use yet
+    if on_gpu():
+        torch.cuda.manual_seed(seed)
+
+
 def draw_again(states: list[Tensor]) -> None:
     """Draw again what was drawn since `drawing_state`."""
     torch.set_rng_state(states[0])
     for state in states[1:]:
         torch.cuda.set_rng_state(state)
+
+
+def _seed_of(numbers: tuple[int, ...]) -> int:
+    """What a generator of torch's takes, of several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from hone.models.model import Model
+from hone.models.noise import draw_from
 from hone.train.checkpoint import Position, learned_state, load_checkpoint, save_checkpoint
 from hone.train.processes import Processes
 
@@ -40,17 +40,22 @@ class Holding:
         yield
 
     def begin(self, *, seed: int, step: int, batch: int) -> None:
-        """A batch is about to go through the model: begin its random numbers."""
+        """A batch is about to go through the model: begin its random numbers, those of torch's own generators too. They
+        are the same whichever process takes it, and in a run that was killed and goes on."""
         self.model.noise.start(seed=seed, step=step, batch=batch)
+        draw_from(seed, step, batch)
 
     def add(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Add up the gradients of all processes."""
         self._processes.add(parameters)
 
-    def clip(self, accelerator: Accelerator, parameters: Sequence[Tensor], *, most: float) -> Tensor:
-        """Scale gradients down to a norm of at most ``most`` over all of them; returns what it was."""
-        found: Tensor = accelerator.clip_grad_norm_(parameters, most)
-        return found
+    def norm(self, parameters: Sequence[Tensor]) -> Tensor:
+        """The norm of all gradients together, float32 []."""
+        return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+    def clip(self, parameters: Sequence[Tensor], *, norm: Tensor, most: float) -> None:
+        """Scale gradients whose norm is ``norm`` down to one of at most ``most``."""
+        torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
 
     def measured(self, validate: Callable[[Model], dict[str, float | None]]) -> dict[str, float | None]:
         """What the first process measures of the model, told to all."""

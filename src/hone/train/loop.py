@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +31,7 @@ from hone.train.epochs import Epochs
 from hone.train.frozen import FrozenStates
 from hone.train.lazy_rows import LazyRows
 from hone.train.optimizer import lazy_table, make_optimizer
+from hone.train.pace import Pace
 from hone.train.pieces import local
 from hone.train.processes import ONE, Processes
 from hone.train.schedule import rate_factor
@@ -118,6 +119,7 @@ class Loop:
         self.position = Position(identity=setup.identity)
         self.best: dict[str, Tensor] | None = None
         self.norm: Tensor | None = None  # of the last gradient
+        self.pace = Pace()
         self.watch = Watch(setup.checkpoints.parent, leap=self.settings.max_loss_leap, place=setup.place,
                            process=self.processes.place)  # fmt: skip
         self.epochs = Epochs(task, rows, settings=self.settings, seed=setup.seed, passes=setup.passes)
@@ -179,7 +181,7 @@ class Loop:
         """Train to the end, or until validation stops improving, or until interrupted (a checkpoint is left then).
 
         Raises:
-            HoneError: The loss is not finite.
+            HoneError: A loss or a gradient is not finite, or a loss leaps.
             KeyboardInterrupt: It was interrupted; the checkpoint of the last finished step is on disk.
         """
         progress.say(self.said)
@@ -205,9 +207,11 @@ class Loop:
         self.model.train()
         if self._stale():  # a checkpoint of a run that had stopped early
             return True
+        self.pace.go_on()
         with asked_to_stop() as stop:
             for work in ahead(self.shares.work, self.epochs.steps(self.position.step)):
                 loss = self._step(work)
+                self.pace.add(work.tokens)
                 self.position.seconds = before + time.perf_counter() - began
                 self._report(loss, work.tokens, log=log, progress=progress)
                 self._measure(log, progress)
@@ -220,6 +224,7 @@ class Loop:
                     raise KeyboardInterrupt
                 if self._stale():
                     return True
+                self.pace.go_on()
         return False
 
     def _step(self, work: Work) -> float:
@@ -241,8 +246,7 @@ class Loop:
         if divisor != reference:
             torch._foreach_mul_([local(p.grad) for p in parameters], reference / divisor)
         self.techniques.on_backward()
-        if self.settings.max_grad_norm is not None:
-            self.norm = self.holding.clip(self.accelerator, parameters, most=self.settings.max_grad_norm)
+        self._look_back(parameters, placed, work)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self._factor(self.position.step)
         self.optimizer.step()
@@ -250,6 +254,16 @@ class Loop:
         self.position.step += 1
         self.techniques.on_step(self.position.step)
         return mean
+
+    def _look_back(self, parameters: Sequence[Tensor], batches: Sequence[Batch], work: Work) -> None:
+        """Take the norm of the step's gradients, which ends the training where it is no finite number, and scale them
+        down where they are larger than they may be."""
+        self.accelerator.unscale_gradients()
+        self.norm = self.holding.norm(parameters)
+        if self.accelerator.scaler is None:  # it leaves out such a step, and scales the next one's loss by less
+            self.watch.look_back(float(self.norm), position=self.position, batches=batches, rows=work.rows)
+        if self.settings.max_grad_norm is not None:
+            self.holding.clip(parameters, norm=self.norm, most=self.settings.max_grad_norm)
 
     def _begin(self, batch: int = 0) -> None:
         self.holding.begin(seed=self.setup.seed, step=self.position.step, batch=batch)
@@ -312,7 +326,7 @@ class Loop:
         position = self.position
         position.loss_sum, position.loss_count = position.loss_sum + loss, position.loss_count + 1
         position.tokens += tokens
-        progress.advance(1, loss=loss, tokens_per_s=position.tokens / max(position.seconds, 1e-9))
+        progress.advance(1, loss=loss, tokens_per_s=self.pace.tokens_per_s)
         if self._due(self.settings.logging_steps):
             figures = {
                 "epoch": position.step / self.steps_per_epoch,
@@ -324,11 +338,12 @@ class Loop:
                 **self.setup.figures(self.processes),
             }
             log.write(position.step, figures)
+            self.pace.tell()
             position.loss_sum, position.loss_count = 0.0, 0
 
     def _pace(self) -> dict[str, float]:
-        """How fast it goes, and how large the last gradient was before it was scaled down."""
-        speed = self.position.tokens / max(self.position.seconds, 1e-9)
+        """How fast it went since it was last logged, and how large the last gradient was before it was scaled down."""
+        speed = self.pace.tokens_per_s
         share = speed / self.processes.place.count  # of it, what one process does
         used = {} if self.setup.utilization is None else {"mfu": round(self.setup.utilization(share), 4)}
         return {"tokens_per_s": round(speed), **used, **norm_of(self.norm)}

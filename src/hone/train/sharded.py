@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
@@ -77,24 +76,23 @@ class Sharded(Holding):
         with self.model.module_by_module(), talking():
             yield
 
-    def begin(self, *, seed: int, step: int, batch: int) -> None:
-        super().begin(seed=seed, step=step, batch=batch)
-        state = np.random.SeedSequence([seed, step, batch]).generate_state(1, np.uint64)[0]
-        torch.manual_seed(int(state >> np.uint64(1)))  # the same whoever takes it, and in all of a lane
-
     def add(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """They are added up on the way back."""
 
     @torch.no_grad()
-    def clip(self, accelerator: Accelerator, parameters: Sequence[Tensor], *, most: float) -> Tensor:
+    def norm(self, parameters: Sequence[Tensor]) -> Tensor:
         count = self._processes.place.count
         found = [(local(p.grad), 1 / holders(p, count)) for p in parameters if p.grad is not None]
         gradients, shares = [gradient for gradient, _ in found], [share for _, share in found]
         squares = torch.stack(torch._foreach_norm(gradients)).double().square().cpu()
         norm = math.sqrt(self._processes.sums(float(squares @ torch.tensor(shares, dtype=torch.float64)))[0])
-        if norm > most:
-            torch._foreach_mul_(gradients, most / (norm + SMALL))
         return torch.tensor(norm)
+
+    @torch.no_grad()
+    def clip(self, parameters: Sequence[Tensor], *, norm: Tensor, most: float) -> None:
+        if norm > most:
+            gradients = [local(p.grad) for p in parameters if p.grad is not None]
+            torch._foreach_mul_(gradients, most / (float(norm) + SMALL))
 
     def measured(self, validate: Callable[[Model], dict[str, float | None]]) -> dict[str, float | None]:
         self._gather()

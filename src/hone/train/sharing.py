@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import torch
-
 from hone.core.errors import Fault
 from hone.core.processes import place
 from hone.core.progress import Progress
@@ -78,8 +76,6 @@ def resumed(loop: Loop, progress: Progress) -> int | None:
             what="the step of the checkpoint",
             fix="Name with --out a folder that all machines share.",
         )
-        if not processes.first:  # what draws from torch's own generator is not to draw the same as the others
-            torch.manual_seed(loop.setup.seed + loop.position.step + (processes.place.number << 32))
     before, loop.position.processes = loop.position.processes, processes.place.count
     if found is not None:
         by = f", which {before} shared" if before != processes.place.count else ""

@@ -1,4 +1,5 @@
-"""What a training is stopped by: a loss that is no number, or that leaps; what it came of is kept and named."""
+"""What a training is stopped by: a loss or a gradient that is no number, a loss that leaps; what it came of is kept and
+named."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -19,10 +19,11 @@ MEMORY = 0.98  # of the running mean of the loss
 SETTLED = 50  # steps before a leap is one
 NATS = 1.0  # that a leap has at least, however low the mean is
 NAMED = 8  # examples that a message names
+FIX = "Look at these rows; lower learning_rate, or set mixed_precision to 'no'."
 
 
 class Watch:
-    """Looks at the loss of every step before it is made.
+    """Looks at loss and gradient of every step before it is made.
 
     Args:
         folder: Where the batches of the step that ends a training go; of several processes each one's own.
@@ -49,18 +50,46 @@ class Watch:
                 MEMORY * position.mean_loss + (1 - MEMORY) * loss)  # fmt: skip
             return
         finite = math.isfinite(loss)
-        named = ", ".join(map(self._place, rows[:NAMED].tolist())) + (", ..." if len(rows) > NAMED else "")
-        kept = f"; its batch is kept in {self._kept(position, batches)}" if batches else ""  # others may have them all
         raise HoneError(
-            f"the loss at step {position.step + 1} is {loss:.6g}, of {named}{kept}",
+            self._of("loss", loss, position, batches, rows),
             expected=f"at most {self._leap} times its running mean, {position.mean_loss:.4g}"
             if finite
             else "a finite number",
-            fix="Look at these rows; lower learning_rate, or set max_loss_leap to null."
-            if finite
-            else "Look at these rows; lower learning_rate, or set mixed_precision to 'no'.",
+            fix="Look at these rows; lower learning_rate, or set max_loss_leap to null." if finite else FIX,
             code="train.loss-leaps" if finite else "train.loss-not-finite",
         )
+
+    def look_back(
+        self, norm: float, *, position: Position, batches: Sequence[Mapping[str, Tensor]], rows: IntArray
+    ) -> None:
+        """Let the norm of a step's gradients pass, or end the training before they move a weight.
+
+        Args:
+            rows: As of `look`.
+
+        Raises:
+            HoneError: It is no finite number.
+        """
+        if not math.isfinite(norm):
+            raise HoneError(
+                self._of("norm of the gradients", norm, position, batches, rows),
+                expected="a finite number",
+                fix=FIX,
+                code="train.gradient-not-finite",
+            )
+
+    def _of(
+        self,
+        what: str,
+        value: float,
+        position: Position,
+        batches: Sequence[Mapping[str, Tensor]],
+        rows: IntArray,
+    ) -> str:
+        """What was found, of which rows, and where the batches are kept."""
+        named = ", ".join(map(self._place, rows[:NAMED].tolist())) + (", ..." if len(rows) > NAMED else "")
+        kept = f"; its batch is kept in {self._kept(position, batches)}" if batches else ""  # others may have them all
+        return f"the {what} at step {position.step + 1} is {value:.6g}, of {named}{kept}"
 
     def _leaps(self, loss: float, position: Position) -> bool:
         mean = position.mean_loss
@@ -83,5 +112,6 @@ def numbered(row: int) -> str:
 
 
 def norm_of(found: Tensor | None) -> dict[str, float]:
-    """The gradient's norm as the log has it, where it was taken."""
-    return {} if found is None else {"gradient_norm": float(torch.as_tensor(found))}
+    """The gradient's norm as the log has it: none of a step that was left out, its loss being scaled too much."""
+    norm = math.nan if found is None else float(found)
+    return {"gradient_norm": norm} if math.isfinite(norm) else {}

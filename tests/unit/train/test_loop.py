@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -276,6 +277,42 @@ def test_a_loss_that_is_not_finite_ends_training_and_names_the_step(bench: Bench
     assert f"step {loop.position.step + 1} " in str(error.value)
     assert not progress.open
     assert not loop.setup.checkpoints.exists()
+
+
+@pytest.mark.parametrize("most", [1.0, None])
+def test_a_gradient_that_is_not_finite_ends_training_before_it_moves_a_weight(bench: Bench, most: float | None) -> None:
+    model, batches = bench.model(), iter(range(1, 99))
+    last = [*model.parameters()][-1]
+    last.register_hook(lambda gradient: gradient / (0.0 if next(batches) == 4 else 1.0))
+    loop = bench.loop(model=model, max_steps=4, save_steps=3, max_grad_norm=most)
+    with pytest.raises(HoneError) as error:
+        bench.run(loop)
+    assert error.value.code == "train.gradient-not-finite"
+    assert "at step 4 " in str(error.value)
+    assert "of row " in str(error.value)
+    assert (loop.setup.checkpoints.parent / "stopped-at-4.safetensors").is_file()
+    assert [path.name for path in loop.setup.checkpoints.iterdir()] == ["step-000000003"]
+    before = bench.loop(max_steps=3, max_grad_norm=most, folder="before")
+    bench.run(before)
+    assert torch.equal(last, [*before.model.parameters()][-1])
+
+
+def test_the_norm_of_the_gradient_is_logged_though_it_is_never_scaled_down(bench: Bench) -> None:
+    loop = bench.loop(max_steps=2, logging_steps=1, max_grad_norm=None)
+    with recorded_gradients() as steps:
+        bench.run(loop)
+    norms = [float(gradient.norm()) for gradient in steps]
+    assert [line["gradient_norm"] for line in log_of(loop)] == pytest.approx(norms, rel=1e-5)
+
+
+def test_the_speed_is_that_of_the_steps_since_the_last_line_and_of_nothing_between_them(bench: Bench) -> None:
+    waits = iter([0.0, 2.0, 0.0])
+    validate = scripted([0.5] * 3, then=lambda _: time.sleep(next(waits)))
+    loop = bench.loop(validate=validate, eval_strategy="steps", eval_steps=1, max_steps=3, logging_steps=1)
+    trained = bench.run(loop)
+    lines = [line for line in log_of(loop) if "loss" in line]
+    assert lines[2]["seconds"] > 2
+    assert lines[2]["tokens_per_s"] > 3 * trained.position.tokens / trained.seconds
 
 
 def test_validation_leaves_training_as_it_was(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from hone.core.errors import HoneError
 from hone.train.checkpoint import Position
-from hone.train.watch import SETTLED, Watch, numbered
+from hone.train.watch import SETTLED, Watch, norm_of, numbered
 
 
 def looked(watch: Watch, losses: list[float], position: Position) -> None:
@@ -39,3 +39,15 @@ def test_neither_early_steps_nor_small_losses_leap(tmp_path: Path) -> None:
     looked(Watch(tmp_path, leap=None, place=numbered), [1.0] * SETTLED + [500.0], any_at_all)
     assert (early.step, small.step, any_at_all.step) == (3, SETTLED + 1, SETTLED + 1)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_gradient_that_is_no_number_ends_the_training_and_is_not_in_the_log(tmp_path: Path) -> None:
+    watch, position = Watch(tmp_path, leap=None, place=numbered), Position("run", step=6)
+    batch = {"input_ids": torch.tensor([[5]])}
+    watch.look_back(1e30, position=position, batches=[batch], rows=np.array([3]))
+    with pytest.raises(HoneError, match="norm of the gradients at step 7 is nan, of row 4; ") as caught:
+        watch.look_back(float("nan"), position=position, batches=[batch], rows=np.array([3]))
+    assert caught.value.code == "train.gradient-not-finite"
+    assert load_file(tmp_path / "stopped-at-7.safetensors")["0.input_ids"].tolist() == [[5]]
+    assert norm_of(torch.tensor(2.0)) == {"gradient_norm": 2.0}
+    assert norm_of(torch.tensor(float("inf"))) == norm_of(None) == {}
