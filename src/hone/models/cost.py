@@ -6,7 +6,6 @@ import json
 import math
 import resource
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hone.models.encoder import FAMILIES
 from hone.models.files import shapes_in
 from hone.models.model import HEAD_FILE
 from hone.models.nets import NetConfig
+from hone.models.peak import best_seconds, product_rate
 
 WEIGHT_BYTES = 4
 # Of a weight that learns, beside itself: its gradient and two moments, or factors of one that take next to nothing, or
@@ -31,8 +31,6 @@ SECONDS_A_LAYER = 1.5e-3  # of a step's calls and small operations, whatever its
 UNITS = 2  # gathered layers that FSDP holds: the one that is computed, and the next
 TURNS = 5  # iterations of muon's
 TURNS_REACHED = 0.7  # share of the matrix-product rate that they come to; 0.59 to 0.74 were measured on one thread
-PROBE_SIZE = 768
-PROBE_SECONDS = 0.15
 WRITERS = ("LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "Seq2Seq")  # ends of their classes' names
 
 
@@ -242,30 +240,16 @@ def scores_bytes(folder: Path, *, places: int) -> int:
 
 
 def matrix_rate() -> tuple[float, float]:
-    """Floating-point operations a second of a float32 matrix product here, and bytes a second of a plain copy."""
-    left, right = torch.ones(PROBE_SIZE, PROBE_SIZE), torch.ones(PROBE_SIZE, PROBE_SIZE)
-    products = _timed(lambda: torch.mm(left, right))
+    """Floating-point operations a second of a float32 matrix product on a CPU, and bytes a second of a plain copy."""
     block, target = torch.ones(1 << 24), torch.zeros(1 << 24)
-    copies = _timed(lambda: target.copy_(block))
-    return 2.0 * PROBE_SIZE**3 / products, 2.0 * block.numel() * 4 / copies
+    copies = best_seconds(lambda: target.copy_(block))
+    return product_rate(torch.device("cpu"), "no"), 2.0 * block.numel() * 4 / copies
 
 
 def held_bytes() -> int:
     """Most resident memory this process has held so far: the interpreter, torch, the rows read."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _timed(work: object) -> float:
-    """Best seconds of one call within a short while."""
-    assert callable(work)
-    work()
-    best, until = math.inf, time.perf_counter() + PROBE_SECONDS
-    while time.perf_counter() < until:
-        began = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - began)
-    return best
 
 
 def training_seconds(

@@ -8,9 +8,11 @@ and "DGX B200" (eight of 400 Gb/s).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 MACHINE = 8  # GPUs of a machine that NVLink joins
+SLOWER = {"MIG", "NVL", "PCIE"}  # in the names of parts of a GPU, and of those that are built for a slot
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,12 @@ GPUS = {
     "H200": Gpu(141e9, 989.4e12, 4.8e12, 450e9, 400e9),
     "B200": Gpu(180e9, 2250e12, 8.0e12, 900e9, 400e9),
 }
+
+
+def peak_of(name: str) -> float | None:
+    """Products of bfloat16 or float16 a second of a GPU that calls itself ``name``. Of one that is not here, is a part
+    of a GPU, or is built for a slot, which is slower, nothing is known."""
+    words = set(re.split(r"[\s-]+", name.upper()))
+    if words & SLOWER:
+        return None
+    return next((gpu.flops for kind, gpu in GPUS.items() if kind in words), None)

@@ -13,9 +13,9 @@ from hone.bundle.stage import CORPUS, HELD_OUT, Inputs, Outcome, Run
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
 from hone.data.dataset import Dataset
-from hone.models.base import Base
-from hone.models.cost import matrix_rate, size_of, training_flops
+from hone.models.cost import size_of, training_flops
 from hone.models.model import Model, build_model, read_limit
+from hone.models.peak import Precision, peak_rate
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 from hone.predict.write import write_base
 from hone.report.report import Report
@@ -73,7 +73,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
         validate=judged.validate if judged.any else None,
         watched=watched,
         higher_is_better=judged.specs[watched].better != "lower",
-        utilization=_utilization(base, rows[CORPUS], device=device),
+        utilization=utilization(base.folder, rows[CORPUS], device=device, precision=settings.mixed_precision),
         passes=passes,
         parallel=settings.parallel,
         place=lambda row: ":".join(map(str, inputs.data[CORPUS].place(row))),
@@ -95,14 +95,11 @@ def _begun(learning: Pretraining, model: Model) -> bool:
     return bool(model.begun) if head.gives == "logits" else any(True for _ in head.parameters())
 
 
-def _utilization(base: Base, rows: Rows, *, device: torch.device) -> Callable[[float], float] | None:
-    """Model floating-point operations a second over those of a large matrix product here (Chowdhery et al. 2022); what
-    a GPU could do is not known."""
-    if device.type != "cpu":
-        return None
-    size, length = size_of(base.folder), float(rows.lengths.mean())
-    a_token = training_flops(size, tokens=1, length=length)
-    rate, _ = matrix_rate()
+def utilization(folder: Path, rows: Rows, *, device: torch.device, precision: Precision) -> Callable[[float], float]:
+    """What share of the operations that ``device`` can do the model in ``folder`` does, at so many tokens a second of
+    ``rows`` (Chowdhery et al. 2022)."""
+    length = float(rows.lengths.mean())
+    a_token, rate = training_flops(size_of(folder), tokens=1, length=length), peak_rate(device, precision)
     return lambda tokens_per_s: tokens_per_s * a_token / rate
 
 
