@@ -3,13 +3,22 @@ batch would be [batch, tokens, vocabulary]."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, cast
 
+import torch
 from torch import Tensor, nn
+from transformers import AutoModelForMaskedLM
 
 from hone.core.errors import RecipeError
 from hone.models.heads import Gives, Head, Outputs
+from hone.models.quiet import quiet_loading
+
+KNOWN = "a base like BERT, RoBERTa, DistilBERT, DeBERTa, ELECTRA or ModernBERT"  # of which the head is known
+# Modules that one after the other are a head: of ELECTRA and ConvBERT, and of ModernBERT.
+CHAINS = (("generator_predictions", "generator_lm_head"), ("head", "decoder"))
+OTHERS = ("embedding_decoder", "pred_layer")  # single modules that take or give other things than states and scores
 
 
 class MaskedTokens(Head):
@@ -40,17 +49,45 @@ def scores_at(backbone: Any, given: Mapping[str, Tensor], places: Tensor) -> Ten
     Raises:
         RecipeError: The parts of its head are not known here.
     """
-    states = getattr(backbone, backbone.base_model_prefix)(**given).last_hidden_state
-    found = states[places[:, 0], places[:, 1]]  # [n, width]
-    if hasattr(backbone, "vocab_projector"):  # DistilBERT's head is no module of its own
-        inner = backbone.activation(backbone.vocab_transform(found))
-        return backbone.vocab_projector(backbone.vocab_layer_norm(inner))  # type: ignore[no-any-return]
-    heads = [child for name, child in backbone.named_children() if name != backbone.base_model_prefix]
-    heads = [head for head in heads if not isinstance(head, nn.modules.loss._Loss)]
-    if len(heads) != 1:
+    head = _head_of(backbone)
+    if head is None:
         raise RecipeError(
             f"the base is a {backbone.config.model_type}, whose head over the vocabulary is not known here",
-            expected="a base like BERT, RoBERTa or DistilBERT",
+            expected=KNOWN,
             code="base.no-masked-head",
         )
-    return heads[0](found)  # type: ignore[no-any-return]
+    states = getattr(backbone, backbone.base_model_prefix)(**given).last_hidden_state
+    return head(states[places[:, 0], places[:, 1]])  # of states [n, width]
+
+
+def knows_head(config: Any) -> bool:
+    """Whether the head over the vocabulary of a base with this configuration is known here; of a class that cannot be
+    made without weights `scores_at` tells."""
+    try:
+        with quiet_loading(), torch.device("meta"):
+            backbone = AutoModelForMaskedLM.from_config(config)
+    except ValueError:  # transformers knows none
+        return False
+    except (NotImplementedError, RuntimeError):
+        return True
+    return _head_of(backbone) is not None
+
+
+def _head_of(backbone: Any) -> Callable[[Tensor], Tensor] | None:
+    """What makes scores [n, vocabulary] of states [n, width]; None where that is not known."""
+    if hasattr(backbone, "vocab_projector"):  # DistilBERT's
+        inner = (backbone.vocab_transform, backbone.activation, backbone.vocab_layer_norm, backbone.vocab_projector)
+        return partial(_through, inner)
+    if hasattr(backbone, "lm_predictions"):  # DeBERTa's, where it is not the one of BERT
+        return lambda states: cast(Tensor, backbone.lm_predictions(states, backbone.get_input_embeddings()))
+    parts = {name: child for name, child in backbone.named_children() if name != backbone.base_model_prefix}
+    names = tuple(name for name, part in parts.items() if not isinstance(part, nn.modules.loss._Loss))
+    if names in CHAINS or (len(names) == 1 and names[0] not in OTHERS):
+        return partial(_through, [parts[name] for name in names])
+    return None
+
+
+def _through(modules: Sequence[Callable[[Tensor], Tensor]], states: Tensor) -> Tensor:
+    for module in modules:
+        states = module(states)
+    return states

@@ -24,6 +24,7 @@ from hone.core.settings import Settings
 from hone.models.addressed import addressed, by_head
 from hone.models.architectures import ARCHITECTURES, Architecture, Stack
 from hone.models.body import body_of
+from hone.models.dropout import set_dropout
 from hone.models.encoder import FAMILIES, Encoder, Reads, quicken, slacken
 from hone.models.files import own_file, read_own, write_own
 from hone.models.grouped import Bits
@@ -37,9 +38,6 @@ HEAD_FILE = "head.safetensors"
 AFTER_PADDING = ("altclip", "camembert", "data2vec-text", "esm", "ibert", "lilt", "longformer", "luke", "markuplm",
                  "mluke", "mpnet", "roberta", "xlm-roberta", "xmod")  # fmt: skip
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)  # what libraries raise for damaged files
-DROPOUT_KEYS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout",
-                "dropout_rate", "attention_dropout", "seq_classif_dropout",
-                "embd_pdrop", "resid_pdrop", "attn_pdrop")  # fmt: skip
 
 
 class Model(nn.Module):
@@ -316,9 +314,7 @@ def _read_plain(folder: Path, config: Any, auto_class: Any, *, new_head: bool) -
 
 def _configure(config: Any, spec: HeadSpec, *, dropout: float | None, own: bool) -> None:
     if dropout is not None:
-        for key in DROPOUT_KEYS:
-            if isinstance(getattr(config, key, None), int | float) or (key == "classifier_dropout" and own):
-                setattr(config, key, dropout)
+        set_dropout(config, dropout, own=own)
     if own and spec.labels:
         config.num_labels = len(spec.labels)
         config.id2label = dict(enumerate(spec.labels))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from hone.data.turns import texts_in
 from hone.models.architectures import ExtensionSettings, GrowthSettings
 from hone.models.base import Base, resolve_base
 from hone.pipeline.recipe import Recipe
+from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.table import TASKS
 
 TEXT, PAIR = Field("text", "text"), Field("pair", "text")  # of documents
@@ -69,6 +71,24 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
             f"{texts.characters:,} characters, which is as much as it reads"
         )
     return base
+
+
+def require_learnable(recipe: Recipe, base: Base) -> None:
+    """Raise where ``base`` is none that an objective can teach: before a corpus is read, which may take hours.
+
+    Raises:
+        RecipeError: It is not.
+    """
+    from hone.train.pretrain_faults import base_faults
+
+    faults = []
+    for i, choice in enumerate(recipe.stages):
+        for at, holder in (("", choice.settings), ("joint.", getattr(choice.settings, "joint", None))):
+            entries = [OBJECTIVES[value["name"]] for value in getattr(holder, "objective", ())]
+            wrong = base_faults(entries, base) if entries else ()
+            faults += [replace(one, field=f"stages.{i}.{at}{one.field}") for one in wrong]
+    if faults:
+        raise recipe.refusal(faults)
 
 
 class Spread:

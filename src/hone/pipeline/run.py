@@ -21,6 +21,7 @@ from hone.core.processes import place
 from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
 from hone.data.checks import duplicates, leaked, require_one_writing
+from hone.data.corpus.corpus import Corpus
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE
 from hone.data.read import read
@@ -28,7 +29,7 @@ from hone.data.splits import carve_validation, nested_part
 from hone.data.values import LABELED
 from hone.models.base import Base
 from hone.pipeline.alone import alone_in
-from hone.pipeline.base import UNLABELED, find_base
+from hone.pipeline.base import UNLABELED, find_base, require_learnable
 from hone.pipeline.corpora import read_corpora
 from hone.pipeline.labels import with_labels
 from hone.pipeline.needs import CARVED
@@ -115,11 +116,7 @@ def run_stages(
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
     with first_goes_first():
-        recipe, data = read_data(recipe, progress)
-        corpora, texts = read_corpora(recipe, stages, progress)
-        data |= texts
-        base = find_base(recipe, data, progress) if trains else None
-        _require_doable(recipe, stages, data, base=base, bundle=bundle)
+        recipe, data, corpora, base = _read(recipe, stages, progress, bundle=bundle)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
     with alone_in(out):
         _begin(out, recipe)
@@ -152,6 +149,23 @@ def run_stages(
             if choice.stage.kind == until:
                 break
         return Result(out, bundle, reports, tuple(pages), recipe.language)
+
+
+def _read(
+    recipe: Recipe, stages: Sequence[StageChoice], progress: Progress, *, bundle: Bundle | None
+) -> tuple[Recipe, dict[str, Dataset], dict[str, Corpus], Base | None]:
+    """The recipe with the labels that count, its data, its corpora, and its base where something is trained. Raises for
+    what they cannot give: of a base that is there before a corpus is read, which may take hours."""
+    trains = any(choice.stage.trains for choice in stages)
+    recipe, data = read_data(recipe, progress)
+    base = find_base(recipe, data, progress) if trains and isinstance(recipe.base, str) else None
+    if base is not None and bundle is None:
+        require_learnable(recipe, base)
+    corpora, texts = read_corpora(recipe, stages, progress)
+    data |= texts
+    base = find_base(recipe, data, progress) if trains and base is None else base
+    _require_doable(recipe, stages, data, base=base, bundle=bundle)
+    return recipe, data, corpora, base
 
 
 def _begin(out: Path, recipe: Recipe) -> None:

@@ -21,6 +21,7 @@ from hone.models.architectures import Stack, named_stack
 from hone.models.encoder import FAMILIES
 from hone.models.files import own_file
 from hone.models.held import LEAST_BLOCK
+from hone.models.masked import KNOWN, knows_head
 from hone.models.model import position_limit, stack_of
 from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
@@ -250,15 +251,18 @@ def _sizes(inputs: Inputs) -> list[Fault]:
 
 
 def _vocabulary(inputs: Inputs, kind: Any) -> list[Fault]:
-    """A base that has no head over its vocabulary, where the task needs one."""
+    """A base that has no head over its vocabulary, or none that is known here, where the task needs one."""
     if inputs.base is None or kind.says != "tokens":
         return []
-    config = json.loads((inputs.base.folder / "config.json").read_text(encoding="utf-8"))
-    if config.get("model_type") != NetConfig.model_type:
+    config = read_config(inputs.base.folder)
+    if isinstance(config, NetConfig):
+        found = f"{kind.name} on a {config.architecture}, which has no head over its vocabulary"
+    elif knows_head(config):
         return []
-    found = f"{kind.name} on a {config.get('architecture')}, which has no head over its vocabulary"
+    else:
+        found = f"{kind.name} on a {config.model_type}, whose head over the vocabulary is not known here"
     fix = "Take base: {architecture: bert}, or a pretrained base."
-    return [Fault("recipe.no-masked-head", found, "a base like BERT", field="base", fix=fix)]
+    return [Fault("recipe.no-masked-head", found, KNOWN, field="base", fix=fix)]
 
 
 def _stack(inputs: Inputs) -> list[Fault]:

@@ -20,7 +20,7 @@ from hone.tasks.objectives.segmenting import segmenter_faults, segmenter_of
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.protocol import Objective, Task
 from hone.tasks.table import TASKS
-from hone.train.pretrain_faults import base_faults, objective_faults
+from hone.train.pretrain_faults import base_faults, noise_faults, objective_faults
 from hone.train.processes import Processes
 from hone.train.settings import FinetuneSettings
 from hone.train.techniques import TECHNIQUES
@@ -65,8 +65,9 @@ def joint_faults(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
     if settings.joint is None:
         return
     entries = [OBJECTIVES[value["name"]] for value in settings.joint.objective]
-    yield from objective_faults(settings, entries, under="joint.")
-    yield from (replace(fault, field=f"joint.{fault.field}") for fault in base_faults(entries, inputs))
+    yield from objective_faults(entries, under="joint.")
+    yield from noise_faults(settings, entries, inputs)
+    yield from (replace(fault, field=f"joint.{fault.field}") for fault in base_faults(entries, inputs.base))
     silent = segmenter_faults(settings.joint.segmenter, settings.joint.objective)
     yield from (replace(fault, field=f"joint.{fault.field}") for fault in silent)
     on = settings.joint.on

@@ -9,6 +9,9 @@ from pathlib import Path
 from hone.bundle.stage import CORPUS, HELD_OUT, Inputs
 from hone.core.errors import Fault
 from hone.models.architectures import named_stack
+from hone.models.base import Base
+from hone.models.dropout import drops_out
+from hone.models.masked import KNOWN, knows_head
 from hone.models.model import stack_of
 from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
@@ -28,8 +31,9 @@ def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
     entries: list[ObjectiveEntry] = [OBJECTIVES[value["name"]] for value in settings.objective]
     had = {measure for entry in entries for measure in entry.kind.specs()} | set(_probed(settings, inputs))
     return [
-        *objective_faults(settings, entries),
-        *base_faults(entries, inputs),
+        *objective_faults(entries),
+        *noise_faults(settings, entries, inputs),
+        *base_faults(entries, inputs.base),
         *unknown_measure(settings, had, whose="these objectives do not have"),
         *(unmeasured(settings, inputs, split=HELD_OUT, source=CORPUS) if _rests_on_text(settings, inputs) else ()),
         *_probe_base(settings, inputs),
@@ -60,39 +64,50 @@ def _probe_base(settings: PretrainSettings, inputs: Inputs) -> Iterator[Fault]:
         yield Fault("recipe.probe-base", found, "another base, or no probes", field="probes")
 
 
-def objective_faults(settings: LoopSettings, entries: Sequence[ObjectiveEntry], *, under: str = "") -> Iterator[Fault]:
-    """Objectives that cannot be, whatever the base: one of them twice, or one that lives by dropout without any.
+def objective_faults(entries: Sequence[ObjectiveEntry], *, under: str = "") -> Iterator[Fault]:
+    """Objectives that cannot be, whatever the base: one of them twice.
 
     Args:
-        under: Key of ``settings`` that they stand under, with a dot.
+        under: Key of the settings that they stand under, with a dot.
     """
     for name, count in Counter(entry.name for entry in entries).items():
         if count > 1:
             yield Fault("recipe.objective", f"{name} {count} times", "once", field=f"{under}objective")
+
+
+def noise_faults(settings: LoopSettings, entries: Sequence[ObjectiveEntry], inputs: Inputs) -> Iterator[Fault]:
+    """An objective that lives by dropout, and none: by the settings, or by those of the base where they say nothing."""
     for entry in entries:
-        if entry.noisy and settings.dropout == 0:
-            found = f"0, and {entry.name}, to which dropout is what makes two readings differ"
-            yield Fault("recipe.objective", found, "more than 0", field="dropout")
+        if not entry.noisy:
+            continue
+        none = "0" if settings.dropout == 0 else ""
+        if settings.dropout is None and inputs.base is not None and not drops_out(read_config(inputs.base.folder)):
+            none = f"null, and {inputs.base.name}, which has none of its own"
+        if none:
+            found = f"{none}, and {entry.name}, to which dropout is what makes two readings differ"
+            yield Fault("recipe.objective", found, "more than 0", field="dropout", fix="Set it: dropout: 0.1")
 
 
-def base_faults(entries: Sequence[ObjectiveEntry], inputs: Inputs) -> Iterator[Fault]:
+def base_faults(entries: Sequence[ObjectiveEntry], base: Base | None) -> Iterator[Fault]:
     """A base of another kind than an objective is for, or without what it needs."""
-    if inputs.base is None:
+    if base is None:
         return
-    folder = inputs.base.folder
-    config = read_config(folder)
+    config = read_config(base.folder)
     had = stack_of(config)
     for i, entry in enumerate(entries):
         if had != entry.stack:
-            found = f"{inputs.base.name}, {named_stack(had)}, and {entry.name}, which takes {named_stack(entry.stack)}"
+            found = f"{base.name}, {named_stack(had)}, and {entry.name}, which takes {named_stack(entry.stack)}"
             able = [name for name in OBJECTIVES if OBJECTIVES[name].stack == had]
             yield Fault("recipe.objective-base", found, f"one of {', '.join(able)}", field=f"objective.{i}.name")
         elif isinstance(config, NetConfig) and _over_vocabulary(entry):
             found = f"{entry.name} on a {config.architecture}, which has no head over its vocabulary"
             yield Fault("recipe.objective-base", found, "a base like BERT", field=f"objective.{i}.name")
-        elif entry.masks and not _can_hide(entry, folder):
+        elif entry.masks and not _can_hide(entry, base.folder):
             found = f"{entry.name}, and a base whose tokenizer has no mask token"
             yield Fault("base.no-mask", found, "a base with one", field=f"objective.{i}.name")
+        elif _over_vocabulary(entry) and not knows_head(config):
+            found = f"{entry.name}, and {config.model_type}, whose head over the vocabulary is not known here"
+            yield Fault("base.no-masked-head", found, KNOWN, field=f"objective.{i}.name")
 
 
 def _over_vocabulary(entry: ObjectiveEntry) -> bool:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
+from transformers import LukeConfig
 
 from hone.bundle.stage import NO_TASK, Inputs
 from hone.core.errors import DataError, Fault
@@ -85,3 +86,25 @@ def test_text_without_a_token_is_refused(tiny_base: Path, tmp_path: Path) -> Non
     with pytest.raises(DataError, match="no text in memory") as caught:
         text_rows(learning, unlabeled, cache=tmp_path, progress=Silent())
     assert caught.value.code == "data.no-tokens"
+
+
+def test_an_objective_that_lives_by_dropout_needs_a_base_that_has_some(tiny_base: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (base / "config.json").write_text(json.dumps({**config, **none}), encoding="utf-8")
+    for where, more in ((base, {}), (base, {"dropout": 0}), (tiny_base, {"dropout": 0})):
+        (fault,) = faults(where, "contrastive", **more)
+        assert (fault.code, fault.field) == ("recipe.objective", "dropout")
+    assert faults(base, "contrastive", dropout=0.1) == []
+    assert faults(tiny_base, "contrastive") == []
+    assert faults(base, "mlm") == []
+
+
+def test_a_base_whose_head_over_the_vocabulary_is_not_known_cannot_learn_mlm(tiny_base: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    LukeConfig(vocab_size=99, hidden_size=16, num_hidden_layers=1, num_attention_heads=2).save_pretrained(base)
+    (fault,) = faults(base, ["sop", "mlm"])
+    assert (fault.code, fault.field) == ("base.no-masked-head", "objective.1.name")
+    assert "luke" in fault.found
+    assert faults(base, "sop") == []
