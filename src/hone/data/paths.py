@@ -5,9 +5,8 @@ from __future__ import annotations
 import difflib
 import glob
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from hone.core.errors import FAULTS_NAMED, DataError, Fault
 
@@ -32,17 +31,17 @@ def refuse(faults: Sequence[Fault]) -> None:
         raise error_of(faults[:FAULTS_NAMED], len(faults))
 
 
-def paths_of(pattern: str, base: Path, *, empty: Literal["refuse", "keep"] = "refuse") -> list[Path]:
+def paths_of(pattern: str, base: Path, *, passing: Collection[str] = ()) -> list[Path]:
     """The files that a path or a glob names; relative ones lie in ``base``.
 
     Args:
-        empty: What becomes of files that hold nothing.
+        passing: Codes of faults of a file that are none here.
 
     Raises:
-        DataError: There is none, or one is a folder, is empty or may not be read.
+        DataError: There is none, or one is a folder (``data.folder``), is empty (``data.empty``) or may not be read.
     """
     path = Path(pattern).expanduser()
-    globbed = glob.glob(str(path), root_dir=base, recursive=True) if any(c in pattern for c in "*?[") else []
+    globbed = glob.glob(str(path), root_dir=base, recursive=True) if is_glob(pattern) else []
     paths = sorted(base / match for match in globbed) or [base / path]
     if not globbed and not paths[0].exists():
         parent = paths[0].parent
@@ -51,8 +50,13 @@ def paths_of(pattern: str, base: Path, *, empty: Literal["refuse", "keep"] = "re
         fix = f"Did you mean {', '.join(near)}?" if near else start
         raise error_of([Fault("data.missing", "no such file", "a data file", file=pattern, fix=fix)], 1)
     faults = [fault for fault in map(_unusable, paths) if fault is not None]
-    refuse([fault for fault in faults if empty == "refuse" or fault.code != "data.empty"])
+    refuse([fault for fault in faults if fault.code not in passing])
     return paths
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether it may name several files."""
+    return any(sign in pattern for sign in "*?[")
 
 
 def one_each(names: Mapping[str, Sequence[str]], base: Path) -> dict[str, list[Path]]:

@@ -18,6 +18,7 @@ from hone.report.report import Cell, Grid
 
 UNREADABLE = {
     "data.binary": "binary_content",
+    "data.folder": "folders",
     "data.encoding": "undecodable_lines",
     "data.long-line": "long_lines",
     "data.broken-json": "broken_json",
@@ -66,9 +67,16 @@ def held_out_apart(held_out: Corpus | None, corpus: Corpus) -> Corpus | None:
     return held_out if held_out is not None and held_out.settings is not corpus.settings else None
 
 
-def held_out_tables(held_out: Corpus) -> dict[str, Grid]:
-    """The same of held-out text, but for what only concerns an epoch."""
+def held_out_tables(held_out: Corpus, *, leaked: int) -> dict[str, Grid]:
+    """The same of held-out text, but for what only concerns an epoch.
+
+    Args:
+        leaked: How many of its documents stand in the corpus too.
+    """
     found = corpus_tables(held_out)
+    if leaked:
+        rows: list[list[Cell]] = [*(found["reading"].rows if "reading" in found else []), ["in_the_corpus", leaked]]
+        found["reading"] = Grid(columns=["what", "count"], rows=rows, names="words")
     return {title: found[name] for name, title in HELD_OUT_TABLES.items() if name in found}
 
 

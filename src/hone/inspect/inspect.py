@@ -59,8 +59,12 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
             _unreadable("like_unreadable", one, warn, source=one.name)
         apart = held_out_apart(inputs.held_out, inputs.corpus)
         if apart is not None:
-            tables.update(held_out_tables(apart))
+            leaked = apart.found_in(inputs.corpus)
+            tables.update(held_out_tables(apart, leaked=len(leaked)))
             _unreadable("held_out_unreadable", apart.card, warn)
+            if len(leaked):
+                first = apart.document(int(leaked[0]))
+                warn("held_out_leaked", count=f"{len(leaked):,}", first=f"{first.file}:{first.line}")
     if inputs.base is not None and held is not None:
         measures += tokenizer_measures(inputs.base.folder, held)
     return Outcome(Report(stage="inspect", measures=measures, tables=tables, warnings=warn.said, facts=facts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hone.bundle.stage import CORPUS, HELD_OUT
+from hone.core.errors import DataError
 from hone.core.progress import Progress
 from hone.data.cache import default_cache
 from hone.data.corpus.card import Card, Selected
@@ -33,6 +34,8 @@ def read_corpora(
     if named is not None:
         held = open_corpus(named, base=recipe.folder, cache=default_cache(), seed=recipe.split_seed)
         _say_left_out(HELD_OUT, held.card, progress)
+        if "leaked" in recipe.options.drop:
+            learned = corpus = _apart(corpus, held, progress)
     elif HELD_OUT not in recipe.corpora and any(HELD_OUT in choice.stage.reads for choice in stages):
         learned, held = _carved(corpus, recipe.options.validation_share, seed=recipe.split_seed, progress=progress)
     if recipe.options.train_share < 1:
@@ -42,6 +45,26 @@ def read_corpora(
     if held is None:
         return {CORPUS: corpus}, texts
     return {CORPUS: corpus, HELD_OUT: held}, {**texts, HELD_OUT: held.rows}
+
+
+def _apart(corpus: Corpus, held: Corpus, progress: Progress) -> Corpus:
+    """The documents of the corpus that do not stand in held-out text.
+
+    Raises:
+        DataError: There are none.
+    """
+    rest = corpus.without(held, name="leaked")
+    if not len(rest):
+        raise DataError(
+            f"every document of {corpus.rows.origin} stands in {HELD_OUT} too, and drop: [leaked] takes those",
+            expected="other text to learn from",
+            fix=f"Name other text under {HELD_OUT}, or leave it out: then it is carved from the corpus.",
+            code="data.empty",
+        )
+    if len(rest) < len(corpus):
+        count = len(corpus) - len(rest)
+        progress.say(f"dropped {count:,} of {len(corpus):,} documents of the corpus, which stand in {HELD_OUT} too")
+    return rest
 
 
 def _carved(corpus: Corpus, share: float, *, seed: int, progress: Progress) -> tuple[Corpus, Corpus]:

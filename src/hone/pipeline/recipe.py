@@ -74,7 +74,7 @@ class DataOptions(Settings):
 
     Attributes:
         drop: ``duplicates`` drops training rows that stand there twice; ``leaked`` drops training rows that stand in
-            another split as well.
+            another split as well, and documents of ``corpus`` that stand in ``held_out``.
         validation_share: Part of the training rows that a missing validation split is carved from, and of ``pairs``
             that missing ``validation_pairs`` are.
         train_share: Part of ``train`` and of ``corpus`` that is learned from, of what is left after others were taken

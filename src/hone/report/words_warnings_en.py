@@ -30,6 +30,7 @@ WORDS: dict[str, str] = {
     "warn.undecided": "The new bundle decides by nothing: what its parent decides by (a threshold, say) was fitted by other scores, and without validation none can be fitted by its own. Name validation under data.",
     "warn.unreadable": "Left out of the corpus, for they cannot be read: {count} files, lines or rows. The first: {first}",
     "warn.held_out_unreadable": "Left out of the held-out text, for they cannot be read: {count} files, lines or rows. The first: {first}",
+    "warn.held_out_leaked": "Held-out documents that stand in the corpus as well: {count}, the first at {first}. They flatter what is measured; take them out of the corpus with data: {{drop: [leaked]}}",
     "warn.like_unreadable": "Left out of the text that documents of {source} are to be like, for they cannot be read: {count} files, lines or rows. The first: {first}",
     "advice.raise": "Raise max_length as far as the base goes.",
     "advice.whole_base": "The base reads no more at a time: shorten them, or take a base that does.",

@@ -29,6 +29,7 @@ WORDS: dict[str, str] = {
     "warn.undecided": "新模型包不带决策：原模型的决策（例如阈值）是按另一组得分拟合的，而没有验证集就无法按新模型自己的得分重新拟合。请在 data 中给出 validation。",
     "warn.unreadable": "语料中有 {count} 处（文件、行或记录）无法读取，已略去。第一处：{first}",
     "warn.held_out_unreadable": "留出文本中有 {count} 处（文件、行或记录）无法读取，已略去。第一处：{first}",
+    "warn.held_out_leaked": "留出文本中有 {count} 个文档也出现在语料中（第一个：{first}），测得的结果会偏好。可用 data: {{drop: [leaked]}} 将其从语料中去掉。",
     "warn.like_unreadable": "为来源 {source} 挑选文档所参照的文本中有 {count} 处（文件、行或记录）无法读取，已略去。第一处：{first}",
     "advice.raise": "可在基座允许的范围内调高 max_length。",
     "advice.whole_base": "基座一次读不了更多：请缩短文本，或换用能读更长文本的基座。",

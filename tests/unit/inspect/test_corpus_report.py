@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import hone
 from hone.cli.main import app
+from hone.core.errors import DataError
 from hone.data.corpus.corpus import open_corpus
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import Dataset
@@ -179,3 +180,46 @@ def test_what_is_carved_from_the_corpus_is_on_its_card_alone(tmp_path: Path, tin
     report = hone.run(values, out=tmp_path / "run").reports["inspect"]
     assert len([warning for warning in report.warnings if "a.txt:41" in warning]) == 1
     assert not any(name.startswith("held_out_") for name in report.tables)
+
+
+def test_held_out_documents_that_stand_in_the_corpus_are_told_and_taken_from_it_where_asked(
+    tmp_path: Path, tiny_base: Path, listener: Any
+) -> None:
+    texts = [f"document {i} of some words" for i in range(40)]
+    (tmp_path / "a.txt").write_text("\n".join(texts), encoding="utf-8")
+    (tmp_path / "held.txt").write_text("\n".join(["another text", *texts[:3]]), encoding="utf-8")
+    values = {
+        "version": 1,
+        "base": str(tiny_base),
+        "data": {"corpus": {"path": str(tmp_path / "a.txt"), "parted": "lines"},
+                 "held_out": {"path": str(tmp_path / "held.txt"), "parted": "lines"}},
+        "stages": ["inspect", {"kind": "pretrain", "max_steps": 1}],
+    }  # fmt: skip
+    with_them = hone.run(values, out=tmp_path / "with")
+    report = with_them.reports["inspect"]
+    assert report.tables["held_out_reading"].rows == [["in_the_corpus", 3]]
+    [warning] = report.warnings
+    assert "held.txt:2" in warning
+    assert "drop: [leaked]" in warning
+    assert with_them.reports["pretrain"].facts["rows"] == 40
+    said = listener()
+    values["data"]["drop"] = ["leaked"]  # type: ignore[index]
+    without = hone.run(values, out=tmp_path / "without", progress=said)
+    report = without.reports["inspect"]
+    assert "dropped 3 of 40 documents of the corpus, which stand in held_out too" in said.words
+    assert (report.warnings, "held_out_reading" in report.tables) == ([], False)
+    assert ["leaked", 40, 3] in [row[:3] for row in report.tables["taken"].rows]
+    assert report.tables["corpus"].rows[0][3:5] == [40, 37]
+    assert without.reports["pretrain"].facts["rows"] == 37
+    assert all({"leaked", "in_the_corpus"} <= set(catalog) for catalog in CATALOGS.values())
+
+
+def test_a_corpus_that_is_held_out_as_a_whole_cannot_be_taken_away(tmp_path: Path, tiny_base: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n", encoding="utf-8")
+    path = str(tmp_path / "a.txt")
+    values = {"version": 1, "base": str(tiny_base), "stages": ["pretrain"],
+              "data": {"corpus": path, "held_out": path, "drop": ["leaked"]}}  # fmt: skip
+    with pytest.raises(DataError) as caught:
+        hone.run(values, out=tmp_path / "run")
+    assert caught.value.code == "data.empty"
+    assert "held_out" in caught.value.fix

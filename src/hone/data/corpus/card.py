@@ -92,7 +92,7 @@ class Card(BaseModel):
         kept: What is left, by source.
         taken: What each filter and the search for duplicates took, in the order they stand in.
         selected: What was selected of which source.
-        unreadable: Code of a fault -> how many files, lines and rows were left out for it.
+        unreadable: Code of a fault -> how many files, folders, lines and rows were left out for it.
         named: The first of those, as sentences.
         empty_files: How many files hold nothing.
         divided: How many documents are parts of one that was too long.
@@ -112,6 +112,12 @@ class Card(BaseModel):
     def left_out(self) -> int:
         """How many files, lines and rows were left out because they could not be read."""
         return sum(self.unreadable.values())
+
+    def besides(self, left_out: Sequence[Fault]) -> Card:
+        """The same, and what was left out of the files before any was read."""
+        counts = Counter(self.unreadable) + Counter(fault.code for fault in left_out)
+        named = [*self.named, *map(str, left_out)][:NAMED]
+        return self.model_copy(update={"unreadable": dict(counts), "named": named})
 
     @property
     def documents(self) -> int:

@@ -14,16 +14,16 @@ import pyarrow as pa
 from hone.core.errors import DataError
 from hone.core.lineage import digest_value
 from hone.data.cache import stored
-from hone.data.corpus.card import Card, Selected, Taken, keep_card, kept_card
+from hone.data.corpus.card import Card, Selected, keep_card, kept_card
 from hone.data.corpus.documents import Document
 from hone.data.corpus.mixture import FloatArray, Shares, Sizes
-from hone.data.corpus.repeats import without_repeats
+from hone.data.corpus.repeats import found_in, taken_for, without_repeats
 from hone.data.corpus.scan import DIGEST, HASH_BYTES, KIND, PAIR, SCHEMA, SOURCE, list_files, notes_of, scan
 from hone.data.corpus.selecting import select
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import CHARACTERS, Dataset, IntArray
 
-VERSION = 5  # raised whenever other documents come of the same files and settings
+VERSION = 6  # raised whenever other documents come of the same files and settings
 PART = 0x9A27  # sets the draw of a part apart from that of what is held out
 MOST_KINDS = 1000  # that documents are sampled by: an epoch keeps an order for each
 READ_BY = ("filters", "unreadable", "max_line_bytes", "max_characters")
@@ -119,6 +119,19 @@ class Corpus:
         """A corpus of some of its documents, as they are given to a stage."""
         return Corpus(rows, self.settings, self.card)
 
+    def found_in(self, other: Corpus) -> IntArray:
+        """The documents whose text stands in ``other`` too, by a hash of 128 bits, int64, ascending."""
+        return found_in(self.rows, other.rows)
+
+    def without(self, other: Corpus, *, name: str) -> Corpus:
+        """The documents whose text does not stand in ``other``; the card says under ``name`` how many do."""
+        gone = self.found_in(other)
+        if not len(gone):
+            return self
+        taken = taken_for(name, self.rows, gone, seen=len(self))
+        rest = self.rows.take(np.setdiff1d(np.arange(len(self)), gone))
+        return Corpus(rest, self.settings, self.card.model_copy(update={"taken": [*self.card.taken, taken]}))
+
     def part(self, share: float, *, seed: int) -> Corpus:
         """About ``share`` of the documents of each source, at least one, drawn by the texts themselves; a smaller part
         is within a larger one."""
@@ -175,7 +188,7 @@ def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path, seed: int 
     Raises:
         DataError: There is no file, or one cannot be read, changes while it is, or no document is left.
     """
-    files = list_files(settings.named(), base)
+    files, left_out = list_files(settings, base)
     decided = settings.model_dump(mode="json")
     key = digest_value(
         {
@@ -204,7 +217,8 @@ def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path, seed: int 
     origin = ", ".join(pattern for source in settings.named().values() for pattern in source.patterns)
     rows = Dataset("corpus", table, digest=key, origin=origin, files=tuple(str(file.path) for file in files))
     chosen, taken = without_repeats(rows, settings, folder=folder)
-    corpus = Corpus(rows if chosen is None else rows.take(chosen), settings, _with(card, taken))
+    card = card.besides(left_out).model_copy(update={"taken": [*card.taken, *taken]})
+    corpus = Corpus(rows if chosen is None else rows.take(chosen), settings, card)
     if not len(corpus):
         raise _empty(corpus.card, origin)
     return _selected(corpus, base=base, cache=cache, seed=seed)
@@ -248,10 +262,6 @@ def _drawn(rows: Dataset, seed: int, *, apart: int = 0xCA47) -> np.ndarray[Any, 
         out[at : at + len(head)] = ((head * word) >> np.uint64(11)) / 2.0**53
         at += len(head)
     return out
-
-
-def _with(card: Card, taken: Sequence[Taken]) -> Card:
-    return card.model_copy(update={"taken": [*card.taken, *taken]})
 
 
 def _empty(card: Card, origin: str) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import codecs
 import gzip
 import itertools
@@ -20,6 +21,7 @@ from hone.data.formats import Raw, jsonl, parquet
 from hone.data.source import SUFFIXES
 
 PARAGRAPHS = "\n\n"  # between rows that are joined
+BLANK, LINE = re.compile(r"\n[^\S\n]*\n\s*"), re.compile(r"\n")  # ends of paragraphs within a row
 GZIP = ".gz"
 LONE = re.compile("[\ud800-\udfff]")  # JSON can write what no encoding can
 HEAD_BYTES = 8192  # that a NUL byte among tells a binary file by
@@ -59,8 +61,8 @@ class Limits:
 
 
 class Paragraph(NamedTuple):
-    """What stands on a line: the name of its document, its text, whether a new document begins, and what else is said
-    of it."""
+    """What stands on a line, or a part of that: the name of its document, its text, whether a new document begins or
+    the next part of the one before, and what else is said of it."""
 
     line: int
     name: str
@@ -68,6 +70,7 @@ class Paragraph(NamedTuple):
     begins: bool
     pair: str = ""
     kind: str = ""
+    divides: bool = False
 
 
 def documents(path: Path, reading: CorpusSource, limits: Limits) -> Iterator[Document | Fault]:
@@ -115,6 +118,19 @@ def format_of(path: Path, stated: CorpusFormat) -> Literal["jsonl", "parquet", "
 def packed(path: Path) -> bool:
     """Whether a file's name says that it is a gzip archive."""
     return path.suffix.lower() == GZIP
+
+
+def binary(path: Path) -> str:
+    """What a file is that is no text; empty where it may be one."""
+    with path.open("rb") as raw:
+        wrong = _binary(raw.read(HEAD_BYTES), gzipped=packed(path))
+    if wrong or not packed(path):
+        return wrong
+    try:
+        with gzip.open(path) as inside:
+            return _binary(inside.read(HEAD_BYTES), gzipped=False)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        return f"a damaged gzip archive ({error})"
 
 
 def _binary(head: bytes, *, gzipped: bool) -> str:
@@ -211,8 +227,33 @@ def _rows(rows: Raw, reading: CorpusSource, shown: str, limits: Limits) -> Itera
         name = str(values[reading.document]) if reading.document else ""
         pair = values[reading.pair].strip() if reading.pair else ""
         kind = values[reading.sampling.by] if reading.sampling else ""
-        yield Paragraph(number, name, values[reading.text], not name or name != last, pair, kind)
+        whole = Paragraph(number, name, values[reading.text], not name or name != last, pair, kind)
+        yield from [whole] if pair else _parts(whole, limits.characters)  # a pair is of a whole text
         last = name
+
+
+def _parts(row: Paragraph, most: int) -> Iterator[Paragraph]:
+    """A row, in parts where its text is longer than ``most`` characters: each ends at the last blank line in the
+    second half of what fits, or else with the last line that fits; a line is never divided."""
+    text = row.text
+    if len(text) <= most:
+        yield row
+        return
+    blanks, lines = ([found.end() for found in kind.finditer(text)] for kind in (BLANK, LINE))
+    lines.append(len(text))
+    begin = 0
+    while begin < len(text):
+        end = _last(blanks, begin + most // 2, begin + most) or _last(lines, begin, begin + most)
+        end = end or lines[bisect.bisect_right(lines, begin + most)]
+        end = len(text) if len(text) - begin <= most else end
+        yield row._replace(text=text[begin:end], begins=row.begins and not begin, divides=begin > 0)
+        begin = end
+
+
+def _last(places: list[int], after: int, most: int) -> int:
+    """The last of ``places``, which ascend, that is above ``after`` and at most ``most``; 0 where there is none."""
+    at = bisect.bisect_right(places, most)
+    return places[at - 1] if at and places[at - 1] > after else 0
 
 
 def _bad(name: str, text: str, shown: str, line: int, *, limits: Limits) -> Iterator[Fault]:
@@ -263,7 +304,7 @@ def _joined(
             yield from whole()
             yield one
             continue
-        if one.begins or (texts and size + len(one.text) > limits.characters):
+        if one.begins or one.divides or (texts and size + len(one.text) > limits.characters):
             yield from whole()
             divided = 0 if one.begins else divided + 1
         if not texts:

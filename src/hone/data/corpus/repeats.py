@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from hone.core.lineage import digest_value
 from hone.data.cache import stored
@@ -29,10 +30,10 @@ def without_repeats(
         return None, []
     again = exact_repeats(rows)
     chosen = _without(np.arange(len(rows)), again)
-    taken = [_taken("exact_duplicates", rows, again, seen=len(rows))]
+    taken = [taken_for("exact_duplicates", rows, again, seen=len(rows))]
     if settings.duplicates == "drop-near":
         near = _found_before(rows, chosen, settings, folder=folder)
-        taken.append(_taken("near_duplicates", rows, near, seen=len(chosen)))
+        taken.append(taken_for("near_duplicates", rows, near, seen=len(chosen)))
         chosen = _without(chosen, near)
     return chosen, taken
 
@@ -56,11 +57,7 @@ def _found_before(rows: Dataset, chosen: IntArray, settings: CorpusSettings, *, 
 
 def exact_repeats(rows: Dataset) -> IntArray:
     """Rows whose text stood in an earlier one, by a hash of 128 bits, int64, ascending: 30 bytes of memory a row."""
-    hashes = np.empty(len(rows), dtype=f"V{HASH_BYTES}")
-    at = 0
-    for part in rows.parts(DIGEST):
-        hashes[at : at + len(part)] = np.frombuffer(b"".join(part.to_pylist()), dtype=hashes.dtype)
-        at += len(part)
+    hashes = _hashes(rows)
     order = np.argsort(hashes, kind="stable")
     again = np.zeros(len(rows), dtype=np.bool_)
     for at in range(1, len(rows), ROWS_AT_ONCE):
@@ -69,8 +66,24 @@ def exact_repeats(rows: Dataset) -> IntArray:
     return np.flatnonzero(again)
 
 
-def _taken(name: str, rows: Dataset, gone: IntArray, *, seen: int) -> Taken:
+def taken_for(name: str, rows: Dataset, gone: IntArray, *, seen: int) -> Taken:
+    """What the card says of the rows ``gone``, ascending, of ``seen`` that came to ``name``."""
     file, line = rows.place(int(gone[0])) if len(gone) else ("", None)
     parts = (rows.values(CHARACTERS, gone[at : at + ROWS_AT_ONCE]) for at in range(0, len(gone), ROWS_AT_ONCE))
     example = f"{file}:{line}" if file else ""
     return Taken(name=name, seen=seen, documents=len(gone), characters=sum(map(sum, parts)), example=example)
+
+
+def found_in(rows: Dataset, other: Dataset) -> IntArray:
+    """Rows whose text stands in ``other`` too, by the same hash, int64, ascending."""
+    return np.flatnonzero(np.isin(_hashes(rows), _hashes(other)))
+
+
+def _hashes(rows: Dataset) -> NDArray[np.void]:
+    """Of each text, `HASH_BYTES` [rows]."""
+    hashes = np.empty(len(rows), dtype=f"V{HASH_BYTES}")
+    at = 0
+    for part in rows.parts(DIGEST):
+        hashes[at : at + len(part)] = np.frombuffer(b"".join(part.to_pylist()), dtype=hashes.dtype)
+        at += len(part)
+    return hashes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,12 +14,12 @@ from hone.core.choice import opened
 from hone.core.errors import FAULTS_NAMED, DataError, Fault
 from hone.core.lineage import digest_file
 from hone.data.corpus.card import Notes, Part, Tally
-from hone.data.corpus.documents import GZIP, Document, Limits, documents, format_of, packed
+from hone.data.corpus.documents import GZIP, Document, Limits, binary, documents, format_of, packed
 from hone.data.corpus.filters.filter import Bounds
 from hone.data.corpus.filters.table import FILTERS
 from hone.data.corpus.settings import CorpusSettings, CorpusSource
 from hone.data.dataset import CHARACTERS, FILE, LINE
-from hone.data.paths import error_of, paths_of, refuse
+from hone.data.paths import error_of, is_glob, paths_of, refuse
 
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 22  # of the texts of a batch: what bounds memory where they are long
@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
 )  # fmt: skip
 SKIPPED = {"data.binary", "data.encoding", "data.long-line", "data.broken-json", "data.not-an-object",
            "data.duplicate-column"}  # what `unreadable: skip` leaves out; other faults are the settings'  # fmt: skip
+EMPTY, LEFT_OUT = {"data.empty"}, {"data.binary", "data.folder"}  # of files: no fault, and what it leaves out
 
 
 @dataclass(frozen=True)
@@ -66,35 +67,52 @@ class CorpusFile:
         )
 
 
-def list_files(sources: Mapping[str, CorpusSource], base: Path) -> list[CorpusFile]:
-    """The files of all sources with their digests; a file that two patterns of a source name counts once.
+def list_files(settings: CorpusSettings, base: Path) -> tuple[list[CorpusFile], list[Fault]]:
+    """The files of all sources with their digests, and those left out where that is asked for: binary files whose
+    suffix is none of a corpus, and folders that a glob names. A file that two patterns of a source name counts once.
 
     Raises:
         DataError: There is none, or one cannot be read or is in no format that a corpus can be in.
     """
     files: list[CorpusFile] = []
+    left_out: list[Fault] = []
     faults: list[Fault] = []
-    for name, source in sources.items():
+    skip = settings.unreadable == "skip"
+    for name, source in settings.named().items():
         paths: list[Path] = []
         for pattern in source.patterns:
             try:
-                paths += paths_of(pattern, base, empty="keep")
+                paths += paths_of(pattern, base, passing=EMPTY | LEFT_OUT if skip and is_glob(pattern) else EMPTY)
             except DataError as error:
                 faults += error.faults
         for path in dict.fromkeys(paths):
-            kind = format_of(path, source.format)
-            if kind is None:
-                found, expected = f"the suffix {path.suffix!r}", ".txt, .jsonl or .parquet, or .gz after it"
-                fix = "State the format: format: text"
-                faults.append(Fault("data.format", found, expected, file=str(path), fix=fix))
-                continue
-            try:
-                state, read_as = path.stat(), kind + (GZIP if packed(path) else "")
-                files.append(CorpusFile(path, name, read_as, state.st_size, state.st_mtime_ns, digest_file(path)))
-            except FileNotFoundError:
-                faults.append(_vanished(path))
+            one = _listed(path, name, source)
+            if isinstance(one, CorpusFile):
+                files.append(one)
+            else:
+                (left_out if skip and one.code in LEFT_OUT else faults).append(one)
     refuse(faults)
-    return files
+    return files, left_out
+
+
+def _listed(path: Path, name: str, source: CorpusSource) -> CorpusFile | Fault:
+    """A file of the source ``name``, or why it is none."""
+    shown = str(path)
+    try:
+        if path.is_dir():
+            return Fault("data.folder", "a folder", "a file", file=shown)
+        kind = format_of(path, source.format)
+        if kind is None:
+            what, expected = binary(path) if path.is_file() else "", ".txt, .jsonl or .parquet, or .gz after it"
+            found, fix = f"the suffix {path.suffix!r}", "State the format: format: text"
+            return (
+                Fault("data.binary", f"{found}, and {what}", expected, file=shown) if what
+                else Fault("data.format", found, expected, file=shown, fix=fix)
+            )  # fmt: skip
+        state, read_as = path.stat(), kind + (GZIP if packed(path) else "")
+        return CorpusFile(path, name, read_as, state.st_size, state.st_mtime_ns, digest_file(path))
+    except FileNotFoundError:
+        return _vanished(path)
 
 
 def _vanished(path: Path) -> Fault:

@@ -134,6 +134,39 @@ def test_a_long_document_is_divided_where_a_paragraph_ends(tmp_path: Path) -> No
     assert corpus.card.divided == 4
 
 
+@pytest.mark.parametrize("between", ["\n\n", "\n \n\n", "\r\n\r\n", "\n"])
+def test_a_long_row_is_divided_at_its_blank_lines_or_else_at_the_ends_of_its_lines(
+    tmp_path: Path, between: str
+) -> None:
+    parts = [f"{i:02d} {'x' * 40}" for i in range(6)]
+    rows = [{"text": between.join(parts), "doc": "a"}, {"text": "", "doc": "b"}, {"text": "short", "doc": "b"}]
+    write(tmp_path, "a.jsonl", jsonl(*rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "b.parquet")
+    for name in ("a.jsonl", "b.parquet"):
+        corpus = opened(tmp_path, name, document="doc", max_characters=100)
+        assert texts(corpus) == [between.join(parts[i : i + 2]) for i in (0, 2, 4)] + ["short"]
+        assert [(one.name, one.line) for one in corpus] == [("a", 1)] * 3 + [("b", 2)]
+        assert corpus.card.divided == 2
+
+
+def test_a_blank_line_divides_a_row_before_the_end_of_a_line_does_and_nothing_divides_a_line(tmp_path: Path) -> None:
+    first, second, long = "one\n\ntwo " + "x" * 40, "three " + "y" * 80, "z" * 250
+    write(tmp_path, "a.jsonl", jsonl({"text": f"{first}\n{second}\n{long}\nlast"}))
+    assert texts(opened(tmp_path, "a.jsonl", max_characters=100)) == [first, second, long, "last"]
+    write(tmp_path, "c.jsonl", jsonl({"text": "x" * 60 + "\n\n" + "y" * 20 + "\n" + "z" * 30}))
+    assert texts(opened(tmp_path, "c.jsonl", max_characters=100)) == ["x" * 60, "y" * 20 + "\n" + "z" * 30]
+    write(tmp_path, "b.jsonl", jsonl({"text": f"{first}\n{second}", "de": "eins"}))
+    assert len(opened(tmp_path, "b.jsonl", pair="de", max_characters=100)) == 1  # a pair is of the whole text
+
+
+def test_a_row_that_goes_on_with_a_document_is_divided_as_that_is(tmp_path: Path) -> None:
+    parts = ["x" * 60, "y" * 60 + "\n\n" + "z" * 60, "w"]
+    rows = [{"doc": "a", "text": text} for text in parts]
+    write(tmp_path, "a.jsonl", jsonl(*rows))
+    found = texts(opened(tmp_path, "a.jsonl", document="doc", max_characters=100))
+    assert found == ["x" * 60, "y" * 60, "z" * 60 + "\n\nw"]
+
+
 def test_the_card_counts_what_each_filter_took(tmp_path: Path) -> None:
     write(tmp_path, "a.txt", "short\nlong enough text\n***************\nlong enough text\n")
     filters = [{"name": "characters", "min": 10}, "letters"]
