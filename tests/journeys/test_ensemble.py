@@ -24,6 +24,11 @@ ASKED = ["money back", "broken", "please"]
 
 
 def rows(kind: str) -> list[dict[str, Any]]:
+    if kind == "multiple-choice":
+        return [
+            {"question": text + end, "choices": [label, "none of it", "both"], "label": 0}
+            for label, texts in TEXTS.items() for text in texts for end in ENDS
+        ]  # fmt: skip
     target = {"text-classification": lambda label: {"label": label}, "multi-label-classification": lambda label:
               {"labels": [label] if label == "refund" else ["refund", label]}}[kind]  # fmt: skip
     return [{"text": text + end, **target(label)} for label, texts in TEXTS.items() for text in texts for end in ENDS]
@@ -198,4 +203,16 @@ def test_a_decision_is_fitted_on_what_the_members_say_together(tiny_base: Path, 
     )
     for a, b, found in zip(one, other, together, strict=True):
         mean = {label: (a["scores"][label] + b["scores"][label]) / 2 for label in a["scores"]}
+        assert found["scores"] == pytest.approx(mean, abs=1e-6)
+
+
+def test_choices_of_a_row_are_answered_by_the_mean_of_their_chances(tiny_base: Path, tmp_path: Path) -> None:
+    several = made("multiple-choice", tiny_base, tmp_path)
+    asked = [{"question": text, "choices": ["refund", "broken", "both"][: 3 - i]} for i, text in enumerate(ASKED[:2])]
+    one, other, together = (
+        hone.load(path, device="cpu").predict(asked) for path in (*several.members, several.ensemble)
+    )
+    for a, b, found in zip(one, other, together, strict=True):
+        assert a["scores"] != b["scores"]
+        mean = [(x + y) / 2 for x, y in zip(a["scores"], b["scores"], strict=True)]
         assert found["scores"] == pytest.approx(mean, abs=1e-6)
