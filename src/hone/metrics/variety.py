@@ -8,7 +8,9 @@ what it adds to the whole, so the intervals are rather too wide than too narrow.
 
 from __future__ import annotations
 
+import itertools
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -92,13 +94,15 @@ def _holders(said: Sequence[Sequence[Units]], n: int) -> tuple[IntArray, IntArra
     """Which examples hold each n-gram, int64 [pairs], those of one n-gram after another; where each begins, int64
     [n-grams]; and how many n-grams each example has, float64 [examples]."""
     numbers: dict[Ngram, int] = {}
-    pairs, totals = [], np.zeros(len(said))
+    ids, owners, totals = array("q"), array("q"), np.zeros(len(said))
     for example, texts in enumerate(said):
         grams = sum((count(units, n) for units in texts), Counter[Ngram]())
         totals[example] = grams.total()
-        pairs += [(numbers.setdefault(ngram, len(numbers)), example) for ngram in grams]
-    held = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
-    return held[:, 1], np.searchsorted(held[:, 0], np.arange(len(numbers))), totals
+        ids.extend(numbers.setdefault(ngram, len(numbers)) for ngram in grams)
+        owners.extend(itertools.repeat(example, len(grams)))
+    held = np.asarray(ids, dtype=np.int64)
+    order = held.argsort(kind="stable")
+    return np.asarray(owners, dtype=np.int64)[order], np.searchsorted(held[order], np.arange(len(numbers))), totals
 
 
 def _halves(examples: int, resamples: int, seed: int) -> Iterator[BoolArray]:

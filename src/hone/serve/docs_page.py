@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hone.data.fields import required
 from hone.predict.predictor import Predictor
-from hone.serve.limits import MAX_DECODING
+from hone.serve.limits import MAX_DECODING, MAX_HELD
 from hone.serve.streams import MAX_STREAMS
 from hone.tasks.protocol import LABELED, Writing
 
@@ -75,7 +75,8 @@ WRITING = f"""<h2>How texts are written</h2>
 <p><code>"decoding": {{"max_new_tokens": 40, "do_sample": true, "temperature": 0.7}}</code> beside <code>inputs</code>
 replaces settings of the bundle for one request. A request may have {
     ", ".join(f"{name} up to {most:,}" for name, most in MAX_DECODING.items())
-}, or what the bundle itself has.
+}, or what the bundle itself has,
+and {MAX_HELD:,} tokens held at once for an input: it and what is written, in each text, beam or compared token.
 Settings that cannot be used are answered by 422, with all that is wrong with them.</p>
 <p><code>"stream": true</code> answers one input by server-sent events while the text is written: <code>event: piece</code>
 with <code>{{"text"}}</code>, together the text; then <code>event: prediction</code> with
