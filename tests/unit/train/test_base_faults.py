@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from hone.bundle.stage import Inputs, TaskChoice
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.tiny import write_tiny_writer
-from hone.tasks.settings import TextClassificationSettings
+from hone.tasks.settings import FillMaskSettings, TextClassificationSettings
 from hone.tasks.writing_settings import TextGenerationSettings, TranslationSettings
 from hone.train.faults import find_faults
 from hone.train.settings import FinetuneSettings
@@ -69,3 +70,18 @@ def test_a_decoder_that_is_not_told_where_tokens_stand_can_write(tmp_path: Path)
     data = {"train": Dataset.from_columns("train", {"text": ["one", "two"]})}
     task = TaskChoice("text-generation", TextGenerationSettings())
     assert find_faults(FinetuneSettings(), Inputs(task=task, base=Base("tiny", folder, ""), data=data)) == []
+
+
+def test_a_head_over_the_vocabulary_that_is_not_known_here_is_told_too(tiny_base: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_base, tmp_path / "base")
+    sizes = {"vocab_size": 99, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    data = {"train": Dataset.from_columns("train", {"text": ["one", "two"]})}
+    task = TaskChoice("fill-mask", FillMaskSettings())
+    found = []
+    for config in (transformers.LukeConfig(**sizes), transformers.ElectraConfig(**sizes)):
+        config.save_pretrained(folder)
+        found.append(find_faults(FinetuneSettings(), Inputs(task=task, base=Base("tiny", folder, ""), data=data)))
+    assert [[(fault.code, fault.field) for fault in faults] for faults in found] == [
+        [("recipe.no-masked-head", "base")],
+        [],
+    ]
