@@ -31,6 +31,8 @@ class TextStream(Iterator[str]):
         self._pieces, self._whole = pieces(self._closed.is_set), whole
 
     def __next__(self) -> str:
+        if self._closed.is_set():  # though more may have been written by then
+            raise StopIteration
         try:
             return next(self._pieces)
         except StopIteration as ended:
