@@ -1,4 +1,4 @@
-"""The commented recipes that ``hone init TASK`` writes: one for each task of hone's own."""
+"""The commented recipes that ``hone init`` writes: one for each task of hone's own, and some for a stage."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from textwrap import indent
 
 from hone.core.errors import RecipeError, did_you_mean
+from hone.pipeline.stage_samples import STAGE_SAMPLES
 from hone.tasks.table import SETTINGS as TASK_SETTINGS
 from hone.tasks.table import TASKS
 
@@ -218,32 +219,6 @@ decoding: {max_new_tokens: 64}
 }
 
 
-PRETRAIN = """\
-# A recipe for a base from text that nobody labeled. Run it with: hone run recipe.yaml
-# The base, runs/my-base/bundle, is then named by another recipe: base: runs/my-base/bundle
-version: 1
-name: my-base
-base: minilm                   # goes on learning; or a folder, or a hub id
-# base: {architecture: bert}   # or made from nothing, its tokenizer learned from the corpus; gpt2, bart, t5 likewise
-seed: 13
-
-data:
-  corpus:
-    path: corpus/*.jsonl       # files of text, JSON lines or parquet
-    text: text                 # the column that holds the text
-    # document: book           # a column: rows that follow one another under one name are one document
-  # held_out: dev.jsonl        # left out: carved from the corpus; none: train on all of it
-
-stages:
-  - kind: pretrain
-    objective: mlm             # for encoders also sop, nsp, rtd, contrastive, vae, aae; or several: [mlm, sop]
-    # objective: clm           # for gpt2; span-corruption or denoising for t5 and bart
-    num_train_epochs: 1
-    learning_rate: 5e-4
-    per_device_train_batch_tokens: 8192
-"""
-
-
 def _base_lines(task: str) -> str:
     """No look at the task itself: that would load torch."""
     stack = TASK_SETTINGS[task].stack
@@ -262,14 +237,14 @@ def _base_lines(task: str) -> str:
 
 
 def sample_recipe(task: str) -> str:
-    """A recipe for ``task`` that runs as it stands once the data files are there.
+    """A recipe for ``task``, or for a stage of `STAGE_SAMPLES`, that runs as it stands once the data files are there.
 
     Raises:
         RecipeError: There is no such task, or it brings no sample.
     """
-    if task == "pretrain":
-        return PRETRAIN
-    known = sorted([*TASKS, "pretrain"])
+    if task in STAGE_SAMPLES:
+        return STAGE_SAMPLES[task]
+    known = sorted([*TASKS, *STAGE_SAMPLES])
     if task == "list":
         return "".join(f"{name}\n" for name in known)
     if task not in TASKS:

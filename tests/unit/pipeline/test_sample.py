@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -69,8 +70,8 @@ def test_the_sample_runs_on_rows_of_its_shape(
     assert list(result.reports) == ["inspect", "finetune", "evaluate"]
 
 
-def test_list_names_every_task_and_pretraining() -> None:
-    assert sample_recipe("list").splitlines() == sorted([*TASKS, "pretrain"])
+def test_list_names_every_task_and_the_stages_that_have_a_sample() -> None:
+    assert sample_recipe("list").splitlines() == sorted([*TASKS, "pretrain", "prefer", "reinforce"])
 
 
 def test_a_near_name_of_pretraining_is_known() -> None:
@@ -100,9 +101,33 @@ def test_a_task_of_another_package_is_known_but_brings_no_sample(foreign_task: s
     assert "did you mean" not in str(caught.value).lower()
 
 
-def test_the_sample_of_a_pretraining_is_a_recipe(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stage", "stages", "data"),
+    [
+        ("pretrain", ["pretrain"], {"corpus"}),
+        ("prefer", ["finetune", "prefer", "evaluate"], {"train", "pairs", "test_pairs"}),
+        ("reinforce", ["finetune", "reinforce"], {"train", "unlabeled"}),
+    ],
+)
+def test_the_sample_of_a_stage_is_a_recipe(stage: str, stages: list[str], data: set[str], tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
-    file.write_text(sample_recipe("pretrain"), encoding="utf-8")
+    file.write_text(sample_recipe(stage), encoding="utf-8")
     recipe = load_recipe(file)
-    assert [choice.stage.kind for choice in recipe.stages] == ["pretrain"]
-    assert "corpus" in recipe.corpora
+    assert [choice.stage.kind for choice in recipe.stages] == stages
+    assert {*recipe.sources, *recipe.corpora} == data
+
+
+def test_the_sample_of_preferences_runs_on_rows_of_its_shape(tmp_path: Path) -> None:
+    rows = {
+        "train": [{"prompt": f"where is {i}", "text": f" on its way {i}"} for i in range(6)],
+        "pairs": [{"prompt": f"where is {i}", "chosen": " on its way", "rejected": " no"} for i in range(6)],
+        "test-pairs": [{"prompt": "where", "chosen": " on its way", "rejected": " no no"}],
+    }
+    for name, own in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own), encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(sample_recipe("prefer"), encoding="utf-8")
+    small = ["base={architecture: gpt2, layers: 1, hidden: 16, heads: 2}", "task.max_length=32",
+             "stages.0.max_steps=1", "stages.1.max_steps=1"]  # fmt: skip
+    result = run_recipe(tmp_path / "recipe.yaml", out=tmp_path / "out", overrides=small)
+    assert list(result.reports) == ["inspect", "finetune", "prefer", "evaluate"]
+    assert "preference_accuracy" in {measure.name for measure in result.reports["evaluate"].measures}
