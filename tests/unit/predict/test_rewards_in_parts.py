@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from hone.evaluate.judged import judged
+from hone.evaluate.judged import labeled
 from hone.predict import predictor as module
 from hone.predict.predictor import Predictor, load
 from hone.predict.rewards import Reward
+from hone.tasks.written_scores import JUDGED
 
 TEXTS = ["i want my money back", "help", "the screen is broken", "forgot my password", "thanks", "refund please"] * 3
 
@@ -42,6 +43,6 @@ def test_judgments_are_asked_for_in_parts(reader: tuple[Predictor, list[int]]) -
     one, sizes = reader
     values = [answer["label"] for answer in one.predict(TEXTS)]
     sizes.clear()
-    measure, _ = judged(one, "kind", predictions=[{"text": text} for text in TEXTS], columns={"kind": values})
+    found = labeled(one, [{"text": text} for text in TEXTS])
     assert sizes == [4, 4, 4, 4, 2]
-    assert measure.value == 1.0
+    assert [prediction[JUDGED] for prediction in found] == values
