@@ -191,8 +191,8 @@ def test_init_writes_a_recipe_to_stdout(run: Hone, task: str, tmp_path: Path) ->
     assert load_recipe(tmp_path / "recipe.yaml").task.name == task
 
 
-def test_init_list_names_the_tasks_and_pretraining(run: Hone) -> None:
-    assert run("init", "list").out.split() == sorted([*TASKS, "pretrain"])
+def test_init_list_names_the_tasks_and_stages_with_a_sample(run: Hone) -> None:
+    assert run("init", "list").out.split() == sorted([*TASKS, "pretrain", "prefer", "reinforce"])
 
 
 def test_init_of_an_unknown_task_is_told(run: Hone) -> None:
