@@ -12,6 +12,7 @@ from writing_models import ALL_EOS, FAMILIES, KIN, WINDOWED, model_of, prompts_o
 from hone.models.writers import net
 from hone.models.writers.cached import CausalWriter, SourceWriter
 from hone.models.writers.make import writer_of
+from hone.models.writers.quick import QuickWriter
 from hone.models.writers.writer import State, Writer
 from hone.predict.generation.generate import generate
 from hone.predict.generation.loop import padded
@@ -158,8 +159,12 @@ def test_angles_are_computed_for_as_many_places_as_are_written(monkeypatch: pyte
     monkeypatch.setattr(net, "TURNED_PLACES", 4)
     model = model_of("llama")
     writer, plain = writer_of(model), plain_writer(model)
+    assert isinstance(writer, QuickWriter)
+    turns = writer._net.turns
+    assert turns is not None
     (state, _), (plain_state, _) = (begun(made, PROMPTS) for made in (writer, plain))
     near(stepped(writer, state, STEPS), stepped(plain, plain_state, STEPS))
+    assert len(turns._table[0]) > max(map(len, PROMPTS))  # of 4 at first
 
 
 def test_a_model_with_other_parts_is_written_through_transformers() -> None:

@@ -51,8 +51,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
 
     Raises:
         RecipeError: There is no bundle or no such split.
-        BundleError: The two read other tokens, and nothing but tokens is counted; or their texts are measured in other
-            units.
+        BundleError: They read other tokens and nothing else is counted, or their texts are measured in other units.
         DataError: The split has labels that one of the bundles does not know.
     """
     if inputs.bundle is None:
@@ -65,15 +64,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
     first, second = (
         _answers(bundle, data, settings, inputs=inputs, run=run, judge=judge) for bundle in (against, inputs.bundle)
     )
-    task = second.task
-    exchanged = _counted_alike(first, second)
-    found = differences(
-        *(Tallied(one.tally, one.task.measures, weighing(one.task)) for one in (first, second)),
-        additive=task.additive, exchanged=exchanged, resamples=settings.resamples,
-    )  # fmt: skip
-    if first.task.tokenizer.digest != task.tokenizer.digest:
-        found = _without_tokens(found, task)
-    found = {**found, **variety_beside(first, second, resamples=settings.resamples)}
+    task, found = second.task, _differences(first, second, resamples=settings.resamples)
     change = first.scored.badness - second.scored.badness  # above zero where the second is better
     same = None if _without_axes(second) else agreed(task, first.predictions, second.predictions)
     apart = change != 0 if same is None else ~same
@@ -83,10 +74,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
         stage="compare",
         bundle=inputs.bundle.digest,
         conclusion=_conclusion(main, found[main], task, run.language),
-        measures=[
-            *_measures(main, found, second),
-            *([] if same is None else [agreement(same, name="equal_answers")]),
-        ],
+        measures=[*_measures(main, found, second), *([] if same is None else [agreement(same, name="equal_answers")])],
         tables={
             "compared": _compared(found, task, run.language),
             "changed": _changed(first, second, same),
@@ -94,11 +82,7 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
             "rows_lost": _rows(first, second, change, apart=apart & (change < 0), most=settings.worst),
             "rows_gained": _rows(first, second, -change, apart=apart & (change > 0), most=settings.worst),
         },
-        warnings=[
-            *left_out_warnings(data, run.language),
-            *dict.fromkeys(said for one in (first, second) for said in unmeasured_warnings(one, run.language)),
-            *_warnings(first, second, run.language),
-        ],
+        warnings=[*left_out_warnings(data, run.language), *_warnings(first, second, run.language)],
         facts={
             "task": task.name,
             "data": settings.on,
@@ -108,6 +92,18 @@ def compare(settings: CompareSettings, inputs: Inputs, run: Run) -> Outcome:
         },
     )
     return Outcome(report)
+
+
+def _differences(first: Answered, second: Answered, *, resamples: int) -> dict[str, Difference]:
+    """Of every measure that both have, how far the second is from the first."""
+    task = second.task
+    found = differences(
+        *(Tallied(one.tally, one.task.measures, weighing(one.task)) for one in (first, second)),
+        additive=task.additive, exchanged=_counted_alike(first, second), resamples=resamples,
+    )  # fmt: skip
+    if first.task.tokenizer.digest != task.tokenizer.digest:
+        found = _without_tokens(found, task)
+    return {**found, **variety_beside(first, second, resamples=resamples)}
 
 
 def _require_same_units(*bundles: Bundle) -> None:
@@ -250,7 +246,8 @@ def _rows(
 
 
 def _warnings(first: Answered, second: Answered, language: Language) -> list[str]:
-    said, (one, other) = [], (first.task, second.task)
+    said = list(dict.fromkeys(each for side in (first, second) for each in unmeasured_warnings(side, language)))
+    one, other = first.task, second.task
     had, has = ({*task.labels, *itertools.chain(*_known(task).values())} for task in (one, other))
     if had != has:
         alone = [", ".join(sorted(names)) or NOTHING for names in (had - has, has - had)]
