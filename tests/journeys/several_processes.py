@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import hone
 from hone.core.errors import HoneError
 from hone.core.progress import Progress, Silent
+from worker_processes import HOST, at_once, free_port
 
 SENTENCES = ["the tide comes in twice a day", "nobody knows why it goes out again", "we watched it from the pier"]
 NEW = {"architecture": "bert", "hidden": 16, "layers": 2, "heads": 2, "tokenizer": {"vocab_size": 120}}
@@ -87,34 +88,30 @@ def losses(out: Path, stage: str) -> list[float]:
     return [record["loss"] for record in log_of(out, stage) if "loss" in record]
 
 
-def _one(number: int, count: int, port: int, values: dict[str, Any], out: Path, progress: Progress) -> None:
+def _one(number: int, count: int, port: int, patched: dict[str, Any], values: dict[str, Any], out: Path,
+         progress: Progress) -> None:  # fmt: skip
     for name, value in (("RANK", number), ("LOCAL_RANK", number), ("WORLD_SIZE", count), ("MASTER_PORT", port)):
         os.environ[name] = str(value)
-    os.environ["MASTER_ADDR"] = "127.0.0.1"
+    os.environ["MASTER_ADDR"] = HOST
     try:
-        hone.run(values, out=out, progress=progress)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in patched.items():
+                patch.setattr(name, value)
+            hone.run(values, out=out, progress=progress)
         ended = ""
     except HoneError as error:
         ended = f"{error.code} {error}"
     except KeyboardInterrupt:
         ended = "interrupted"
     out.with_name(f"{out.name}-{number}").write_text(ended, encoding="utf-8")
-    os._exit(0)
 
 
-def together(values: dict[str, Any], out: Path, *progress: Progress) -> list[str | None]:
-    """Run a recipe in as many processes as there are ``progress``; the error each ended with, None of a killed one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    fork = multiprocessing.get_context("fork")
-    each = [
-        fork.Process(target=_one, args=(i, len(progress), port, values, out, one)) for i, one in enumerate(progress)
-    ]
-    for process in each:
-        process.start()
-    for process in each:
-        process.join(120)
-        assert not process.is_alive(), "it hangs"
-    said = [out.with_name(f"{out.name}-{i}") for i in range(len(each))]
+def together(
+    values: dict[str, Any], out: Path, *progress: Progress, patched: dict[str, Any] | None = None
+) -> list[str | None]:
+    """Run a recipe in as many processes as there are ``progress``, with what is ``patched`` in them; the error each
+    ended with, None of a killed one."""
+    count, port = len(progress), free_port()
+    at_once(_one, [(i, count, port, patched or {}, values, out, one) for i, one in enumerate(progress)])
+    said = [out.with_name(f"{out.name}-{i}") for i in range(count)]
     return [file.read_text(encoding="utf-8") if file.is_file() else None for file in said]

@@ -114,11 +114,11 @@ def broken_in_the_second(*given: Any, **more: Any) -> Model:
 
 @pytest.mark.parametrize("more", [{}, {"parallel": {"shard": "full"}}], ids=["whole", "divided"])
 def test_an_infinite_gradient_in_one_process_ends_both_before_it_moves_a_weight(
-    recipe: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
+    recipe: Callable[..., dict[str, Any]], tmp_path: Path, more: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("hone.train.finetune.build_model", broken_in_the_second)
     values = recipe({**FINETUNE, "max_steps": 10, "save_steps": 1, **more})
-    said = together(values, tmp_path / "out", Silent(), Silent())
+    patched = {"hone.train.finetune.build_model": broken_in_the_second}
+    said = together(values, tmp_path / "out", Silent(), Silent(), patched=patched)
     assert all((one or "").startswith("train.gradient-not-finite the norm of the gradients at step 3 ") for one in said)
     assert [path.name for path in tmp_path.glob("out/stages/*/checkpoints/*")] == ["step-000000002"]
     assert len([*tmp_path.glob("out/stages/*/stopped-at-3-process-*.safetensors")]) == 2

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
-import socket
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,6 +33,7 @@ from hone.train.processes import Processes, join
 from hone.train.settings import ParallelSettings
 from hone.train.sharded import fresh
 from hone.train.trackers import Unlogged
+from worker_processes import HOST, at_once, free_port
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 40}
 BACKBONES: dict[str, Callable[[], Any]] = {
@@ -138,7 +137,7 @@ CHECKS = (goes_on_bit_for_bit, keeps_the_last_good_one, computes_layers_together
 
 
 def _process(place: Place, port: int, bench: Bench) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ.update(MASTER_ADDR=HOST, MASTER_PORT=str(port))
     join(place, torch.device("cpu"))
     for check in CHECKS:
         try:
@@ -148,7 +147,6 @@ def _process(place: Place, port: int, bench: Bench) -> None:
             said = traceback.format_exc()
         (bench.folder / f"{check.__name__}-{place.number}").write_text(said, encoding="utf-8")
         dist.barrier()
-    os._exit(0)
 
 
 @pytest.fixture(scope="module")
@@ -159,17 +157,9 @@ def module_bench(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> B
 @pytest.fixture(scope="module")
 def done(module_bench: Bench) -> Path:
     """The folder of what two processes have said of every check."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     module_bench.loop(**SETTINGS)  # what it caches is there before both want it
-    fork = multiprocessing.get_context("fork")
-    each = [fork.Process(target=_process, args=(Place(i, 2, i), port, module_bench)) for i in range(2)]
-    for process in each:
-        process.start()
-    for process in each:
-        process.join(200)
-        assert not process.is_alive(), "it hangs"
+    at_once(_process, [(Place(i, 2, i), port, module_bench) for i in range(2)])
     return module_bench.folder
 
 
