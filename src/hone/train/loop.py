@@ -121,7 +121,7 @@ class Loop:
         self.norm: Tensor | None = None  # of the last gradient
         self.pace = Pace()
         self.watch = Watch(setup.checkpoints.parent, leap=self.settings.max_loss_leap, place=setup.place,
-                           process=self.processes.place)  # fmt: skip
+                           process=self.processes.place, fixed=self.fixed)  # fmt: skip
         self.epochs = Epochs(task, rows, settings=self.settings, seed=setup.seed, passes=setup.passes)
         self.steps_per_epoch, self.total = self.epochs.per_epoch, self.epochs.total
         if isinstance(task, Timed):
@@ -181,7 +181,7 @@ class Loop:
         """Train to the end, or until validation stops improving, or until interrupted (a checkpoint is left then).
 
         Raises:
-            HoneError: A loss or a gradient is not finite, or a loss leaps.
+            HoneError: A loss, a gradient or a weight is not finite, or a loss leaps.
             KeyboardInterrupt: It was interrupted; the checkpoint of the last finished step is on disk.
         """
         progress.say(self.said)
@@ -197,6 +197,7 @@ class Loop:
             self.model.load_state_dict(self.best, strict=False)  # what did not learn is not in it
         else:
             self.techniques.on_end()
+        self.watch.look_at(self.model, position=self.position, anywhere=self.processes.any)
         self.holding.finish()
         learned = sum(value.numel() for name, value in self.model.named_parameters() if name not in self.fixed)
         return Trained(self.position, resumed_at, stopped_early, self.position.seconds, learned)
@@ -387,6 +388,7 @@ class Loop:
             position.stale += 1
 
     def _save(self) -> None:
+        self.watch.look_at(self.model, position=self.position, anywhere=self.processes.any)
         self.holding.save(
             self.setup.checkpoints,
             position=self.position,

@@ -1,19 +1,20 @@
-"""What a training is stopped by: a loss or a gradient that is no number, a loss that leaps; what it came of is kept and
-named."""
+"""What a training is stopped by: a loss, a gradient or a weight that is no number, a loss that leaps; what that came of
+is kept and named."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from hone.core.errors import HoneError
 from hone.core.processes import ALONE, Place
 from hone.tasks.rows import IntArray
 from hone.train.checkpoint import Position
+from hone.train.pieces import local
 
 MEMORY = 0.98  # of the running mean of the loss
 SETTLED = 50  # steps before a leap is one
@@ -29,12 +30,19 @@ class Watch:
         folder: Where the batches of the step that ends a training go; of several processes each one's own.
         leap: The loss of a step may be so many times the running mean; None: anything that is a number.
         place: Where an example stands: a file and a line, say.
+        fixed: Names of weights that do not learn.
     """
 
     def __init__(
-        self, folder: Path, *, leap: float | None, place: Callable[[int], str], process: Place = ALONE
+        self,
+        folder: Path,
+        *,
+        leap: float | None,
+        place: Callable[[int], str],
+        process: Place = ALONE,
+        fixed: Set[str] = frozenset(),
     ) -> None:
-        self._folder, self._leap, self._place, self._process = folder, leap, place, process
+        self._folder, self._leap, self._place, self._process, self._fixed = folder, leap, place, process, fixed
 
     def look(self, loss: float, *, position: Position, batches: Sequence[Mapping[str, Tensor]], rows: IntArray) -> None:
         """Let a loss pass, or end the training.
@@ -76,6 +84,25 @@ class Watch:
                 expected="a finite number",
                 fix=FIX,
                 code="train.gradient-not-finite",
+            )
+
+    def look_at(self, model: nn.Module, *, position: Position, anywhere: Callable[[bool], bool]) -> None:
+        """Let the weights that a step has left pass to where they will be kept, or end the training before they are.
+
+        Args:
+            anywhere: Whether any process says so: each may have a part of the weights.
+
+        Raises:
+            HoneError: One of them is no finite number.
+        """
+        learned = {name: local(weight) for name, weight in model.named_parameters() if name not in self._fixed}
+        wrong = [name for name, weight in learned.items() if not bool(weight.isfinite().all())]
+        if anywhere(bool(wrong)):
+            named = ", ".join(wrong[:NAMED]) + (", ..." if len(wrong) > NAMED else "")
+            raise HoneError(
+                f"step {position.step} left weights that are no finite numbers: {named or 'those of another process'}",
+                fix="Lower learning_rate.",
+                code="train.weights-not-finite",
             )
 
     def _of(

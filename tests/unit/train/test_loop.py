@@ -297,6 +297,18 @@ def test_a_gradient_that_is_not_finite_ends_training_before_it_moves_a_weight(be
     assert torch.equal(last, [*before.model.parameters()][-1])
 
 
+@pytest.mark.parametrize("settings", [{"save_steps": 2}, {}], ids=["checkpoint", "end"])
+def test_weights_that_are_not_finite_end_training_before_they_are_kept(bench: Bench, settings: dict[str, Any]) -> None:
+    """Of finite loss and gradient: the last ones are near the end of float32, and a step moves some beyond."""
+    model = bench.model()
+    torch.nn.init.constant_([*model.parameters()][-1], 3.3e38)
+    loop = bench.loop(model=model, max_steps=1, learning_rate=2e37, **settings)
+    with pytest.raises(HoneError, match="step 1 left weights that are no finite numbers: ") as error:
+        bench.run(loop)
+    assert error.value.code == "train.weights-not-finite"
+    assert not loop.setup.checkpoints.exists()
+
+
 def test_the_norm_of_the_gradient_is_logged_though_it_is_never_scaled_down(bench: Bench) -> None:
     loop = bench.loop(max_steps=2, logging_steps=1, max_grad_norm=None)
     with recorded_gradients() as steps:
