@@ -107,7 +107,7 @@ def _has(section: type[Settings], key: str) -> bool:
 
 def _sections(kind: type[Settings], path: Sequence[str]) -> dict[int, type[Settings]]:
     """The settings models on ``path`` within ``kind``, by how many of its keys lead to them; through fields that may be
-    missing and the values of mappings."""
+    missing, the values of mappings and what lists have."""
     found = {0: kind}
     annotation: Any = kind
     for depth, name in enumerate(path, start=1):
@@ -123,7 +123,8 @@ def _inside(annotation: Any, name: str) -> Any:
         field = annotation.model_fields.get(name)
         inner = None if field is None else field.annotation
     else:
-        inner = get_args(annotation)[1] if get_origin(annotation) in (dict, Mapping) else None
+        at = {dict: 1, Mapping: 1, list: 0, Sequence: 0}.get(get_origin(annotation))
+        inner = None if at is None else get_args(annotation)[at]
     kinds = [one for one in get_args(inner) if one is not NoneType]
     return kinds[0] if NoneType in get_args(inner) and len(kinds) == 1 else inner
 

@@ -20,6 +20,7 @@ class Sources(Settings):
 
     inner: Inner | None = None
     parts: dict[str, Inner] = {}
+    probes: list[Inner] = []
     filters: list[str] = []
     low: int = 0
     high: int = 1
@@ -78,7 +79,9 @@ def test_an_unknown_key_of_a_section_is_placed_in_it() -> None:
     assert [(fault.code, fault.field) for fault in faults] == [("recipe.unknown-key", "inner.dept")]
 
 
-@pytest.mark.parametrize("values", [{"inner": {"dept": 1}}, {"parts": {"one": {"dept": 1}}}])
+@pytest.mark.parametrize(
+    "values", [{"inner": {"dept": 1}}, {"parts": {"one": {"dept": 1}}}, {"probes": [{"depth": 2}, {"dept": 1}]}]
+)
 def test_a_key_is_looked_for_in_the_section_that_it_stands_in(values: dict[str, Any]) -> None:
     _, (fault,) = check_settings(Sources, values)
     assert fault.fix == "Did you mean 'depth'?"
