@@ -1,7 +1,9 @@
-"""`alone_in`: one run at a time in a folder. Two of them would take up each other's checkpoints and write one log."""
+"""`alone_in`: one run at a time in a folder. Two of them would take up each other's checkpoints and write one log. What
+is long before that asks `require_alone` first."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -20,6 +22,25 @@ LEASE_SECONDS = 120.0  # after which a shared folder has forgotten a machine tha
 logger = logging.getLogger("hone.pipeline")
 
 
+def require_alone(folder: Path) -> None:
+    """Nothing is made or changed in ``folder``; processes that are started again may find that of a machine that was
+    lost, and are left to `alone_in`, which waits.
+
+    Raises:
+        RecipeError: Another run goes on there.
+    """
+    path = folder / LOCK
+    if not place().first or _launched() or not path.is_file():
+        return
+    with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _in_use(folder, lock) from None
+        except OSError:  # no locks there: `alone_in` tells
+            return
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Within it no other run goes on in ``folder``, which is made; of several processes the first one sees to that. The
@@ -34,8 +55,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
         return
     path = folder / LOCK
-    launched = place().count > 1 or LAUNCHED in os.environ
-    with _taken(path, until=time.monotonic() + (LEASE_SECONDS if launched else 0)) as lock:
+    with _taken(path, until=time.monotonic() + (LEASE_SECONDS if _launched() else 0)) as lock:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
@@ -43,6 +63,10 @@ def alone_in(folder: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _launched() -> bool:
+    return place().count > 1 or LAUNCHED in os.environ
 
 
 def _taken(path: Path, *, until: float) -> IO[str]:

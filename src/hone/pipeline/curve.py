@@ -19,7 +19,7 @@ from hone.core.lineage import digest_value
 from hone.core.measures import Measure
 from hone.core.progress import Progress, Silent
 from hone.metrics.power_law import FEWEST, PowerLaw, fit, predicted
-from hone.pipeline.alone import alone_in
+from hone.pipeline.alone import alone_in, require_alone
 from hone.pipeline.base import find_base
 from hone.pipeline.corpora import read_corpora
 from hone.pipeline.recipe import Recipe, load_recipe
@@ -67,6 +67,7 @@ def learning_curve(
     """
     told = progress or Silent()
     whole = load_recipe(recipe, overrides=overrides)
+    require_alone(out)
     whole, decided = _settled(whole, told)
     with alone_in(out):  # else a second one would remove what the first has not measured yet
         found = []

@@ -28,7 +28,7 @@ from hone.data.read import read
 from hone.data.splits import carve_validation, nested_part
 from hone.data.values import LABELED
 from hone.models.base import Base
-from hone.pipeline.alone import alone_in
+from hone.pipeline.alone import alone_in, require_alone
 from hone.pipeline.base import UNLABELED, find_base, require_learnable
 from hone.pipeline.corpora import read_corpora
 from hone.pipeline.labels import with_labels
@@ -115,6 +115,7 @@ def run_stages(
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
     if makers and not until:
         require_free(bundle_to or out / "bundle")  # not after hours of training
+    require_alone(out)
     with first_goes_first():
         recipe, data, corpora, base = _read(recipe, stages, progress, bundle=bundle)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")

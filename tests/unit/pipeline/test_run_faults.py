@@ -64,6 +64,17 @@ def test_a_second_run_into_a_folder_is_refused_while_the_first_goes_on(
     assert not (tmp_path / "out" / ".running").exists()
 
 
+def test_a_second_run_is_refused_before_it_reads_anything(
+    texts: dict[str, Path], tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    monkeypatch.setattr("hone.pipeline.run.read_data", lambda *given: read.append(given))
+    recipe = values(texts, base=str(tiny_base), stages=["inspect"])
+    with alone_in(tmp_path / "out"), pytest.raises(RecipeError, match=f"process {os.getpid()}") as caught:
+        hone.run(recipe, out=tmp_path / "out")
+    assert (caught.value.code, read) == ("run.in-use", [])
+
+
 def test_a_run_that_was_killed_keeps_nobody_out(texts: dict[str, Path], tmp_path: Path, tiny_base: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".running").write_text("1\n")
