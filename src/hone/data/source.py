@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -57,3 +58,16 @@ class Source(Settings):
     def files(self) -> dict[str, list[str]]:
         """The files of ``lines``, by field."""
         return {field: [names] if isinstance(names, str) else names for field, names in self.lines.items()}
+
+    def under(self, root: Path) -> Source:
+        """The same, relative paths made absolute."""
+
+        def placed(name: str) -> str:
+            return str(root / Path(name).expanduser())
+
+        path = self.path if not self.path or self.path.startswith(HUB) else placed(self.path)
+        lines = {
+            field: placed(names) if isinstance(names, str) else [placed(name) for name in names]
+            for field, names in self.lines.items()
+        }
+        return self.model_copy(update={"path": path, "lines": lines})

@@ -16,7 +16,7 @@ from hone.core.lineage import digest_value
 from hone.core.settings import Settings, check_settings
 from hone.core.tables import Table
 from hone.data.corpus.settings import CorpusSettings
-from hone.data.source import HUB, Source
+from hone.data.source import Source
 from hone.models.architectures import ARCHITECTURES, ExtensionSettings, GrowthSettings, NewBase
 from hone.models.base import MINILM
 from hone.pipeline.needs import (
@@ -159,12 +159,10 @@ class Recipe:
         """`decided` as YAML, relative paths made absolute: it runs again from wherever it lies."""
         values = self.decided()
         root = self.folder.absolute()
-        for name, source in values["data"].items():
-            corpus = self.corpora.get(name)
-            if corpus is not None:
-                values["data"][name] = corpus.under(root).model_dump(mode="json")
-            elif isinstance(source, dict) and not source["path"].startswith(HUB):
-                source["path"] = str(root / Path(source["path"]).expanduser())
+        for name in values["data"]:
+            placed = self.corpora.get(name) or self.sources.get(name)
+            if placed is not None:
+                values["data"][name] = placed.under(root).model_dump(mode="json")
         if isinstance(self.base, str):
             values["base"] = _placed(self.base, root)
         elif isinstance(self.base, ExtensionSettings):

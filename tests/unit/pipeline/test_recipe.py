@@ -80,6 +80,18 @@ def test_the_decided_recipe_reads_back_as_itself(tmp_path: Path) -> None:
     assert second.sources["validation"] is None
 
 
+def test_the_written_recipe_finds_parallel_files_from_wherever_it_lies(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    lines = {"source": "a.en", "targets": ["a.de", "b.de"]}
+    first = make_recipe({**GOOD, "task": "translation", "data": {"train": {"lines": lines}}, "stages": ["finetune"]},
+                        folder=here)  # fmt: skip
+    there.mkdir()
+    (there / "recipe.yaml").write_text(first.to_yaml(), encoding="utf-8")
+    train = load_recipe(there / "recipe.yaml").sources["train"]
+    assert train is not None
+    assert train.files == {"source": [f"{here}/a.en"], "targets": [f"{here}/a.de", f"{here}/b.de"]}
+
+
 def test_names_places_and_devices_do_not_enter_the_digest() -> None:
     other = recipe(
         name="other", device="cpu", language="zh", base="elsewhere/base",
