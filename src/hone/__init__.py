@@ -1,4 +1,4 @@
-"""hone: from a pretrained language model and your text to an audited, compressed, monitored service."""
+"""hone: from a pretrained language model and your text to a measured, compressed, served model."""
 
 from __future__ import annotations
 

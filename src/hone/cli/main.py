@@ -35,7 +35,7 @@ from hone.core.errors import HoneError
 
 app = typer.Typer(
     name="hone",
-    help="From a pretrained language model and your text to an audited, compressed, monitored service.",
+    help="From a pretrained language model and your text to a measured, compressed, served model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

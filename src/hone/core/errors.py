@@ -10,7 +10,7 @@
     ├── MissingExtra          2   an optional dependency is not installed
     └── GateNotMet            3   the result does not meet the stated requirements
 
-The number is the exit code of the command. Each error has a stable ``code`` (``data.label-missing``) which the
+The number is the exit code of the command. Each error has a stable ``code`` (``data.label-unseen``) which the
 service returns as well. A message says what was found, what was expected and what to do.
 """
 

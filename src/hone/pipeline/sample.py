@@ -258,7 +258,7 @@ def sample_recipe(task: str) -> str:
         )
     sample = SAMPLES[task]
     writes = TASK_SETTINGS[task].stack != "encoder"
-    others, switches = ("ia3, bitfit", "swa, layer-decay") if writes else ("head, top-n, bitfit", "r-drop, fgm, mixout")
+    others, switches = ("ia3, bitfit", "swa, layer-decay") if writes else ("head, top-n, bitfit", "swa, fgm, mixout")
     return f"""\
 # A recipe for {task}. Run it with: hone run recipe.yaml
 # Any key can be set on the command line: hone run recipe.yaml stages.0.num_train_epochs=2

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from hone.bundle.stage import Inputs
 from hone.core.errors import RecipeError
 from hone.pipeline.recipe import load_recipe
 from hone.pipeline.run import run_recipe
 from hone.pipeline.sample import sample_recipe
 from hone.tasks.table import TASKS
+from hone.train.faults import tuning_faults
+from hone.train.settings import FinetuneSettings
 
 
 @pytest.fixture
@@ -43,6 +46,18 @@ def test_the_commented_settings_of_every_sample_are_settings(task: str, tmp_path
     recipe = load_recipe(tmp_path / "recipe.yaml")
     assert set(recipe.sources) == {"train", "test", "validation"}
     assert recipe.options.drop == ["duplicates", "leaked"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_the_sample_offers_beside_is_there_for_its_task(task: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(sample_recipe(task), encoding="utf-8")
+    inputs = Inputs(task=load_recipe(tmp_path / "recipe.yaml").task, base=None, data={})
+    for key in ("method", "techniques"):
+        offered = re.search(rf"# {key}: \[?(\S+?)\]? +#.*?; or (.*?)( and others|; left out)", sample_recipe(task))
+        assert offered is not None
+        for name in (offered[1], *offered[2].split(", ")):
+            settings = FinetuneSettings.model_validate({key: [name] if key == "techniques" else name})
+            assert tuning_faults(settings, inputs) == [], (key, name)
 
 
 @pytest.mark.parametrize("task", TASKS)
