@@ -1,11 +1,11 @@
-"""What does `hone index` hold in memory for each text more?
+"""What does `hone index` hold in memory for each text more, and how long does it take?
 
 python benchmarks/tasks/index_growth.py
 python benchmarks/tasks/index_growth.py --sizes 20000 1000000 --hnsw
 Indexes made-up short texts (four to twelve words of a vocabulary that grows as that of a language does) with a small
 `dan` base, each number of texts in a process of its own. Memory is the most that the process ever held, and of that
-what is its own: pages of files that are mapped are the machine's to take back. Writes
-benchmarks/tasks/index_growth.json; --hnsw adds the graph's figures to it.
+what is its own: pages of files that are mapped are the machine's to take back. Seconds are those of the indexing, on
+as many threads as torch takes. Writes benchmarks/tasks/index_growth.json; --hnsw adds the graph's figures to it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from machine import machine  # noqa: E402
 FILE = HERE / "index_growth.json"
 WIDTH = 384
 LETTERS = np.array(list("etaoinshrdlu"))
+A_TEXT = {"peak_mb": "peak_bytes", "own_mb": "own_bytes", "index_mb": "index_bytes", "seconds": "microseconds"}
 
 
 def write_texts(file: Path, count: int) -> None:
@@ -89,18 +90,32 @@ class Own(threading.Thread):
 
 
 def one(bundle: Path, count: int, hnsw: bool, folder: Path) -> dict[str, float]:
-    """Memory and size of one index."""
+    """Memory, seconds and size of one index."""
     import hone
     from hone.retrieval.settings import IndexSettings
 
     write_texts(folder / "texts.txt", count)
     own = Own()
     own.start()
+    began = time.perf_counter()
     made = hone.index(bundle, folder / "texts.txt", out=folder / "index", settings=IndexSettings(hnsw=hnsw))
+    seconds = time.perf_counter() - began
     return {
+        "seconds": round(seconds, 1),
         "peak_mb": round(memory("VmHWM") / 1e6, 1),
         "own_mb": round(own.most / 1e6, 1),
         "index_mb": round(sum(file.bytes for file in made.manifest.files.values()) / 1e6, 1),
+    }
+
+
+def a_text(found: dict[str, dict[str, float]], sizes: list[int]) -> dict[str, float]:
+    """What each text more takes, between the smallest index and the largest; nothing where they are one."""
+    least, most = min(sizes), max(sizes)
+    before, after = found[str(least)], found[str(most)]
+    if least == most:
+        return {}
+    return {
+        f"{of}_a_text": round(1e6 * (after[name] - before[name]) / (most - least), 1) for name, of in A_TEXT.items()
     }
 
 
@@ -123,11 +138,7 @@ def main() -> None:
             ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found[str(count)] = json.loads(ran.stdout.splitlines()[-1])
             print(count, found[str(count)], flush=True)
-    least, most = found[str(min(given.sizes))], found[str(max(given.sizes))]
-    more = max(given.sizes) - min(given.sizes)
-    if more:
-        for name in ("peak_mb", "own_mb", "index_mb"):
-            found[name.replace("_mb", "_bytes_a_text")] = round(1e6 * (most[name] - least[name]) / more, 1)
+    found |= a_text(found, given.sizes)
     record = json.loads(FILE.read_text()) if FILE.is_file() else {}
     record |= {"width": WIDTH, "hnsw" if given.hnsw else "exact": found, "machine": machine()}
     FILE.write_text(json.dumps(record, indent=1) + "\n")
