@@ -94,7 +94,7 @@ def scores(predictor: Predictor, data: Dataset, said: list[dict[str, Any]]) -> M
 
 
 def curve(out: Path) -> list[dict[str, float]]:
-    """Validation over training: minutes, epochs, and what was measured."""
+    """Validation over training: minutes, and what was measured."""
     lines = rows_of(next((out / "stages").glob("*finetune/log.jsonl")))
     return [
         {

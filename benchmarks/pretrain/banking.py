@@ -3,7 +3,7 @@
 python benchmarks/pretrain/banking.py --seeds 1 2 3
 Fine-tuning alone, beside pretraining on every text of train and then fine-tuning, and beside learning both together.
 Each seed draws other 500 rows, one of each label at least. HONE_DATA names the folder of the datasets; the recipe is
-banking.yaml, the result banking.json. Some 50 minutes of one core, by an estimate.
+banking.yaml, the result banking.json. Some 60 minutes of one core, by an estimate.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ python benchmarks/pretrain/reuters.py --seeds 1 2
 Fine-tuning alone, beside pretraining and then fine-tuning, learning both together, pretraining and then both together,
 and fine-tuning before pretraining and after it. A story counts that has one topic alone; each seed draws other stories
 to learn from; of test there are at most 50 a topic, the same for all. HONE_DATA names the folder of the datasets; the
-recipe is reuters.yaml, the result reuters.json. Some 70 minutes of one core, by an estimate.
+recipe is reuters.yaml, the result reuters.json. Some two hours of one core, by an estimate.
 """
 
 from __future__ import annotations
