@@ -84,7 +84,8 @@ def each_seed(
     here: Path,
     summary: Callable[[list[Run]], dict[str, Any]] = lambda runs: {},
 ) -> list[Run]:
-    """Every run of the recipe ``here/NAME.yaml``; after each one ``here/NAME.json`` has recipe, runs and machine.
+    """Every run of the recipe ``here/NAME.yaml``; after each one ``here/NAME.json`` has recipe, runs and machine, those
+    of another process that measures other seeds among them.
 
     Args:
         measured: Of the recipe's values, a seed and a folder: one run, whose ``seed`` it says.
@@ -92,13 +93,18 @@ def each_seed(
     """
     values = recipe_values(given, here=here)
     file = here / f"{given.name}.json"
-    before = json.loads(file.read_text()) if file.is_file() else {}
-    runs: list[Run] = before["runs"] if before.get("recipe") == values else []
     for seed in given.seeds:
-        if any(run["seed"] == seed for run in runs):
+        if any(run["seed"] == seed for run in _runs_in(file, values)):
             continue
-        runs.append(measured(values, seed, folder(given, seed, here=here)))
-        print(json.dumps(runs[-1], ensure_ascii=False), flush=True)
+        run = measured(values, seed, folder(given, seed, here=here))
+        print(json.dumps(run, ensure_ascii=False), flush=True)
+        runs = [*_runs_in(file, values), run]  # another process may have added to them meanwhile
         record = {"recipe": values, "runs": runs, **summary(runs), "machine": machine()}
         file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    return runs
+    return _runs_in(file, values)
+
+
+def _runs_in(file: Path, recipe: Mapping[str, Any]) -> list[Run]:
+    """The runs of this very recipe that a file has."""
+    before = json.loads(file.read_text()) if file.is_file() else {}
+    return before["runs"] if before.get("recipe") == recipe else []

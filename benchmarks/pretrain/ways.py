@@ -63,20 +63,26 @@ def measure(
     out = (
         given.out / f"{given.recipe.stem}-{digest_value(values)[:8]}"
     )  # another recipe finds nothing of this one there
-    record = json.loads(file.read_text()) if file.is_file() else {}
-    record = record if record.get("recipe") == values else {"recipe": values, "cells": []}
     for seed in given.seeds:
         for way in dict.fromkeys([PLAIN, *given.ways]):
-            if any((cell["way"], cell["seed"]) == (way, seed) for cell in record["cells"]):
+            if any((cell["way"], cell["seed"]) == (way, seed) for cell in record_in(file, values)["cells"]):
                 continue
             data = prepare(out, seed)
-            base = started(values, data, out)
+            base, cost = started(values, data, out), {}
             if way.startswith(FIRST):
-                base, record["pretrained"] = pretrained(values, base, data, out)
-            record["cells"].append(answered(values, base, data, way=way, seed=seed, out=out))
+                base, cost["pretrained"] = pretrained(values, base, data, out)
+            cell = answered(values, base, data, way=way, seed=seed, out=out)
+            record = record_in(file, values) | cost  # another process may have added other seeds meanwhile
+            record["cells"].append(cell)
             record |= {"table": table(record["cells"]), **says(out), "machine": machine()}
             file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    print(*(shown(row, name=row["way"]) for row in record["table"]), sep="\n")
+    print(*(shown(row, name=row["way"]) for row in record_in(file, values)["table"]), sep="\n")
+
+
+def record_in(file: Path, recipe: Values) -> Values:
+    """What a file says of this very recipe."""
+    before = json.loads(file.read_text()) if file.is_file() else {}
+    return before if before.get("recipe") == recipe else {"recipe": recipe, "cells": []}
 
 
 def started(values: Values, data: Values, out: Path) -> str:

@@ -38,6 +38,7 @@ def measured(values: dict[str, Any], seed: int, out: Path) -> Run:
     ``seconds`` are then those of what was left, and ``resumed`` says so."""
     began, resumed = time.perf_counter(), (out / "bundle").is_dir()
     reports = reports_of(values, seed, out)
+    resumed |= reports["finetune"]["facts"]["resumed_at_step"] is not None
     return {
         "seed": seed,
         "bundle": Bundle.open(out / "bundle").digest,

@@ -75,10 +75,10 @@ def recipe_of(name: str, architecture: str, *, seed: int, out: Path) -> dict[str
 
 
 def fill(cell: str, recipe: dict[str, Any], out: Path) -> None:
-    """Measure a cell, unless the table has it, and write the table."""
-    table = json.loads(FILE.read_text()) if FILE.is_file() else {"cells": []}
+    """Measure a cell, unless the table has it, and write the table. ``seconds`` of one that went on with an interrupted
+    training are what was left of it, and ``resumed_at_step`` says so."""
     known = {**recipe, "data": "as prepared"}
-    if any(one["cell"] == cell and one["recipe"] == known for one in table["cells"]):
+    if any(one["cell"] == cell and one["recipe"] == known for one in cells_so_far()):
         return
     began = time.perf_counter()
     result = run_stages(
@@ -96,14 +96,21 @@ def fill(cell: str, recipe: dict[str, Any], out: Path) -> None:
         "validation": result.reports["finetune"].measures[0].value,
         "train_seconds": result.reports["finetune"].facts["seconds"],
         "seconds": round(time.perf_counter() - began, 1),
+        "resumed_at_step": result.reports["finetune"].facts["resumed_at_step"],
         "bundle_mb": round(sum(one.bytes for one in result.bundle.manifest.files.values()) / 1e6, 2),
         "bundle": result.bundle.digest,
         "recipe": known,
     }
     print(json.dumps({key: value for key, value in made.items() if key != "recipe"}), flush=True)
-    others = [one for one in table["cells"] if (one["cell"], one["seed"]) != (cell, recipe["seed"])]
+    others = [one for one in cells_so_far() if (one["cell"], one["seed"]) != (cell, recipe["seed"])]
     table = {"cells": sorted([*others, made], key=lambda one: (one["cell"], one["seed"])), "machine": machine()}
     FILE.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+
+
+def cells_so_far() -> list[dict[str, Any]]:
+    """The cells that the table has now; another process may add others."""
+    cells: list[dict[str, Any]] = json.loads(FILE.read_text())["cells"] if FILE.is_file() else []
+    return cells
 
 
 def show_validation(cell: str, recipe: dict[str, Any], overrides: list[str], out: Path) -> None:

@@ -5,7 +5,8 @@ HONE_DATA names the folder of the datasets. Each method's rate is the best of th
 train, after a third of the epochs; then it trains on every row with that rate, and the test split is read once a seed.
 Each cell is a process of its own, so that its peak memory is its own, and is written to benchmarks/tasks/methods.json
 when it is done; one that stands there already, of the same recipe, is not run again, and one of another recipe, of
-other settings that is, is neither chosen by nor in the table.
+other settings that is, is neither chosen by nor in the table. By an estimate of 900 tokens a second some eight hours of
+one core with one seed, and four more with each other; --methods parts it, among several processes too.
 """
 
 from __future__ import annotations
@@ -62,15 +63,20 @@ def main() -> None:
     if given.child:
         print(json.dumps(measured(given.child)))
         return
-    cells: list[dict[str, Any]] = json.loads(FILE.read_text())["cells"] if FILE.is_file() else []
     for name in given.methods:
         if given.only != "test":
             for rate in METHODS[name][1]:
-                run(cells, cell_of(name, rate, seed=0, split="validation"))
+                run(cell_of(name, rate, seed=0, split="validation"))
         if given.only != "choose":
-            best = chosen(cells, name)
+            best = chosen(cells_so_far(), name)
             for seed in given.seeds:
-                run(cells, cell_of(name, best, seed=seed, split="test"))
+                run(cell_of(name, best, seed=seed, split="test"))
+
+
+def cells_so_far() -> list[dict[str, Any]]:
+    """All that was measured; another process may add to it."""
+    cells: list[dict[str, Any]] = json.loads(FILE.read_text())["cells"] if FILE.is_file() else []
+    return cells
 
 
 def cell_of(name: str, rate: float, *, seed: int, split: Split) -> dict[str, Any]:
@@ -109,14 +115,14 @@ def on_test(cells: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return [cell for cell in of_now(cells, name, "test") if cell["rate"] == best]
 
 
-def run(cells: list[dict[str, Any]], wanted: dict[str, Any]) -> None:
+def run(wanted: dict[str, Any]) -> None:
     """Run a cell as a process, unless it stands there already, and write all that there are."""
     recipe = recipe_of(wanted)
-    if any(cell["recipe"] == recipe and cell["split"] == wanted["split"] for cell in cells):
+    if any(cell["recipe"] == recipe and cell["split"] == wanted["split"] for cell in cells_so_far()):
         return
     command = [sys.executable, __file__, "--child", json.dumps(wanted)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    cells.append(json.loads(done.stdout.splitlines()[-1]))
+    cells = [*cells_so_far(), json.loads(done.stdout.splitlines()[-1])]
     FILE.write_text(json.dumps({"table": table(cells), "cells": cells, "machine": machine()}, indent=1) + "\n")
     print(json.dumps({key: value for key, value in cells[-1].items() if key != "recipe"}), flush=True)
 
