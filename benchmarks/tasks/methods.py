@@ -5,8 +5,8 @@ HONE_DATA names the folder of the datasets. Each method's rate is the best of th
 train, after a third of the epochs; then it trains on every row with that rate, and the test split is read once a seed.
 Each cell is a process of its own, so that its peak memory is its own, and is written to benchmarks/tasks/methods.json
 when it is done; one that stands there already, of the same recipe, is not run again, and one of another recipe, of
-other settings that is, is neither chosen by nor in the table. By an estimate of 900 tokens a second some eight hours of
-one core with one seed, and four more with each other; --methods parts it, among several processes too.
+other settings that is, is neither chosen by nor in the table. By an estimate of 900 tokens a second some four hours of
+one core with one seed, and two more with each other; --methods parts it, among several processes too.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ METHODS: dict[str, tuple[dict[str, Any], tuple[float, ...]]] = {
     "prompt": ({"name": "prompt", "num_virtual_tokens": 20}, (3e-3, 1e-2, 3e-2)),
     "p-tuning": ({"name": "p-tuning", "num_virtual_tokens": 20}, (1e-3, 3e-3, 1e-2)),
 }
-EPOCHS = {"full": 4.0}
-MORE_EPOCHS = 6.0  # of the others, which move less a step
+EPOCHS = {"full": 2.0}
+MORE_EPOCHS = 3.0  # of the others, which move less a step
 TO_CHOOSE = 1 / 3  # of the epochs: rates tell apart early, and three of them a method would be half of all the time
 SHARED = {"head_learning_rate": 3e-3, "head_init": "probe", "class_weights": "balanced", "dropout": 0.0,
           "save_steps": None}  # fmt: skip

@@ -32,7 +32,7 @@ from hone.tasks.rows import Batch, Rows
 from hone.train.optimizer import parameter_groups
 from hone.train.pretrain_settings import PretrainSettings
 
-STEPS = 150
+STEPS = 200
 TEXTS = ["the tide comes in twice a day", "nobody knows why it goes out again", "we watched it from the pier"]
 
 
@@ -152,7 +152,7 @@ def test_codes_say_more_of_a_text_than_can_be_told_without_them(tmp_path: Path, 
     torch.manual_seed(0)
     model, rng, index = build_model(tmp_path, learning.head, dropout=0.0), np.random.default_rng(0), np.arange(20)
     learning.timed(model.noise, steps=STEPS)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     for step in range(STEPS):
         model.noise.start(seed=0, step=step)
         batch = learning.draw(rows, index, rng=rng)

@@ -169,8 +169,14 @@ class TransformerSettings(BaseSettings):
 
 
 class BertSettings(TransformerSettings):
-    """Sizes of ``bert`` (Devlin et al. 2019)."""
+    """Sizes of ``bert`` (Devlin et al. 2019), and how it begins.
 
+    Attributes:
+        heads_begin: Half of the heads of each layer look at what stands ``beside`` a token (`hone.models.beside`), or
+            all begin at ``random``.
+    """
+
+    heads_begin: Literal["beside", "random"] = "beside"
     tokenizer: PieceTokenizerSettings = PieceTokenizerSettings()
 
 
@@ -317,12 +323,15 @@ class Architecture:
             that transformers has.
         stack: An ``encoder`` reads; a ``decoder`` goes on with a text; an ``encoder-decoder`` reads one and writes
             another.
+        begin: ``module:function`` that changes the weights a new model was given: ``(model, settings)``; empty where
+            they stay as its class draws them.
     """
 
     name: str
     settings: type[BaseSettings]
     config: str
     net: str = ""
+    begin: str = ""
     stack: Stack = "encoder"
 
 
@@ -353,7 +362,7 @@ class NewBase:
 
 
 BART = Architecture("bart", BartSettings, "hone.models.configurations:bart", stack="encoder-decoder")
-BERT = Architecture("bert", BertSettings, "hone.models.configurations:bert")
+BERT = Architecture("bert", BertSettings, "hone.models.configurations:bert", begin="hone.models.beside:begin")
 BILSTM = Architecture("bilstm", BiLstmSettings, "hone.models.bilstm:config", "hone.models.bilstm:BiLstm")
 DAN = Architecture("dan", DanSettings, "hone.models.dan:config", "hone.models.dan:Dan")
 GPT2 = Architecture("gpt2", Gpt2Settings, "hone.models.configurations:gpt2", stack="decoder")

@@ -25,7 +25,7 @@ from hone.models.nets import read_config
 from hone.models.quiet import quiet_loading
 from hone.models.tokenizer import Tokenizer
 
-VERSION = 3  # raised whenever another base is made of the same
+VERSION = 4  # raised whenever another base is made of the same
 DIGEST = "digest"
 CLASSES = {
     "encoder": "AutoModel",
@@ -116,7 +116,10 @@ def new_model(new: NewBase, texts: Iterable[str], *, seed: int) -> tuple[Any, To
         config.decoder_start_token_id = tokenizer.bos_id
     with torch.random.fork_rng(devices=[]), quiet_loading():
         torch.manual_seed(seed)
-        return _made(architecture, config), tokenizer
+        model = _made(architecture, config)
+        if architecture.begin:
+            _named(architecture.begin)(model, settings)
+        return model, tokenizer
 
 
 def outlined(new: NewBase) -> Size:
