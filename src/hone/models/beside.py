@@ -37,7 +37,7 @@ def look_beside(model: Any) -> None:
     config, table = model.config, model.embeddings.position_embeddings.weight
     width, heads = config.hidden_size, config.num_attention_heads
     # One frequency from each of as many equal parts of 0 to pi: were they evenly spaced, far positions would be alike.
-    frequencies = math.pi * (torch.arange(width // 2) + torch.rand(width // 2)) / max(1, width // 2)
+    frequencies = math.pi * (torch.arange(width // 2) + torch.rand(width // 2)) / (width // 2)
     with torch.no_grad():
         table.copy_(config.initializer_range * math.sqrt(2) * waves(len(table), frequencies, width=width))
         for layer in model.encoder.layer:
@@ -68,5 +68,5 @@ def looking(step: int, frequencies: Tensor, *, width: int, own: int) -> tuple[Te
     query[first, 2 * chosen] = query[first + 1, 2 * chosen + 1] = 1
     key[first, 2 * chosen], key[first, 2 * chosen + 1] = cosine, -sine
     key[first + 1, 2 * chosen], key[first + 1, 2 * chosen + 1] = sine, cosine
-    gain = (SCORE / (OF_POSITIONS * math.sqrt(own))) ** 0.5 if own else 0.0
+    gain = math.sqrt(SCORE / (OF_POSITIONS * math.sqrt(own)))
     return gain * query, gain * key
