@@ -31,7 +31,7 @@ CASES: dict[str, dict[str, Any]] = {
     "banking77, keeping the last": {"file": BANKING77, "rows": 640, "keep": "last", "eval_strategy": "no"},
     "banking77, batches of 128": {"file": BANKING77, "rows": 1280, "per_device_train_batch_size": 128},
     "banking77, adafactor": {"file": BANKING77, "rows": 640, "optim": "adafactor"},
-    "banking77, lower half frozen": {"file": BANKING77, "rows": 640, "freeze_layers": 6},
+    "banking77, all layers frozen": {"file": BANKING77, "rows": 640, "freeze_layers": 6},
     "imdb, batches of 8": {"file": IMDB, "rows": 64, "per_device_train_batch_size": 8},
     "imdb, batches of 32": {"file": IMDB, "rows": 96, "per_device_train_batch_size": 32},
 }
