@@ -128,13 +128,14 @@ def _setup(of: Ready, *, identity: str) -> Setup:
     options = loss_options(settings, task, train=counted, device=of.device)
     begun = latest_checkpoint(of.run.folder / "checkpoints", identity=identity) is not None
     tune(of.model, settings)
+    frozen = _frozen(of)
     if settings.head_init == "probe" and not begun and _head_of(of.before, task) is None:
         fit_head(of.model, task, of.rows, seed=of.run.seed, options=options, progress=of.run.progress,
-                 device=of.device)  # fmt: skip
+                 device=of.device, frozen=frozen)  # fmt: skip
     return Setup(
         passes=passes,
         parallel=settings.parallel,
-        frozen=_frozen(of),
+        frozen=frozen,
         settings=settings,
         seed=of.run.seed,
         identity=identity,

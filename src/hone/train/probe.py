@@ -19,6 +19,7 @@ from hone.models.places import MarkerStates
 from hone.predict.batching import budgeted
 from hone.tasks.protocol import LossOptions, Task
 from hone.tasks.rows import Batch, IntArray, Rows
+from hone.train.frozen import FrozenStates
 
 MOST_ROWS = 20_000  # bounds the time and the memory that features take
 PENALTY = 1e-3  # times the squared weights, beside the mean loss: scikit-learn's C is 1 / (2 * PENALTY * rows)
@@ -26,7 +27,15 @@ ITERATIONS = 100
 
 
 def fit_head(
-    model: Model, task: Task, rows: Rows, *, seed: int, options: LossOptions, progress: Progress, device: torch.device
+    model: Model,
+    task: Task,
+    rows: Rows,
+    *,
+    seed: int,
+    options: LossOptions,
+    progress: Progress,
+    device: torch.device,
+    frozen: FrozenStates | None = None,
 ) -> None:
     """Set the head's linear layer to what has the least of the task's own loss on what the layer reads.
 
@@ -35,6 +44,7 @@ def fit_head(
         rows: With their targets; of more than ``MOST_ROWS`` so many are drawn.
         seed: Of that draw.
         options: As training will use them.
+        frozen: What the frozen layers give for the rows, where it was made beforehand.
 
     Raises:
         RecipeError: The model is none whose last layer is known here.
@@ -44,7 +54,13 @@ def fit_head(
     if len(rows) > MOST_ROWS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(rows), MOST_ROWS, replace=False))
     model.to(device)
-    features, targets = _features(model, layer, task, rows, chosen, progress=progress, device=device)
+
+    def batch(index: IntArray) -> Batch:
+        read = task.collate(rows, index)
+        return read if frozen is None else {**read, "lower_states": frozen.of(index)}
+
+    features, targets = _features(model, layer, batch, chosen, target=task.targets[0].name, lengths=rows.lengths,
+                                  progress=progress, device=device)  # fmt: skip
 
     def mean_loss(logits: Tensor) -> Tensor:
         found = task.loss({"logits": logits}, targets, options=options)
@@ -82,15 +98,16 @@ def probed(model: Model) -> nn.Linear:
 def _features(
     model: Model,
     layer: nn.Linear,
-    task: Task,
-    rows: Rows,
+    batch_of: Callable[[IntArray], Batch],
     chosen: IntArray,
     *,
+    target: str,
+    lengths: IntArray,
     progress: Progress,
     device: torch.device,
 ) -> tuple[Tensor, Batch]:
     """What ``layer`` reads of each chosen row, float32 [rows, width], and their target, as the loss takes it."""
-    name, order, targets = task.targets[0].name, [], []
+    order, targets = [], []
     found = torch.empty(len(chosen), layer.in_features, device=device)
     read: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, given: read.append(given[0].detach().float()))
@@ -99,19 +116,19 @@ def _features(
     progress.begin("features for the head", total=len(chosen), unit="row")
     try:
         with torch.no_grad():
-            for index in budgeted(rows.lengths[chosen]):
-                batch = {k: v.to(device) for k, v in task.collate(rows, chosen[index]).items()}
+            for index in budgeted(lengths[chosen]):
+                batch = {k: v.to(device) for k, v in batch_of(chosen[index]).items()}
                 model(batch)
                 found[torch.from_numpy(index).to(device)] = read.pop()
                 order.append(index)
-                targets.append(batch[name])
+                targets.append(batch[target])
                 progress.advance(len(index))
     finally:
         progress.finish()
         hook.remove()
         model.train(was_learning)
     back = torch.from_numpy(np.argsort(np.concatenate(order))).to(device)
-    return found, {name: torch.cat(targets)[back]}
+    return found, {target: torch.cat(targets)[back]}
 
 
 def logistic_regression(features: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:

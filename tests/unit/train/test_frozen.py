@@ -14,9 +14,11 @@ from hone.core.errors import HoneError, RecipeError
 from hone.core.progress import Silent
 from hone.models.base import resolve_base
 from hone.models.model import Model
+from hone.tasks.protocol import LossOptions
 from hone.tasks.settings import TextClassificationSettings
 from hone.train.finetune import finetune
 from hone.train.frozen import FrozenStates, frozen_states
+from hone.train.probe import fit_head, probed
 from hone.train.settings import FinetuneSettings
 
 
@@ -42,6 +44,20 @@ def test_training_on_kept_states_is_training_through_the_layers(bench: Bench, la
         if name.endswith("key.bias"):  # softmax cancels it: its gradient is rounding, which Adam blows up
             continue
         torch.testing.assert_close(ends[1][name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_head_is_fitted_to_kept_states_as_through_the_layers(bench: Bench) -> None:
+    def fitted(model: Model, given: FrozenStates | None) -> torch.Tensor:
+        fit_head(model, bench.task, bench.rows(), seed=0, options=LossOptions(), progress=Silent(),
+                 device=torch.device("cpu"), frozen=given)  # fmt: skip
+        return probed(model).weight.detach().clone()
+
+    model = frozen_model(bench, 2)
+    through, kept = fitted(model, None), states(bench, model)
+    with torch.no_grad():
+        model.embeddings.word_embeddings.weight.zero_()  # what is read of the texts themselves says nothing now
+    torch.testing.assert_close(fitted(model, kept), through, rtol=1e-3, atol=1e-4)
+    assert (fitted(model, None) - through).abs().max() > 0.1
 
 
 def test_frozen_weights_stay_and_the_others_learn(bench: Bench) -> None:
