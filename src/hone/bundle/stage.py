@@ -12,6 +12,7 @@ import hone
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.core.errors import Fault, RecipeError, did_you_mean
+from hone.core.extras import require
 from hone.core.processes import ALONE, Place
 from hone.core.progress import Progress, Silent
 from hone.core.settings import Settings
@@ -138,6 +139,7 @@ class Stage:
         work: ``module:function`` that does it, imported when it runs.
         check: ``module:function`` that finds what of its settings cannot be had with this task and data; called before
             any stage of the recipe runs. Empty where there is nothing to check.
+        needs: Packages of the extra ``train`` that it imports.
         needs_bundle: Whether it can do nothing without a bundle, given or made before it.
         bundles: The settings that name folders of bundles which it is given, each one or a list of them. Paths are no
             part of what a recipe decides: the bundles' digests are.
@@ -152,6 +154,7 @@ class Stage:
     changes: Literal["nothing", "model", "decision"]
     work: str
     check: str = ""
+    needs: tuple[str, ...] = ()
     needs_bundle: bool = False
     bundles: tuple[str, ...] = ()
     writes: bool = False
@@ -174,7 +177,13 @@ class Stage:
         return work(settings, inputs, run)
 
     def faults(self, settings: Settings, inputs: Inputs) -> list[Fault]:
-        """What `check` finds; a fault's field is a key of the settings."""
+        """What `check` finds; a fault's field is a key of the settings.
+
+        Raises:
+            MissingExtra: A package that it needs is not installed.
+        """
+        for package in self.needs:
+            require(package, extra="train", needed_for=self.kind)
         if not self.check:
             return []
         check: Callable[[Settings, Inputs], list[Fault]] = _named(self.check)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hone.compress.settings import Count, Method, Positive
+from hone.core.extras import TO_TRAIN
 from hone.core.settings import Settings
 
 Part = Annotated[float, Field(ge=0, lt=1)]
@@ -99,6 +100,6 @@ class LowRankSettings(RecoverySettings):
         return self
 
 
-PRUNE = Method("prune", PruneSettings, "hone.compress.prune:prune")
-SPARSE = Method("sparse", SparseSettings, "hone.compress.sparse:thin_out")
-LOW_RANK = Method("low-rank", LowRankSettings, "hone.compress.low_rank:factorize")
+PRUNE = Method("prune", PruneSettings, "hone.compress.prune:prune", needs=TO_TRAIN, extra="train")
+SPARSE = Method("sparse", SparseSettings, "hone.compress.sparse:thin_out", needs=TO_TRAIN, extra="train")
+LOW_RANK = Method("low-rank", LowRankSettings, "hone.compress.low_rank:factorize", needs=TO_TRAIN, extra="train")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -12,7 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from hone.bundle.stage import Inputs, Stage
 from hone.core.choice import decided
-from hone.core.errors import Fault, MissingExtra
+from hone.core.errors import Fault
+from hone.core.extras import TO_TRAIN, require
 from hone.core.settings import Settings
 from hone.core.tables import Table
 from hone.tasks.table import TASKS
@@ -46,7 +46,8 @@ class Method:
         name: Its name in recipes.
         settings: Its settings model.
         work: ``module:function`` that does it: ``(settings, hone.compress.start.Start) -> hone.compress.start.Made``.
-        needs: Packages of the extra of its name that it imports.
+        needs: Packages that it imports and that hone does not bring by itself.
+        extra: The extra that brings them; the one of its own name where nothing is said.
         teaches: Whether what it makes learns from the bundle's answers alone, so that an ensemble may be its parent.
         any_head: Whether it does for heads whose scores are the base's vocabulary, too.
         writers: Whether it does for models that write.
@@ -56,6 +57,7 @@ class Method:
     settings: type[Settings]
     work: str
     needs: tuple[str, ...] = ()
+    extra: str = ""
     teaches: bool = False
     any_head: bool = False
     writers: bool = False
@@ -63,8 +65,7 @@ class Method:
     def require(self) -> None:
         """Raise `MissingExtra` for the first of those packages that is not installed."""
         for package in self.needs:
-            if importlib.util.find_spec(package) is None:
-                raise MissingExtra(package, extra=self.name, needed_for=f"compress by {self.name}")
+            require(package, extra=self.extra or self.name, needed_for=f"compress by {self.name}")
 
     def run(self, settings: Settings, start: Any) -> Any:
         """Do it."""
@@ -187,7 +188,15 @@ class DistillSettings(Settings):
         return self
 
 
-DISTILL = Method("distill", DistillSettings, "hone.compress.distill:distill", teaches=True, writers=True)
+DISTILL = Method(
+    "distill",
+    DistillSettings,
+    "hone.compress.distill:distill",
+    needs=TO_TRAIN,
+    extra="train",
+    teaches=True,
+    writers=True,
+)
 
 
 class CompressSettings(Settings):

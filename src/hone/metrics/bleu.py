@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from itertools import zip_longest
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from hone.core.errors import DeviceError, MissingExtra, did_you_mean
+from hone.core.extras import require
 from hone.metrics.classification import FloatArray
 from hone.metrics.references import check_references
 
@@ -161,8 +161,7 @@ def _signature(metric: Any, gold: Sequence[Sequence[str]]) -> str:
 
 def require_sacrebleu(needed_for: str) -> None:
     """Raise `MissingExtra` where sacrebleu is not installed."""
-    if find_spec("sacrebleu") is None:
-        raise MissingExtra("sacrebleu", extra="bleu", needed_for=needed_for)
+    require("sacrebleu", extra="bleu", needed_for=needed_for)
 
 
 def _sacrebleu(needed_for: str) -> Any:
@@ -177,8 +176,7 @@ def _check(tokenizer: Tokenizer) -> None:
     """Raise for what ``tokenizer`` needs and this machine lacks; sacrebleu would download without a word."""
     modules, extra = _NEEDS.get(tokenizer, ((), ""))
     for module in modules:
-        if find_spec(module) is None:
-            raise MissingExtra(module, extra=extra, needed_for=f"BLEU with the tokenizer {tokenizer!r}")
+        require(module, extra=extra, needed_for=f"BLEU with the tokenizer {tokenizer!r}")
     if tokenizer == "flores200":
         from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
         from sacrebleu.utils import SACREBLEU_DIR

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +11,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from hone.bundle.stage import Inputs
 from hone.core.choice import opened
-from hone.core.errors import Fault, MissingExtra, did_you_mean
+from hone.core.errors import Fault, did_you_mean
+from hone.core.extras import require
 from hone.core.settings import Settings
 from hone.models.adapters.held_base import unheld
 from hone.models.adapters.method import shapes_of
@@ -97,8 +97,8 @@ def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     if "merge" in inputs.plan and not method.merges:
         found = f"{method.name}, with a stage merge after it: {method.not_merged}"
         faults.append(Fault("merge.method", found, "no such stage", field="method"))
-    if method.trains_with_peft and importlib.util.find_spec("peft") is None:
-        raise MissingExtra("peft", extra="train", needed_for=f"finetune by {method.name}")
+    if method.trains_with_peft:
+        require("peft", extra="train", needed_for=f"finetune by {method.name}")
     if method.own_head and _needs_the_first_token(inputs):
         found = f"{method.name}, and {inputs.task.name} whose head is transformers' own or reads the first token"
         fix = "Take lora, ia3 or another method, or where the task has them pooling: mean or head: crf."
@@ -143,8 +143,7 @@ def _held(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
         layer, (outputs, inputs_) = next(iter(odd.items()))
         found = f"4, and {len(odd)} layers whose weights no block of {LEAST_BLOCK} or more divides, such as {layer}"
         yield Fault("recipe.base-bits", f"{found} with {outputs} x {inputs_}", "8 or null", field="base_bits")
-    if importlib.util.find_spec("torchao") is None:
-        raise MissingExtra("torchao", extra="torchao", needed_for=f"base_bits {bits}")
+    require("torchao", extra="torchao", needed_for=f"base_bits {bits}")
 
 
 def _needs_the_first_token(inputs: Inputs) -> bool:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from hone.bundle.stage import Stage
 from hone.core.choice import decided
+from hone.core.extras import TO_TRAIN
 from hone.core.settings import Settings
 from hone.core.tables import Table
 from hone.tasks.fields import PAIRS, VALIDATION_PAIRS
@@ -127,5 +128,6 @@ PREFER = Stage(
     check="hone.train.prefer_faults:find_faults",
     needs_bundle=True,
     writes=True,
+    needs=TO_TRAIN,
     shared=True,
 )

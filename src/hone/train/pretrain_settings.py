@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hone.bundle.stage import CORPUS, HELD_OUT, Stage
 from hone.core.choice import all_decided, decided
+from hone.core.extras import TO_TRAIN
 from hone.core.settings import Settings
 from hone.data.fields import Field as Column
 from hone.tasks.objectives.settings import OBJECTIVES
@@ -105,5 +106,6 @@ PRETRAIN = Stage(
     work="hone.train.pretrain:pretrain",
     check="hone.train.pretrain_faults:find_faults",
     does_task=False,
+    needs=TO_TRAIN,
     shared=True,
 )

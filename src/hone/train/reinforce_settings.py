@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hone.bundle.stage import Stage
+from hone.core.extras import TO_TRAIN
 from hone.train.settings import FinetuneSettings, Positive
 
 PROMPTS = "unlabeled"  # the one name of data without targets
@@ -42,5 +43,6 @@ REINFORCE = Stage(
     needs_bundle=True,
     bundles=("reward",),
     writes=True,
+    needs=TO_TRAIN,
     shared=True,
 )

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hone.bundle.stage import Stage
 from hone.core.choice import all_decided, decided
+from hone.core.extras import TO_TRAIN
 from hone.core.settings import Settings
 from hone.models.adapters.table import METHODS
 from hone.tasks.objectives.settings import OBJECTIVES
@@ -229,5 +230,6 @@ FINETUNE = Stage(
     changes="model",
     work="hone.train.finetune:finetune",
     check="hone.train.faults:find_faults",
+    needs=TO_TRAIN,
     shared=True,
 )

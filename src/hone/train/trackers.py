@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import IO, Any
 
 from accelerate import Accelerator
 
-from hone.core.errors import MissingExtra
+from hone.core.extras import require
 from hone.train.settings import Tracker
 
 LOG = "log.jsonl"
@@ -21,8 +20,7 @@ PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
 def require_trackers(trackers: list[Tracker]) -> None:
     """Raise `MissingExtra` for the first tracker that is not installed."""
     for name in trackers:
-        if importlib.util.find_spec(PACKAGES[name]) is None:
-            raise MissingExtra(PACKAGES[name], extra=name, needed_for=f"report_to: [{name}]")
+        require(PACKAGES[name], extra=name, needed_for=f"report_to: [{name}]")
 
 
 def _mlflow() -> Any:

@@ -87,7 +87,7 @@ def test_an_unknown_tokenizer_is_refused() -> None:
 def test_a_tokenizer_that_is_not_installed_names_its_extra(
     tokenizer: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hone.metrics.bleu.find_spec", lambda name: None)
+    monkeypatch.setattr("hone.core.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=rf"{module}.*\n.*hone\[{extra}\]"):
         Bleu(tokenizer)  # type: ignore[arg-type]
 
@@ -99,7 +99,7 @@ def test_without_sacrebleu_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_tokenizer_model_is_not_downloaded_in_passing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("hone.metrics.bleu.find_spec", lambda name: object())
+    monkeypatch.setattr("hone.core.extras.find_spec", lambda name: object())
     monkeypatch.setattr(sacrebleu.utils, "SACREBLEU_DIR", str(tmp_path))
     with pytest.raises(DeviceError) as raised:
         Bleu("flores200")

@@ -154,7 +154,7 @@ def test_four_bits_want_weights_that_blocks_divide(tmp_path: Path, inputs: Input
 
 
 def test_a_base_in_fewer_bits_wants_torchao(monkeypatch: pytest.MonkeyPatch, inputs: Inputs) -> None:
-    monkeypatch.setattr("hone.train.faults.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("hone.core.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=re.escape("hone[torchao]")):
         find_faults(FinetuneSettings.model_validate({"method": "lora", "base_bits": 4}), inputs)
     monkeypatch.setitem(sys.modules, "torchao.quantization", None)
