@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hone.core.errors import BundleError
-from hone.core.lineage import digest_bytes
+from hone.core.lineage import canonical_json, digest_bytes
 from hone.models.chat_marks import TEMPLATES
 from hone.models.quiet import quiet_loading
 from hone.models.spellings import Spellings, spellings_of
@@ -34,7 +34,8 @@ class Tokenizer:
         pad_id, unk_id, mask_id: Ids of padding, of the unknown token and of the mask token (None where the vocabulary
             has none).
         bos_id, eos_id: Ids of what stands before and after a text that is written; None where there is none.
-        digest: sha256 of the tokenizer's serialized form, a chat template of its own among it.
+        digest: sha256 of the tokenizer's serialized form, a chat template of its own, and the ids above, which stand in
+            rows and which the base's configuration names.
         max_tokens: What the tokenizer's own configuration says a row may hold; None when it says nothing.
     """
 
@@ -56,7 +57,8 @@ class Tokenizer:
         self.eos_id: int | None = pretrained.eos_token_id
         self.pad_id: int = pretrained.pad_token_id if pretrained.pad_token_id is not None else 0
         own = pretrained.chat_template if pretrained.chat_template not in (None, *TEMPLATES) else ""
-        self.digest = digest_bytes(self._backend.to_str().encode() + str(own).encode())
+        said = canonical_json([self.bos_id, self.eos_id, self.mask_id, self._filler])
+        self.digest = digest_bytes(self._backend.to_str().encode() + str(own).encode() + said)
         stated = getattr(pretrained, "model_max_length", None)
         self.max_tokens: int | None = int(stated) if stated is not None and stated < 1_000_000 else None
 
@@ -84,6 +86,11 @@ class Tokenizer:
         inside = self._backend.encode("a a", add_special_tokens=False).ids
         alone = self._backend.encode(["a", "a"], is_pretokenized=True, add_special_tokens=False).ids
         return "" if alone == inside else " "
+
+    @property
+    def _filler(self) -> int:
+        """What stands for a word without tokens."""
+        return self.unk_id if self.unk_id is not None else self.pad_id
 
     @property
     def vocab_size(self) -> int:
@@ -136,7 +143,7 @@ class Tokenizer:
         A word that the tokenizer drops altogether (a control character, say) is given the unknown token, or where
         there is none the padding token, so that every word has at least one.
         """
-        filler = self.unk_id if self.unk_id is not None else self.pad_id
+        filler = self._filler
         encoded = self._backend.encode_batch(
             [[self._before_word + word for word in row] for row in rows],
             is_pretokenized=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,19 @@ def test_another_tokenizer_is_encoded_anew(make: Make, tmp_path: Path, tiny_base
         (other / file.name).write_bytes(file.read_bytes().replace(b'"lowercase": true', b'"lowercase": false'))
     encoded(make(), dataset(), cache=tmp_path / "cache")
     encoded(make(folder=other), dataset(), cache=tmp_path / "cache")
+    assert len(files(tmp_path / "cache")) == 2
+
+
+def test_another_special_token_of_the_configuration_is_encoded_anew(
+    make: Make, tmp_path: Path, tiny_base: Path
+) -> None:
+    other = shutil.copytree(tiny_base, tmp_path / "other")
+    config = json.loads((other / "tokenizer_config.json").read_text(encoding="utf-8"))
+    (other / "tokenizer_config.json").write_text(json.dumps({**config, "eos_token": "[CLS]"}), encoding="utf-8")
+    tasks = make(), make(folder=other)
+    for task in tasks:
+        encoded(task, dataset(), cache=tmp_path / "cache")
+    assert tasks[0].tokenizer.eos_id != tasks[1].tokenizer.eos_id
     assert len(files(tmp_path / "cache")) == 2
 
 
