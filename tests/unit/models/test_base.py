@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import shutil
 import sys
@@ -12,7 +13,8 @@ import huggingface_hub.constants
 import pytest
 
 from hone.core.errors import BundleError, HoneError, RecipeError
-from hone.models.base import MINILM, MINILM_HUB, MINILM_PACKAGE, MINILM_SHA256, resolve_base
+from hone.core.lineage import digest_file, digest_value
+from hone.models.base import MINILM, MINILM_HUB, MINILM_PACKAGE, MINILM_SHA256, digest_base, resolve_base
 
 
 @pytest.fixture
@@ -93,6 +95,83 @@ def test_the_digest_changes_with_weights_configuration_and_tokenizer(
     copy = shutil.copytree(tiny_base, tmp_path / "copy")
     (copy / file).write_bytes((copy / file).read_bytes() + b" ")
     assert resolve_base(str(copy)).digest != resolve_base(str(tiny_base)).digest
+
+
+BERT = {"unk_token": "[UNK]", "mask_token": "[MASK]"}
+NAMED = {"tokenizer_config.json": BERT}
+
+
+def digest_with(folder: Path, base: Path, files: dict[str, object], *, without: str = "") -> str:
+    """Digest of a copy of ``base`` in ``folder`` that has ``files``, values of JSON, and one file less."""
+    copy = shutil.copytree(base, folder)
+    for name, value in files.items():
+        (copy / name).write_text(json.dumps(value), encoding="utf-8")
+    if without:
+        (copy / without).unlink()
+    return digest_base(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("special_tokens_map.json", {"unk_token": "[UNK]", "eos_token": "[SEP]"}, {"unk_token": "[MASK]"}),
+        ("special_tokens_map.json", {"mask_token": {"content": "[MASK]", "lstrip": True}}, BERT),
+        ("special_tokens_map.json", {"extra_special_tokens": ["[A]"]}, {"extra_special_tokens": ["[B]"]}),
+        ("added_tokens.json", {"[A]": 100}, {"[A]": 101}),
+        ("added_tokens.json", {"[A]": 100}, {}),
+    ],
+)
+def test_the_digest_changes_with_special_and_added_tokens(
+    tiny_base: Path, tmp_path: Path, name: str, one: object, other: object
+) -> None:
+    digests = [digest_with(tmp_path / str(i), tiny_base, {**NAMED, name: said}) for i, said in enumerate((one, other))]
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "spiece.model"])
+def test_the_digest_changes_with_a_vocabulary_that_is_read_where_no_tokenizer_json_is(
+    tiny_base: Path, tmp_path: Path, name: str
+) -> None:
+    bare, one, other = (
+        digest_with(tmp_path / str(i), tiny_base, files, without="tokenizer.json")
+        for i, files in enumerate(({}, {name: {"a": 0}}, {name: {"a": 1}}))
+    )
+    assert len({bare, one, other}) == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "further"),
+    [
+        (BERT, {"special_tokens_map.json": BERT}),
+        (BERT, {"special_tokens_map.json": {"unk_token": {"content": "[UNK]", "lstrip": False}}}),
+        (BERT, {"added_tokens.json": {}}),
+        ({"added_tokens_decoder": {}}, {"special_tokens_map.json": {"unk_token": "x"}, "added_tokens.json": {"y": 9}}),
+        (BERT, {"vocab.json": {"a": 0}, "spiece.model": "read by slow tokenizers alone"}),
+    ],
+)  # fmt: skip
+def test_the_digest_ignores_files_that_say_of_tokens_what_others_say(
+    tiny_base: Path, tmp_path: Path, config: object, further: dict[str, object]
+) -> None:
+    files = {"tokenizer_config.json": config}
+    plain = digest_with(tmp_path / "plain", tiny_base, files)
+    assert digest_with(tmp_path / "more", tiny_base, {**files, **further}) == plain
+
+
+def test_the_default_base_keeps_the_digest_that_adapters_name() -> None:
+    """It has a special_tokens_map.json that says what its tokenizer_config.json says."""
+    folder = embedded()
+    names = ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+    assert digest_base(folder) == digest_value({name: digest_file(folder / name) for name in names})
+
+
+def test_a_damaged_map_of_special_tokens_is_digested_as_it_is(tiny_base: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_base, tmp_path / "copy")
+    (copy / "tokenizer_config.json").write_text("{}", encoding="utf-8")
+    digests = set()
+    for text in ("{", "[", "null"):
+        (copy / "special_tokens_map.json").write_text(text, encoding="utf-8")
+        digests.add(digest_base(copy))
+    assert len(digests) == 3
 
 
 def test_the_digest_ignores_files_that_no_model_reads(tiny_base: Path, tmp_path: Path) -> None:
