@@ -58,6 +58,7 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
             "formats": formats,
             "columns": source.columns,
             "fields": [[field.name, field.kind, field.required] for field in fields],
+            **({"late": [field.name for field in late]} if late else {}),  # a file that has them is refused
         }
     )
     own = [(f.name, ARROW[f.kind]) for f in fields]

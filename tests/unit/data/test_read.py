@@ -298,6 +298,15 @@ def test_a_field_that_is_not_required_is_read_where_it_is_there(suffix: str, has
     assert data.having(fields) == list(data.columns)
 
 
+def test_a_file_that_has_a_field_too_late_is_refused_whatever_else_was_read_of_it(tmp_path: Path) -> None:
+    name = write(tmp_path, "a.jsonl", jsonl({"text": "a"}, {"text": "b", "id": "2"}))
+    text = Field("text", "text")
+    assert len(opened(tmp_path, name, (text,))) == 2
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path, name, (text, Field("id", "label", required=False)))
+    assert [(one.code, one.line, one.field) for one in caught.value.faults] == [("data.column-late", 2, "id")]
+
+
 def test_words_are_read_wherever_they_first_stand(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     fields = [Field("text", "text"), Field("bad_words", "words", required=False)]

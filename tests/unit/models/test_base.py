@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -101,7 +102,7 @@ BERT = {"unk_token": "[UNK]", "mask_token": "[MASK]"}
 NAMED = {"tokenizer_config.json": BERT}
 
 
-def digest_with(folder: Path, base: Path, files: dict[str, object], *, without: str = "") -> str:
+def digest_with(folder: Path, base: Path, files: Mapping[str, object], *, without: str = "") -> str:
     """Digest of a copy of ``base`` in ``folder`` that has ``files``, values of JSON, and one file less."""
     copy = shutil.copytree(base, folder)
     for name, value in files.items():
