@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hone.core.errors import FAULTS_NAMED, Fault
-from hone.core.lineage import digest_file, digest_value
+from hone.core.lineage import digest_value
 from hone.data.cache import stored
 from hone.data.checked import absent_columns, checked, kept_fields, named_absent, refuse_unknown, without
 from hone.data.choices import naming_of
 from hone.data.dataset import FILE, LINE, Dataset
 from hone.data.fields import Field, Kind
+from hone.data.file_state import FileState, require_unchanged
 from hone.data.formats import Raw
 from hone.data.hub import hub_rows
 from hone.data.lines import side_by_side
@@ -42,10 +43,11 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
         cache: Folder that checked rows are kept in, keyed by the files' content.
 
     Raises:
-        DataError: Anything at all is wrong with it; the first 50 faults are named, all are counted.
+        DataError: Anything at all is wrong with it, or a file is written to meanwhile; the first 50 faults are named,
+            all are counted.
     """
     refuse_unknown(source.lines or source.columns, itertools.chain(*choices), shown=source.name)
-    openers, formats, content = _opened(source, choices, name=name, base=base)
+    openers, formats, content, files = _opened(source, choices, name=name, base=base)
     if hold_pairs(choices):
         openers = [
             (shown, partial(parted, rows, shown, choices=choices, columns=source.columns)) for shown, rows in openers
@@ -68,7 +70,7 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
         cache / "data",
         key,
         schema,
-        lambda: _batches(openers, formats, fields=fields, late=late, source=source, schema=schema),
+        lambda: _batches(openers, formats, fields=fields, late=late, source=source, schema=schema, files=files),
     )
     table = table.drop_columns([f.name for f in fields if not f.required and not _any_words(table.column(f.name))])
     return Dataset(name, table, digest=key, origin=source.name, files=names)
@@ -76,22 +78,24 @@ def read(source: Source, *choices: Sequence[Field], name: str, base: Path, cache
 
 def _opened(
     source: Source, choices: Sequence[Sequence[Field]], *, name: str, base: Path
-) -> tuple[Openers, Sequence[str], dict[str, Any]]:
-    """Of each file its name and what streams its rows; their formats; and digests of what is in them."""
+) -> tuple[Openers, Sequence[str], dict[str, Any], list[FileState]]:
+    """Of each file its name and what streams its rows; their formats; digests of what is in them; the files."""
     if source.lines:
-        files = one_each(source.files, base)
+        paths_by = one_each(source.files, base)
         several = {field: isinstance(names, list) for field, names in source.lines.items()}
-        rows = side_by_side(files, several=several, shown=source.name)
-        digests = {field: [several[field], *map(digest_file, paths)] for field, paths in files.items()}
-        return [(source.name, rows)], ["lines"], {"lines": digests}
+        states = {field: [FileState.of(path) for path in paths] for field, paths in paths_by.items()}
+        rows = side_by_side(paths_by, several=several, shown=source.name)
+        digests = {field: [several[field], *(one.digest for one in each)] for field, each in states.items()}
+        return [(source.name, rows)], ["lines"], {"lines": digests}, list(itertools.chain(*states.values()))
     if source.path.startswith(HUB):
         rows, digest = hub_rows(source.path.removeprefix(HUB), split=name)
-        return [(source.path, rows)], ["hub"], {"files": [digest]}
+        return [(source.path, rows)], ["hub"], {"files": [digest]}, []
     paths = paths_of(source.path, base)
     refuse(unrepeatable(paths))
     formats = formats_of(paths, source.format)
+    files = [FileState.of(path) for path in paths]
     openers = openers_of(paths, formats, choices, source.columns)
-    return openers, formats, {"files": [digest_file(path) for path in paths]}
+    return openers, formats, {"files": [one.digest for one in files]}, files
 
 
 def _there(
@@ -131,8 +135,10 @@ def _batches(
     late: Sequence[Field],
     source: Source,
     schema: pa.Schema,
+    files: Sequence[FileState],
 ) -> Iterator[pa.RecordBatch]:
-    """Record batches of all files; raises at the end, with every fault, when there was any."""
+    """Record batches of all files; raises at the end, with every fault, when there was any, or when ``files`` were
+    written to meanwhile."""
     faults: list[Fault] = []
     count = total = 0
     absent = named_absent(fields, source.columns)
@@ -157,6 +163,7 @@ def _batches(
         if count + total == before:
             count += 1
             faults.append(Fault("data.empty", "no rows", "at least one", file=shown))
+    require_unchanged(files)
     count += len(absent)
     faults += absent_columns(absent, shown=source.name)
     if count:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hone.data.checked as reading
+import hone.data.read as reader
 from hone.core.errors import DataError
 from hone.data.dataset import Dataset
 from hone.data.fields import Field
@@ -305,6 +306,29 @@ def test_a_file_that_has_a_field_too_late_is_refused_whatever_else_was_read_of_i
     with pytest.raises(DataError) as caught:
         opened(tmp_path, name, (text, Field("id", "label", required=False)))
     assert [(one.code, one.line, one.field) for one in caught.value.faults] == [("data.column-late", 2, "id")]
+
+
+@pytest.mark.parametrize("source", [{"path": "a.txt"}, {"lines": {"text": "a.txt"}}])
+@pytest.mark.parametrize(("change", "code"), [("grow", "data.changed"), ("vanish", "data.vanished")])
+def test_a_file_that_changes_while_it_is_read_is_refused_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: dict[str, Any], change: str, code: str
+) -> None:
+    path = tmp_path / write(tmp_path, "a.txt", "one\ntwo\n")
+    real = reader.checked
+
+    def meanwhile(*args: Any) -> Any:
+        yield from real(*args)
+        if change == "grow":
+            with path.open("a") as file:
+                file.write("more\n")
+        else:
+            path.unlink()
+
+    monkeypatch.setattr(reader, "checked", meanwhile)
+    with pytest.raises(DataError) as caught:
+        read(Source(**source), FIELDS[:1], name="train", base=tmp_path, cache=tmp_path / "cache")
+    assert [(one.code, one.file) for one in caught.value.faults] == [(code, str(path))]
+    assert [file for file in (tmp_path / "cache").rglob("*") if file.is_file()] == []
 
 
 def test_words_are_read_wherever_they_first_stand(tmp_path: Path) -> None:

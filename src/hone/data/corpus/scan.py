@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from hone.core.choice import opened
 from hone.core.errors import FAULTS_NAMED, DataError, Fault
-from hone.core.lineage import digest_file
 from hone.data.corpus.card import Notes, Part, Tally
 from hone.data.corpus.documents import GZIP, Document, Limits, binary, documents, format_of, packed
 from hone.data.corpus.filters.filter import Bounds
 from hone.data.corpus.filters.table import FILTERS
 from hone.data.corpus.settings import CorpusSettings, CorpusSource
 from hone.data.dataset import CHARACTERS, FILE, LINE
+from hone.data.file_state import FileState, vanished
 from hone.data.paths import error_of, is_glob, paths_of, refuse
 
 ROWS_AT_ONCE = 4096
@@ -34,37 +34,17 @@ SKIPPED = {"data.binary", "data.encoding", "data.long-line", "data.broken-json",
 EMPTY, LEFT_OUT = {"data.empty"}, {"data.binary", "data.folder"}  # of files: no fault, and what it leaves out
 
 
-@dataclass(frozen=True)
-class CorpusFile:
+@dataclass(frozen=True, kw_only=True)
+class CorpusFile(FileState):
     """A file of a corpus, as it was when it was listed.
 
     Attributes:
+        source: Name of the source that it belongs to.
         kind: Its format, and whether it is packed: what its name says of how its bytes are read.
     """
 
-    path: Path
     source: str
     kind: str
-    bytes: int
-    modified_ns: int
-    digest: str
-
-    def unchanged(self) -> Fault | None:
-        """The fault of a file that is no longer what it was."""
-        try:
-            now = self.path.stat()
-        except OSError:
-            return _vanished(self.path)
-        if (now.st_size, now.st_mtime_ns) == (self.bytes, self.modified_ns):
-            return None
-        found = f"{now.st_size:,} bytes" if now.st_size != self.bytes else "other content"
-        return Fault(
-            "data.changed",
-            f"{found} where {self.bytes:,} were read first: it changed while it was read",
-            "a file that nobody writes to",
-            file=str(self.path),
-            fix="Read a copy, or wait until it is whole.",
-        )
 
 
 def list_files(settings: CorpusSettings, base: Path) -> tuple[list[CorpusFile], list[Fault]]:
@@ -109,14 +89,9 @@ def _listed(path: Path, name: str, source: CorpusSource) -> CorpusFile | Fault:
                 Fault("data.binary", f"{found}, and {what}", expected, file=shown) if what
                 else Fault("data.format", found, expected, file=shown, fix=fix)
             )  # fmt: skip
-        state, read_as = path.stat(), kind + (GZIP if packed(path) else "")
-        return CorpusFile(path, name, read_as, state.st_size, state.st_mtime_ns, digest_file(path))
+        return CorpusFile.of(path, source=name, kind=kind + (GZIP if packed(path) else ""))
     except FileNotFoundError:
-        return _vanished(path)
-
-
-def _vanished(path: Path) -> Fault:
-    return Fault("data.vanished", "no such file any more", "a file that stays", file=str(path))
+        return vanished(path)
 
 
 def scan(files: Sequence[CorpusFile], settings: CorpusSettings, notes: Notes) -> Iterator[pa.RecordBatch]:
@@ -164,7 +139,7 @@ def _documents(file: CorpusFile, source: CorpusSource, limits: Limits) -> Iterat
         if file.bytes:
             yield from documents(file.path, source, limits)
     except FileNotFoundError:
-        yield _vanished(file.path)
+        yield vanished(file.path)
         return
     changed = file.unchanged()
     if changed is not None:
