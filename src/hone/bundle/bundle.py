@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from hone.bundle.manifest import READER, ROLES, FileRecord, Manifest
+from hone.core.disk import write_atomically
 from hone.core.errors import BundleError, HoneError
 from hone.core.lineage import digest_file, digest_value
 
@@ -147,21 +148,6 @@ def require_free(path: Path) -> None:
         raise BundleError(
             f"{path} exists and is not a bundle", fix="Name another folder, or move it away.", code="bundle.in-the-way"
         )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file through a temporary sibling, fsync and rename: readers see the old content or the new."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _sealed(folder: Path, manifest: Manifest) -> Manifest:

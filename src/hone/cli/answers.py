@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from hone.cli.decoding import parse_decoding
+from hone.core.disk import appearing
 from hone.core.errors import DataError, RecipeError
 from hone.data.stream import read_stream
 from hone.predict.predictor import Predictor, load
@@ -119,13 +118,5 @@ def _target(out: Path | None) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            yield file
-        os.chmod(partial, 0o644)
-        os.replace(partial, out)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
-        raise
+    with appearing(out, encoding="utf-8") as file:
+        yield file

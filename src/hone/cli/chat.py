@@ -11,9 +11,9 @@ from typing import Any
 
 import typer
 
-from hone.bundle.bundle import write_atomically
 from hone.cli.columns import by_key
 from hone.cli.decoding import parse_decoding
+from hone.core.disk import write_atomically
 from hone.core.errors import DataError, Fault, HoneError, RecipeError, did_you_mean
 from hone.data.stream import STDIN, decoded_lines
 from hone.predict.conversation import Conversation

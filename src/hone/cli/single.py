@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from hone.bundle.bundle import Bundle, require_free, write_atomically
+from hone.bundle.bundle import Bundle, require_free
 from hone.bundle.stage import CORPUS, HELD_OUT
 from hone.cli.arguments import beside, nested, settings_of, split_arguments
 from hone.cli.columns import parse_columns
@@ -21,6 +21,7 @@ from hone.cli.console import make_progress
 from hone.cli.decoding import parse_decoding
 from hone.cli.options import Compression, Measuring, Showing, Training
 from hone.cli.show import show_report
+from hone.core.disk import write_atomically
 from hone.core.errors import BundleError, RecipeError
 from hone.pipeline.recipe import load_recipe, make_recipe
 from hone.pipeline.run import Result, run_stages, with_inspect

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pyarrow as pa
 
+from hone.core.disk import appearing
 from hone.core.errors import HoneError
 
 
@@ -33,27 +33,19 @@ def stored(folder: Path, key: str, schema: pa.Schema, build: Callable[[], Iterab
     table = _opened(path, schema)
     if table is not None:
         return table
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=f".{key[:16]}.", dir=folder)
-    except OSError as error:
-        raise HoneError(
-            f"the cache folder {folder} cannot be written to: {error.strerror}",
-            fix="Set HONE_CACHE to a folder that can be.",
-            code="cache.not-writable",
-        ) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with pa.ipc.new_file(file, schema) as writer:
-                for batch in build():
-                    writer.write_batch(batch)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
-        raise
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(appearing(path, mode=0o600))
+        except OSError as error:
+            raise HoneError(
+                f"the cache folder {folder} cannot be written to: {error.strerror}",
+                fix="Set HONE_CACHE to a folder that can be.",
+                code="cache.not-writable",
+            ) from error
+        with pa.ipc.new_file(file, schema) as writer:
+            for batch in build():
+                writer.write_batch(batch)
     table = _opened(path, schema)
     assert table is not None, path
     return table

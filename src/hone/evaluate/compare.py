@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.disk import appearing
 from hone.core.errors import BundleError, RecipeError
 from hone.core.measures import Measure, MeasureSpec
 from hone.data.dataset import Dataset
@@ -263,7 +264,7 @@ def _warnings(first: Answered, second: Answered, language: Language) -> list[str
 
 def _write(run: Run, first: Answered, second: Answered, *, order: NDArray[np.int64], apart: NDArray[np.bool_]) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
-    with (run.folder / "differences.jsonl").open("w", encoding="utf-8") as file:
+    with appearing(run.folder / "differences.jsonl", encoding="utf-8") as file:
         for i in order[apart[order]].tolist():
             row = {name: values[i] for name, values in second.columns.items()}
             row |= {side: one.predictions[i] for side, one in zip(SIDES, (first, second), strict=True)}

@@ -12,6 +12,7 @@ import numpy as np
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.stage import Inputs, Outcome, Run
+from hone.core.disk import appearing
 from hone.core.errors import RecipeError
 from hone.data.dataset import Dataset
 from hone.data.turns import conversations_in
@@ -162,5 +163,5 @@ def _write_predictions(folder: Path, columns: Columns, predictions: Sequence[Pre
     folder.mkdir(parents=True, exist_ok=True)
     worst = (int(i) for i in np.argsort(-scored.badness, kind="stable") if scored.badness[i] > 0)
     for name, rows in (("predictions.jsonl", range(len(predictions))), ("bad_cases.jsonl", worst)):
-        with (folder / name).open("w", encoding="utf-8") as file:  # line by line: together they may outgrow the answers
+        with appearing(folder / name, encoding="utf-8") as file:  # line by line: together they may outgrow the answers
             file.writelines(map(line, rows))

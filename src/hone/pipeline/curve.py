@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hone.bundle.bundle import write_atomically
 from hone.bundle.stage import NO_TASK
+from hone.core.disk import write_atomically
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
 from hone.core.measures import Measure

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from hone.bundle.bundle import Bundle, require_free, write_atomically
+from hone.bundle.bundle import Bundle, require_free
 from hone.bundle.stage import CORPUS, HELD_OUT, NO_TASK, Inputs, Outcome, Run
+from hone.core.disk import write_atomically
 from hone.core.errors import DataError, Fault, HoneError
 from hone.core.processes import place
 from hone.core.progress import Progress, Silent

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.bundle.bundle import write_atomically
+from hone.core.disk import write_atomically
 from hone.core.errors import BundleError, HoneError
 from hone.core.progress import Progress
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from hone.core.disk import reserve
 from hone.retrieval.arrays import mapped
 from hone.retrieval.exact import IntArray, Vectors, largest
 from hone.text.terms import terms
@@ -58,7 +59,11 @@ class WordsWriter:
             yield part.reshape(-1, 3)
 
     def finish(self, *, k1: float, b: float) -> None:
-        """Write the lists: for each term its rows, rising, and what it adds to the score of each."""
+        """Write the lists: for each term its rows, rising, and what it adds to the score of each.
+
+        Raises:
+            OSError: The disk has no room for them.
+        """
         self._flush()
         self._spill.flush()
         rows_with = np.zeros(len(self._ids), dtype=np.int64)
@@ -123,8 +128,10 @@ def fused(rankings: Sequence[IntArray], *, k: int) -> tuple[IntArray, Vectors]:
 
 
 def _zeros(file: Path, dtype: DTypeLike, count: int) -> NDArray[Any]:
-    """An array in a new file."""
+    """An array in a new file, which the disk has room for."""
     if not count:
         file.touch()
         return np.zeros(0, dtype=dtype)
-    return np.memmap(file, dtype=dtype, mode="w+", shape=(count,))
+    with file.open("w+b") as empty:
+        reserve(empty, count * np.dtype(dtype).itemsize)
+        return np.memmap(empty, dtype=dtype, mode="r+", shape=(count,))

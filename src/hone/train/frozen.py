@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hone.core.disk import appearing, reserve
 from hone.core.errors import HoneError
 from hone.core.progress import Progress
 from hone.models.model import Model
@@ -57,24 +56,17 @@ def _make(file: Path, shape: tuple[int, int], model: Model, task: Task, rows: Ro
     file.parent.mkdir(parents=True, exist_ok=True)
     size = shape[0] * shape[1] * 4
     progress.say(f"keeping {size / 1e6:,.0f} MB of the frozen layers' states in {file.parent}")
-    handle, partial = tempfile.mkstemp(prefix=".states.", dir=file.parent)
     try:
-        with os.fdopen(handle, "wb") as empty:  # written through: a disk that fills up under a map kills the process
-            for at in range(0, size, ZEROS_AT_ONCE):
-                empty.write(bytes(min(ZEROS_AT_ONCE, size - at)))
-        states = np.memmap(partial, dtype=np.float32, mode="r+", shape=shape)
-        was_learning = model.training
-        model.eval()
-        progress.begin("states of the frozen layers", total=len(rows), unit="row")
-        for index in budgeted(rows.lengths):
-            states[rows.flat("input_ids", index)] = model.lower_states(task.collate(rows, index)).numpy()
-            progress.advance(len(index))
-        model.train(was_learning)
-        states.flush()
-        os.replace(partial, file)
+        with appearing(file, mode=0o600) as empty:
+            reserve(empty, size)
+            states = np.memmap(empty, dtype=np.float32, mode="r+", shape=shape)
+            was_learning = model.training
+            model.eval()
+            progress.begin("states of the frozen layers", total=len(rows), unit="row")
+            for index in budgeted(rows.lengths):
+                states[rows.flat("input_ids", index)] = model.lower_states(task.collate(rows, index)).numpy()
+                progress.advance(len(index))
+            model.train(was_learning)
+            states.flush()
     finally:
         progress.finish()
-        Path(partial).unlink(missing_ok=True)
-
-
-ZEROS_AT_ONCE = 1 << 24

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from small_bundle import FILES, fill, make_manifest
 
 from hone.bundle import bundle as module
-from hone.bundle.bundle import MANIFEST, Bundle, require_free, write_atomically, write_bundle
+from hone.bundle.bundle import MANIFEST, Bundle, require_free, write_bundle
 from hone.bundle.manifest import Manifest
 from hone.core.errors import BundleError, HoneError
 
@@ -161,15 +161,3 @@ def test_an_attachment_is_replaced_whole(folder: Path) -> None:
     bundle.attach("note.txt", "a long first note")
     bundle.attach("note.txt", "short")
     assert [p.read_text() for p in (folder / "attachments").iterdir()] == ["short"]
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("old")
-
-    def full(handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(module.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(tmp_path / "file", b"new")
-    assert tree(tmp_path) == {"file": b"old"}

@@ -87,3 +87,11 @@ def test_fusion_sums_what_ranks_are_worth() -> None:
     rows, sums = fused([np.array([4, 2, 9]), np.array([2, 7])], k=3)
     assert rows.tolist() == [2, 4, 7]
     assert sums.tolist() == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62])
+
+
+def test_the_lists_have_room_on_the_disk_before_they_are_filled(tmp_path: Path) -> None:
+    """A sparse file that is mapped kills the process where the disk is full."""
+    made = words._zeros(tmp_path / "list", np.float32, 70_000)
+    assert made.shape == (70_000,)
+    assert not made.any()
+    assert (tmp_path / "list").stat().st_blocks * 512 >= 280_000

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hone.core.disk import appearing
 from hone.core.errors import Fault
 
 SAMPLED = 4096  # values of a filter that its quantiles are taken from
@@ -143,10 +142,8 @@ def kept_card(path: Path, kind: type[Kept]) -> Kept | None:
 
 def keep_card(path: Path, card: BaseModel) -> None:
     """Write it there, whole or not at all."""
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name[:16]}.", dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
+    with appearing(path, mode=0o600) as file:
         file.write(card.model_dump_json().encode())
-    os.replace(partial, path)
 
 
 class Tally:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hone.core.disk import reserve
+from hone.core.errors import HoneError
 from hone.data.corpus.minhash import NONE, PERMUTATIONS, shingles, signature, similarity
 from hone.data.dataset import Dataset, IntArray
 
@@ -27,16 +32,35 @@ def near_repeats(rows: Dataset, chosen: IntArray, *, least: float, size: int, fo
         least: Estimated Jaccard similarity from which two are nearly equal.
         size: Characters of a shingle.
         folder: Where that file may lie.
+
+    Raises:
+        HoneError: There is no room for it.
     """
     if not len(chosen):
         return chosen
-    with tempfile.TemporaryFile(dir=folder) as file:
-        signatures = np.memmap(file, dtype=np.uint32, mode="w+", shape=(len(chosen), PERMUTATIONS))
+    with _room(folder, len(chosen) * PERMUTATIONS * 4) as file:
+        signatures = np.memmap(file, dtype=np.uint32, mode="r+", shape=(len(chosen), PERMUTATIONS))
         for i, row in enumerate(chosen.tolist()):
             signatures[i] = signature(shingles(rows.value("text", row), size))
         kept = _kept(signatures, least)
         del signatures
     return chosen[~kept]
+
+
+@contextlib.contextmanager
+def _room(folder: Path, size: int) -> Iterator[IO[bytes]]:
+    """A file of so many bytes that is gone afterwards."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+            reserve(file, size)
+        except OSError as error:
+            raise HoneError(
+                f"the signatures of the documents, {size / 1e6:,.0f} MB, could not be written to {folder}: {error}",
+                fix="Free some space, set HONE_CACHE to a roomier disk, or set duplicates to drop-exact.",
+                code="corpus.signatures-not-saved",
+            ) from error
+        yield file
 
 
 def _kept(signatures: NDArray[np.uint32], least: float) -> NDArray[np.bool_]:

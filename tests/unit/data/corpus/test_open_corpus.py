@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import resource
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hone.core.errors import DataError
+from hone.core.errors import DataError, HoneError
 from hone.core.settings import check_settings
 from hone.data.corpus import scan as scanning
 from hone.data.corpus.corpus import Corpus, open_corpus
@@ -391,3 +392,17 @@ def test_long_documents_are_read_a_few_at_a_time(tmp_path: Path, monkeypatch: py
     portions = [rows.slice(start, stop)["text"] for start, stop in rows.portions()]
     assert portions == [["four", "five5"], ["one long line"], ["a"], ["b", "c", "d", "e"], ["f"]]
     assert list(rows.take(np.arange(0)).portions()) == []
+
+
+def test_a_disk_without_room_for_signatures_is_told(tmp_path: Path) -> None:
+    write(tmp_path, "a.txt", "\n".join(f"text {i}" for i in range(200)))
+    opened(tmp_path, "a.txt", parted="lines")  # the documents are there
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(HoneError) as caught:
+            opened(tmp_path, "a.txt", parted="lines", duplicates="drop-near")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.code, caught.value.exit_code) == ("corpus.signatures-not-saved", 1)
+    assert len(opened(tmp_path, "a.txt", parted="lines", duplicates="drop-near")) > 0
