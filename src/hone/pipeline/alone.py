@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import time
 from collections.abc import Iterator
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import IO
 
 from hone.core.errors import HoneError, RecipeError
+from hone.core.lock import locked_file
 from hone.core.processes import place
 
 LOCK = ".running"
 LAUNCHED = "TORCHELASTIC_RUN_ID"  # which torchrun tells each process that it starts
 LEASE_SECONDS = 120.0  # after which a shared folder has forgotten a machine that is lost: NFS 4 does after 90
-logger = logging.getLogger("hone.pipeline")
 
 
 def require_alone(folder: Path) -> None:
@@ -36,7 +35,7 @@ def require_alone(folder: Path) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _in_use(folder, lock) from None
+            raise _in_use(folder) from None
         except OSError:  # no locks there: `alone_in` tells
             return
 
@@ -54,65 +53,42 @@ def alone_in(folder: Path) -> Iterator[None]:
     if not place().first:
         yield
         return
-    path = folder / LOCK
-    with _taken(path, until=time.monotonic() + (LEASE_SECONDS if _launched() else 0)) as lock:
+    with _taken(folder) as lock:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            (folder / LOCK).unlink(missing_ok=True)
 
 
 def _launched() -> bool:
     return place().count > 1 or LAUNCHED in os.environ
 
 
-def _taken(path: Path, *, until: float) -> IO[str]:
-    """The file at ``path``, locked."""
-    while True:
-        lock = _opened(path)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with lock:
-                if time.monotonic() >= until:
-                    raise _in_use(path.parent, lock) from None
-            time.sleep(0.1)
-            continue
-        except OSError as error:
-            logger.warning("%s cannot be locked (%s): see to it that no other run goes on there", path.parent, error)
-            return lock
-        if _is_there(path, lock):
-            return lock
-        lock.close()  # a run that has just ended removed it: whoever comes next would lock another
-
-
-def _is_there(path: Path, lock: IO[str]) -> bool:
+def _taken(folder: Path) -> IO[str]:
+    """The file of the folder's lock, locked."""
+    until = time.monotonic() + (LEASE_SECONDS if _launched() else 0)
     try:
-        return os.path.samestat(path.stat(), os.fstat(lock.fileno()))
-    except FileNotFoundError:
-        return False
+        return locked_file(folder / LOCK, of=folder, until=until)
+    except BlockingIOError:
+        raise _in_use(folder) from None
+    except OSError as error:
+        raise HoneError(
+            f"{folder} could not be written: {error}",
+            fix="Name a folder with --out that can be written.",
+            code="run.not-written",
+        ) from error
 
 
-def _in_use(folder: Path, lock: IO[str]) -> RecipeError:
-    lock.seek(0)
+def _in_use(folder: Path) -> RecipeError:
+    process = ""
+    with contextlib.suppress(OSError):  # it has just ended
+        process = (folder / LOCK).read_text(encoding="utf-8").strip()
     return RecipeError(
-        f"another run goes on in {folder} (process {lock.read().strip()})",
+        f"another run goes on in {folder} (process {process})",
         expected="a folder of its own",
         fix="Wait for it or end it, or name another folder: --out.",
         code="run.in-use",
     )
-
-
-def _opened(path: Path) -> IO[str]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise HoneError(
-            f"{path.parent} could not be written: {error}",
-            fix="Name a folder with --out that can be written.",
-            code="run.not-written",
-        ) from error

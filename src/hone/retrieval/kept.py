@@ -7,25 +7,23 @@ the bundle, the texts, the settings. What a run of something else left is told a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hone.core.disk import write_atomically
 from hone.core.errors import BundleError, HoneError
+from hone.core.lock import locked_file
 from hone.core.progress import Progress
 
 VECTORS, NOTE, LOCK = "vectors.bin", "kept.json", "lock"
 ROWS_AT_ONCE = 8192
-logger = logging.getLogger("hone.retrieval")
 
 
 class KeptVectors:
@@ -127,10 +125,8 @@ def kept_vectors(
     """
     folder = target.parent / f".{target.name}.unfinished"
     with _saving(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
+        lock = _alone(folder, target)
     with lock:
-        _alone(lock.fileno(), target)
         kept = KeptVectors(folder, belongs, precision=precision)
         why = kept.take_up()
         if why:
@@ -158,15 +154,13 @@ def _saving(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _alone(lock: int, target: Path) -> None:
-    """Hold the lock until the process ends, however it does. A file system that has no locks is told, and used."""
+def _alone(folder: Path, target: Path) -> IO[str]:
+    """Hold what is kept for ``target`` until the file is closed."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return locked_file(folder / LOCK, of=target)
     except BlockingIOError as error:
         raise BundleError(
             f"another process is making the index {target}",
             fix="Wait for it, or name another folder.",
             code="search.in-use",
         ) from error
-    except OSError as error:
-        logger.warning("%s cannot be locked (%s): see to it that no other process makes it", target, error)
