@@ -112,7 +112,7 @@ def write_bundle(path: Path, *, build: Callable[[Path], Manifest]) -> Bundle:
 
     Raises:
         HoneError: It could not be written (a full or read-only disk); what lay at ``path`` is untouched.
-        BundleError: Something other than a bundle lies at ``path``.
+        BundleError: Something other than a bundle lies at ``path``, or one that the new bundle requires.
     """
     require_free(path)
     partial: Path | None = None
@@ -121,6 +121,7 @@ def write_bundle(path: Path, *, build: Callable[[Path], Manifest]) -> Bundle:
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
         partial.chmod(0o755)
         manifest = _sealed(partial, build(partial))
+        _require_unneeded(path, manifest)
         for file in sorted(partial.rglob("*")):
             file.chmod(0o755 if file.is_dir() else 0o644)  # safetensors writes for its user alone
             _fsync(file)
@@ -147,6 +148,34 @@ def require_free(path: Path) -> None:
     if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
         raise BundleError(
             f"{path} exists and is not a bundle", fix="Name another folder, or move it away.", code="bundle.in-the-way"
+        )
+
+
+def same_place(one: Path, other: Path) -> bool:
+    """Whether both paths lead to one thing, which is there."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def stated_digest(folder: Path) -> str:
+    """The digest that a folder's manifest states; empty where it has none. What it holds is verified on opening."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _require_unneeded(path: Path, manifest: Manifest) -> None:
+    """Raise where the bundle that would be replaced is one that the new one requires."""
+    lies = stated_digest(path)
+    if lies and any(need.digest == lies for need in manifest.requires):
+        raise BundleError(
+            f"the bundle at {path} would be replaced by one that requires it",
+            expected="a folder of its own for the new one",
+            fix="Name another folder: --out.",
+            code="bundle.required",
         )
 
 

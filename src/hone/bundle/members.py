@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hone.bundle.bundle import ATTACHMENTS, MANIFEST, Bundle
+from hone.bundle.bundle import ATTACHMENTS, MANIFEST, Bundle, stated_digest
 from hone.core.errors import BundleError
 
 PLACES = "members.json"  # an attachment: paths are outside the digest
@@ -31,11 +31,11 @@ def members_of(bundle: Bundle) -> tuple[Bundle, ...]:
     if not wanted:
         return ()
     said = _said(bundle)
-    beside = {digest: folder for folder in _beside(bundle) if (digest := _digest(folder))}
+    beside = {digest: folder for folder in _beside(bundle) if (digest := stated_digest(folder))}
     faults, found = [], []
     for digest in wanted:
         place = said.get(digest)
-        if place is not None and _digest(place) == digest:
+        if place is not None and stated_digest(place) == digest:
             found.append(place)
         elif digest in beside:
             found.append(beside[digest])
@@ -55,7 +55,7 @@ def members_of(bundle: Bundle) -> tuple[Bundle, ...]:
 def _gone(place: Path | None) -> str:
     if place is None:
         return "nothing says where it lay"
-    other = _digest(place)
+    other = stated_digest(place)
     return f"{place} is the bundle {other} by now" if other else f"no bundle is at {place}"
 
 
@@ -80,11 +80,3 @@ def _beside(bundle: Bundle) -> Iterator[Path]:
     here = bundle.path.resolve().parent
     for folder, pattern in ((here, "*"), (here, "*/bundle"), (here.parent, "*/bundle")):
         yield from (file.parent for file in sorted(folder.glob(f"{pattern}/{MANIFEST}")))
-
-
-def _digest(folder: Path) -> str:
-    """The digest that a folder's manifest states; empty where it has none. What it holds is verified on opening."""
-    try:
-        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["digest"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import hone
-from hone.bundle.bundle import Bundle
+from hone.bundle.bundle import Bundle, same_place
 from hone.bundle.manifest import DataRecord, Lineage
 from hone.core.errors import Fault, RecipeError, did_you_mean
 from hone.core.extras import require
@@ -54,6 +54,7 @@ class Inputs:
         others: The bundles that the stage's own settings name, by the setting; see `Stage.bundles`.
         made: The bundles that the stages before made, in their order.
         pretrained: Whether a stage before trains the base, which then is none of random weights.
+        target: Where the new bundle goes, if it makes one; None where that is no matter.
     """
 
     task: TaskChoice
@@ -68,6 +69,11 @@ class Inputs:
     others: Mapping[str, tuple[Bundle, ...]] = field(default_factory=dict)
     made: tuple[Bundle, ...] = ()
     pretrained: bool = False
+    target: Path | None = None
+
+    def replaces(self, folder: Path) -> bool:
+        """Whether the new bundle would lie in the place of what lies in ``folder``."""
+        return self.target is not None and same_place(self.target, folder)
 
     def split(self, name: str, *, stage: str) -> Dataset:
         """The data called ``name``.

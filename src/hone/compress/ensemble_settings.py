@@ -31,7 +31,8 @@ class EnsembleSettings(Settings):
 
 
 def find_faults(settings: EnsembleSettings, inputs: Inputs) -> list[Fault]:
-    """A bundle that is named twice, under whatever paths, or that does another task than the recipe names."""
+    """A bundle that is named twice, under whatever paths, that does another task than the recipe names, or that the
+    ensemble would replace."""
     faults = []
     members = inputs.others["members"]
     digests = [one.digest for one in members]
@@ -48,6 +49,10 @@ def find_faults(settings: EnsembleSettings, inputs: Inputs) -> list[Fault]:
             found = f"{settings.members[i]}, which itself requires members"
             fix = "Of an ensemble name the members."
             faults.append(Fault("recipe.ensemble", found, "a bundle of its own", field=f"members.{i}", fix=fix))
+        if inputs.replaces(one.path):
+            found = f"{settings.members[i]}, in whose place the ensemble would be written"
+            fix = "Name another folder: --out."
+            faults.append(Fault("bundle.required", found, "members that stay", field=f"members.{i}", fix=fix))
     return faults
 
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from hone.bundle.bundle import Bundle, require_free
 from hone.bundle.stage import CORPUS, HELD_OUT, NO_TASK, Inputs, Outcome, Run
-from hone.core.disk import write_atomically
-from hone.core.errors import DataError, Fault, HoneError
+from hone.core.errors import DataError, Fault
 from hone.core.processes import place
 from hone.core.progress import Progress, Silent
 from hone.data.cache import default_cache
@@ -32,15 +31,15 @@ from hone.models.base import Base
 from hone.pipeline.alone import alone_in, require_alone
 from hone.pipeline.base import UNLABELED, find_base, require_learnable
 from hone.pipeline.corpora import read_corpora
+from hone.pipeline.folder import begin, keep
 from hone.pipeline.labels import with_labels
 from hone.pipeline.needs import CARVED
 from hone.pipeline.overrides import apply_overrides
 from hone.pipeline.probed import read_probed, require_apart
 from hone.pipeline.recipe import Recipe, StageChoice, load_recipe, make_recipe
 from hone.pipeline.stages import STAGES
-from hone.pipeline.together import first_goes_first, join, outcome_of, require_seen
+from hone.pipeline.together import first_goes_first, join, outcome_of
 from hone.report.catalog import Language
-from hone.report.html import to_html
 from hone.report.report import Report
 from hone.tasks.fields import shape_of, shapes_of_data
 from hone.tasks.table import TASKS
@@ -114,24 +113,21 @@ def run_stages(
     stages = with_inspect(recipe.stages) if trains else recipe.stages
     join(recipe.device)
     makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
+    targets = _targets(stages, out=out, last=bundle_to or out / "bundle")
     if makers and not until:
-        require_free(bundle_to or out / "bundle")  # not after hours of training
+        require_free(targets[-1])  # not after hours of training
     require_alone(out)
     with first_goes_first():
-        recipe, data, corpora, base = _read(recipe, stages, progress, bundle=bundle)
+        recipe, data, corpora, base = _read(recipe, stages, progress, bundle=bundle, targets=targets)
     logger.info("data %s; base %s", {name: d.digest[:12] for name, d in data.items()}, base.digest[:12] if base else "")
     with alone_in(out):
-        _begin(out, recipe)
+        begin(out, recipe, judges=bundle is not None and not makers)
         given, reports = bundle, dict[str, Report]()
         pages: list[Path] = []
         made: list[Bundle] = []
         for i, choice in enumerate(stages):
-            final = not makers or i >= makers[-1]
-            folder = out / "stages" / f"{i:02d}-{choice.stage.kind}"
-            run = _run_in(
-                folder, recipe, progress, target=(bundle_to or out / "bundle") if final else folder / "bundle"
-            )
-            inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports=reports)
+            run = _run_in(_folder(out, i, choice), recipe, progress, target=targets[i])
+            inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports=reports, target=targets[i])
             outcome = _timed(
                 choice,
                 dataclasses.replace(
@@ -147,14 +143,30 @@ def run_stages(
             pages.append(page)
             # A bundle that was given is somebody else's: a judge leaves no trace in it.
             if place().first:
-                _keep(outcome, bundle if bundle is not given else None, page=page, name=name, language=recipe.language)
+                keep(outcome, bundle if bundle is not given else None, page=page, name=name, language=recipe.language)
             if choice.stage.kind == until:
                 break
         return Result(out, bundle, reports, tuple(pages), recipe.language)
 
 
+def _folder(out: Path, at: int, choice: StageChoice) -> Path:
+    return out / "stages" / f"{at:02d}-{choice.stage.kind}"
+
+
+def _targets(stages: Sequence[StageChoice], *, out: Path, last: Path) -> list[Path]:
+    """Where the bundle of each stage goes, if it makes one: that of the last which does to ``last``."""
+    makers = [i for i, choice in enumerate(stages) if choice.stage.changes != "nothing"]
+    final = makers[-1] if makers else 0
+    return [last if i >= final else _folder(out, i, choice) / "bundle" for i, choice in enumerate(stages)]
+
+
 def _read(
-    recipe: Recipe, stages: Sequence[StageChoice], progress: Progress, *, bundle: Bundle | None
+    recipe: Recipe,
+    stages: Sequence[StageChoice],
+    progress: Progress,
+    *,
+    bundle: Bundle | None,
+    targets: Sequence[Path],
 ) -> tuple[Recipe, dict[str, Dataset], dict[str, Corpus], Base | None]:
     """The recipe with the labels that count, its data, its corpora, and its base where something is trained. Raises for
     what they cannot give: of a base that is there before a corpus is read, which may take hours."""
@@ -166,17 +178,8 @@ def _read(
     corpora, texts = read_corpora(recipe, stages, progress)
     data |= texts
     base = find_base(recipe, data, progress) if trains and base is None else base
-    _require_doable(recipe, stages, data, base=base, bundle=bundle)
+    _require_doable(recipe, stages, data, base=base, bundle=bundle, targets=targets)
     return recipe, data, corpora, base
-
-
-def _begin(out: Path, recipe: Recipe) -> None:
-    """The decided recipe in a folder that has no reports of an earlier run."""
-    if place().first:
-        _write(out / "recipe.yaml", recipe.to_yaml())
-        for stale in (out / "reports").glob("[0-9][0-9]-*.*"):
-            stale.unlink()
-    require_seen(out / "recipe.yaml")
 
 
 def _run_in(folder: Path, recipe: Recipe, progress: Progress, *, target: Path) -> Run:
@@ -206,6 +209,7 @@ def _require_doable(
     *,
     base: Base | None,
     bundle: Bundle | None,
+    targets: Sequence[Path],
 ) -> None:
     """Raise for whatever the stages ask that data, task or their order cannot give: before any of them runs."""
     faults: list[Fault] = []
@@ -219,7 +223,8 @@ def _require_doable(
             found = f"{choice.stage.kind} after a stage that makes a bundle, which would be lost"
             fix = f"Run it by a recipe of its own, which names that bundle too under {choice.stage.bundles[0]}."
             faults.append(Fault("recipe.bundles", found, field=at, fix=fix))
-        inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports={})
+        target = targets[i] if has_bundle == (bundle is not None) else None  # it starts from what is not made yet
+        inputs = _inputs(recipe, stages, i, data=data, base=base, bundle=bundle, reports={}, target=target)
         wrong = choice.stage.faults(choice.settings, inputs)
         beside = [f for f in wrong if f.file or f.field.startswith(("task.", "data."))]  # not within the stage
         own = [dataclasses.replace(fault, field=f"{at}.{fault.field}") for fault in wrong if fault not in beside]
@@ -252,6 +257,7 @@ def _inputs(
     base: Base | None,
     bundle: Bundle | None,
     reports: Mapping[str, Report],
+    target: Path | None,
 ) -> Inputs:
     """What the stage at this place is given: of the data only what it may read."""
     stage = stages[at].stage
@@ -276,6 +282,7 @@ def _inputs(
         ),
         others=others,
         pretrained=any(choice.stage.trains and not choice.stage.does_task for choice in stages[:at]),
+        target=target,
     )
 
 
@@ -375,26 +382,3 @@ def _dropped(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) ->
         return train
     progress.say(f"dropped {int(gone.sum())} of {len(train)} training rows ({', '.join(recipe.options.drop)})")
     return train.take(np.flatnonzero(~gone))
-
-
-def _keep(outcome: Outcome, bundle: Bundle | None, *, page: Path, name: str, language: Language) -> None:
-    """Write a stage's report as JSON and as a page, and attach both to the bundle it speaks of."""
-    report = outcome.report
-    texts = {".json": report.to_json(), ".html": to_html(report, language=language)}
-    for suffix, text in texts.items():
-        _write(page.with_suffix(suffix), text)
-    if bundle is not None and report.bundle == bundle.digest:
-        attachments = {f"{name}{suffix}": text for suffix, text in texts.items()}
-        for file, content in {**attachments, **outcome.attachments}.items():
-            bundle.attach(file, content)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise HoneError(
-            f"{path} could not be written: {error}", fix="Name a folder with --out that can be written.",
-            code="run.not-written",
-        ) from error  # fmt: skip

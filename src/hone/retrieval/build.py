@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import hone
-from hone.bundle.bundle import Bundle, require_free, write_bundle
+from hone.bundle.bundle import Bundle, require_free, same_place, write_bundle
 from hone.bundle.manifest import DataRecord, Lineage, Manifest, Part, Plain, Requirement
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
@@ -52,12 +52,20 @@ def index(
         progress: Told how far it is.
 
     Raises:
+        RecipeError: The index would replace the bundle.
         BundleError: It is damaged or does another task, or something else than an index lies at ``out``.
         DataError: The file cannot be used.
         MissingExtra: A graph is asked for and usearch is not installed.
     """
     settings, progress, target = settings or IndexSettings(), progress or Silent(), Path(out).resolve()
     require_free(target)
+    if same_place(target, Path(bundle)):
+        raise RecipeError(
+            f"the index would be written in the place of the bundle it is searched with, {bundle}",
+            expected="a folder of its own",
+            fix="Name another folder: --out.",
+            code="bundle.required",
+        )
     if settings.hnsw:
         require_graph()
     predictor = load(bundle, device=device)

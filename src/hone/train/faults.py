@@ -71,7 +71,23 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
 
 def tuning_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     """Methods and techniques that go neither with one another nor with the base or the task."""
-    return [*_method(settings, inputs), *_held(settings, inputs), *_techniques(settings, inputs)]
+    return [
+        *_method(settings, inputs),
+        *_replacing(settings, inputs),
+        *_held(settings, inputs),
+        *_techniques(settings, inputs),
+    ]
+
+
+def _replacing(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
+    """An adapter in the place of the base that it stands on."""
+    method, _ = opened(settings.method, METHODS)
+    base = None if inputs.base is None or inputs.pretrained else inputs.base.folder
+    start = base if inputs.bundle is None else inputs.bundle.path
+    if method.adapter and start is not None and inputs.replaces(start):
+        found = f"{method.name}, whose bundle would be written in the place of the base it stands on, {inputs.target}"
+        fix = "Name another folder: --out."
+        yield Fault("bundle.required", found, "a base that stays, or a method that needs none", field="method", fix=fix)
 
 
 def _languages(inputs: Inputs) -> list[Fault]:

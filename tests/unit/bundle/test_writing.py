@@ -13,7 +13,7 @@ from small_bundle import FILES, fill, make_manifest
 
 from hone.bundle import bundle as module
 from hone.bundle.bundle import MANIFEST, Bundle, require_free, write_bundle
-from hone.bundle.manifest import Manifest
+from hone.bundle.manifest import Manifest, Requirement
 from hone.core.errors import BundleError, HoneError
 
 
@@ -161,3 +161,18 @@ def test_an_attachment_is_replaced_whole(folder: Path) -> None:
     bundle.attach("note.txt", "a long first note")
     bundle.attach("note.txt", "short")
     assert [p.read_text() for p in (folder / "attachments").iterdir()] == ["short"]
+
+
+def test_a_bundle_that_the_new_one_requires_is_not_replaced(tmp_path: Path) -> None:
+    old = write_bundle(tmp_path / "bundle", build=fill)
+    before = tree(old.path)
+
+    def standing_on(digest: str) -> Callable[[Path], Manifest]:
+        needs = (Requirement(role="base", digest=digest),)
+        return lambda folder: fill(folder).model_copy(update={"requires": needs})
+
+    with pytest.raises(BundleError) as caught:
+        write_bundle(old.path, build=standing_on(old.digest))
+    assert caught.value.code == "bundle.required"
+    assert tree(tmp_path) == {f"bundle/{name}": content for name, content in before.items()}
+    assert write_bundle(old.path, build=standing_on("another")).digest != old.digest
