@@ -140,11 +140,20 @@ def write_bundle(path: Path, *, build: Callable[[Path], Manifest]) -> Bundle:
 
 
 def require_free(path: Path) -> None:
-    """Raise unless a bundle can go to ``path``: nothing lies there, or an empty folder, or a bundle.
+    """Raise unless a bundle can go to ``path``: nothing lies there, or an empty folder, or a bundle; and it is within
+    no other bundle, which would hold a file that its manifest does not know.
 
     Raises:
-        BundleError: Something else lies there.
+        BundleError: Something else lies there, or a bundle is around it.
     """
+    around = next((folder for folder in path.resolve().parents if (folder / MANIFEST).is_file()), None)
+    if around is not None:
+        raise BundleError(
+            f"{path} is within the bundle {around}, which could not be opened any more",
+            expected="a folder beside it",
+            fix="Name another folder: --out.",
+            code="bundle.in-the-way",
+        )
     if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
         raise BundleError(
             f"{path} exists and is not a bundle", fix="Name another folder, or move it away.", code="bundle.in-the-way"

@@ -147,6 +147,14 @@ def test_a_bundle_or_nothing_is_not_in_the_way(folder: Path, tmp_path: Path) -> 
     assert not (tmp_path / "nothing").exists()
 
 
+def test_a_bundle_does_not_go_into_another(folder: Path) -> None:
+    for place in (folder / "index", folder / "attachments" / "index"):
+        with pytest.raises(BundleError) as caught:
+            write_bundle(place, build=fill)
+        assert (caught.value.code, str(folder) in str(caught.value)) == ("bundle.in-the-way", True)
+    assert Bundle.open(folder).digest
+
+
 @pytest.mark.parametrize("content", ["é", "é".encode()])
 def test_an_attachment_is_written_and_leaves_the_digest(folder: Path, content: str | bytes) -> None:
     bundle = Bundle.open(folder)
