@@ -22,7 +22,7 @@ from hone.predict.generation.generate import Abandoned
 from hone.predict.predictor import Predictor
 from hone.predict.shelf import Shelf
 from hone.serve.docs_page import docs_page
-from hone.serve.limits import MAX_INPUTS, BodyLimit, require_bounded, require_room, require_short
+from hone.serve.limits import BodyLimit, require_bounded, require_few, require_room, require_short
 from hone.serve.meters import Meters
 from hone.serve.misread import misread
 from hone.serve.requests import expected_of, request_of, warm_up
@@ -87,18 +87,13 @@ def make_app(served: Predictor | Shelf) -> FastAPI:
 
 def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meters, streams: Streams) -> None:
     writes = isinstance(predictor.task, Writing)
+    several = {field.name for fields in predictor.input_choices for field in fields if field.kind == "texts"}
 
     async def predict(body: Any, request: Request) -> Any:
         """Answer one input or a list of them; of a task that writes also one text in pieces."""
         inputs = body.inputs if isinstance(body.inputs, list) else [body.inputs]
         inputs = [one.model_dump(exclude_none=True) if isinstance(one, BaseModel) else one for one in inputs]
-        if len(inputs) > MAX_INPUTS:
-            raise DataError(
-                f"found {len(inputs)} inputs in one request",
-                expected=f"at most {MAX_INPUTS}",
-                fix="Send them in several requests.",
-                code="request.too-many-inputs",
-            )
+        require_few(inputs, several=several)
         asked = predictor
         if writes and body.decoding is not None:
             asked = await asyncio.to_thread(_decoding, predictor, body.decoding, inputs=inputs)

@@ -4,7 +4,7 @@ where a text is written."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,11 +12,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hone.core.errors import DataError, Fault
 from hone.tasks.decoding import DecodingSettings
 
-MAX_INPUTS = 1024  # of one request; more belong into several, or into `hone predict`
+MAX_INPUTS = 1024  # of one request, each choice of an input counted; more belong into several, or into `hone predict`
 MAX_DECODING = {"max_new_tokens": 4096, "num_beams": 16, "num_return_sequences": 16, "top_k": 1024}
 MAX_WORK = 1 << 20  # tokens that a request may have a model read: its inputs, and what all texts and beams write
 MAX_HELD = 1 << 16  # tokens that are held at once for one input: it and what is written, in every text or beam
 MAX_CHARACTERS = 10_000  # of all texts in a request's decoding settings together
+
+
+def require_few(inputs: Sequence[Any], *, several: Collection[str]) -> None:
+    """Check how many inputs a request has; one with several texts in a field of ``several`` counts for each of them,
+    for each is read.
+
+    Raises:
+        DataError: There are more than a request may have.
+    """
+    counts = [max([1, *(len(one.get(name, ())) for name in several)]) if several else 1 for one in inputs]
+    if sum(counts) > MAX_INPUTS:
+        more = f", each of their {' and '.join(sorted(several))} counted" if several else ""
+        raise DataError(
+            f"found {sum(counts):,} inputs in one request{more}",
+            expected=f"at most {MAX_INPUTS:,}",
+            fix="Send them in several requests.",
+            code="request.too-many-inputs",
+        )
 
 
 def require_short(values: Mapping[str, Any], own: DecodingSettings) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 from hone.data.fields import Field as InputField
 from hone.data.fields import required
+from hone.serve.limits import MAX_INPUTS
 from hone.tasks.decoding import DecodingSettings
 
 Decoding = Annotated[dict[str, Any], WithJsonSchema(DecodingSettings.model_json_schema())]  # checked with the bundle's
@@ -36,7 +37,7 @@ MAX_WORD = 200  # characters of each
 KINDS: dict[str, Any] = {
     "text": str,
     "tokens": list[str],
-    "texts": list[str],
+    "texts": Annotated[list[str], Field(max_length=MAX_INPUTS)],
     "span": Span,
     "turns": list[Turn],
     "label": str | int,

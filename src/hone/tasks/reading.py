@@ -99,7 +99,13 @@ class Reading:
         out["input_ids"].append(ids + self.tokenizer.suffix)
 
     def _tokens(self, texts: Sequence[str], *, purpose: Purpose) -> list[list[int]]:
-        """Token ids of each text; when predicting, of a very long one that will be cut just more than a row."""
+        """Token ids of each text; when predicting, of a very long one that will be cut just more than a row. One that
+        stands there several times, as a question beside each of its choices, is read once."""
+        once = list(dict.fromkeys(texts))
+        read = dict(zip(once, self._tokens_of(once, purpose=purpose), strict=True))
+        return [read[text] for text in texts]
+
+    def _tokens_of(self, texts: Sequence[str], *, purpose: Purpose) -> list[list[int]]:
         if self.settings.long_text == "truncate" and purpose == "predict":
             far = [len(text) > FAR for text in texts]
             ids = self.tokenizer.encode(["" if skip else text for text, skip in zip(texts, far, strict=True)])

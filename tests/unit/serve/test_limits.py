@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from hone.core.errors import DataError
 from hone.data.fields import Field
-from hone.serve.limits import MAX_CHARACTERS, BodyLimit, require_room, require_short
+from hone.serve.limits import MAX_CHARACTERS, MAX_INPUTS, BodyLimit, require_few, require_room, require_short
 from hone.serve.requests import MAX_WORD, MAX_WORDS, request_of
 from hone.tasks.decoding import DecodingSettings
 
@@ -119,6 +119,24 @@ def test_words_of_a_row_are_bounded() -> None:
     for odd in (["b" * (MAX_WORD + 1)], ["b"] * (MAX_WORDS + 1)):
         with pytest.raises(ValidationError):
             request.model_validate({"inputs": {"text": "a", "bad_words": odd}})
+
+
+def test_choices_of_an_input_are_bounded_by_the_schema() -> None:
+    request = request_of([(Field("question", "text"), Field("choices", "texts"))])
+    request.model_validate({"inputs": {"question": "a", "choices": ["b"] * MAX_INPUTS}})
+    with pytest.raises(ValidationError):
+        request.model_validate({"inputs": {"question": "a", "choices": ["b"] * (MAX_INPUTS + 1)}})
+
+
+def test_choices_of_all_inputs_are_counted_together() -> None:
+    half = {"question": "a", "choices": ["b"] * (MAX_INPUTS // 2)}
+    require_few([half, half], several={"choices"})  # raises nothing
+    require_few(["a"] * MAX_INPUTS, several=())
+    with pytest.raises(DataError, match="1,025 inputs in one request, each of their choices counted") as refused:
+        require_few([half, half, {"question": "a", "choices": ["b"]}], several={"choices"})
+    assert refused.value.code == "request.too-many-inputs"
+    with pytest.raises(DataError, match="1,025 inputs in one request. Expected at most 1,024"):
+        require_few([{"question": "a", "choices": []}] * (MAX_INPUTS + 1), several=())
 
 
 def room(asked: DecodingSettings, own: DecodingSettings | None = None, *, tokens: int = 10, inputs: int = 1) -> None:

@@ -63,6 +63,19 @@ def test_the_loss_is_the_cross_entropy_over_each_rows_choices(task: Any) -> None
     assert loss.weight == 2
 
 
+def test_a_question_is_tokenized_once_for_all_its_choices(task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    encode = type(task.tokenizer).encode
+
+    def counted(self: Any, texts: Any) -> Any:
+        read.extend(texts)
+        return encode(self, texts)
+
+    monkeypatch.setattr(type(task.tokenizer), "encode", counted)
+    task.encode({"question": ["where is the screen"], "choices": [["here"] * 500 + ["help"]]}, purpose="predict")
+    assert sorted(read) == ["help", "here", "where is the screen"]
+
+
 def test_an_answer_has_the_best_choice_and_all_chances(task: Any) -> None:
     rows = Rows(task.encode(COLUMNS, purpose="predict"))
     scores = [np.array([0.0, 1.0, 0.0], dtype=np.float32), np.array([3.0, 1.0], dtype=np.float32)]
