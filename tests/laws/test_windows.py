@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from task_cases import CASES, Case, answered, built, forwarded, learned
 
-from hone.tasks.long_text import spans
+from hone.tasks.long_text import spanned, spans
 from hone.tasks.table import SETTINGS
 from hone.tasks.word_windows import stitched, word_windows
 
@@ -28,6 +28,7 @@ def test_windows_over_tokens_cover_all_of_them_and_share_the_stride(length: int,
     for (_, end), (start, _) in zip(windows, windows[1:], strict=False):
         assert end - start == min(stride, room // 2)
     assert len(windows) == 1 or length > room
+    assert spanned(length, room=room, stride=stride) == (len(windows), sum(end - start for start, end in windows))
 
 
 @many

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hone.predict.engine import Engine
 from hone.predict.formats import TOKENS_AT_ONCE
+from hone.predict.generation.generate import Abandoned
 from hone.predict.workers import as_opened, by_workers
 from hone.predict.writing import write_rows
 from hone.tasks.protocol import Task, Writing
@@ -51,7 +52,7 @@ def score_rows(
 
     Args:
         done: Called with the number of rows each batch finished.
-        stopped: Of a task that writes: asked before each token whether to write no further, which raises
+        stopped: Asked before each batch, and before each token that is written, whether to go no further, which raises
             `hone.predict.generation.generate.Abandoned`.
         together: Of a task that writes: whether other threads ask the engine at the same time.
     """
@@ -60,17 +61,26 @@ def score_rows(
             task,
             engine,
             rows,
-            score=lambda: _scored(task, engine, rows),
+            score=lambda: _scored(task, engine, rows, stopped=stopped),
             done=done,
             stopped=stopped,
             together=together,
         )
-    return _scored(task, engine, rows, done=done)
+    return _scored(task, engine, rows, done=done, stopped=stopped)
 
 
-def _scored(task: Task, engine: Engine, rows: Rows, *, done: Callable[[int], None] | None = None) -> list[Any]:
+def _scored(
+    task: Task,
+    engine: Engine,
+    rows: Rows,
+    *,
+    done: Callable[[int], None] | None = None,
+    stopped: Callable[[], bool],
+) -> list[Any]:
 
     def score(index: IntArray) -> tuple[IntArray, list[NDArray[np.float32]]]:
+        if stopped():
+            raise Abandoned("nobody waits for the answers", code="predict.abandoned")
         batch = task.collate(rows, index)
         return index, task.decode(engine.forward(batch), batch)
 

@@ -36,8 +36,9 @@ from hone.predict.rewards import Reward
 from hone.predict.text_stream import TextStream
 from hone.predict.writing import require_writing, stream_of, with_decoding
 from hone.tasks.fields import choices_of
+from hone.tasks.long_text import refuse_much
 from hone.tasks.make import make_task
-from hone.tasks.protocol import Columns, Deciding, Prediction, Task
+from hone.tasks.protocol import Columns, Deciding, Prediction, Repeating, Task
 from hone.tasks.rows import IntArray, Rows
 from hone.tasks.table import SETTINGS
 from hone.tasks.written import WrittenText
@@ -59,6 +60,7 @@ class Predictor:
         self.engine = engine
         self._reward = reward
         self._stopped: Callable[[], bool] = lambda: False
+        self._most_tokens: int | None = None
 
     def predict(self, inputs: Any) -> list[Prediction]:
         """One prediction an example, in order; each task's shape is written in its file.
@@ -98,10 +100,18 @@ class Predictor:
         return Predictor(self.bundle, with_decoding(self.task, settings), self.engine, reward=self._reward)
 
     def until(self, stopped: Callable[[], bool]) -> Predictor:
-        """The same bundle, which asks before each token that it writes whether nobody waits any more, and then raises
-        `hone.predict.generation.generate.Abandoned`."""
+        """The same bundle, which asks before each batch, and before each token that it writes, whether nobody waits any
+        more, and then raises `hone.predict.generation.generate.Abandoned`."""
         other = copy.copy(self)
         other._stopped = stopped
+        return other
+
+    def within(self, most_tokens: int) -> Predictor:
+        """The same bundle, which reads so many tokens at most of the inputs that are encoded together, all windows
+        counted: else it raises `hone.tasks.long_text.TooMuch`, before it reads any."""
+        other = copy.copy(self)
+        other.task = self.task.within(most_tokens) if isinstance(self.task, Repeating) else self.task
+        other._most_tokens = most_tokens
         return other
 
     def best_of(self, n: int, /, reward: Predictor, *, label: str = "") -> Predictor:
@@ -163,7 +173,9 @@ class Predictor:
 
     def _encoded(self, part: tuple[Columns, int]) -> tuple[Columns, Rows]:
         columns, start = part
-        return columns, Rows(self.task.encode(columns, purpose="predict", start=start))
+        rows = Rows(self.task.encode(columns, purpose="predict", start=start))
+        refuse_much(int(rows.work.sum()), most=self._most_tokens)
+        return columns, rows
 
     def _joined(self, columns: Columns, rows: Rows) -> list[Prediction]:
         return self.task.join(columns, rows, self.came_to(columns, rows), constants=self.engine.constants)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -21,8 +22,9 @@ Made = TypeVar("Made")
 def by_workers(make: Callable[[Item], Made], items: Sequence[Item], *, workers: int) -> Iterator[Made]:
     """``make(item)`` of every item, in order, by so many threads within which torch has one thread.
 
-    What is not begun when the caller stops is not done. torch's number of threads is as before at the end; MKL's is one
-    for the whole process meanwhile.
+    No more of them than the workers are soon to take are asked for at a time, so that callers at the same time take
+    turns. What is not begun when the caller stops, or when one fails, is not done. torch's number of threads is as
+    before at the end; MKL's is one for the whole process meanwhile.
     """
     threads, told = torch.get_num_threads(), threading.local()
 
@@ -32,14 +34,22 @@ def by_workers(make: Callable[[Item], Made], items: Sequence[Item], *, workers: 
             told.done = True
         return make(item)
 
-    futures = [_pool(workers).submit(alone, item) for item in items]
+    asked: dict[Future[Made], int] = {}
+    made: dict[int, Made] = {}
+    left, at = enumerate(items), 0
     try:
-        for future in futures:
-            yield future.result()
+        while at < len(items):
+            for number, item in islice(left, workers + 1 - len(asked)):  # one waits for whoever is free first
+                asked[_pool(workers).submit(alone, item)] = number
+            for future in wait(asked, return_when=FIRST_COMPLETED).done:
+                made[asked.pop(future)] = future.result()
+            while at in made:
+                yield made.pop(at)
+                at += 1
     finally:
-        for future in futures:
+        for future in asked:
             future.cancel()
-        wait(futures)
+        wait(asked)
         torch.set_num_threads(threads)
 
 

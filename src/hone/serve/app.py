@@ -22,7 +22,7 @@ from hone.predict.generation.generate import Abandoned
 from hone.predict.predictor import Predictor
 from hone.predict.shelf import Shelf
 from hone.serve.docs_page import docs_page
-from hone.serve.limits import BodyLimit, require_bounded, require_few, require_room, require_short
+from hone.serve.limits import BodyLimit, most_to_read, require_bounded, require_few, require_room, require_short
 from hone.serve.meters import Meters
 from hone.serve.misread import misread
 from hone.serve.requests import expected_of, request_of, warm_up
@@ -87,6 +87,7 @@ def make_app(served: Predictor | Shelf) -> FastAPI:
 
 def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meters, streams: Streams) -> None:
     writes = isinstance(predictor.task, Writing)
+    predictor = predictor if writes else predictor.within(most_to_read(predictor.task.max_tokens))
     several = {field.name for fields in predictor.input_choices for field in fields if field.kind == "texts"}
 
     async def predict(body: Any, request: Request) -> Any:
@@ -114,7 +115,7 @@ def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meter
 
 
 async def _answers(predictor: Predictor, inputs: Sequence[Any], request: Request) -> list[dict[str, Any]]:
-    """The answers; texts are written no further than the token at hand where the client has gone.
+    """The answers; nothing is read or written beyond the batch or the token at hand where the client has gone.
 
     Raises:
         Abandoned: It has.

@@ -37,6 +37,12 @@ def require_few(inputs: Sequence[Any], *, several: Collection[str]) -> None:
         )
 
 
+def most_to_read(row_tokens: int) -> int:
+    """Tokens that a request may have a model read whose rows have so many at most: as many inputs as it may have, one
+    row each, are always allowed."""
+    return max(MAX_WORK, MAX_INPUTS * row_tokens)
+
+
 def require_short(values: Mapping[str, Any], own: DecodingSettings) -> None:
     """Check how long the settings of a request are, before any is read: a constraint is compiled for that.
 

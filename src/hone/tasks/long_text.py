@@ -28,6 +28,13 @@ def spans(length: int, *, room: int, stride: int) -> list[tuple[int, int]]:
     return windows
 
 
+def spanned(length: int, *, room: int, stride: int) -> tuple[int, int]:
+    """How many `spans` there are, and the items of all of them together."""
+    step = max(1, room - min(stride, room // 2))
+    windows = 1 + max(0, -(-(length - room) // step))
+    return windows, length + (windows - 1) * (room - step)
+
+
 def row_limit(settings: TextSettings, tokenizer: Tokenizer, *, model_limit: int) -> int:
     """Tokens a row may have, special ones included: the setting, or what tokenizer and model both allow."""
     allowed = min(model_limit, tokenizer.max_tokens or model_limit)
@@ -91,6 +98,21 @@ class TextTooLong(DataError):
         lengths = {index: n for one in (self, *others) for index, n in one.lengths.items()}
         room = min(one.room for one in (self, *others))
         return type(self)(lengths, room=room, looked_at=looked_at)
+
+
+class TooMuch(DataError):
+    """Examples that give more tokens to read together than are allowed."""
+
+
+def refuse_much(tokens: int, *, most: int | None) -> None:
+    """Raise `TooMuch` where there are more than ``most`` tokens; None: there may be as many as there are."""
+    if most is not None and tokens > most:
+        raise TooMuch(
+            f"found {tokens:,} tokens to read, all windows counted",
+            expected=f"at most {most:,} at a time",
+            fix="Give fewer or shorter texts at a time.",
+            code="data.too-many-tokens",
+        )
 
 
 def refuse_long(lengths: Mapping[int, int], *, room: int) -> None:

@@ -217,6 +217,16 @@ class Deciding(Protocol):
 
 
 @runtime_checkable
+class Repeating(Protocol):
+    """A task that may read a part of an example many times over, as a question before each window of its context."""
+
+    def within(self, most_tokens: int) -> Task:
+        """The same task, whose `Task.encode` raises `hone.tasks.long_text.TooMuch` before it makes rows of more tokens
+        together."""
+        ...
+
+
+@runtime_checkable
 class Weighing(Protocol):
     """A task that measures resamples of a tally without a copy of its rows."""
 

@@ -167,6 +167,12 @@ class QuestionAnswering(Form):
             "truncated": prediction["truncated"],
         }
 
+    def within(self, most_tokens: int) -> QuestionAnswering:
+        """See `hone.tasks.protocol.Repeating`."""
+        made = copy.copy(self)
+        made._reading = self._reading.within(most_tokens)
+        return made
+
     @property
     def decides(self) -> bool:
         """Always: the margin."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import pyarrow as pa
 
 from hone.models.tokenizer import Tokenizer
-from hone.tasks.long_text import TextTooLong, refuse_long, spans
+from hone.tasks.long_text import TextTooLong, refuse_long, refuse_much, spanned, spans
 from hone.tasks.protocol import Columns, Purpose
 from hone.tasks.reading import Reading
 from hone.tasks.rows import SECOND, Batch, IntArray, Rows, padded
@@ -31,6 +32,13 @@ class QuestionReading(Reading):
 
     def __init__(self, settings: QuestionAnsweringSettings, *, tokenizer: Tokenizer, model_limit: int) -> None:
         super().__init__(settings, tokenizer=tokenizer, model_limit=model_limit, fields=["question", "context"])
+        self._most_tokens: int | None = None
+
+    def within(self, most_tokens: int) -> Self:
+        """See `hone.tasks.protocol.Repeating`."""
+        other = copy.copy(self)
+        other._most_tokens = most_tokens
+        return other
 
     @property
     def schema(self) -> dict[str, pa.DataType]:
@@ -44,6 +52,7 @@ class QuestionReading(Reading):
         if self.settings.long_text == "refuse":
             both = (len(q) + len(ids) for q, (ids, _) in zip(questions, contexts, strict=True))
             refuse_long({start + i: n for i, n in enumerate(both) if n > self._room}, room=self._room)
+        refuse_much(sum(map(self._tokens_to_read, questions, contexts)), most=self._most_tokens)
         for i, (question, (ids, ends)) in enumerate(zip(questions, contexts, strict=True)):
             for first, last in spans(len(ids), room=self._room - len(question), stride=self.settings.stride):
                 self._row(question, ids[first:last], out)
@@ -52,6 +61,11 @@ class QuestionReading(Reading):
                 out["text_tokens"].append(self._special + len(question) + len(ids))
                 out["spans"].append([place for pair in ends[first:last] for place in pair])
         return out
+
+    def _tokens_to_read(self, question: list[int], context: tuple[list[int], list[tuple[int, int]]]) -> int:
+        room, length = self._room - len(question), len(context[0])
+        windows, tokens = spanned(length, room=room, stride=self.settings.stride)
+        return windows * (self._special + len(question)) + tokens
 
     def _require_room(self, lengths: dict[int, int]) -> None:
         room = self._room - LEAST_ROOM

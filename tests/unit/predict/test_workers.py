@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from hone.predict.batching import score_rows
+from hone.predict.generation.generate import Abandoned
 from hone.predict.predictor import load
-from hone.predict.workers import by_workers
+from hone.predict.workers import _pool, by_workers
 from hone.tasks.rows import Rows
 
 
@@ -69,6 +70,60 @@ def test_what_a_worker_raises_is_raised_and_the_rest_is_not_begun() -> None:
     with pytest.raises(ValueError, match="one"):
         list(by_workers(make, range(1000), workers=2))
     assert len(begun) < 1000
+
+
+def test_callers_at_the_same_time_take_turns() -> None:
+    """Who comes while another has many batches to do waits for those that have been begun, not for all of them."""
+    go, order, pool = threading.Event(), list[str](), _pool(2)
+
+    def make(name: str) -> str:
+        order.append(name)
+        if name in ("a0", "a1"):
+            assert go.wait(20)
+        return name
+
+    with ThreadPoolExecutor(2) as callers:
+        many = callers.submit(lambda: list(by_workers(make, [f"a{i}" for i in range(50)], workers=2)))
+        limit = time.monotonic() + 20
+        while len(order) < 2:
+            assert time.monotonic() < limit
+        waiting = pool._work_queue.qsize()
+        few = callers.submit(lambda: list(by_workers(make, ["b0", "b1"], workers=2)))
+        while pool._work_queue.qsize() < waiting + 2:
+            assert time.monotonic() < limit
+        go.set()
+        assert few.result() == ["b0", "b1"]
+        assert many.result() == [f"a{i}" for i in range(50)]
+    assert max(order.index("b0"), order.index("b1")) < order.index("a9")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("two_threads")
+def test_nothing_is_read_that_nobody_waits_for_any_more(text_bundle: Path, workers: int) -> None:
+    predictor = load(text_bundle, device="cpu")
+    rows = Rows(predictor.task.encode({"text": ["they love the bank"] * 1000}, purpose="predict"))
+    told: list[int] = []
+
+    class Counted:
+        """The engine, for so many workers and few rows at once."""
+
+        tokens_at_once = 12
+
+        def __getattr__(self, name: str) -> object:
+            return workers if name == "workers" else getattr(predictor.engine, name)
+
+    with pytest.raises(Abandoned) as gone:
+        score_rows(
+            predictor.task,
+            Counted(),  # type: ignore[arg-type]
+            rows,
+            done=told.append,
+            stopped=lambda: len(told) >= 3,
+        )
+    assert gone.value.code == "predict.abandoned"
+    assert 3 <= len(told) < 20
+    with pytest.raises(Abandoned):
+        predictor.until(lambda: True).predict("they love the bank")
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -5,15 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from hone.core.errors import DataError
 from hone.data.fields import Field
-from hone.serve.limits import MAX_CHARACTERS, MAX_INPUTS, BodyLimit, require_few, require_room, require_short
+from hone.predict.predictor import load
+from hone.serve.app import make_app
+from hone.serve.limits import (
+    MAX_CHARACTERS,
+    MAX_INPUTS,
+    MAX_WORK,
+    BodyLimit,
+    most_to_read,
+    require_few,
+    require_room,
+    require_short,
+)
 from hone.serve.requests import MAX_WORD, MAX_WORDS, request_of
 from hone.tasks.decoding import DecodingSettings
 
@@ -137,6 +150,21 @@ def test_choices_of_all_inputs_are_counted_together() -> None:
     assert refused.value.code == "request.too-many-inputs"
     with pytest.raises(DataError, match="1,025 inputs in one request. Expected at most 1,024"):
         require_few([{"question": "a", "choices": []}] * (MAX_INPUTS + 1), several=())
+
+
+def test_as_many_inputs_as_may_be_are_read_in_one_row_each_whatever_the_base() -> None:
+    assert most_to_read(128) == MAX_WORK
+    assert most_to_read(8192) == MAX_INPUTS * 8192
+
+
+def test_a_request_of_too_many_tokens_is_refused(text_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.serve.app.most_to_read", lambda row_tokens: 12)
+    with TestClient(make_app(load(text_bundle, device="cpu"))) as client:
+        assert client.post("/predict", json={"inputs": ["refund please"] * 3}).status_code == 200
+        refused = client.post("/predict", json={"inputs": ["refund please"] * 4})
+    assert (refused.status_code, refused.json()["code"]) == (422, "data.too-many-tokens")
+    assert "found 16 tokens to read" in refused.json()["message"]
+    assert "at most 12" in refused.json()["message"]
 
 
 def room(asked: DecodingSettings, own: DecodingSettings | None = None, *, tokens: int = 10, inputs: int = 1) -> None:

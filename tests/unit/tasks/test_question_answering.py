@@ -13,6 +13,7 @@ from hone.core.errors import DataError
 from hone.data.dataset import Dataset
 from hone.tasks.cut import unseen_said
 from hone.tasks.encoded import encoded
+from hone.tasks.long_text import TooMuch
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Deciding, LossOptions
 from hone.tasks.question_answering import UNTOLD, best_span
@@ -53,6 +54,20 @@ def test_targets_are_the_tokens_of_the_answer(make: Any) -> None:
     assert [tokens_at(task, rows, 0, place) for place in targets[0]] == ["broken", "broken"]
     assert [tokens_at(task, rows, 1, place) for place in targets[1]] == ["reset", "password"]
     assert targets[2] == [0, 0]
+
+
+def test_what_windows_repeat_is_counted_before_any_is_made(make: Any) -> None:
+    """A question that leaves little room is read again and again."""
+    task = make(stride=8)
+    given = columns(*[""] * 3, context=CONTEXT * 20, question="the screen is broken " * 12)
+    rows = Rows(task.encode(given, purpose="predict"))
+    count = int(rows.lengths.sum())
+    assert count > 10 * len((CONTEXT * 20).split())
+    assert len(task.within(count).encode(given, purpose="predict")) == len(rows)
+    with pytest.raises(TooMuch, match=f"found {count:,} tokens to read") as refused:
+        task.within(count - 1).encode(given, purpose="predict")
+    assert refused.value.code == "data.too-many-tokens"
+    assert len(task.encode(given, purpose="predict")) == len(rows)  # the task itself is as it was
 
 
 def test_every_word_of_a_context_is_found_again_at_its_offsets(make: Any) -> None:

@@ -19,7 +19,7 @@ TOKENS_AT_ONCE = 16384
 
 
 class Abandoned(HoneError):
-    """Texts that were being written when it was said that nobody wants them."""
+    """What was being read or written when it was said that nobody waits for it."""
 
 
 def generate(
