@@ -43,13 +43,17 @@ class Constraint:
 
         Raises:
             MissingExtra: llguidance is not installed.
+            ValueError: It cannot be read.
         """
         matcher = library().LLMatcher
         if self.regex is not None:
             before = {"none": "", "optional": " ?", "required": " "}[lead]
             return str(matcher.grammar_from_regex(f"{before}(?:{self.regex})" if before else self.regex))
         schema = json.loads(self.json_schema or "")
-        options = {"whitespace_pattern": WHITE_SPACE, **schema.get("x-guidance", {})}
+        own = schema.get("x-guidance", {})
+        if not isinstance(own, dict):
+            raise ValueError(f"x-guidance is {json.dumps(own, ensure_ascii=False):.60}, and has to be an object")
+        options = {"whitespace_pattern": WHITE_SPACE, **own}
         if lead == "none":
             return str(matcher.grammar_from_json_schema(schema, overrides=options))
         before = {"optional": '" "?', "required": '" "'}[lead]

@@ -58,6 +58,8 @@ def test_all_faults_are_told_at_once() -> None:
         ({"regex": "(?=a)b"}, "look-around"),
         ({"regex": r"[^\x00-\U0010FFFF]"}, "no text is allowed"),
         ({"json_schema": {"type": "integr"}}, "Invalid type: integr"),
+        ({"json_schema": {"x-guidance": "a"}}, 'x-guidance is "a", and has to be an object'),
+        ({"json_schema": {"x-guidance": None}}, "x-guidance is null, and has to be an object"),
         ({"json_schema": {"type": "integer", "minimum": 5, "maximum": 3}}, "Unsatisfiable schema"),
         ({"json_schema": {"type": "array", "uniqueItems": True}}, "uniqueItems"),
         ({"regex": "a", "json_schema": {}}, "not both"),
