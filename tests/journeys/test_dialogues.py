@@ -199,6 +199,20 @@ def test_a_conversation_is_saved_as_a_row_to_learn_from(chat: Command, tmp_path:
     assert chat(f"/save {file}\n")[0] == 2  # it is there already
 
 
+def test_a_file_that_cannot_be_written_ends_no_conversation(
+    chat: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code, out, err = chat("red\n/save ~/notes/talk.jsonl\n/save ~/talk.jsonl\nblue\n", typed=True)
+    assert code == 0
+    assert "found ~/notes/talk.jsonl, which cannot be written: " in err
+    assert "blau" in out
+    assert "rot" in (tmp_path / "talk.jsonl").read_text(encoding="utf-8")
+    code, out, err = chat(f"red\n/save {tmp_path}/notes/talk.jsonl\nblue\n")
+    assert (code, out) == (2, "rot\n")
+    assert "standard input:2: found " in err
+
+
 def test_turns_that_no_longer_fit_are_told_once(chat: Command) -> None:
     _, out, err = chat("red\n" * 9)
     assert len(out.splitlines()) == 9

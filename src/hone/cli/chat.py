@@ -167,10 +167,18 @@ class Chat:
                        or word("talk.no_controls", self._language))  # fmt: skip
 
     def _save(self, name: str) -> None:
-        if not name or Path(name).exists():
-            found = f"{name}, which is there already" if name else "no name of a file"
-            raise RecipeError(f"found {found}", expected="/save FILE, a new one", code="chat.save")
-        write_atomically(Path(name), self._conversation.row().encode())
+        try:
+            file = Path(name).expanduser()
+            if not name or file.exists():
+                found = f"{name}, which is there already" if name else "no name of a file"
+                raise RecipeError(f"found {found}", expected="/save FILE, a new one", code="chat.save")
+            write_atomically(file, self._conversation.row().encode())
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no such home folder
+            raise RecipeError(
+                f"found {name}, which cannot be written: {error}",
+                expected="/save FILE, a new one in a folder that is there",
+                code="chat.save",
+            ) from error
         self._say("written", file=name)
 
     def _say(self, key: str, **values: object) -> None:
