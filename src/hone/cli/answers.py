@@ -113,9 +113,14 @@ class _Places:
 
 @contextlib.contextmanager
 def _target(out: Path | None) -> Iterator[IO[str]]:
-    """Standard output, or a file that appears when it is complete."""
-    if out is None:
+    """Standard output, or a file that appears when it is complete; what is there and no file, such as a device or a
+    named pipe, is written to as it is."""
+    if out is None or str(out) == "/dev/stdout":
         yield sys.stdout
+        return
+    if out.exists() and not out.is_file():
+        with out.open("w", encoding="utf-8") as file:
+            yield file
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     with appearing(out, encoding="utf-8") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -100,6 +101,38 @@ def test_predict_that_fails_leaves_the_old_answers(run: Hone, text_bundle: Path,
     assert ended.code == 2
     assert f"{tmp_path / 'in.jsonl'}:2" in ended.err
     assert {p.name: p.read_text() for p in (tmp_path / "answers").iterdir()} == {"a.jsonl": "old"}
+
+
+def test_predict_writes_into_a_pipe_that_is_there(
+    run: Hone, text_bundle: Path, tmp_path: Path, texts: dict[str, Path]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # holds what is written until it is read
+    try:
+        ended = run("predict", text_bundle, texts["test"], "--out", pipe)
+        assert (ended.code, ended.out) == (0, "")
+        assert len(os.read(reader, 1 << 16).splitlines()) == 24
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_predict_to_standard_output_by_its_name(run: Hone, text_bundle: Path, texts: dict[str, Path]) -> None:
+    ended = run("predict", text_bundle, texts["test"], "--out", "/dev/stdout")
+    assert (ended.code, len(ended.lines())) == (0, 24)
+
+
+def test_predict_to_a_device_leaves_it_one(run: Hone, text_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("forgot my password\n")
+    reader, terminal = os.openpty()
+    try:
+        ended = run("predict", text_bundle, tmp_path / "in.txt", "--out", os.ttyname(terminal))
+        assert (ended.code, ended.out) == (0, "")
+        assert json.loads(os.read(reader, 1 << 16))["label"] == "password"
+    finally:
+        os.close(reader)
+        os.close(terminal)
 
 
 def test_predict_of_nothing_answers_nothing(run: Hone, text_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
