@@ -84,7 +84,7 @@ def find_base(bundle: Bundle) -> Base:
         raise BundleError(
             f"the base {name!r} of the bundle {bundle.path} has digest {base.digest}",
             expected=f"{required.digest}, that of the base this adapter was tuned on",
-            fix="Name the right one with --base (base= in Python).",
+            fix=_advice(bundle, required),
             code="bundle.wrong-base",
         )
     return base
@@ -102,8 +102,18 @@ def _missing(bundle: Bundle, required: Requirement, why: str) -> BundleError:
     return BundleError(
         f"the bundle {bundle.path} is an adapter, and its base is not to be had: {why}",
         expected=f"a base with digest {required.digest}",
-        fix="Say where it is with --base NAME or --base FOLDER (base= in Python).",
+        fix=_advice(bundle, required),
         code="bundle.no-base",
+    )
+
+
+def _advice(bundle: Bundle, required: Requirement) -> str:
+    """How to say where the base is: by an option that not every command has, or by what is looked at without it."""
+    place = bundle.path / ATTACHMENTS / PLACE
+    otherwise = f"takes {required.name!r} by its name alone" if required.name else f'looks where "folder" in {place} says'
+    return (
+        "Say where it is with --base NAME or --base FOLDER (base= in Python); a command without that option "
+        f"{otherwise}."
     )
 
 

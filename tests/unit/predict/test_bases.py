@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,20 @@ def test_a_missing_base_is_told(kept: str | None, base: Base, tmp_path: Path) ->
         find_base(bundle)
     assert caught.value.code == "bundle.no-base"
     assert "--base" in str(caught.value)
+    assert f'looks where "folder" in {bundle.path / "attachments" / PLACE} says' in str(caught.value)
+
+
+def test_what_is_looked_at_without_an_option_is_where_the_base_may_be_said_to_be(base: Base, tmp_path: Path) -> None:
+    bundle = bundle_over(base, tmp_path / "bundle")
+    bundle.attach(PLACE, json.dumps({"folder": str(base.folder.rename(tmp_path / "moved"))}))
+    assert find_base(bundle).folder == tmp_path / "moved"
+
+
+def test_of_a_base_with_a_public_name_that_name_is_told(base: Base, tmp_path: Path) -> None:
+    bundle = bundle_over(Base("owner/model", base.folder, base.digest, place="hub"), tmp_path / "bundle")
+    bundle.base = str(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match="a command without that option takes 'owner/model' by its name alone"):
+        find_base(bundle)
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].adapter])
