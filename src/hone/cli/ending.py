@@ -7,9 +7,8 @@ import sys
 
 import typer
 
+from hone.core.errors import INTERRUPTED
 from hone.core.processes import place
-
-INTERRUPTED = 130
 
 
 def unexpected(error: Exception) -> int:

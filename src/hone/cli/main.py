@@ -13,7 +13,7 @@ import typer
 from hone import __version__
 from hone.cli import asking
 from hone.cli.columns import parse_columns
-from hone.cli.ending import INTERRUPTED, interrupted, unexpected
+from hone.cli.ending import interrupted, unexpected
 from hone.cli.launching import named, quiet_unless_first
 from hone.cli.options import (
     BaseName,
@@ -31,7 +31,7 @@ from hone.cli.options import (
     Where,
     grouped,
 )
-from hone.core.errors import HoneError
+from hone.core.errors import INTERRUPTED, HoneError
 
 app = typer.Typer(
     name="hone",

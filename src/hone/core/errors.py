@@ -20,6 +20,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+INTERRUPTED = 130  # exit code of what Ctrl-C or SIGTERM ended
 FAULTS_NAMED = 50  # of one kind; how many there are is told beside
 
 
@@ -130,6 +131,9 @@ class GateNotMet(HoneError):
     """The result does not meet what the recipe requires of it."""
 
     exit_code = 3
+
+
+FINAL = (RecipeError.exit_code, GateNotMet.exit_code)  # exit codes that another start would end with, too
 
 
 def did_you_mean(name: str, known: Iterable[str], *, taken: Iterable[str] = ()) -> str:

@@ -13,15 +13,13 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from torch.distributed.elastic.rendezvous import RendezvousParameters
 from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
-from hone.core.errors import GateNotMet, RecipeError
+from hone.core.errors import FINAL, INTERRUPTED
 
 if TYPE_CHECKING:
     from hone.pipeline.launch import Launch
 
 ENDING_SECONDS = 600  # that a process has to write its checkpoint when it is asked to end
 MEETING_SECONDS = 900  # in which the machines find one another
-INTERRUPTED = 130
-FINAL = (RecipeError.exit_code, GateNotMet.exit_code)  # exit codes that another start would end with, too
 
 
 class Agent(LocalElasticAgent):

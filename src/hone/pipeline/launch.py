@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hone.core.errors import HoneError, RecipeError
+from hone.core.errors import FINAL, HoneError, RecipeError
 from hone.pipeline.stages import STAGES
 
 PORT = 29500  # torchrun's own
@@ -139,7 +139,7 @@ def launch(how: Launch, command: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousError
 
-    from hone.pipeline.agent import FINAL, run_agent
+    from hone.pipeline.agent import run_agent
 
     for name in ("agent.server.api", "agent.server.local_elastic_agent", "multiprocessing.api"):
         logging.getLogger(f"torch.distributed.elastic.{name}").setLevel(logging.CRITICAL)  # what ends it is told below

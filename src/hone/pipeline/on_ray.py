@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hone.core.errors import GateNotMet, HoneError, MissingExtra, RecipeError
+from hone.core.errors import FINAL, HoneError, MissingExtra, RecipeError
 from hone.pipeline.launch import address_of, require_head
 from hone.pipeline.ray_worker import Ended, Watch, Watched, work
 
@@ -26,7 +26,6 @@ MEETING_SECONDS = 900  # in which the cluster has room for the fewest workers
 LOOK_SECONDS = 0.5
 STORE_BYTES = 80 << 20  # of the object store of a cluster of this machine: nothing large goes through it
 GOES_ON = "The same command goes on from the last checkpoint; --max-restarts N starts all of them again up to N times."
-FINAL = (RecipeError.exit_code, GateNotMet.exit_code)  # exit codes that another start would end with, too
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hone.core.errors import INTERRUPTED
 from hone.core.processes import place
 
-INTERRUPTED = 130
 UNUSABLE = 2
 
 

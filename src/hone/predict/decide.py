@@ -10,11 +10,10 @@ import numpy as np
 from hone.data.dataset import Dataset
 from hone.predict.batching import score_rows
 from hone.predict.engine import Engine
+from hone.predict.formats import EXAMPLES_AT_ONCE
 from hone.tasks.encoded import encoded
 from hone.tasks.protocol import Columns, Comparing, Deciding, Prediction, Task
 from hone.tasks.rows import Rows
-
-EXAMPLES_AT_ONCE = 2048  # whose answers are held
 
 
 def with_decision(task: Task, engine: Engine, validation: Dataset, *, cache: Path) -> Task:

@@ -17,6 +17,7 @@ HELD = "torchao"  # how the base beside an adapter is rounded, hone.models.held
 MEMBERS = "members"  # none of its own: hone.bundle.members
 FORMATS = (SAFETENSORS, INT8, SHAPED, ONNX, *ADAPTERS, MEMBERS)
 
+EXAMPLES_AT_ONCE = 2048  # whose rows, or answers, are held together: bounds memory
 TOKENS_AT_ONCE = 256  # padded tokens of a batch on a CPU
 TOKENS_AT_ONCE_HELD = 2048  # the same over a base in fewer bits, which each batch brings back once
 TOKENS_AT_ONCE_RUNTIME = 1024  # the same for ONNX Runtime, which divides a batch among its threads

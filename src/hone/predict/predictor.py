@@ -30,7 +30,7 @@ from hone.predict.bases import bits_of, find_base
 from hone.predict.batching import score_rows
 from hone.predict.engine import Engine, engine_of
 from hone.predict.ensemble import EnsembleEngine
-from hone.predict.formats import ADAPTERS, FORMATS, MEMBERS, ONNX, Precision
+from hone.predict.formats import ADAPTERS, EXAMPLES_AT_ONCE, FORMATS, MEMBERS, ONNX, Precision
 from hone.predict.given import columns_of
 from hone.predict.rewards import Reward
 from hone.predict.text_stream import TextStream
@@ -42,8 +42,6 @@ from hone.tasks.protocol import Columns, Deciding, Prediction, Repeating, Task
 from hone.tasks.rows import IntArray, Rows
 from hone.tasks.table import SETTINGS
 from hone.tasks.written import WrittenText
-
-EXAMPLES_AT_ONCE = 2048  # examples encoded together when many are given: bounds memory
 
 
 class Predictor:

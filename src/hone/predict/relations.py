@@ -21,9 +21,9 @@ import numpy as np
 
 from hone.core.errors import BundleError, RecipeError, did_you_mean
 from hone.data.fields import Field
-from hone.predict.formats import Precision
+from hone.predict.formats import EXAMPLES_AT_ONCE, Precision
 from hone.predict.given import columns_of
-from hone.predict.predictor import EXAMPLES_AT_ONCE, Predictor, parts_of
+from hone.predict.predictor import Predictor, parts_of
 from hone.predict.shelf import load_shelf
 from hone.tasks.intent_and_slots import IntentAndSlots
 from hone.tasks.long_text import TextTooLong

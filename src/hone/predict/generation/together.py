@@ -50,11 +50,6 @@ class Together:
         self._lock = threading.Lock()
         self._desks: dict[Any, Desk] = {}
 
-    @property
-    def loops(self) -> int:
-        """How many are worked on."""
-        return len(self._desks)
-
     def ask(
         self,
         prompts: Sequence[Sequence[int]],

@@ -70,7 +70,7 @@ def alone(writer: TableWriter, prompts: Sequence[Sequence[int]], settings: Decod
 
 def until_idle(together: Together) -> None:
     limit = time.monotonic() + 20
-    while together.loops:
+    while together._desks:
         assert time.monotonic() < limit
         time.sleep(0.001)
 
@@ -92,7 +92,7 @@ def test_other_settings_have_a_loop_of_their_own() -> None:
     writer, other = gated(), DecodingSettings(max_new_tokens=5)
     together = together_of(writer)
     asked = [ask(together, [[1]], SETTINGS), ask(together, [[1]], other)]
-    assert together.loops == 2
+    assert len(together._desks) == 2
     writer.go.set()
     assert [len(texts_of(each)[0][0]) for each in asked] == [12, 5]
     assert set(writer.stepped) == {1}
