@@ -110,7 +110,9 @@ def _missing(bundle: Bundle, required: Requirement, why: str) -> BundleError:
 def _advice(bundle: Bundle, required: Requirement) -> str:
     """How to say where the base is: by an option that not every command has, or by what is looked at without it."""
     place = bundle.path / ATTACHMENTS / PLACE
-    otherwise = f"takes {required.name!r} by its name alone" if required.name else f'looks where "folder" in {place} says'
+    otherwise = (
+        f"takes {required.name!r} by its name alone" if required.name else f'looks where "folder" in {place} says'
+    )
     return (
         "Say where it is with --base NAME or --base FOLDER (base= in Python); a command without that option "
         f"{otherwise}."

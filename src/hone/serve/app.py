@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -25,7 +24,7 @@ from hone.serve.docs_page import docs_page
 from hone.serve.limits import BodyLimit, most_to_read, require_bounded, require_few, require_room, require_short
 from hone.serve.meters import Meters
 from hone.serve.misread import misread
-from hone.serve.requests import expected_of, request_of, warm_up
+from hone.serve.requests import expected_of, request_of
 from hone.serve.streams import Streams, TooManyStreams
 from hone.tasks.protocol import Writing
 from hone.tasks.writing_settings import WritingSettings
@@ -53,23 +52,14 @@ class Failure(BaseModel):
 
 
 def make_app(served: Predictor | Shelf) -> FastAPI:
-    """The application over opened bundles; it is ready once each has answered a first text of its own.
+    """The application over opened bundles, which may have answered a first text already: a first answer is slow.
 
     One bundle answers at ``/predict``; each of several at ``/predict/NAME``.
     """
     predictors: Mapping[str, Predictor] = served if isinstance(served, Shelf) else {"": served}
     routes = {f"/predict/{name}".rstrip("/"): predictor for name, predictor in predictors.items()}
     meters = Meters()
-    ready = asyncio.Event()
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        for predictor in predictors.values():
-            await asyncio.to_thread(predictor.predict, [warm_up(predictor.input_choices)])
-        ready.set()
-        yield
-
-    app = FastAPI(title="hone", version=hone.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="hone", version=hone.__version__, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit, limit_bytes=MAX_BODY_BYTES)
     expected = {
         path: expected_of(predictor.input_choices, writes=isinstance(predictor.task, Writing))
@@ -81,7 +71,7 @@ def make_app(served: Predictor | Shelf) -> FastAPI:
         _add_predict(app, path, predictor, meters=meters, streams=streams)
     if isinstance(served, Shelf):
         _add_choice(app, meters, list(routes))
-    _add_pages(app, routes, ready=ready, meters=meters, expected=expected)
+    _add_pages(app, routes, meters=meters, expected=expected)
     return app
 
 
@@ -168,7 +158,6 @@ def _add_pages(
     app: FastAPI,
     routes: Mapping[str, Predictor],
     *,
-    ready: asyncio.Event,
     meters: Meters,
     expected: Mapping[str, str],
 ) -> None:
@@ -178,9 +167,9 @@ def _add_pages(
         return "ok"
 
     @app.get("/readyz", response_class=PlainTextResponse)
-    async def readyz() -> PlainTextResponse:
-        """Every bundle is loaded and has answered once."""
-        return PlainTextResponse("ok" if ready.is_set() else "loading", status_code=200 if ready.is_set() else 503)
+    async def readyz() -> str:
+        """Every bundle is loaded and has answered once: `hone.serve.server` listens no sooner."""
+        return "ok"
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> PlainTextResponse:

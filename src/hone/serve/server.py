@@ -14,6 +14,7 @@ from hone.predict.predictor import Predictor, load
 from hone.predict.shelf import Shelf, load_shelf
 
 NAME = re.compile(r"[A-Za-z0-9._-]+")  # of a bundle, as it stands in a path
+ENDING_SECONDS = 30  # that requests have to be answered in once the service is told to stop
 
 
 def serve_bundles(given: Sequence[str], *, host: str, port: int, base: str, device: str, precision: Precision) -> None:
@@ -24,12 +25,13 @@ def serve_bundles(given: Sequence[str], *, host: str, port: int, base: str, devi
         BundleError: A bundle is damaged or has no task, or two have one name.
         DeviceError: The machine has no such device, or the device no such precision.
         MissingExtra: The serving packages are not installed.
-        HoneError: The address cannot be had.
+        HoneError: The address cannot be had, or a bundle cannot answer a first text.
     """
     try:
         import uvicorn
 
         from hone.serve.app import make_app
+        from hone.serve.requests import warm_up
     except ImportError as error:
         raise MissingExtra(str(error.name), extra="serve", needed_for="hone serve") from error
     folders = named(given)
@@ -40,10 +42,13 @@ def serve_bundles(given: Sequence[str], *, host: str, port: int, base: str, devi
     else:
         served = load_shelf(folders, base=base, device=device, precision=precision)
         what = ", ".join(f"{name} ({one.task.name}, bundle {one.bundle.digest[:12]})" for name, one in served.items())
+    for predictor in served.values() if isinstance(served, Shelf) else [served]:
+        predictor.predict([warm_up(predictor.input_choices)])
+    app = make_app(served)
     listening = _listen(host, port)
     at = f"http://{_address(host, listening.getsockname()[1])}"  # port 0 is whichever is free
     print(f"serving {what} on {at}; try {at}/docs", file=sys.stderr, flush=True)
-    config = uvicorn.Config(make_app(served), log_level="warning", access_log=False)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=ENDING_SECONDS)
     uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -76,7 +81,7 @@ def _address(host: str, port: int) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; said before anything claims to serve.
+    """A socket that listens at the address, so that no other can; said before anything claims to serve.
 
     Raises:
         HoneError: The address cannot be had.
@@ -84,8 +89,13 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen()
+        except BaseException:
+            listening.close()
+            raise
     except (OSError, OverflowError) as error:
         raise HoneError(
             f"cannot listen on {_address(host, port)}: {error}",

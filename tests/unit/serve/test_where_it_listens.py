@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import uvicorn
 
+from hone.core.errors import HoneError, MissingExtra
+from hone.predict.predictor import Predictor
 from hone.serve import server
 
 
@@ -26,6 +28,25 @@ def test_the_port_that_was_free_is_named(
     server.serve_bundles([str(text_bundle)], host="127.0.0.1", port=0, base="", device="cpu", precision="float32")
     assert ports[0] > 0
     assert f"on http://127.0.0.1:{ports[0]}; try http://127.0.0.1:{ports[0]}/docs" in capsys.readouterr().err
+
+
+def test_a_port_is_claimed_by_one_alone() -> None:
+    with server._listen("127.0.0.1", 0) as first, pytest.raises(HoneError) as refused:
+        server._listen("127.0.0.1", first.getsockname()[1])
+    assert refused.value.code == "serve.address"
+
+
+def test_a_bundle_that_cannot_answer_is_told_and_nothing_listens(
+    text_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(self: Any, inputs: Any) -> None:
+        raise MissingExtra("llguidance", extra="constraints", needed_for="a regex")
+
+    monkeypatch.setattr(Predictor, "predict", fails)
+    monkeypatch.setattr(server, "_listen", lambda host, port: pytest.fail("it listens"))
+    with pytest.raises(MissingExtra, match="llguidance"):
+        server.serve_bundles([str(text_bundle)], host="127.0.0.1", port=0, base="", device="cpu", precision="float32")
+    assert "serving" not in capsys.readouterr().err
 
 
 def test_a_host_of_ipv6_stands_in_brackets() -> None:
