@@ -28,28 +28,33 @@ def loss_options(settings: FinetuneSettings, task: Task, *, train: Dataset, devi
         weights = np.array([chosen.get(label, 1.0) for label in task.labels])
     else:
         seen = label_counts(train, task.targets[0].name)
-        counts = np.maximum(np.array([seen[label] for label in task.labels], dtype=np.float64), 1.0)
+        counts = np.array([seen[label] for label in task.labels], dtype=np.float64)
         weights = inverse(counts) if chosen == "balanced" else effective(counts)
     return LossOptions(settings.label_smoothing_factor, torch.from_numpy(weights).to(device, torch.float32))
 
 
 def inverse(counts: FloatArray) -> FloatArray:
-    """Weights by inverse frequency, float64 [labels]; their mean over the examples is 1.
+    """Weights by inverse frequency, float64 [labels]; their mean over the examples is 1. A label without examples has
+    the weight 0: a tag set holds tags that no row shows, and smoothing would pull every word to a rare one.
 
     Args:
-        counts: Examples of each label, float64 [labels], at least 1.
+        counts: Examples of each label, float64 [labels], of one at least above 0.
     """
-    weights: FloatArray = counts.sum() / (len(counts) * counts)
+    seen = counts > 0
+    weights: FloatArray = np.zeros_like(counts)
+    weights[seen] = counts.sum() / (seen.sum() * counts[seen])
     return weights
 
 
 def effective(counts: FloatArray) -> FloatArray:
     """Weights by the inverse effective number of examples, ``(1 - b^n) / (1 - b)`` (Cui et al. 2019), float64 [labels];
-    their mean over the labels is 1.
+    their mean over the labels that have examples is 1, and others have 0, see `inverse`.
 
     Args:
         counts: As of `inverse`.
     """
-    weights: FloatArray = (1 - BETA) / (1 - BETA**counts)
-    weights /= weights.mean()
+    seen = counts > 0
+    weights: FloatArray = np.zeros_like(counts)
+    weights[seen] = (1 - BETA) / (1 - BETA ** counts[seen])
+    weights /= weights[seen].mean()
     return weights

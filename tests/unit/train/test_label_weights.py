@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from hone.data.fields import Field
 from hone.tasks.make import make_task
 from hone.tasks.rows import Rows
 from hone.tasks.sampling import by_label, drawn_examples
-from hone.tasks.settings import MultiLabelSettings
-from hone.train.label_weights import BETA, effective, inverse, loss_options
+from hone.tasks.settings import MultiLabelSettings, TokenClassificationSettings
+from hone.tasks.tagging import TokenClassification
+from hone.train.label_weights import BETA, FloatArray, effective, inverse, loss_options
 from hone.train.settings import FinetuneSettings
 
 
@@ -33,6 +35,31 @@ def test_effective_weights_lie_between_none_and_inverse() -> None:
     number = [sum(BETA**i for i in range(int(n))) for n in counts[:2]]  # 1, b, b^2, ...: what each example adds
     assert found[0] / found[1] == pytest.approx(number[1] / number[0])
     assert 1 < found[1] / found[2] < 100_000 / 100
+
+
+@pytest.mark.parametrize("weigh", [inverse, effective])
+def test_labels_without_examples_weigh_nothing_and_change_no_other_weight(
+    weigh: Callable[[FloatArray], FloatArray],
+) -> None:
+    weights = weigh(np.array([8.0, 0.0, 2.0, 0.0]))
+    assert weights.tolist() == pytest.approx([weigh(np.array([8.0, 2.0]))[0], 0, weigh(np.array([8.0, 2.0]))[1], 0])
+
+
+@pytest.mark.parametrize("chosen", ["balanced", "effective"])
+def test_smoothing_pulls_no_word_to_a_tag_that_no_row_has(tiny_base: Path, chosen: str) -> None:
+    tags = [["O", "B-city", "O"], ["O", "O", "O"]]
+    train = Dataset.from_columns("train", {"tokens": [["to", "rome", "now"], ["go", "home", "now"]], "tags": tags})
+    labels = TokenClassification.labels_in({"tags": train.distinct("tags")})
+    assert labels == ("O", "B-city", "I-city")
+    task = make_task("token-classification", TokenClassificationSettings(), labels=labels, folder=tiny_base)
+    settings = FinetuneSettings.model_validate({"class_weights": chosen, "label_smoothing_factor": 0.1})
+    options = loss_options(settings, task, train=train, device=torch.device("cpu"))
+    scores = torch.zeros(1, 3, 3, requires_grad=True)
+    batch = {"word_mask": torch.ones(1, 3, dtype=torch.bool), "tags": torch.tensor([[0, 1, 0]])}
+    found = task.loss({"logits": scores}, batch, options=options)
+    assert found.weight > 0
+    (pull,) = torch.autograd.grad(found.total / found.weight, scores)
+    assert (pull[:, :, 2] > 0).all()  # down from a third, as any wrong tag
 
 
 @pytest.mark.parametrize(
