@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 QUERIES_AT_ONCE = 256
+NEAR_AT_ONCE = 1 << 24  # of pairs and passages
 
 
 def ranks(
@@ -30,8 +31,11 @@ def ranks(
         row = asks[pairs] - at
         reached = near[row, own[pairs]]
         near[row, own[pairs]] = -np.inf  # what belongs to a query stands in no other answer's way
-        out[pairs] = 1 + (near[row] >= reached[:, None]).sum(axis=1)
-        first[pairs] = np.where(out[pairs] > 1, near[row].argmax(axis=1), own[pairs])
+        nearest, few = near.argmax(axis=1), max(1, NEAR_AT_ONCE // len(passages))
+        for start in range(0, len(pairs), few):  # a query may have any number of passages of its own
+            some = slice(start, start + few)
+            out[pairs[some]] = 1 + (near[row[some]] >= reached[some, None]).sum(axis=1)
+        first[pairs] = np.where(out[pairs] > 1, nearest[row], own[pairs])
     return out, first
 
 

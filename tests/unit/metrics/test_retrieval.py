@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
@@ -65,3 +67,18 @@ def test_where_all_have_one_label_each_comes_first() -> None:
     found, nearest = label_ranks(np.eye(3), np.zeros(3, dtype=np.int64))
     assert found.tolist() == [1, 1, 1]
     assert nearest.tolist() == [0, 1, 2]
+
+
+def test_any_number_of_passages_of_one_query_is_ranked_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    queries, passages = rng.normal(size=(3, 6)), rng.normal(size=(90, 6))
+    given = {"asks": np.repeat([0, 1, 2], [70, 1, 19]), "own": rng.permutation(90)}
+    whole = ranks(queries, passages, **given)
+    monkeypatch.setattr("hone.metrics.retrieval.NEAR_AT_ONCE", 7 * 90)
+    parts = ranks(queries, passages, **given)
+    assert [one.tolist() for one in parts] == [one.tolist() for one in whole]
+    tracemalloc.start()
+    ranks(rng.normal(size=(1, 6)), rng.normal(size=(4000, 6)), asks=np.zeros(4000, dtype=np.int64), own=np.arange(4000))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4000 * 4000
