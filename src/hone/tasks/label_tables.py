@@ -1,4 +1,5 @@
-"""The tables of answers that are one label each, read off a confusion matrix int64 [gold, predicted]."""
+"""The tables of answers that are labels; those that are one each are read off a confusion matrix int64 [gold,
+predicted]."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.metrics.classification import per_class
+from hone.metrics.classification import FloatArray, per_class
 from hone.report.report import Cell, Grid
 
 CONFUSED_PAIRS = 20
@@ -15,7 +16,17 @@ CONFUSED_PAIRS = 20
 
 def per_class_table(counts: NDArray[np.int64], names: Sequence[str]) -> Grid:
     """F1, precision, recall and support of each label."""
-    precision, recall, f1, support = per_class(counts)
+    return label_table(names, *per_class(counts))
+
+
+def label_table(
+    names: Sequence[str],
+    precision: FloatArray,
+    recall: FloatArray,
+    f1: FloatArray,
+    support: NDArray[np.number],
+) -> Grid:
+    """F1, precision, recall and support of each of ``names``, each array [names]."""
     rows: list[list[Cell]] = [
         [name, float(f1[i]), float(precision[i]), float(recall[i]), int(support[i])] for i, name in enumerate(names)
     ]

@@ -20,15 +20,15 @@ from torch.nn import functional
 
 from hone.core.measures import MeasureSpec
 from hone.data.fields import Field
-from hone.metrics.entities import averages
+from hone.metrics.entities import averages, per_label
 from hone.models.heads import NEVER, HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.entities import EntityReading, trimmed
 from hone.tasks.form import Form
+from hone.tasks.label_tables import label_table
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.rows import Batch, IntArray, Rows, rows_of
 from hone.tasks.settings import SpanClassificationSettings
-from hone.tasks.tagging_scores import label_table
 
 Entity = tuple[str, int, int]
 
@@ -161,7 +161,7 @@ class SpanClassification(Form):
         hits, said, true = tally[:, :-2].reshape(len(tally), 3, len(self.labels)).sum(axis=2).T
         texts = list(columns["text"])
         return Scored(
-            {"per_entity": label_table(tally[:, :-2].sum(axis=0), self.labels)},
+            {"per_entity": label_table(self.labels, *per_label(tally[:, :-2].sum(axis=0)))},
             (said - hits) + (true - hits),
             texts,
             [_listed(entities, text) for entities, text in zip(_gold(columns), texts, strict=True)],

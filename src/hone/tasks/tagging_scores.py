@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from hone.core.measures import MeasureSpec
 from hone.metrics.calibration import BINS, calibration_gaps
 from hone.metrics.entities import averages, per_label, span_tally, spans, token_tally
-from hone.report.report import Cell, Grid
+from hone.report.report import Grid
 from hone.tasks.calibration_tables import calibration_tables
+from hone.tasks.label_tables import confusion_table, label_table
 from hone.tasks.protocol import FloatArray, Scored
 
 Join = Callable[[Sequence[str]], tuple[str, list[tuple[int, int]]]]
@@ -102,8 +103,8 @@ def scored(
     entity, token, _ = np.split(counts.sum(axis=0), [split, split + 3 * len(tags)])
     hit = [_entity_hits(*row) for row in zip(gold, predicted, sure, strict=True)]
     tables = {
-        "per_entity": label_table(entity, kinds),
-        "per_token": label_table(token, tags),
+        "per_entity": label_table(kinds, *per_label(entity)),
+        "per_token": label_table(tags, *per_label(token)),
         "confusion": _confusion(gold, predicted, tags),
         **(calibration_tables(*map(np.concatenate, zip(*hit, strict=True))) if hit else {}),
     }
@@ -123,19 +124,9 @@ def _entities(words: Sequence[str], tags: Sequence[str], *, join: Join) -> str:
     return " · ".join(found) or "–"
 
 
-def label_table(counts: FloatArray, names: Sequence[str]) -> Grid:
-    """F1, precision, recall and support of each name, of counts [3 x names]."""
-    precision, recall, f1, support = per_label(counts)
-    rows: list[list[Cell]] = [
-        [name, float(f1[i]), float(precision[i]), float(recall[i]), int(support[i])] for i, name in enumerate(names)
-    ]
-    return Grid(columns=["label", "f1", "precision", "recall", "support"], rows=rows, show="bars")
-
-
 def _confusion(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], tags: Sequence[str]) -> Grid:
     ids = {tag: i for i, tag in enumerate(tags)}
     counts = np.zeros((len(tags), len(tags)), dtype=np.int64)
     for g, p in zip(gold, predicted, strict=True):
         np.add.at(counts, ([ids[t] for t in g], [ids[t] for t in p]), 1)
-    rows: list[list[Cell]] = [[tag, *map(int, row)] for tag, row in zip(tags, counts, strict=True)]
-    return Grid(columns=["gold", *tags], rows=rows, show="matrix")
+    return confusion_table(counts, tags)

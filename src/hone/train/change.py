@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hone.core.measures import Measure, MeasureSpec
-from hone.metrics.intervals import Values, with_intervals
+from hone.metrics.intervals import Values, less, with_intervals
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid
 from hone.tasks.protocol import FloatArray
@@ -46,15 +46,11 @@ class Told:
 
         def grown(tally: FloatArray) -> Values:
             old, new = (self.measures(half) for half in np.hsplit(tally, 2))
-            return {name: _difference(old[name], value) for name, value in new.items()}
+            return {name: less(value, old[name]) for name, value in new.items()}
 
         specs = {name: spec.model_copy(update={"interval": "bootstrap"}) for name, spec in self.specs.items()}
         both = np.hstack([self.before, self.after])
         return with_intervals(both, grown, specs=specs, additive=self.additive, slice=self.part)
-
-
-def _difference(old: float | None, new: float | None) -> float | None:
-    return None if old is None or new is None else new - old
 
 
 def verdict(difference: Measure) -> str:

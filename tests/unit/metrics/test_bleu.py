@@ -11,7 +11,7 @@ import pytest
 import sacrebleu.utils
 
 from hone.core.errors import DeviceError, MissingExtra
-from hone.metrics.bleu import Bleu, Chrf, tokenizer_of
+from hone.metrics.bleu import Bleu, Chrf
 from hone.metrics.intervals import bootstrap
 
 GOLD = [["the cat sat on the mat", "a cat sat there"], ["it rained all day"]]
@@ -66,13 +66,6 @@ def test_signatures_say_how_many_references_there_were() -> None:
     assert measure.signature([["a"], ["b"]]).startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     assert measure.signature(GOLD).startswith("nrefs:var|")
     assert Chrf(word_order=2).signature([["a", "b"]]).startswith("nrefs:2|case:mixed|eff:yes|nc:6|nw:2|space:no|")
-
-
-@pytest.mark.parametrize(
-    ("language", "tokenizer"), [("zh-CN", "zh"), ("zh_TW", "zh"), ("JA", "ja-mecab"), ("ko", "ko-mecab"), ("de", "13a")]
-)
-def test_languages_have_their_tokenizer(language: str, tokenizer: str) -> None:
-    assert tokenizer_of(language) == tokenizer
 
 
 def test_an_unknown_tokenizer_is_refused() -> None:
