@@ -299,6 +299,9 @@ class Loop:
         for batch in work.batches:
             self.techniques.on_batch(batch, self.position.step)
         found = united(self._scores, work.batches, loss=loss, backward=self.accelerator.backward, begin=self._begin)
+        penalty = self.techniques.penalty()
+        if penalty is not None:
+            self.accelerator.backward(penalty)
         return float(found.total) * found.weight, found.weight, found.weight
 
     def _scores(self, batch: Batch) -> Outputs:

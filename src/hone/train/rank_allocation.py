@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hone.core.errors import RecipeError
 from hone.models.adapters.adalora import AdaLoraLinear, AdaLoraSettings
 from hone.models.adapters.linear import tuned_modules
-from hone.train.technique import Course, Pass, Technique
+from hone.train.technique import Course, Technique
 
 ADAPTER = "default"  # peft looks for its adapters' name in those of weights
 AVERAGES = ("exp_avg_ipt", "exp_avg_unc")
@@ -68,9 +68,9 @@ class RankAllocation(Technique):
         self._ranks = RankAllocator(self._names, config, ADAPTER)
         self._pattern: dict[str, list[bool]] | None = None
 
-    def on_loss(self, loss: Tensor, seen: Pass) -> Tensor:
+    def penalty(self) -> Tensor:
         apart = [_from_identity(w @ w.t()) for layer in self._layers.values() for w in (layer.lora_A, layer.lora_B.t())]
-        return loss + self._weight * seen.loss.weight * torch.stack(apart).mean()
+        return self._weight * torch.stack(apart).mean()
 
     def on_backward(self) -> None:
         if self._done < self._until:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hone.core.choice import opened
@@ -69,6 +70,10 @@ class Technique:
 
     def on_batch(self, batch: Batch, step: int) -> None:
         """A batch of the step after ``step`` is about to go through the model, in the process that takes it."""
+
+    def penalty(self) -> Tensor | None:
+        """What is added to the mean loss of a step, whatever its batches are; None: nothing."""
+        return None
 
     def on_loss(self, loss: Tensor, seen: Pass) -> Tensor:
         """The summed loss of a batch, before its derivatives are taken."""
@@ -139,12 +144,18 @@ class Techniques:
         for technique in self._each:
             technique.on_batch(batch, step)
 
+    def penalty(self) -> Tensor | None:
+        """Those of all, added up; None where there is none."""
+        found = [penalty for penalty in (technique.penalty() for technique in self._each) if penalty is not None]
+        return torch.stack(found).sum() if found else None
+
     def on_loss(self, seen: Pass) -> Tensor:
-        """The loss that the first technique makes of the task's, the second of that, and so on."""
-        loss = seen.loss.total
+        """The loss that the first technique makes of the task's, the second of that, and so on; and its share of what
+        is added to the mean."""
+        loss, penalty = seen.loss.total, self.penalty()
         for technique in self._each:
             loss = technique.on_loss(loss, seen)
-        return loss
+        return loss if penalty is None else loss + seen.loss.weight * penalty
 
     def on_derivatives(self, seen: Pass) -> None:
         for technique in self._each:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_bench import Bench, same, state_of
+from training_bench import Bench, recorded_gradients, same, state_of
 
 from hone.core.errors import RecipeError
 from hone.models.adapters.adalora import AdaLoraLinear, AdaLoraSettings
@@ -79,23 +79,34 @@ def test_the_loss_has_the_distance_of_the_outer_matrices_from_orthogonal(bench: 
         if isinstance(layer, AdaLoraLinear)
         for product in (layer.lora_A @ layer.lora_A.T, layer.lora_B.T @ layer.lora_B)
     ]
-    seen = Seen(weight=3.0)
-    found = technique.on_loss(torch.tensor(1.0), seen)  # type: ignore[arg-type]
-    torch.testing.assert_close(found, 1.0 + 2.0 * 3.0 * torch.stack(apart).mean())
+    torch.testing.assert_close(technique.penalty(), 2.0 * torch.stack(apart).mean())
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_distance_is_learned_from_beside_batches_that_are_one_to_the_task(bench: Bench, together: bool) -> None:
+    """Of two trainings that differ in its weight alone, the gradients of the first step differ by its gradient."""
+    steps = []
+    for weight in (0.0, 0.5):
+        model = bench.model()
+        tune(model, FinetuneSettings.model_validate({"method": {**METHOD, "orth_reg_weight": weight}}))
+        loop = bench.loop(model=model, max_steps=14, gradient_accumulation_steps=2, max_grad_norm=None, logging_steps=1)
+        if together:  # as of a task that compares rows
+            loop._one_by_one = loop._united  # type: ignore[method-assign]
+        penalty = loop.techniques.penalty()
+        assert penalty is not None
+        expected = torch.autograd.grad(penalty, [p for p in loop.learned if p.ndim == 2], allow_unused=True)
+        with recorded_gradients() as gradients:
+            bench.run(loop)
+        steps.append(gradients[0])
+        apart = torch.cat([g.flatten() for g in expected if g is not None]).norm()
+    difference = steps[1] - steps[0]
+    torch.testing.assert_close(difference.norm(), apart, rtol=1e-3, atol=1e-5)
 
 
 def test_a_schedule_longer_than_the_training_is_told(bench: Bench) -> None:
     course = loop_course(loop_of(bench, "run"))
     with pytest.raises(RecipeError, match=f"tinit 5 and tfinal {course.steps}"):
         RankAllocation(AdaLoraSettings(tinit=5, tfinal=course.steps), course)
-
-
-class Seen:
-    """A pass whose loss weighs so much."""
-
-    def __init__(self, weight: float) -> None:
-        self.loss = self
-        self.weight = weight
 
 
 def loop_course(loop: Loop) -> Any:
