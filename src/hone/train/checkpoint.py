@@ -43,6 +43,7 @@ class Position:
         mean_loss: The running mean of the loss (see `hone.train.watch`).
         history: One record a validation.
         processes: How many shared the steps; how many go on makes no difference.
+        scaler: State of what scales the losses of a training in fp16; empty where nothing does.
     """
 
     identity: str
@@ -58,6 +59,7 @@ class Position:
     mean_loss: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     processes: int = 1
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(

@@ -175,6 +175,8 @@ class Loop:
             return None
         self.position, self.best, kept = self.holding.load(path, optimizer=self.optimizer)
         self.techniques.restore(kept)
+        if self.accelerator.scaler is not None and self.position.scaler:
+            self.accelerator.scaler.load_state_dict(self.position.scaler)
         return self.position.step
 
     def run(self, *, log: Log, progress: Progress, resumed_at: int | None) -> Trained:
@@ -392,6 +394,8 @@ class Loop:
 
     def _save(self) -> None:
         self.watch.look_at(self.model, position=self.position, anywhere=self.processes.any)
+        if self.accelerator.scaler is not None:
+            self.position.scaler = self.accelerator.scaler.state_dict()
         self.holding.save(
             self.setup.checkpoints,
             position=self.position,

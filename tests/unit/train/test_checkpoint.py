@@ -196,3 +196,15 @@ def test_a_checkpoint_with_other_keys_is_damaged(loop: Loop, folder: Path) -> No
     with pytest.raises(HoneError) as error:
         load_checkpoint(file.parent, model=loop.model, optimizer=loop.optimizer)
     assert error.value.code == "checkpoint.damaged"
+
+
+def test_what_scales_the_losses_goes_on_where_it_stood(bench: Bench) -> None:
+    """In a training that finds how far losses may be scaled, steps are left out while it does."""
+    first, again = bench.loop(max_steps=3, save_steps=3), bench.loop(max_steps=6, save_steps=3)
+    for loop in (first, again):
+        loop.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    state = {**first.accelerator.scaler.state_dict(), "scale": 1024.0, "_growth_tracker": 5}
+    first.accelerator.scaler.load_state_dict(state)
+    bench.run(first)
+    assert again.resume() == 3
+    assert again.accelerator.scaler.state_dict() == state
