@@ -7,10 +7,9 @@ answered by that one; its score is the probability that the likeliest of the oth
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,15 +24,15 @@ from hone.metrics.classification import accuracy, confusion, f1_averages
 from hone.models.heads import Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.calibration_tables import calibration_tables
-from hone.tasks.label_answers import SCOPE_SPECS, LabelAnswers, names_of, probabilities, scope_measures
+from hone.tasks.label_answers import SCOPE_SPECS, OneLabel, names_of, probabilities, scope_measures
 from hone.tasks.label_tables import confused_table, confusion_table, per_class_table
-from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Says, Scored
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Says, Scored
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextClassificationSettings
 from hone.tasks.whole_text import WholeText
 
 
-class TextClassification(WholeText):
+class TextClassification(OneLabel, WholeText):
     """Single-label classification of a text."""
 
     name = "text-classification"
@@ -52,17 +51,7 @@ class TextClassification(WholeText):
 
     def __init__(self, settings: Any, *, labels: tuple[str, ...], tokenizer: Tokenizer, model_limit: int) -> None:
         super().__init__(settings, labels=labels, tokenizer=tokenizer, model_limit=model_limit)
-        self.decision: Decision | None = None
-        self._answers = LabelAnswers(labels, unknown=self.unknown_of(settings))
-        self._ids = {name: i for i, name in enumerate(self._answers.names)}
-        if self._answers.unknown is None:
-            self.measure_specs = {name: spec for name, spec in self.measure_specs.items() if not spec.needs}
-
-    @staticmethod
-    def unknown_of(settings: Any) -> str | None:
-        """What texts are called that no label fits."""
-        name: str | None = settings.unknown_label
-        return name
+        self._answer_by()
 
     @classmethod
     def known(cls, settings: Any, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
@@ -104,26 +93,6 @@ class TextClassification(WholeText):
     def answer(self, values: FloatArray, *, truncated: bool) -> Prediction:
         scores = dict(zip(self.labels, values.tolist(), strict=True))
         return {**self._answers.of(scores), "truncated": truncated}
-
-    def answered(self, prediction: Prediction) -> Prediction:
-        return {**prediction, **self._answers.of(prediction["scores"])}
-
-    @property
-    def decides(self) -> bool:
-        """Only where a label stands for none of the others."""
-        return self._answers.unknown is not None
-
-    def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision | None:
-        """``{"threshold": probability}`` below which the likeliest label is not answered; None without
-        ``unknown_label``."""
-        drop = 0.0 if self._answers.unknown is None else self.settings.max_in_scope_drop
-        return self._answers.fit(predictions, columns["label"], drop=drop)
-
-    def decided(self, decision: Decision | None) -> Self:
-        made = copy.copy(self)
-        made.decision = decision
-        made._answers = LabelAnswers(self.labels, unknown=self._answers.unknown, decision=decision)
-        return made
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
         """Gold label, predicted label, confidence, whether the gold label is known, whether not: float64

@@ -11,7 +11,6 @@ same label for each of its texts.
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,19 +31,18 @@ from hone.models.heads import HeadSpec, Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.report.report import Cell, Grid
 from hone.tasks.embedding_losses import embedding_loss
+from hone.tasks.embedding_tables import shown_found, shown_labels, shown_near
 from hone.tasks.form import Form
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
-from hone.tasks.reading import BETWEEN, Reading
+from hone.tasks.reading import Reading
 from hone.tasks.rows import ROWS_SCHEMA, Batch, IntArray, Rows, rows_of, several_texts
 from hone.tasks.same_label import SameLabel
-from hone.tasks.score_bins import score_bins
 from hone.tasks.settings import SentenceEmbeddingSettings
 
 TEXTS = ("text_a", "text_b", "negative")
 DECIMALS = 8  # of a number of an embedding: as many as float32 has
 SAME = 0.05  # cosines that differ by less say the same
-OFF = 0.1  # of the scores' standard deviation: what is farther off is a mistake
-RANKS = (1, 3, 10, 100)  # where the table of ranks is parted
+OF_SCORES, OF_NEGATIVES = ("spearman", "pearson"), "triplet_accuracy"  # measures
 Vectors = NDArray[np.float32]
 Ranked = tuple[FloatArray, IntArray]  # of each example a rank, and which text was found first
 
@@ -98,13 +96,24 @@ class SentenceEmbedding(Form):
 
     @classmethod
     def settled(cls, settings: SentenceEmbeddingSettings, train: Dataset) -> SentenceEmbeddingSettings:
-        """``lowest`` and ``highest`` decided where they are not, if the loss reads scores."""
+        """``lowest`` and ``highest`` decided where they are not, if the loss reads scores.
+
+        Raises:
+            RecipeError: Both are the same.
+        """
         if settings.loss != "cosine":
             return settings
         scores = train.numbers("score")
         found = {"lowest": float(scores.min()), "highest": float(scores.max())}
         unset = {name: value for name, value in found.items() if getattr(settings, name) is None}
-        return settings.model_copy(update=unset)
+        made = settings.model_copy(update=unset)
+        if made.lowest == made.highest:
+            raise RecipeError(
+                f"lowest {made.lowest:g} and highest {made.highest:g}, which stand for the cosines 0 and 1",
+                expected="two different scores",
+                code="recipe.scale",
+            )
+        return made
 
     @staticmethod
     def needs(settings: SentenceEmbeddingSettings) -> tuple[str, ...]:
@@ -114,6 +123,18 @@ class SentenceEmbedding(Form):
         if settings.negatives == "mined":
             return ("text_b",)
         return ("negative",) if settings.loss == "triplet" else ()
+
+    @staticmethod
+    def unread(settings: SentenceEmbeddingSettings) -> tuple[str, ...]:
+        """Scores, by a loss to which the texts of every pair belong together."""
+        return () if settings.loss in ("cosine", "cosent") else ("score",)
+
+    @classmethod
+    def untold(cls, settings: SentenceEmbeddingSettings, data: Dataset) -> frozenset[str]:
+        """See `tally`: of scores without any, of ranks beside scores, of negatives without any."""
+        ranked = cls.measure_specs.keys() - {*OF_SCORES, OF_NEGATIVES}
+        none = ranked if "score" in data.columns else {*OF_SCORES}
+        return frozenset(none if "negative" in data.columns else none | {OF_NEGATIVES})
 
     @staticmethod
     def labels_in(columns: Columns) -> tuple[str, ...]:
@@ -247,9 +268,9 @@ class SentenceEmbedding(Form):
         ranked = _ranked(predictions, columns)
         tally = _tally(predictions, columns, ranked)
         if ranked is None:
-            scored = _near(tally, columns)
+            scored = shown_near(tally, columns)
         else:
-            scored = (_found_labels if "text" in columns else _found)(*ranked, columns)
+            scored = (shown_labels if "text" in columns else shown_found)(*ranked, columns)
         return tally, replace(scored, tables=scored.tables | self._by_size(predictions, columns, tally))
 
     def _by_size(self, predictions: Sequence[Prediction], columns: Columns, tally: FloatArray) -> dict[str, Grid]:
@@ -318,25 +339,6 @@ def _ranked(predictions: Sequence[Prediction], columns: Columns) -> Ranked | Non
     return (_label_ranks if "text" in columns else _ranks)(predictions, columns)
 
 
-def _near(tally: FloatArray, columns: Columns) -> Scored:
-    """How near the texts of each pair are beside how near its score has them."""
-    shown = [BETWEEN.join(pair) for pair in zip(columns["text_a"], columns["text_b"], strict=True)]
-    gold = tally[:, 0]
-    said = np.sort(gold)[np.argsort(np.argsort(tally[:, 1], kind="stable"))]  # the score of a pair so far up
-    off = np.abs(gold - said)
-    off = np.where(off > OFF * gold.std(), off, 0.0)
-    words = [f"{value:.4g}" for value in gold]
-    given = [f"{value:.4g}" if far else word for value, far, word in zip(said, off, words, strict=True)]
-    return Scored({"similarity_by_score": _by_score(tally)}, off, shown, words, given)
-
-
-def _found(rank: FloatArray, first: IntArray, columns: Columns) -> Scored:
-    """Where the second text of each pair stands among all, and what stands first in its place."""
-    passages = np.unique(np.array(columns["text_b"], dtype=object))
-    said, table = passages[first].tolist(), _rank_table(rank.astype(np.int64))
-    return Scored({"ranks": table}, 1 - 1 / rank, columns["text_a"], columns["text_b"], said)
-
-
 def _ranks(predictions: Sequence[Prediction], columns: Columns) -> Ranked:
     """Of pairs, each text looked for once: rank of the second, and of the texts in their order, the first found."""
     texts = np.array([prediction["embeddings"] for prediction in predictions])  # [examples, 2 or 3, width]
@@ -346,37 +348,8 @@ def _ranks(predictions: Sequence[Prediction], columns: Columns) -> Ranked:
     return rank.astype(np.float64), found
 
 
-def _found_labels(rank: FloatArray, nearest: IntArray, columns: Columns) -> Scored:
-    """Where the nearest text of the same label stands among those of others, and the label of the nearest text."""
-    right = np.nan_to_num(rank, nan=1.0)
-    labels = columns["label"]
-    said = [labels[i] if one == 1 else labels[near] for i, (one, near) in enumerate(zip(right, nearest, strict=True))]
-    ranked = rank[~np.isnan(rank)].astype(np.int64)
-    return Scored({"ranks": _rank_table(ranked)}, 1 - 1 / right, columns["text"], labels, said)
-
-
 def _label_ranks(predictions: Sequence[Prediction], columns: Columns) -> Ranked:
     """Of labeled texts, each looked for with: rank of the nearest other one of its label, and the nearest of others."""
     _, labels = np.unique(np.array(columns["label"], dtype=object), return_inverse=True)
     vectors = np.array([prediction["embedding"] for prediction in predictions])
     return retrieval.label_ranks(vectors, labels.reshape(-1))
-
-
-def _by_score(tally: FloatArray) -> Grid:
-    """Mean similarity of ten parts of the pairs at most, from the lowest scores to the highest."""
-    rows: list[list[Cell]] = [
-        [reach, float(part[:, 1].mean()), float(part[:, 1].std()), len(part)]
-        for reach, part in score_bins(tally, bins=10)
-    ]
-    return Grid(columns=["scores", "similarity", "standard_deviation", "count"], rows=rows)
-
-
-def _rank_table(rank: IntArray) -> Grid:
-    most = int(rank.max(initial=1))
-    edges = [0, *(edge for edge in RANKS if edge < most), most]
-    rows: list[list[Cell]] = []
-    for low, high in itertools.pairwise(edges):
-        count = int(((rank > low) & (rank <= high)).sum())
-        name = f"{low + 1}-{high}" if high > low + 1 else f"{high}"
-        rows.append([name, count, count / max(1, len(rank))])
-    return Grid(columns=["rank", "count", "share"], rows=rows)

@@ -52,3 +52,8 @@ class Form:
     def known(cls, settings: Any, labels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """None by name."""
         return {}
+
+    @classmethod
+    def untold(cls, settings: Any, data: Dataset) -> frozenset[str]:
+        """None."""
+        return frozenset()

@@ -7,9 +7,7 @@ input of ``tokens`` gets ``"tags"`` too. One encoder serves both (Liu and Lane 2
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +28,9 @@ from hone.tasks import tagging_scores
 from hone.tasks.calibration_tables import calibration_tables
 from hone.tasks.classification import TextClassification
 from hone.tasks.form import Form
-from hone.tasks.label_answers import SCOPE_SPECS, LabelAnswers, names_of, probabilities, scope_measures
+from hone.tasks.label_answers import SCOPE_SPECS, OneLabel, names_of, probabilities, scope_measures
 from hone.tasks.label_tables import confused_table, confusion_table, per_class_table
-from hone.tasks.protocol import Columns, Decision, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
+from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import joined
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import IntentAndSlotsSettings
@@ -40,7 +38,7 @@ from hone.tasks.tagging import TokenClassification
 from hone.text.bio import tag_set
 
 
-class IntentAndSlots(Form):
+class IntentAndSlots(OneLabel, Form):
     """An intent a text and a slot tag a word.
 
     Args:
@@ -75,11 +73,7 @@ class IntentAndSlots(Form):
         self.max_tokens = self._tagging.max_tokens
         choices = {"crf": settings.head == "crf", "word_shape": settings.word_shape, "context": settings.context}
         self.head = HeadSpec("sentence-and-words", labels, {"tags": list(self.tags), **choices})
-        self.decision: Decision | None = None
-        self._answers = LabelAnswers(labels, unknown=settings.unknown_label)
-        self._ids = {name: i for i, name in enumerate(self._answers.names)}
-        if settings.unknown_label is None:
-            self.measure_specs = {name: spec for name, spec in self.measure_specs.items() if not spec.needs}
+        self._answer_by()
 
     @classmethod
     def settled(cls, settings: IntentAndSlotsSettings, train: Dataset) -> IntentAndSlotsSettings:
@@ -168,24 +162,6 @@ class IntentAndSlots(Form):
             {**self._answers.of(dict(zip(self.labels, row.tolist(), strict=True))), **found}
             for row, found in zip(chances, slots, strict=True)
         ]
-
-    def answered(self, prediction: Prediction) -> Prediction:
-        return {**prediction, **self._answers.of(prediction["scores"])}
-
-    @property
-    def decides(self) -> bool:
-        """Only where a label stands for none of the intents."""
-        return self._answers.unknown is not None
-
-    def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision | None:
-        """As of `TextClassification`."""
-        return self._answers.fit(predictions, columns["label"], drop=self.settings.max_in_scope_drop)
-
-    def decided(self, decision: Decision | None) -> Self:
-        made = copy.copy(self)
-        made.decision = decision
-        made._answers = LabelAnswers(self.labels, unknown=self._answers.unknown, decision=decision)
-        return made
 
     def tally(self, predictions: Sequence[Prediction], columns: Columns) -> FloatArray:
         """Gold and predicted intent, whether all of the answer is right, whether the gold intent is known, whether not,

@@ -7,14 +7,16 @@ both). The threshold is the highest that costs little on texts that are known, s
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hone.core.measures import MeasureSpec
-from hone.tasks.protocol import Decision, FloatArray, Prediction
+from hone.data.dataset import Dataset
+from hone.tasks.protocol import Columns, Decision, FloatArray, Prediction
 
 SCOPE_COLUMN = 3  # of a tally: 1 for the examples whose label is known, 0 for the others; the next one the other way
 SCOPE_SPECS: Mapping[str, MeasureSpec] = {
@@ -73,6 +75,59 @@ class LabelAnswers:
         `names`, int64 [examples]."""
         known = np.array([name != self.unknown for name in self.names])[gold]
         return np.stack([known, ~known], axis=1)
+
+
+class OneLabel:
+    """What tasks have in common that answer one label a text: the decision by which it is told from none of them."""
+
+    settings: Any
+    labels: tuple[str, ...]
+    measure_specs: Mapping[str, MeasureSpec]
+
+    def _answer_by(self) -> None:
+        """Make ready to answer as one does that was never fitted; called once labels and settings are there."""
+        self.decision: Decision | None = None
+        self._answers = LabelAnswers(self.labels, unknown=self.unknown_of(self.settings))
+        self._ids = {name: i for i, name in enumerate(self._answers.names)}
+        if self._answers.unknown is None:
+            self.measure_specs = {name: spec for name, spec in self.measure_specs.items() if not spec.needs}
+
+    @staticmethod
+    def unknown_of(settings: Any) -> str | None:
+        """What texts are called that no label fits."""
+        name: str | None = settings.unknown_label
+        return name
+
+    @classmethod
+    def untold(cls, settings: Any, data: Dataset) -> frozenset[str]:
+        """Of texts whose label is known where there are none, of others where there are none."""
+        unknown, seen = cls.unknown_of(settings), set(data.distinct("label"))
+        if unknown is None:
+            return frozenset()
+        inside, outside = SCOPE_SPECS
+        return frozenset([*([] if seen - {unknown} else [inside]), *([] if unknown in seen else [outside])])
+
+    @property
+    def decides(self) -> bool:
+        """Only where a label stands for none of the others."""
+        return self._answers.unknown is not None
+
+    def fit_decision(self, predictions: Sequence[Prediction], columns: Columns) -> Decision | None:
+        """``{"threshold": probability}`` below which the likeliest label is not answered; None without
+        ``unknown_label``."""
+        drop = 0.0 if self._answers.unknown is None else self.settings.max_in_scope_drop
+        return self._answers.fit(predictions, columns["label"], drop=drop)
+
+    def decided(self, decision: Decision | None) -> Self:
+        """See `hone.tasks.protocol.Deciding`."""
+        made = copy.copy(self)
+        made.decision = decision
+        made._answers = LabelAnswers(self.labels, unknown=self._answers.unknown, decision=decision)
+        return made
+
+    def answered(self, prediction: Prediction) -> Prediction:
+        """See `hone.tasks.protocol.Deciding`."""
+        return {**prediction, **self._answers.of(prediction["scores"])}
 
 
 def probabilities(scores: FloatArray) -> FloatArray:

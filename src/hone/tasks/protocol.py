@@ -146,6 +146,11 @@ class Task(Objective, Protocol):
         ...
 
     @staticmethod
+    def untold(settings: Any, data: Dataset) -> frozenset[str]:
+        """Names of the measures that have no value of rows such as ``data``, whatever is answered to them."""
+        ...
+
+    @staticmethod
     def settled(settings: Any, train: Dataset) -> Any:
         """The task's settings with whatever they leave to the training data decided."""
         ...

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hone.core.measures import MeasureSpec
+from hone.data.dataset import Dataset
 from hone.data.fields import Field
 from hone.metrics.answers import answer_f1, exact_match
 from hone.models.heads import HeadSpec, Outputs
@@ -77,6 +78,14 @@ class QuestionAnswering(Form):
     def labels_in(columns: Columns) -> tuple[str, ...]:
         """What each place has a score for."""
         return ("start", "end")
+
+    @classmethod
+    def untold(cls, settings: QuestionAnsweringSettings, data: Dataset) -> frozenset[str]:
+        """Of answerable questions where there are none, and of the others."""
+        answered = np.array([bool(one) for one in data.column("answers")], dtype=bool)
+        return frozenset(
+            [*([] if answered.any() else ["f1_answerable"]), *([] if not answered.all() else ["unanswerable_recall"])]
+        )
 
     @property
     def row_schema(self) -> dict[str, pa.DataType]:

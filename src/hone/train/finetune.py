@@ -51,6 +51,8 @@ from hone.train.jointly import jointly, learning_of, others_of
 from hone.train.label_weights import loss_options
 from hone.train.log_plots import training_plots
 from hone.train.loop import Loop, Setup, Trained, Validate
+from hone.train.measured import Measured
+from hone.train.measuring import main_measure
 from hone.train.mining import mines, with_negatives
 from hone.train.primitives import keep_few_primitives
 from hone.train.probe import fit_head
@@ -58,6 +60,7 @@ from hone.train.processes import Processes, Released
 from hone.train.settings import FinetuneSettings, LoopSettings
 from hone.train.sharing import resumed, same
 from hone.train.trackers import RunLog, Unlogged, require_trackers
+from hone.train.watch import places_in
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
     drawn = learned.decided if isinstance(learned, Joint) else {}
     identity = digest_value({"recipe": recipe, "data": data, "base": base.digest, "device": device.type, **drawn})
     setup = _setup(Ready(settings, taught, run, device, base, before, model, task, rows), identity=identity)
+    setup = replace(setup, place=places_in(inputs.data["train"]))  # mined negatives have no file
     trained = run_loop(model, learned, rows, setup=setup, run=run, device=device)
     if learning is not None:
         model.shed()
@@ -121,7 +125,7 @@ def finetune(settings: FinetuneSettings, inputs: Inputs, run: Run) -> Outcome:
 def _setup(of: Ready, *, identity: str) -> Setup:
     """What the loop is given; the model is made ready for its method, and its new head fitted where that is asked."""
     settings, task = of.settings, of.task
-    watched = settings.metric_for_best_model or _main_measure(task)
+    watched = settings.metric_for_best_model or main_measure(task, of.inputs.data.get("validation"))
     passes, counted = _sampled(of), of.inputs.data["train"]
     if passes is not None:  # rare labels that come oftener already want less weight
         counted = counted.take(drawn_examples(passes, of.rows))
@@ -308,12 +312,6 @@ def require_precision(precision: str, device: torch.device) -> None:
         )
 
 
-def _main_measure(task: Task) -> str:
-    """What decides which state is best, where nothing is said: of a task that writes, how likely the given texts are;
-    to write them all each time takes longer than to train."""
-    return task.reference_measures[0] if isinstance(task, Writing) else task.main_measure
-
-
 def _validator(
     task: Task, validation: Dataset | None, run: Run, *, device: torch.device, watched: str
 ) -> Validate | None:
@@ -326,7 +324,7 @@ def _validator(
     asked = task.silent() if isinstance(task, Writing) and watched in task.reference_measures else task
 
     def validate(model: Model) -> dict[str, float | None]:
-        return decided_measures(asked, TorchEngine(model, device), rows, validation)
+        return decided_measures(asked, Measured(model, device), rows, validation)
 
     return validate
 

@@ -12,7 +12,6 @@ from hone.core.measures import MeasureSpec
 from hone.metrics.intervals import with_intervals
 from hone.models.model import Model
 from hone.predict.batching import budgeted
-from hone.predict.engine import TorchEngine
 from hone.report.catalog import Language, word
 from hone.report.report import Cell, Grid, Report
 from hone.tasks.objectives.pretraining import Pretraining
@@ -20,6 +19,7 @@ from hone.tasks.protocol import FloatArray
 from hone.tasks.rows import Rows
 from hone.train.base_probes import SPECS, Probe
 from hone.train.change import Told, changes
+from hone.train.measured import Measured
 
 Tallies = dict[str, FloatArray]  # of the held-out text under `HELD_OUT`, of each probe under its name
 
@@ -120,7 +120,7 @@ class Judged:
 
 def tallied(learning: Pretraining, model: Model, rows: Rows, device: torch.device) -> FloatArray:
     """What a model tells of held-out rows, float64 [rows, columns], in their order; see `Pretraining.settled`."""
-    engine, parts = TorchEngine(model, device), []
+    engine, parts = Measured(model, device), []
     batches = list(budgeted(rows.lengths))
     for index in batches:
         batch = learning.collate(rows, index)

@@ -26,6 +26,7 @@ from hone.tasks.objectives.timed import Timed
 from hone.tasks.protocol import Comparing, Loss, LossOptions, Objective
 from hone.tasks.rows import Batch, Rows
 from hone.train.checkpoint import Position, fixed_names, latest_checkpoint
+from hone.train.choosing import is_best
 from hone.train.compiling import compiles
 from hone.train.epochs import Epochs
 from hone.train.frozen import FrozenStates
@@ -368,29 +369,20 @@ class Loop:
         every = self.steps_per_epoch if settings.eval_strategy == "epoch" else settings.eval_steps
         if validate is None or settings.eval_strategy == "no" or not self._due(every):
             return
+        self.watch.look_at(self.model, position=self.position, anywhere=self.processes.any)
         with self._settled(), self.techniques.as_it_would_end():
             self._judge(self.holding.measured(validate), log=log, progress=progress)
         self.model.train()
 
     def _judge(self, values: dict[str, float | None], *, log: Log, progress: Progress) -> None:
         """Record what validation gave, and keep the weights where they are the best so far."""
-        settings, position = self.settings, self.position
-        value = values[self.setup.watched]
+        position = self.position
         record = {f"validation_{name}": number for name, number in values.items() if number is not None}
         log.write(position.step, {**record, "seconds": round(position.seconds, 3)})
         position.history.append({"step": position.step, "epoch": position.step / self.steps_per_epoch, **values})
-        if value is None:
-            return
-        progress.say(f"step {position.step}: validation {self.setup.watched} {value:.4f}")
-        if position.step < self.techniques.ripe:  # neither the best of what may be left nor worse than it
-            return
-        sign = 1 if self.setup.higher_is_better else -1
-        if position.best is None or sign * value > sign * position.best:
-            position.best, position.best_step, position.stale = value, position.step, 0
-            if settings.keep == "best":
-                self.best = self.holding.kept()
-        else:
-            position.stale += 1
+        best = is_best(values, position=position, setup=self.setup, ripe=self.techniques.ripe, say=progress.say)
+        if best and self.settings.keep == "best":
+            self.best = self.holding.kept()
 
     def _save(self) -> None:
         self.watch.look_at(self.model, position=self.position, anywhere=self.processes.any)

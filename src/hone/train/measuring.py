@@ -1,4 +1,5 @@
-"""Faults of settings about what is measured while training: there is nothing to measure, or no such measure."""
+"""What is measured while training, and faults of settings about that: there is nothing to measure, or no such
+measure."""
 
 from __future__ import annotations
 
@@ -6,7 +7,18 @@ from collections.abc import Collection
 
 from hone.bundle.stage import Inputs
 from hone.core.errors import Fault, did_you_mean
+from hone.data.dataset import Dataset
+from hone.tasks.protocol import Task, Writing
 from hone.train.settings import LoopSettings
+
+
+def main_measure(task: Task, validation: Dataset | None) -> str:
+    """What decides which state is best, where nothing is said: of a task that writes, how likely the given texts are;
+    to write them all each time takes longer than to train. Where the rows of ``validation`` cannot tell the task's main
+    measure, the first that they can."""
+    main = task.reference_measures[0] if isinstance(task, Writing) else task.main_measure
+    untold = frozenset() if validation is None else task.untold(task.settings, validation)
+    return next(name for name in (main, *task.measure_specs) if name not in untold)
 
 
 def unmeasured(settings: LoopSettings, inputs: Inputs, *, split: str, source: str) -> list[Fault]:

@@ -35,11 +35,13 @@ from hone.tasks.written import WrittenText
 from hone.train.finetune import ready, run_loop, start_of, training_facts, tune
 from hone.train.log_plots import training_plots
 from hone.train.loop import Setup, Trained
+from hone.train.measured import Measured
 from hone.train.prefer_faults import base_of, find_faults
 from hone.train.prefer_settings import PreferSettings
 from hone.train.preferred import Preferred
 from hone.train.processes import Processes
 from hone.train.rounded import InTraining
+from hone.train.watch import places_in
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _setup(
 
     def validate(model: Model) -> dict[str, float | None]:
         assert held is not None
-        beside, tally = tallied(pairs, TorchEngine(model, device), held)
+        beside, tally = tallied(pairs, Measured(model, device), held)
         return beside.measures(tally)
 
     return Setup(
@@ -137,6 +139,7 @@ def _setup(
         options=LossOptions(),
         validate=None if held is None else validate,
         parallel=settings.parallel,
+        place=places_in(parts[PAIRS].data),
         watched=watched,
         higher_is_better=Pairs.measure_specs[watched].better != "lower",
     )

@@ -33,6 +33,7 @@ from hone.train.loop import Setup, Trained
 from hone.train.pretrain_faults import find_faults
 from hone.train.pretrain_settings import PretrainSettings
 from hone.train.processes import Processes
+from hone.train.watch import places_in
 
 
 def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
@@ -76,7 +77,7 @@ def pretrain(settings: PretrainSettings, inputs: Inputs, run: Run) -> Outcome:
         utilization=utilization(base.folder, rows[CORPUS], device=device, precision=settings.mixed_precision),
         passes=passes,
         parallel=settings.parallel,
-        place=lambda row: ":".join(map(str, inputs.data[CORPUS].place(row))),
+        place=places_in(inputs.data[CORPUS]),
     )
     before = judged.tallies(model) if run.place.first else {}
     trained = run_loop(model, learning, rows[CORPUS], setup=setup, run=run, device=device)

@@ -32,6 +32,7 @@ from hone.train.policy import Policy
 from hone.train.prefer_faults import base_of, find_reinforce_faults
 from hone.train.reinforce_settings import PROMPTS, ReinforceSettings
 from hone.train.rounded import InTraining
+from hone.train.watch import places_in
 
 MEASURED = 256  # prompts that what became of the model is measured on
 SPECS = {
@@ -77,6 +78,7 @@ def reinforce(settings: ReinforceSettings, inputs: Inputs, run: Run) -> Outcome:
         validate=None,
         watched="reward",
         higher_is_better=True,
+        place=places_in(inputs.data[PROMPTS]),
         act=policy.act,
         figures=policy.figures,
     )

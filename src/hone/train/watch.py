@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hone.core.errors import HoneError
 from hone.core.processes import ALONE, Place
+from hone.data.dataset import Dataset
 from hone.tasks.rows import IntArray
 from hone.train.checkpoint import Position
 from hone.train.pieces import local
@@ -136,6 +137,16 @@ class Watch:
 def numbered(row: int) -> str:
     """The place of an example of which nothing but its number is known."""
     return f"row {row + 1}"
+
+
+def places_in(data: Dataset) -> Callable[[int], str]:
+    """Where the examples of a data set stand: a file and a line, where that is known."""
+
+    def place(row: int) -> str:
+        file, line = data.place(row)
+        return f"{numbered(row)} of {file}" if line is None else f"{file}:{line}"
+
+    return place
 
 
 def norm_of(found: Tensor | None) -> dict[str, float]:

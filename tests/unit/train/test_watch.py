@@ -10,8 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from hone.core.errors import HoneError
+from hone.data.dataset import Dataset
+from hone.data.fields import Field
+from hone.data.read import read
+from hone.data.source import Source
 from hone.train.checkpoint import Position
-from hone.train.watch import SETTLED, Watch, norm_of, numbered
+from hone.train.watch import SETTLED, Watch, norm_of, numbered, places_in
 
 
 def looked(watch: Watch, losses: list[float], position: Position) -> None:
@@ -51,3 +55,11 @@ def test_a_gradient_that_is_no_number_ends_the_training_and_is_not_in_the_log(tm
     assert load_file(tmp_path / "stopped-at-7.safetensors")["0.input_ids"].tolist() == [[5]]
     assert norm_of(torch.tensor(2.0)) == {"gradient_norm": 2.0}
     assert norm_of(torch.tensor(float("inf"))) == norm_of(None) == {}
+
+
+def test_an_example_is_named_by_its_line_whatever_was_left_out_before_it(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\none,a\ntwo,b\nsix,a\n", encoding="utf-8")
+    fields = (Field("text", "text"), Field("label", "label"))
+    train = read(Source(path="train.csv"), fields, name="train", base=tmp_path, cache=tmp_path)
+    assert places_in(train.take(np.array([1, 2])))(1) == f"{tmp_path / 'train.csv'}:4"
+    assert places_in(Dataset.from_columns("train", {"text": ["one"]}))(0) == "row 1 of memory"
