@@ -180,6 +180,14 @@ def _choices(annotation: Any) -> list[Any]:
     return []
 
 
+def _stands(settings: Any, values: dict[str, Any]) -> bool:
+    try:
+        settings.model_validate(values)
+    except ValidationError:
+        return False
+    return True
+
+
 def _cases() -> Iterator[Case]:
     for name in TASKS:
         settings = SETTINGS[name]
@@ -190,12 +198,10 @@ def _cases() -> Iterator[Case]:
             for value in _choices(info.annotation):
                 if value == defaults[key]:
                     continue
-                try:
-                    settings.model_validate({key: value})
-                except ValidationError:
+                if not _stands(settings, {key: value}):
                     continue
                 yield Case(name, {key: value})
-                if key not in TextSettings.model_fields:
+                if key not in TextSettings.model_fields and _stands(settings, {**own, key: value}):
                     own[key] = value
         if len(own) > 1:
             yield Case(name, own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import NoneType
 from typing import Any, TypeGuard, TypeVar, get_args, get_origin
@@ -22,6 +22,19 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def unread(settings: Settings, readers: Mapping[str, Collection[str]]) -> list[str]:
+    """What would have to be asked for, so that settings that are not as they are by default are read at all: one phrase
+    for each that is missing.
+
+    Args:
+        readers: What is not asked for -> names of the settings that it alone reads.
+    """
+    plain = type(settings).model_fields
+    changed = {name for name in plain if getattr(settings, name) != plain[name].default}
+    each = ((reader, sorted(changed.intersection(names))) for reader, names in readers.items())
+    return [f"{reader}, which alone reads {', '.join(names)}" for reader, names in each if names]
 
 
 class FaultyValue(ValueError):

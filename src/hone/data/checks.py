@@ -180,12 +180,22 @@ def require_teachable(train: Dataset, target: Field) -> None:
         require_two_classes(train, target.name)
 
 
-def require_known(known: Mapping[str, Sequence[str]], other: Dataset, *, chosen: bool = False) -> None:
-    """Raise when a target of ``other`` has labels that are not among those ``known`` of it; ``chosen``: whether the
-    task may say which labels count."""
+def require_known(
+    known: Mapping[str, Sequence[str]],
+    other: Dataset,
+    *,
+    chosen: bool = False,
+    named: Mapping[str, str] | None = None,
+) -> None:
+    """Raise when a target of ``other`` has labels that are not among those ``known`` of it.
+
+    Args:
+        chosen: Whether the task may say which labels count.
+        named: Of targets whose labels the task's settings name, their key that does.
+    """
     for target, labels in known.items():
         if target in other.columns:
-            require_known_labels(labels, other, target, chosen=chosen)
+            require_known_labels(labels, other, target, chosen=chosen, named=(named or {}).get(target))
 
 
 def _require_two_numbers(train: Dataset, target: str) -> None:
@@ -246,12 +256,25 @@ def require_two_classes(train: Dataset, target: str) -> None:
         )
 
 
-def require_known_labels(labels: Sequence[str], other: Dataset, target: str, *, chosen: bool = False) -> None:
-    """Raise when ``other`` has labels that training never showed.
+def require_known_labels(
+    labels: Sequence[str], other: Dataset, target: str, *, chosen: bool = False, named: str | None = None
+) -> None:
+    """Raise when ``other`` has labels that training never showed, or that the task's setting ``named`` leaves out.
 
     Raises:
         DataError: The first 50 labels are named, with the first lines they stand on; all are counted.
     """
+    if named is not None:
+        refuse_others(
+            labels,
+            other,
+            target,
+            found=f"labels that task.{named} does not have",
+            expected=f"one of task.{named}",
+            fix=f"Add them to task.{named}, or leave it out: then those of train count.",
+            code="data.label-other",
+        )
+        return
     refuse_others(
         labels,
         other,

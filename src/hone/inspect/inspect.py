@@ -102,7 +102,8 @@ def _rows(
     labels = kind.labels_in({name: train.distinct(name) for name in train.having(targets)})
     settled = kind.settled(inputs.task.settings, train)
     for other in inputs.data.values():
-        checks.require_known(kind.known(settled, labels), other, chosen=hasattr(settled, "labels"))
+        known, chosen = kind.known(settled, labels), hasattr(settled, "labels")
+        checks.require_known(known, other, chosen=chosen, named=inputs.task.settings.named)
     for target in targets:
         tables.update(_spread_of(inputs.data, target))
     _left_out(inputs.data, tables, warn)

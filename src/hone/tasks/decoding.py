@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from hone.core.settings import Settings
+from hone.core.settings import Settings, unread
 from hone.text.constraints import Constraint, constraint_of
 from hone.text.words import contains_word
 
@@ -141,14 +141,12 @@ class DecodingSettings(Settings):
 
     def _unused(self) -> list[str]:
         """Settings that another search than the one asked for would read."""
-        plain = type(self).model_fields
-        changed = {name for name in plain if getattr(self, name) != plain[name].default}
         readers = {
-            "do_sample": changed & {"temperature", "top_p", "min_p"} if self.search != "sample" else set(),
-            "do_sample or penalty_alpha": changed & {"top_k"} if self.search in ("greedy", "beam") else set(),
-            "num_beams above 1": changed & {"early_stopping", "required_words"} if self.search != "beam" else set(),
+            "do_sample": {"temperature", "top_p", "min_p"} if self.search != "sample" else set(),
+            "do_sample or penalty_alpha": {"top_k"} if self.search in ("greedy", "beam") else set(),
+            "num_beams above 1": {"early_stopping", "required_words"} if self.search != "beam" else set(),
         }
-        return [f"{reader}, which alone reads {', '.join(sorted(names))}" for reader, names in readers.items() if names]
+        return unread(self, readers)
 
 
 def _allowing(value: V, constraint: Constraint | None, *, what: str) -> V:

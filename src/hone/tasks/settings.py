@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from hone.core.settings import Settings
+from hone.core.settings import Settings, unread
 from hone.data.fields import Field as DataField
 from hone.models.architectures import Stack
 
 LongText = Literal["window", "truncate", "refuse"]
+S = TypeVar("S", bound=Settings)
+
+
+def _read(settings: S, readers: Mapping[str, Sequence[str]]) -> S:
+    """``settings``, of which each that is set is read; see `hone.core.settings.unread`.
+
+    Raises:
+        ValueError: One is not.
+    """
+    if wrong := unread(settings, readers):
+        raise ValueError("; ".join(wrong))
+    return settings
 
 
 class TextSettings(Settings):
@@ -38,6 +51,11 @@ class TextSettings(Settings):
         """Fields of a row that say how its text is to be written; tasks that read have none."""
         return ()
 
+    @property
+    def named(self) -> Mapping[str, str]:
+        """Of each target whose labels or tags these settings name, their key that does."""
+        return {}
+
 
 class UnknownSettings(Settings):
     """What a task of one label a text may be told of texts that no label fits.
@@ -50,6 +68,10 @@ class UnknownSettings(Settings):
 
     unknown_label: Annotated[str, Field(min_length=1)] | None = None
     max_in_scope_drop: Annotated[float, Field(ge=0, lt=1)] = 0.01
+
+    @model_validator(mode="after")
+    def _read_by_a_threshold(self) -> Self:
+        return _read(self, {"unknown_label": ["max_in_scope_drop"] if self.unknown_label is None else []})
 
 
 class AtLeast(Settings):
@@ -91,6 +113,10 @@ class LabelSettings(TextSettings):
         if len(set(names)) < len(names):
             raise ValueError("each label once")
         return names
+
+    @model_validator(mode="after")
+    def _others_of_some(self) -> Self:
+        return _read(self, {"labels": ["other_labels"] if self.labels is None else []})
 
 
 class TextClassificationSettings(LabelSettings, UnknownSettings):
@@ -168,6 +194,10 @@ class MultiLabelSettings(LabelSettings):
     focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
+    @model_validator(mode="after")
+    def _read_by_the_loss(self) -> Self:
+        return _read(self, {"loss focal": ["focal_gamma"] if self.loss != "focal" else []})
+
 
 class TextRegressionSettings(TextSettings):
     """Settings of ``text-regression``.
@@ -239,6 +269,20 @@ class SentenceEmbeddingSettings(TextSettings):
     matryoshka: list[Annotated[int, Field(ge=1)]] = []
     dimensions: Annotated[int, Field(ge=1)] | None = None
 
+    @model_validator(mode="after")
+    def _read_by_the_loss(self) -> Self:
+        loss = self.loss
+        readers = {
+            "loss contrastive or cosent": ["temperature"] if loss not in ("contrastive", "cosent") else [],
+            "loss contrastive or triplet": ["negatives"] if loss not in ("contrastive", "triplet") else [],
+            "loss triplet": ["margin"] if loss != "triplet" else [],
+            "loss cosine": ["lowest", "highest"] if loss != "cosine" else [],
+            "negatives mined": ["mined_margin"] if self.negatives != "mined" else [],
+        }
+        if self.lowest is not None and self.lowest == self.highest:
+            raise ValueError(f"lowest and highest apart: both are {self.lowest:g}, and stand for the cosines 0 and 1")
+        return _read(self, readers)
+
 
 class TokenClassificationSettings(TextSettings):
     """Settings of ``token-classification``.
@@ -260,6 +304,11 @@ class TokenClassificationSettings(TextSettings):
     context: Annotated[int, Field(ge=0, multiple_of=2)] = 0
     split: Literal["auto", "words", "characters"] = "auto"
 
+    @property
+    def plain_head(self) -> bool:
+        """Whether the head is transformers' own, over words: it has no more than a linear layer."""
+        return self.head == "linear" and not self.word_shape and not self.context
+
 
 class IntentAndSlotsSettings(TokenClassificationSettings, UnknownSettings):
     """Settings of ``intent-and-slots``; of those of ``token-classification``, ``head`` scores the slots.
@@ -275,6 +324,15 @@ class IntentAndSlotsSettings(TokenClassificationSettings, UnknownSettings):
     head: Literal["linear", "crf"] = "crf"
     slots: list[str] | None = None
     slot_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+    @property
+    def plain_head(self) -> bool:
+        """Never: it scores the intent, too."""
+        return False
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        return {} if self.slots is None else {"tags": "slots"}
 
 
 class SpanClassificationSettings(TextSettings):

@@ -65,9 +65,10 @@ class TokenClassification(Form):
     ) -> None:
         super().__init__(settings, labels=labels, tokenizer=tokenizer)
         self.max_tokens = row_limit(settings, tokenizer, model_limit=model_limit)
-        own = settings.head == "linear" and not settings.word_shape and not settings.context
         choices = {"crf": settings.head == "crf", "word_shape": settings.word_shape, "context": settings.context}
-        self.head = HeadSpec("token-linear", labels) if own else HeadSpec("token-tagging", labels, choices)
+        self.head = (
+            HeadSpec("token-linear", labels) if settings.plain_head else HeadSpec("token-tagging", labels, choices)
+        )
         self._room = self.max_tokens - len(tokenizer.prefix) - len(tokenizer.suffix)
         alone = settings.split == "characters"
         self._split, self._join = (split_characters, join_characters) if alone else (split_words, join_words)

@@ -224,7 +224,8 @@ def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     settings = kind.settled(inputs.task.settings, train)
     for name, other in inputs.data.items():
         if name == "validation":
-            require_known(kind.known(settings, labels), other, chosen=hasattr(settings, "labels"))
+            known, chosen = kind.known(settings, labels), hasattr(settings, "labels")
+            require_known(known, other, chosen=chosen, named=inputs.task.settings.named)
     return make_task(inputs.task.name, settings, labels=labels, folder=base.folder)
 
 

@@ -8,13 +8,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from hone.bundle.stage import CORPUS, HELD_OUT, Stage
-from hone.core.choice import all_decided, decided
+from hone.core.choice import decided
 from hone.core.extras import TO_TRAIN
 from hone.core.settings import Settings
 from hone.data.fields import Field as Column
-from hone.tasks.objectives.settings import OBJECTIVES
 from hone.text.segmenters.table import SEGMENTERS
-from hone.train.settings import Count, LoopSettings, ParallelSettings, Positive
+from hone.train.settings import Count, LoopSettings, ParallelSettings, Positive, objectives
 
 TEXT, LABEL, SCORE = Column("text", "text"), Column("label", "label"), Column("score", "score")
 BOTH = (Column("text_a", "text"), Column("text_b", "text"))
@@ -71,10 +70,7 @@ class PretrainSettings(LoopSettings):
     @field_validator("objective", mode="before")
     @classmethod
     def _objectives(cls, value: Any) -> list[dict[str, Any]]:
-        several = value if isinstance(value, list) else [value]
-        if not several:
-            raise ValueError("at least one objective")
-        return all_decided(several, OBJECTIVES)
+        return objectives(value)
 
     @field_validator("segmenter", mode="before")
     @classmethod

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from hone.bundle.stage import Stage
 from hone.core.choice import all_decided, decided
 from hone.core.extras import TO_TRAIN
-from hone.core.settings import Settings
+from hone.core.settings import Settings, unread
 from hone.models.adapters.table import METHODS
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.text.segmenters.table import SEGMENTERS
@@ -24,6 +24,18 @@ Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def objectives(value: Any) -> list[dict[str, Any]]:
+    """Decided entries of `OBJECTIVES`, of one or of a list.
+
+    Raises:
+        ValueError: There is none.
+    """
+    several = value if isinstance(value, list) else [value]
+    if not several:
+        raise ValueError("at least one objective")
+    return all_decided(several, OBJECTIVES)
 
 
 class LoopSettings(Settings):
@@ -122,8 +134,12 @@ class LoopSettings(Settings):
             raise ValueError("eval_steps, since eval_strategy is 'steps'")
         if self.eval_strategy != "steps" and self.eval_steps is not None:
             raise ValueError("eval_strategy 'steps', since eval_steps is set")
-        if self.early_stopping_patience is not None and self.eval_strategy == "no":
-            raise ValueError("an eval_strategy other than 'no', since early_stopping_patience is set")
+        asked = [key for key in ("early_stopping_patience", "metric_for_best_model") if getattr(self, key) is not None]
+        if asked and self.eval_strategy == "no":
+            raise ValueError(f"an eval_strategy other than 'no', since {asked[0]} is set")
+        own = {"adam_beta1", "adam_beta2", "adam_epsilon"} if self.optim == "adafactor" else set()
+        if wrong := unread(self, {"optim adamw or muon": own}):
+            raise ValueError(wrong[0])
         return self
 
 
@@ -174,7 +190,7 @@ class JointSettings(Settings):
     @field_validator("objective", mode="before")
     @classmethod
     def _objectives(cls, value: Any) -> list[dict[str, Any]]:
-        return all_decided(value if isinstance(value, list) else [value], OBJECTIVES)
+        return objectives(value)
 
     @field_validator("segmenter", mode="before")
     @classmethod

@@ -31,7 +31,7 @@ def members(
     ("name", "one", "other"),
     [
         ("text-classification", {"pooling": "mean", "max_length": 16}, {"pooling": "cls", "long_text": "window"}),
-        ("text-classification", {"max_in_scope_drop": 0.1}, {"labels": ["a", "b"], "other_labels": "drop"}),
+        ("text-classification", {"stride": 16}, {"labels": ["a", "b"], "other_labels": "drop"}),
         ("multi-label-classification", {"loss": "bce"}, {"loss": "focal", "focal_gamma": 1.0, "pooling": "cls"}),
         ("text-regression", {"loss": "mse", "center": 0.0, "scale": 1.0},
          {"loss": "mae", "center": 0.0, "scale": 1.0}),

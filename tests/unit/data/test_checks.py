@@ -186,3 +186,12 @@ def test_a_task_that_chooses_no_labels_is_not_told_to(chosen: bool) -> None:
         checks.require_known({"tags": ["O"]}, rows, chosen=chosen)
     assert ("task.labels" in caught.value.fix) == chosen
     assert "take the rows out" in caught.value.fix
+
+
+def test_tags_that_the_task_names_are_no_matter_of_what_train_shows() -> None:
+    rows = Dataset.from_columns("train", {"tags": [["B-date"]]})
+    with pytest.raises(DataError) as caught:
+        checks.require_known({"tags": ["O", "B-city", "I-city"]}, rows, named={"tags": "slots"})
+    assert caught.value.code == "data.label-other"
+    assert "labels that task.slots does not have: 'B-date'" in caught.value.found
+    assert "task.slots" in caught.value.fix

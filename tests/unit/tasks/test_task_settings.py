@@ -9,9 +9,11 @@ import pytest
 
 from hone.core.errors import RecipeError
 from hone.core.settings import check_settings
+from hone.data.dataset import Dataset
 from hone.models.tokenizer import load_tokenizer
+from hone.tasks.embedding import SentenceEmbedding
 from hone.tasks.make import make_task
-from hone.tasks.settings import TextClassificationSettings, TokenClassificationSettings
+from hone.tasks.settings import SentenceEmbeddingSettings, TextClassificationSettings, TokenClassificationSettings
 from hone.tasks.table import SETTINGS, TASKS
 
 
@@ -73,3 +75,41 @@ def test_a_task_takes_its_tokenizer_and_limit_from_the_folder(tiny_base: Path) -
     task = make_task("text-classification", TextClassificationSettings(), labels=("a", "b"), folder=tiny_base)
     assert task.max_tokens == 64
     assert task.tokenizer.digest == load_tokenizer(tiny_base).digest
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "named", "read"),
+    [
+        ("text-classification", {"max_in_scope_drop": 0.05}, "unknown_label", {"unknown_label": "oos"}),
+        ("intent-and-slots", {"max_in_scope_drop": 0.05}, "unknown_label", {"unknown_label": "oos"}),
+        ("text-classification", {"other_labels": "drop"}, "labels", {"labels": ["a", "b"]}),
+        ("multi-label-classification", {"other_labels": "refuse"}, "labels", {"labels": ["a"]}),
+        ("multi-label-classification", {"focal_gamma": 1.0}, "loss focal", {"loss": "focal"}),
+        ("sentence-embedding", {"margin": 0.3}, "loss triplet", {"loss": "triplet"}),
+        ("sentence-embedding", {"temperature": 0.1, "loss": "cosine"}, "cosent", {"loss": "cosent"}),
+        ("sentence-embedding", {"lowest": 1.0}, "loss cosine", {"loss": "cosine"}),
+        ("sentence-embedding", {"highest": 1.0}, "loss cosine", {"loss": "cosine"}),
+        ("sentence-embedding", {"mined_margin": 0.1}, "negatives mined", {"negatives": "mined"}),
+        ("sentence-embedding", {"negatives": "mined", "loss": "cosent"}, "triplet", {"loss": "triplet"}),
+    ],
+)
+def test_a_setting_that_nothing_reads_is_refused(
+    name: str, values: dict[str, Any], named: str, read: dict[str, Any]
+) -> None:
+    settings, [fault] = check_settings(SETTINGS[name], values)
+    assert settings is None
+    assert f"{named}, which alone reads {next(iter(values))}" in fault.expected
+    settings, faults = check_settings(SETTINGS[name], {**values, **read})
+    assert faults == []
+    assert settings is not None
+    decided = settings.model_dump(mode="json")
+    assert SETTINGS[name].model_validate(decided).model_dump(mode="json") == decided
+
+
+def test_scores_that_stand_for_unlike_cosines_differ() -> None:
+    _, [fault] = check_settings(SentenceEmbeddingSettings, {"loss": "cosine", "lowest": 1.0, "highest": 1.0})
+    assert "apart" in fault.expected
+    train = Dataset.from_columns("train", {"score": [1.0, 5.0]})
+    with pytest.raises(RecipeError) as raised:
+        SentenceEmbedding.settled(SentenceEmbeddingSettings(loss="cosine", lowest=5.0), train)
+    assert raised.value.code == "recipe.scale"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from hone.core.settings import check_settings
-from hone.train.settings import FINETUNE, FinetuneSettings
+from hone.train.pretrain_settings import PretrainSettings
+from hone.train.settings import FINETUNE, FinetuneSettings, LoopSettings
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,9 @@ from hone.train.settings import FINETUNE, FinetuneSettings
         ({"eval_steps": 5}, "eval_strategy"),
         ({"eval_strategy": "no", "eval_steps": 5}, "eval_strategy"),
         ({"eval_strategy": "no", "early_stopping_patience": 2}, "eval_strategy"),
+        ({"eval_strategy": "no", "metric_for_best_model": "macro_f1"}, "eval_strategy"),
+        ({"optim": "adafactor", "adam_beta2": 0.95}, "adam_beta2"),
+        ({"optim": "adafactor", "adam_beta1": 0.8, "adam_epsilon": 1e-6}, "adam_beta1, adam_epsilon"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(values: dict[str, Any], named: str) -> None:
@@ -84,3 +88,14 @@ def test_whole_numbers_do_where_a_real_one_is_asked_for() -> None:
 def test_finetune_changes_the_model_and_never_reads_test() -> None:
     assert FINETUNE.changes == "model"
     assert FINETUNE.reads == ("train", "validation")
+
+
+@pytest.mark.parametrize("kind", [FinetuneSettings, PretrainSettings])
+def test_a_recipe_as_it_was_decided_is_read_again(kind: type[LoopSettings]) -> None:
+    decided = kind.model_validate({"optim": "adafactor"}).model_dump(mode="json")
+    assert kind.model_validate(decided).model_dump(mode="json") == decided
+
+
+def test_text_beside_the_rows_is_learned_by_an_objective_at_least() -> None:
+    _, [fault] = check_settings(FinetuneSettings, {"joint": {"objective": []}})
+    assert (fault.field, fault.expected) == ("joint.objective", "at least one objective")
