@@ -103,7 +103,7 @@ def _rows(
     settled = kind.settled(inputs.task.settings, train)
     for other in inputs.data.values():
         known, chosen = kind.known(settled, labels), hasattr(settled, "labels")
-        checks.require_known(known, other, chosen=chosen, named=inputs.task.settings.named)
+        checks.require_known(known, other, chosen=chosen, named=kind.named(inputs.task.settings))
     for target in targets:
         tables.update(_spread_of(inputs.data, target))
     _left_out(inputs.data, tables, warn)

@@ -53,6 +53,11 @@ class Form:
         """None by name."""
         return {}
 
+    @staticmethod
+    def named(settings: Any) -> Mapping[str, str]:
+        """None."""
+        return {}
+
     @classmethod
     def untold(cls, settings: Any, data: Dataset) -> frozenset[str]:
         """None."""

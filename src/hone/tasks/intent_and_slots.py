@@ -99,6 +99,11 @@ class IntentAndSlots(OneLabel, Form):
         """The intents, with the one that stands for none of them, and the tag set."""
         return {"label": names_of(labels, settings.unknown_label), "tags": _tags(settings)}
 
+    @staticmethod
+    def named(settings: IntentAndSlotsSettings) -> Mapping[str, str]:
+        """The tags, where the slots are stated."""
+        return {} if settings.slots is None else {"tags": "slots"}
+
     @property
     def row_schema(self) -> dict[str, pa.DataType]:
         return {**self._tagging.row_schema, "label": pa.int64()}

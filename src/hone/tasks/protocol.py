@@ -146,6 +146,11 @@ class Task(Objective, Protocol):
         ...
 
     @staticmethod
+    def named(settings: Any) -> Mapping[str, str]:
+        """Of targets whose labels, or tags, the ``settings`` name before they are `settled`: their key that does."""
+        ...
+
+    @staticmethod
     def untold(settings: Any, data: Dataset) -> frozenset[str]:
         """Names of the measures that have no value of rows such as ``data``, whatever is answered to them."""
         ...

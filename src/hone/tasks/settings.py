@@ -51,11 +51,6 @@ class TextSettings(Settings):
         """Fields of a row that say how its text is to be written; tasks that read have none."""
         return ()
 
-    @property
-    def named(self) -> Mapping[str, str]:
-        """Of each target whose labels or tags these settings name, their key that does."""
-        return {}
-
 
 class UnknownSettings(Settings):
     """What a task of one label a text may be told of texts that no label fits.
@@ -329,10 +324,6 @@ class IntentAndSlotsSettings(TokenClassificationSettings, UnknownSettings):
     def plain_head(self) -> bool:
         """Never: it scores the intent, too."""
         return False
-
-    @property
-    def named(self) -> Mapping[str, str]:
-        return {} if self.slots is None else {"tags": "slots"}
 
 
 class SpanClassificationSettings(TextSettings):

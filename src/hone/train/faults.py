@@ -5,42 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
-
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+from typing import Any, cast
 
 from hone.bundle.stage import Inputs
 from hone.core.choice import opened
 from hone.core.errors import Fault, did_you_mean
 from hone.core.extras import require
-from hone.core.settings import Settings
 from hone.models.adapters.held_base import unheld
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
-from hone.models.architectures import Stack, named_stack
 from hone.models.encoder import FAMILIES
 from hone.models.files import own_file
 from hone.models.held import LEAST_BLOCK
-from hone.models.masked import KNOWN, knows_head
-from hone.models.model import position_limit, stack_of
-from hone.models.nets import NetConfig, read_config
+from hone.models.model import position_limit
+from hone.models.nets import NetConfig
 from hone.models.tokenizer import load_tokenizer
-from hone.models.writers.cached import WRITING, lacked_by
 from hone.predict.writing import unwritable_words
 from hone.tasks.fields import shape_of
-from hone.tasks.languages import language_faults
 from hone.tasks.protocol import Says
 from hone.tasks.sampling import COUNTED
-from hone.tasks.settings import TokenClassificationSettings
-from hone.tasks.table import SETTINGS, TASKS
+from hone.tasks.settings import RelationSettings, TokenClassificationSettings
+from hone.tasks.table import TASKS
 from hone.tasks.writing_settings import WritingSettings
-from hone.train.jointly import joint_faults
+from hone.train.base_faults import base_faults
+from hone.train.jointly import joint_faults, wanting_beside_text
 from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.settings import FinetuneSettings
 from hone.train.sharded_faults import sharded_faults
 from hone.train.sharing import sharing_faults
-from hone.train.technique_faults import wanting_in_model
-from hone.train.techniques import DOES, TECHNIQUES, TechniqueEntry
+from hone.train.technique_faults import technique_faults, wanting_in_model
+from hone.train.techniques import TechniqueEntry
 
 FITTED: frozenset[Says] = frozenset({"one", "several", "number"})  # answers that a linear layer is fitted to
 WEIGHTS_LEARN = ("full", "top-n")  # methods by which matrices of the base learn
@@ -52,16 +46,15 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     return [
         *unmeasured(settings, inputs, split="validation", source="train"),
         *joint_faults(settings, inputs),
-        *_measure(settings, inputs.task.settings, kind),
+        *_measure(settings, inputs, kind),
         *_words(settings, inputs, kind),
         *_loss(settings, inputs, kind),
         *_sampling(settings, inputs, kind),
         *_frozen(settings, inputs),
         *_lacking(inputs, kind),
-        *_sizes(inputs),
-        *_vocabulary(inputs, kind),
-        *_stack(inputs),
-        *_languages(inputs),
+        *_unread(inputs, kind),
+        *_no_relation(inputs, kind),
+        *base_faults(inputs, kind),
         *_probe(settings, kind),
         *tuning_faults(settings, inputs),
         *sharing_faults(settings, compared=hasattr(kind, "once"), parallel=settings.parallel),
@@ -88,13 +81,6 @@ def _replacing(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
         found = f"{method.name}, whose bundle would be written in the place of the base it stands on, {inputs.target}"
         fix = "Name another folder: --out."
         yield Fault("bundle.required", found, "a base that stays, or a method that needs none", field="method", fix=fix)
-
-
-def _languages(inputs: Inputs) -> list[Fault]:
-    """Languages that the base does not have; of other tasks, or of a base made from nothing, there are none to tell."""
-    if inputs.base is None or not hasattr(inputs.task.settings, "target_language"):
-        return []
-    return language_faults(inputs.task.settings, load_tokenizer(inputs.base.folder))
 
 
 def _method(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
@@ -164,8 +150,8 @@ def _held(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
 
 def _needs_the_first_token(inputs: Inputs) -> bool:
     settings, says = inputs.task.settings, TASKS[inputs.task.name].says
-    if isinstance(settings, TokenClassificationSettings) and inputs.task.name == "token-classification":
-        return settings.head == "linear" and not settings.word_shape and not settings.context
+    if isinstance(settings, TokenClassificationSettings):
+        return settings.plain_head
     return says in ("tokens", "choice") or getattr(settings, "pooling", None) == "cls"
 
 
@@ -212,18 +198,7 @@ def _probe(settings: FinetuneSettings, kind: Any) -> list[Fault]:
 
 def _techniques(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
     """Techniques that go neither with one another nor with other settings, the base or the task."""
-    entries: list[TechniqueEntry] = [TECHNIQUES[value["name"]] for value in settings.techniques]
-    found: list[tuple[str, str, str]] = []
-    for at, entry in enumerate(entries):
-        for other in entries[:at]:
-            if other is entry:
-                found.append((f"techniques.{at}", f"{entry.name} twice", "once"))
-            else:
-                both = " and both ".join(DOES[what] for what in sorted(entry.does & other.does))
-                pair = f"{other.name} and {entry.name}, and both {both}"
-                found += [(f"techniques.{at}", pair, "one of them")] if both else []
-        found += [(f"techniques.{at}", f"{entry.name}, and {f}", e) for f, e in _wanting(entry, settings, inputs)]
-    return [Fault("recipe.technique", what, expected, field=field) for field, what, expected in found]
+    return list(technique_faults(settings, lambda entry: _wanting(entry, settings, inputs)))
 
 
 def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) -> Iterator[tuple[str, str]]:
@@ -235,6 +210,8 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield f"the method {method.name} keeps the embeddings as they are", "another method"
     for does in sorted(entry.does & method.excludes.keys()):
         yield f"the method {method.name}, {method.excludes[does]}", "one of them"
+    if "layers" in entry.needs and method.frozen(chosen, 1) == 1:
+        yield f"the method {method.name}, by which no layer learns", "another method"
     if "weights" in entry.needs and settings.method["name"] not in WEIGHTS_LEARN:
         yield f"the method {settings.method['name']}, by which none of the base's matrices learns", "full or top-n"
     if "dropout" in entry.needs and settings.dropout == 0:
@@ -248,62 +225,8 @@ def _wanting(entry: TechniqueEntry, settings: FinetuneSettings, inputs: Inputs) 
         yield f"gradient_accumulation_steps {steps}, whose batches are one batch to {inputs.task.name}", "1"
     if "label" in entry.needs and [target.kind for target in TASKS[inputs.task.name].targets] != ["label"]:
         yield f"{inputs.task.name}, whose answers are not one label of a whole text alone", "no such technique"
+    yield from wanting_beside_text(entry, settings)
     yield from wanting_in_model(entry, settings, inputs)
-
-
-def _sizes(inputs: Inputs) -> list[Fault]:
-    """Sizes of embeddings beyond the width of the base."""
-    values = inputs.task.settings.model_dump()
-    if inputs.base is None or "dimensions" not in values:
-        return []
-    width = json.loads((inputs.base.folder / "config.json").read_text(encoding="utf-8")).get("hidden_size")
-    asked = [("dimensions", values["dimensions"] or 0), *(("matryoshka", size) for size in values["matryoshka"])]
-    return [
-        Fault("recipe.dimensions", f"{size} numbers of a base of {width}", f"at most {width}", field=name)
-        for name, size in asked
-        if width is not None and size > width
-    ]
-
-
-def _vocabulary(inputs: Inputs, kind: Any) -> list[Fault]:
-    """A base that has no head over its vocabulary, or none that is known here, where the task needs one."""
-    if inputs.base is None or kind.says != "tokens":
-        return []
-    config = read_config(inputs.base.folder)
-    if isinstance(config, NetConfig):
-        found = f"{kind.name} on a {config.architecture}, which has no head over its vocabulary"
-    elif knows_head(config):
-        return []
-    else:
-        found = f"{kind.name} on a {config.model_type}, whose head over the vocabulary is not known here"
-    fix = "Take base: {architecture: bert}, or a pretrained base."
-    return [Fault("recipe.no-masked-head", found, KNOWN, field="base", fix=fix)]
-
-
-def _stack(inputs: Inputs) -> list[Fault]:
-    """A pretrained base that writes for a task that reads, or the other way about; what a recipe has made is checked
-    with it. The states of a decoder can be read, too."""
-    if inputs.base is None or inputs.base.made is not None:
-        return []
-    wanted: Stack = SETTINGS[inputs.task.name].stack
-    config = read_config(inputs.base.folder)
-    had = stack_of(config)
-    if had == wanted == "decoder":
-        return _unwriting(config, inputs.base.name, inputs.task.name)
-    if had == wanted or (had, wanted) == ("decoder", "encoder"):
-        return []
-    found = f"{inputs.base.name}, {named_stack(had)}, and {inputs.task.name}, which takes {named_stack(wanted)}"
-    return [Fault("recipe.base-task", found, f"{named_stack(wanted)}", field="base")]
-
-
-def _unwriting(config: Any, base: str, task: str) -> list[Fault]:
-    """A base that can be trained to write, and then could not."""
-    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    lacking = [] if kind is None else lacked_by(kind.forward)
-    if not lacking:
-        return []
-    found = f"{base}, whose {kind.__name__} takes no {' and no '.join(lacking)}, and {task}"
-    return [Fault("recipe.base-task", found, WRITING, field="base", fix="Take another base, such as gpt2 or llama.")]
 
 
 def _lacking(inputs: Inputs, kind: Any) -> list[Fault]:
@@ -324,11 +247,46 @@ def _lacking(inputs: Inputs, kind: Any) -> list[Fault]:
     ]
 
 
-def _measure(settings: FinetuneSettings, task: Settings, kind: Any) -> list[Fault]:
-    name = settings.metric_for_best_model
+def _unread(inputs: Inputs, kind: Any) -> list[Fault]:
+    """Fields of training rows that the loss never reads, and that say something else than it takes rows to say."""
+    train, task = inputs.data.get("train"), cast(Any, inputs.task.settings)
+    if train is None or not hasattr(kind, "unread"):
+        return []
+    return [
+        Fault(
+            "recipe.unread",
+            f"loss {task.loss}, to which the texts of every pair belong together, and {train.origin} "
+            f"with a {name} for each",
+            "loss: cosent or cosine",
+            field="task.loss",
+            fix=f"Name one of them, or take the column {name} out of the rows.",
+        )
+        for name in kind.unread(task)
+        if name in train.columns
+    ]
+
+
+def _no_relation(inputs: Inputs, kind: Any) -> list[Fault]:
+    """A label that is stated to mean no relation, and that no training row has."""
+    settings, train = inputs.task.settings, inputs.data.get("train")
+    if train is None or not isinstance(settings, RelationSettings):
+        return []
+    seen = train.distinct("label")
+    if settings.other == type(settings).model_fields["other"].default or settings.other in seen:
+        return []
+    found = f"the label {settings.other!r}, which no training row has"
+    return [Fault("recipe.unknown-label", found, field="task.other", fix=did_you_mean(settings.other, seen))]
+
+
+def _measure(settings: FinetuneSettings, inputs: Inputs, kind: Any) -> list[Fault]:
+    """A measure to choose by that the task does not have, or of which the rows of validation tell nothing."""
+    name, task, data = settings.metric_for_best_model, inputs.task.settings, inputs.data.get("validation")
     had = {name for name, spec in kind.measure_specs.items() if not spec.needs or getattr(task, spec.needs, None)}
     needs = kind.measure_specs[name].needs if name in kind.measure_specs else ""
     lacking = f" without {needs}" if needs else ""
+    if name in had and data is not None and name in (untold := kind.untold(task, data)):
+        found, told = f"{name}, which no row of {data.origin} tells", ", ".join(sorted(had - untold))
+        return [Fault("recipe.untold-measure", found, f"one of {told}", field="metric_for_best_model")]
     return unknown_measure(settings, had, whose=f"{kind.name} does not have{lacking}")
 
 

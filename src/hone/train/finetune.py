@@ -225,7 +225,7 @@ def _task(inputs: Inputs, base: Base, train: Dataset) -> Task:
     for name, other in inputs.data.items():
         if name == "validation":
             known, chosen = kind.known(settings, labels), hasattr(settings, "labels")
-            require_known(known, other, chosen=chosen, named=inputs.task.settings.named)
+            require_known(known, other, chosen=chosen, named=kind.named(inputs.task.settings))
     return make_task(inputs.task.name, settings, labels=labels, folder=base.folder)
 
 

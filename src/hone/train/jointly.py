@@ -23,7 +23,8 @@ from hone.tasks.table import TASKS
 from hone.train.pretrain_faults import base_faults, noise_faults, objective_faults
 from hone.train.processes import Processes
 from hone.train.settings import FinetuneSettings
-from hone.train.techniques import TECHNIQUES
+from hone.train.technique_faults import wanting_among_heads
+from hone.train.techniques import TechniqueEntry
 
 
 def learning_of(settings: FinetuneSettings, folder: Path, inputs: Inputs, *, max_tokens: int) -> Pretraining | None:
@@ -88,13 +89,18 @@ def joint_faults(settings: FinetuneSettings, inputs: Inputs) -> Iterator[Fault]:
     if apart:
         found = f"{apart[0]} and a task with a head of transformers' own: each wants the base in a class of its own"
         yield Fault("recipe.joint", found, "a head of hone's, such as pooling: mean", field="joint")
-    for i, value in enumerate(settings.techniques):
-        if TECHNIQUES[value["name"]].needs & {"answers", "label"}:
-            found = f"{value['name']} and joint, whose scores are not those of labels alone"
-            yield Fault("recipe.technique", found, "one of them", field=f"techniques.{i}")
+
+
+def wanting_beside_text(entry: TechniqueEntry, settings: FinetuneSettings) -> Iterator[tuple[str, str]]:
+    """What of text that is learned beside the rows keeps a technique from doing anything, and what would let it."""
+    if settings.joint is None:
+        return
+    if entry.needs & {"answers", "label"}:
+        yield "joint, whose scores are not those of labels alone", "one of them"
+    yield from wanting_among_heads(entry, "joint, which reads texts beside the rows")
 
 
 def _own_class(inputs: Inputs) -> bool:
     settings = inputs.task.settings
-    asked = (getattr(settings, "pooling", None) == "cls", getattr(settings, "head", None) == "linear")
+    asked = (getattr(settings, "pooling", None) == "cls", getattr(settings, "plain_head", False))
     return any(asked) or TASKS[inputs.task.name].says in ("tokens", "text", "choice")

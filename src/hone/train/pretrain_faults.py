@@ -22,8 +22,8 @@ from hone.train.pretrain_settings import PretrainSettings, measure_of
 from hone.train.settings import LoopSettings
 from hone.train.sharded_faults import sharded_faults
 from hone.train.sharing import sharing_faults
-from hone.train.technique_faults import wanting_in_model
-from hone.train.techniques import TECHNIQUES, TechniqueEntry
+from hone.train.technique_faults import technique_faults, wanting_among_heads, wanting_in_model
+from hone.train.techniques import TechniqueEntry
 
 
 def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
@@ -37,7 +37,7 @@ def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
         *unknown_measure(settings, had, whose="these objectives do not have"),
         *(unmeasured(settings, inputs, split=HELD_OUT, source=CORPUS) if _rests_on_text(settings, inputs) else ()),
         *_probe_base(settings, inputs),
-        *_techniques(settings, inputs),
+        *technique_faults(settings, lambda entry: _wanting(entry, settings, inputs)),
         *segmenter_faults(settings.segmenter, settings.objective),
         *sharing_faults(settings, parallel=settings.parallel),
         *sharded_faults(settings, inputs),
@@ -121,17 +121,11 @@ def _can_hide(entry: ObjectiveEntry, folder: Path) -> bool:
     return tokenizer.mask_id is not None or (entry.marks and sentinel(0) in tokenizer.pretrained.get_vocab())
 
 
-def _techniques(settings: PretrainSettings, inputs: Inputs) -> Iterator[Fault]:
-    """Techniques that need what neither an objective nor the base has, or that do not go together."""
-    entries: list[TechniqueEntry] = [TECHNIQUES[value["name"]] for value in settings.techniques]
-    for i, entry in enumerate(entries):
-        if entry.needs & {"answers", "label"}:
-            found, expected = f"{entry.name}, which is about labels, and text that has none", "another technique"
-            yield Fault("recipe.technique", found, expected, field=f"techniques.{i}")
-        for found, expected in wanting_in_model(entry, settings, inputs):
-            yield Fault("recipe.technique", f"{entry.name}, and {found}", expected, field=f"techniques.{i}")
-        for other in entries[:i]:
-            if other is entry or other.does & entry.does:
-                yield Fault(
-                    "recipe.technique", f"{other.name} and {entry.name}", "one of them", field=f"techniques.{i}"
-                )
+def _wanting(entry: TechniqueEntry, settings: PretrainSettings, inputs: Inputs) -> Iterator[tuple[str, str]]:
+    """What keeps a technique from doing anything, and what would let it."""
+    if entry.needs & {"answers", "label"}:
+        yield "text that has no labels, which it is about", "another technique"
+    if len(settings.objective) > 1:
+        names = " and ".join(value["name"] for value in settings.objective)
+        yield from wanting_among_heads(entry, names)
+    yield from wanting_in_model(entry, settings, inputs)

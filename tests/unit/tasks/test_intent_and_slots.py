@@ -94,3 +94,8 @@ def test_a_row_is_right_where_its_intent_and_all_its_slots_are(make: Any) -> Non
     assert found["frame_accuracy"] == pytest.approx(1 / 3)
     assert found["intent_accuracy"] == pytest.approx(2 / 3)
     assert found["slot_f1"] == pytest.approx(2 / 3)
+
+
+def test_slots_that_are_stated_are_told_by_their_key() -> None:
+    assert IntentAndSlots.named(IntentAndSlotsSettings(slots=["city"])) == {"tags": "slots"}
+    assert IntentAndSlots.named(IntentAndSlotsSettings()) == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import transformers
@@ -13,7 +13,13 @@ from hone.bundle.stage import Inputs, TaskChoice
 from hone.data.dataset import Dataset
 from hone.models.base import Base
 from hone.models.tiny import write_tiny_writer
-from hone.tasks.settings import FillMaskSettings, TextClassificationSettings
+from hone.tasks.settings import (
+    FillMaskSettings,
+    RelationSettings,
+    SentenceEmbeddingSettings,
+    TextClassificationSettings,
+)
+from hone.tasks.table import SETTINGS
 from hone.tasks.writing_settings import TextGenerationSettings, TranslationSettings
 from hone.train.faults import find_faults
 from hone.train.settings import FinetuneSettings
@@ -85,3 +91,70 @@ def test_a_head_over_the_vocabulary_that_is_not_known_here_is_told_too(tiny_base
         [("recipe.no-masked-head", "base")],
         [],
     ]
+
+
+@pytest.mark.parametrize(
+    ("task", "pads", "told"),
+    [
+        ("text-classification", False, "padding token"),
+        ("text-classification", True, ""),
+        ("sentence-embedding", False, "first token alone"),
+        ("sentence-embedding", True, "first token alone"),
+    ],
+)
+def test_a_decoder_has_no_first_state_of_a_text(task: str, pads: bool, told: str, tmp_path: Path) -> None:
+    folder = write_tiny_writer(tmp_path, kind="gpt2")
+    config = transformers.AutoConfig.from_pretrained(folder)
+    config.pad_token_id = 0 if pads else None
+    config.save_pretrained(folder)
+    columns = {"text": ["one", "two"], "label": ["a", "b"]}
+    found = []
+    for pooling in ("cls", "mean"):
+        choice = TaskChoice(task, SETTINGS[task].model_validate({"pooling": pooling}))
+        data = {"train": Dataset.from_columns("train", columns)}
+        found.append(find_faults(FinetuneSettings(), Inputs(task=choice, base=Base("tiny", folder, ""), data=data)))
+    assert [fault.field for fault in found[0]] == (["task.pooling"] if told else [])
+    assert all(told in fault.found for fault in found[0])
+    assert found[1] == []
+
+
+def test_the_width_of_a_base_is_read_by_whatever_name_it_has(tiny_base: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_base, tmp_path / "base")
+    transformers.DistilBertConfig(dim=16, n_layers=1, n_heads=2).save_pretrained(folder)
+    task = TaskChoice("sentence-embedding", SentenceEmbeddingSettings(dimensions=17, matryoshka=[8]))
+    data = {"train": Dataset.from_columns("train", {"text_a": ["one", "two"], "text_b": ["uno", "due"]})}
+    (fault,) = find_faults(FinetuneSettings(), Inputs(task=task, base=Base("tiny", folder, ""), data=data))
+    assert (fault.code, fault.field, fault.expected) == ("recipe.dimensions", "dimensions", "at most 16")
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "refused"),
+    [
+        ("token-classification", {}, True),
+        ("token-classification", {"word_shape": True}, False),
+        ("token-classification", {"head": "crf"}, False),
+        ("intent-and-slots", {"head": "linear"}, False),
+    ],
+)
+def test_text_is_learned_beside_every_head_of_hones(
+    task: str, settings: dict[str, Any], refused: bool, tiny_base: Path
+) -> None:
+    train = {"tokens": [["one"], ["two"]], "tags": [["O"], ["B-X"]], "label": ["a", "b"]}
+    data = {"train": Dataset.from_columns("train", train), "unlabeled": Dataset.from_columns("u", {"text": ["six"]})}
+    choice = TaskChoice(task, SETTINGS[task].model_validate(settings))
+    joint = FinetuneSettings.model_validate({"joint": {"objective": "mlm"}})
+    found = find_faults(joint, Inputs(task=choice, base=Base("tiny", tiny_base, ""), data=data))
+    assert [(fault.code, fault.field) for fault in found] == ([("recipe.joint", "joint")] if refused else [])
+
+
+@pytest.mark.parametrize(("other", "refused"), [("Other", False), ("none", False), ("nnoe", True)])
+def test_a_label_of_no_relation_that_is_stated_stands_in_the_rows(other: str, refused: bool, tiny_base: Path) -> None:
+    spans = {"text": ["ada is in rome", "bob in paris"], "label": ["in(e1,e2)", "none"],
+             "head": [{"start": 0, "end": 3}] * 2, "tail": [{"start": 7, "end": 9}] * 2}  # fmt: skip
+    choice = TaskChoice("relation-extraction", RelationSettings(other=other))
+    data = {"train": Dataset.from_columns("train", spans)}
+    found = find_faults(FinetuneSettings(), Inputs(task=choice, base=Base("tiny", tiny_base, ""), data=data))
+    assert [(fault.code, fault.field) for fault in found] == (
+        [("recipe.unknown-label", "task.other")] if refused else []
+    )
+    assert all("'none'" in fault.fix for fault in found)

@@ -108,3 +108,18 @@ def test_a_base_whose_head_over_the_vocabulary_is_not_known_cannot_learn_mlm(tin
     assert (fault.code, fault.field) == ("base.no-masked-head", "objective.1.name")
     assert "luke" in fault.found
     assert faults(base, "sop") == []
+
+
+@pytest.mark.parametrize("name", ["fgm", "freelb"])
+def test_embeddings_of_several_objectives_are_not_moved(name: str, tiny_base: Path) -> None:
+    assert faults(tiny_base, "mlm", techniques=[name]) == []
+    (fault,) = faults(tiny_base, ["mlm", "nsp"], techniques=["ema", name])
+    assert (fault.code, fault.field) == ("recipe.technique", "techniques.1")
+    assert "mlm and nsp" in fault.found
+
+
+def test_techniques_that_do_the_same_are_told_apart_from_one_named_twice(tiny_base: Path) -> None:
+    twice, same = faults(tiny_base, "mlm", techniques=["ema", "ema", "swa"])[::2]
+    assert (twice.field, twice.found) == ("techniques.1", "ema twice")
+    assert (same.field, same.expected) == ("techniques.2", "one of them")
+    assert "which weights remain" in same.found

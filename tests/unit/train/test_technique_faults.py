@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ def inputs(base: Path, task: str = "text-classification") -> Inputs:
         ({"techniques": ["mixout"], "method": "bitfit"}, "techniques.0", "method bitfit"),
         ({"techniques": ["r-drop"], "dropout": 0.0}, "techniques.0", "dropout"),
         ({"techniques": ["ema", "fgm"], "torch_compile": True}, "techniques.1", "compile"),
+        ({"techniques": ["layer-decay"], "method": "head"}, "techniques.0", "no layer learns"),
+        ({"techniques": ["ema", "gradual-unfreezing"], "method": "head"}, "techniques.1", "no layer learns"),
     ],
 )
 def test_what_does_not_go_together(settings: dict[str, Any], at: str, told: str, tiny_base: Path) -> None:
@@ -81,3 +84,13 @@ def test_a_base_whose_layers_are_not_known(tiny_base: Path, tmp_path: Path) -> N
     assert find_faults(chosen, inputs(tiny_base)) == []
     (fault,) = find_faults(chosen, inputs(tmp_path))
     assert "layers are not known" in fault.found
+
+
+@pytest.mark.parametrize("name", ["fgm", "freelb", "r-drop"])
+def test_what_is_about_one_batch_does_not_go_with_text_beside_the_rows(name: str, tiny_base: Path) -> None:
+    given = inputs(tiny_base)
+    data = {**given.data, "unlabeled": Dataset.from_columns("unlabeled", {"text": ["six"]})}
+    chosen = FinetuneSettings.model_validate({"joint": {"objective": "mlm"}, "techniques": ["ema", name]})
+    (fault,) = find_faults(chosen, replace(given, data=data))
+    assert (fault.code, fault.field) == ("recipe.technique", "techniques.1")
+    assert "joint" in fault.found
