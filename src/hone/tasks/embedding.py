@@ -64,6 +64,7 @@ class SentenceEmbedding(Form):
     labeled = Shape((Field("text", "text"),), (Field("label", "label"),))
     says: Says = "direction"
     additive = False
+    main_measure = "ndcg_at_10"
     measure_specs: Mapping[str, MeasureSpec] = {
         "spearman": MeasureSpec(),
         "pearson": MeasureSpec(),
@@ -86,7 +87,7 @@ class SentenceEmbedding(Form):
         self._same_label: tuple[Rows, SameLabel] | None = None  # of the rows that batches were last drawn of
         self.head = HeadSpec(f"embedding-{settings.pooling}", labels)
         self.main_measure = {"cosine": "spearman", "cosent": "spearman", "triplet": "triplet_accuracy"}.get(
-            settings.loss, "ndcg_at_10"
+            settings.loss, self.main_measure
         )
 
     @classmethod

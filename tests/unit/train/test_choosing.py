@@ -19,7 +19,7 @@ from hone.models.model import Model
 from hone.predict.decide import decided_measures
 from hone.tasks.make import make_task
 from hone.tasks.settings import SentenceEmbeddingSettings
-from hone.tasks.table import SETTINGS
+from hone.tasks.table import SETTINGS, TASKS
 from hone.train.faults import find_faults
 from hone.train.measured import Measured
 from hone.train.measuring import main_measure
@@ -72,6 +72,11 @@ def test_a_measure_that_no_row_of_validation_tells_is_refused(
     (fault,) = faults(tiny_base, task, train, validation, watched, **settings)
     assert (fault.code, fault.field) == ("recipe.untold-measure", "metric_for_best_model")
     assert faults(tiny_base, task, train, train if task != "sentence-embedding" else TRIPLETS, "", **settings) == []
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_measured_by_something_before_it_is_made(name: str) -> None:
+    assert TASKS[name].main_measure in TASKS[name].measure_specs  # as a learning curve asks for it
 
 
 @pytest.mark.parametrize(
