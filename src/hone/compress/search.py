@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -97,22 +98,27 @@ def search(settings: SearchSettings, start: Start) -> Made:
 
 
 def chains(steps: Sequence[Sequence[Mapping[str, Any]]]) -> list[Chain]:
-    """Every way of taking one method, or none, of each step; the beginning of a chain stands before it, none first."""
+    """Every way of taking one method, or none, of each step, each once; the beginning of a chain stands before it, none
+    first."""
     found: list[Chain] = [()]
     for step in steps:
-        found += [(*chain, method) for chain in found for method in step]
+        longer: list[Chain] = [(*chain, method) for chain in found for method in step]
+        found += [chain for i, chain in enumerate(longer) if chain not in found and chain not in longer[:i]]
     return found
 
 
 def names(found: Sequence[Chain], steps: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
-    """Of each chain its methods' names, numbered where a step has several of one name."""
-    called: dict[int, str] = {}
-    for step in steps:
-        for i, method in enumerate(step):
-            alike = [other["name"] for other in step].count(method["name"])
-            number = [other["name"] for other in step[: i + 1]].count(method["name"])
-            called[id(method)] = f"{method['name']}-{number}" if alike > 1 else method["name"]
-    return [" + ".join(called[id(method)] for method in chain) or "parent" for chain in found]
+    """Of each chain its methods' names, numbered where the steps have several of one name and other settings: no two
+    chains are called alike."""
+    methods: list[Mapping[str, Any]] = []
+    for method in itertools.chain.from_iterable(steps):
+        methods += [] if method in methods else [method]
+
+    def called(method: Mapping[str, Any]) -> str:
+        alike = [other for other in methods if other["name"] == method["name"]]
+        return f"{method['name']}-{alike.index(method) + 1}" if len(alike) > 1 else str(method["name"])
+
+    return [" + ".join(map(called, chain)) or "parent" for chain in found]
 
 
 def _made(settings: SearchSettings, start: Start) -> list[Candidate]:

@@ -37,6 +37,16 @@ def test_every_way_of_taking_one_or_none_of_each_step() -> None:
     assert names(chains(steps), steps) == ["parent", "a-1", "a-2", "b", "a-1 + b", "a-2 + b"]
 
 
+def test_no_two_combinations_are_called_alike_nor_made_twice() -> None:
+    six, three, rounded = {"name": "a", "x": 6}, {"name": "a", "x": 3}, {"name": "b"}
+    steps: list[list[dict[str, Any]]] = [[six], [three, six], [rounded]]
+    found = chains(steps)
+    called = names(found, steps)
+    assert called[:6] == ["parent", "a-1", "a-2", "a-1 + a-2", "a-1 + a-1", "b"]
+    assert len({*called}) == len(called) == 10
+    assert dict(zip(called, found, strict=True))["a-2 + b"] == (three, rounded)
+
+
 def test_of_those_within_the_budget_the_best_is_written_and_all_are_told(
     text_bundle: Path, texts: dict[str, Path], tmp_path: Path
 ) -> None:
