@@ -83,7 +83,7 @@ class Inputs:
         """
         if name not in self.data:
             raise RecipeError(
-                f"{stage} reads the split {name!r}, which data does not name",
+                f"{stage} reads the split {name!r}, and is given {', '.join(self.data) or 'none'}",
                 fix=did_you_mean(name, self.data),
                 code="recipe.no-split",
             )

@@ -19,12 +19,12 @@ from hone.data.order import spread
 from hone.data.turns import texts_in
 from hone.models.architectures import ExtensionSettings, GrowthSettings
 from hone.models.base import Base, resolve_base
+from hone.pipeline.needs import UNLABELED
 from hone.pipeline.recipe import Recipe
 from hone.tasks.objectives.settings import OBJECTIVES
 from hone.tasks.table import TASKS
 
 TEXT, PAIR = Field("text", "text"), Field("pair", "text")  # of documents
-UNLABELED = "unlabeled"  # the one name of data without targets
 ROWS_TOGETHER = 16  # at least, that stand one after another and are read at once: each alone takes long to look up
 BLOCKS = 1 << 16  # of such rows, at most
 READ = (CORPUS, "train", UNLABELED)  # what a tokenizer may be learned from

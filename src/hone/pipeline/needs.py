@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hone.bundle.stage import CORPUS, HELD_OUT
@@ -16,6 +16,7 @@ from hone.tasks.table import SETTINGS
 if TYPE_CHECKING:
     from hone.pipeline.recipe import StageChoice
 
+UNLABELED = "unlabeled"  # the one name of data without targets
 DATA_OPTIONS = ("drop", "validation_share", "train_share", "split_seed")
 CORPORA = (CORPUS, HELD_OUT)  # keys of `data` that name documents, where others name rows
 USUAL = ("train", "validation", "test", PAIRS, VALIDATION_PAIRS)
@@ -67,12 +68,23 @@ def tasked(stages: Sequence[StageChoice], task: Any) -> list[Fault]:
     return [Fault("recipe.missing", "nothing", f"a task, for stage {doing[0]} is about one", field="task")]
 
 
+def readable(choice: StageChoice, names: Iterable[str], *, probed: Iterable[str]) -> set[str]:
+    """Those of ``names`` of data that a stage may read: what it declares and what its settings add; a judge also data
+    of any other name, but for what bases are ``probed`` by."""
+    reads = {*choice.stage.reads, *getattr(choice.settings, "also_reads", ())}
+    if choice.stage.changes == "nothing":
+        reads |= {*names} - {"train", "validation", "test", UNLABELED, *CORPORA, *probed}
+    return reads & {*names}
+
+
 def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]:
-    """Faults where a stage reads data that the section ``data`` does not name."""
+    """Faults where a stage reads data that the section ``data`` does not name, or that it may not read."""
     faults = []
     none = {name for name in CARVED if name in data and data[name] in ("none", None)}
     known = {str(name) for name in data} - {*DATA_OPTIONS, *CORPORA} - none
     known |= {name for name, whole in CARVED.items() if whole in known and name not in none}
+    there = {*known, *(name for name in CORPORA if name in data)}
+    probes = [name for choice in stages for name in probed(choice)]
     for i, choice in enumerate(stages):
         wanted = list(choice.stage.reads[:1]) if choice.stage.trains else []
         on = getattr(choice.settings, "on", None)
@@ -81,7 +93,7 @@ def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]
         if not wanted and not known and CORPUS not in data and not choice.stage.needs_bundle:
             wanted = ["train"]  # a stage that looks at whatever there is
         for name in wanted:
-            if name not in (data if name == CORPUS else known):
+            if name not in (data if name in CORPORA else known):
                 near = f"{did_you_mean(name, known)} " if on and known else ""
                 faults.append(
                     Fault(
@@ -92,6 +104,10 @@ def needs(stages: Sequence[StageChoice], data: Mapping[str, Any]) -> list[Fault]
                         fix=f"{near}Name a source under data: {name}: FILE",
                     )
                 )
+        may = readable(choice, there, probed=probes)
+        if on in there and on not in may:
+            found, expected = f"{on}, which {choice.stage.kind} may not read", f"one of {', '.join(sorted(may))}"
+            faults.append(Fault("recipe.not-read", found, expected if may else "", field=f"stages.{i}.on"))
     return faults
 
 

@@ -29,11 +29,11 @@ from hone.data.splits import carve_validation, nested_part
 from hone.data.values import LABELED
 from hone.models.base import Base
 from hone.pipeline.alone import alone_in, require_alone
-from hone.pipeline.base import UNLABELED, find_base, require_learnable
+from hone.pipeline.base import find_base, require_learnable
 from hone.pipeline.corpora import read_corpora
 from hone.pipeline.folder import begin, keep
 from hone.pipeline.labels import with_labels
-from hone.pipeline.needs import CARVED
+from hone.pipeline.needs import CARVED, UNLABELED, readable
 from hone.pipeline.overrides import apply_overrides
 from hone.pipeline.probed import read_probed, require_apart
 from hone.pipeline.recipe import Recipe, StageChoice, load_recipe, make_recipe
@@ -260,23 +260,20 @@ def _inputs(
     target: Path | None,
 ) -> Inputs:
     """What the stage at this place is given: of the data only what it may read."""
-    stage = stages[at].stage
-    reads = {*stage.reads, *getattr(stages[at].settings, "also_reads", ())}
-    if stage.changes == "nothing":  # a judge may be pointed at data of any other name
-        reads |= set(data) - {"train", "validation", "test", UNLABELED, CORPUS, HELD_OUT, *recipe.probed}
-    readable = {name: dataset for name, dataset in data.items() if name in reads}
+    may = readable(stages[at], data, probed=recipe.probed)
+    given = {name: dataset for name, dataset in data.items() if name in may}
     named = recipe.bundles(stages[at]).items()
     others = {setting: tuple(Bundle.open(path) for path in paths) for setting, paths in named}
     return Inputs(
         task=recipe.task,
         base=base,
-        data=readable,
+        data=given,
         bundle=bundle,
         reports=dict(reports),
         plan={choice.stage.kind: choice.settings for choice in stages[at:]},
         recipe_digest=recipe.digest(
             stages[: at + 1],
-            data={name: dataset.digest for name, dataset in readable.items()},
+            data={name: dataset.digest for name, dataset in given.items()},
             base=base.digest if base else "",
             others=[other.digest for each in others.values() for other in each],
         ),

@@ -183,10 +183,27 @@ def test_a_default_that_is_written_out_leaves_the_digest() -> None:
         ({"data": {"train": "x", "validation": "none"}, "stages": [{"kind": "evaluate", "on": "validation"}]},
          "recipe.no-split", "data.validation"),
         ({"data": {}, "stages": ["inspect"]}, "recipe.no-split", "stages.0"),
+        ({"data": {"train": "x", "dev": "y"}, "stages": [{"kind": "compress", "method": "int8", "on": "dev"}]},
+         "recipe.not-read", "stages.0.on"),
+        ({"data": {"unlabeled": "x"}, "stages": [{"kind": "evaluate", "on": "unlabeled"}]},
+         "recipe.not-read", "stages.0.on"),
+        ({"data": {"train": "x", "dev": "y"}, "stages": [{"kind": "merge", "on": "dev"}]},
+         "recipe.not-read", "stages.0.on"),
+        ({"data": {"train": "x", "dev": "y"}, "stages": [{"kind": "ensemble", "members": ["a", "b"], "on": "dev"}]},
+         "recipe.not-read", "stages.0.on"),
     ],
 )  # fmt: skip
 def test_each_fault_has_its_code_and_place(values: dict[str, Any], code: str, field: str) -> None:
     assert (code, field) in [(fault.code, fault.field) for fault in faults(**values)]
+
+
+def test_data_that_a_stage_may_not_read_is_told_with_that_which_it_may() -> None:
+    data = {"train": "x", "test": "y", "unlabeled": "z", "dev": "w"}
+    [fault] = faults(data=data, stages=["finetune", {"kind": "compress", "method": "int8", "on": "dev"}])
+    assert fault.found == "dev, which compress may not read"
+    assert fault.expected == "one of train, unlabeled, validation"
+    judged = [{"kind": "evaluate", "on": name} for name in ("train", "validation", "test", "dev")]
+    assert recipe(data=data, stages=["finetune", *judged]).stages
 
 
 @pytest.mark.parametrize("key", ["version", "task", "data", "stages"])
