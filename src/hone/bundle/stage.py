@@ -55,6 +55,7 @@ class Inputs:
         made: The bundles that the stages before made, in their order.
         pretrained: Whether a stage before trains the base, which then is none of random weights.
         target: Where the new bundle goes, if it makes one; None where that is no matter.
+        device: What the recipe asks for; where a stage runs says its `Run`.
     """
 
     task: TaskChoice
@@ -70,6 +71,7 @@ class Inputs:
     made: tuple[Bundle, ...] = ()
     pretrained: bool = False
     target: Path | None = None
+    device: Device = "auto"
 
     def replaces(self, folder: Path) -> bool:
         """Whether the new bundle would lie in the place of what lies in ``folder``."""

@@ -12,7 +12,7 @@ from hone.bundle.members import members_of
 from hone.bundle.stage import Inputs, Outcome, Run
 from hone.compress.compare import answers, disk_mb, measures, texts_of, token_agreement, values, writes
 from hone.compress.deciding import undecided, with_own_decision
-from hone.compress.settings import METHODS, CompressSettings, Method
+from hone.compress.settings import METHODS, CompressSettings, Method, measured_on
 from hone.compress.start import Made, Start
 from hone.compress.writing_speed import written_speed
 from hone.core.choice import opened
@@ -43,9 +43,10 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
         GateNotMet: The result lost more than ``max_drop``, or answers too often otherwise; nothing is written then.
     """
     bundle, compared = _given(settings, inputs)
-    parent = open_bundle(bundle, device=run.device)
+    parent = open_bundle(bundle, device=measured_on(settings.method, run.device))
+    device = parent.engine.device.type
     made = _made(settings, parent, inputs, run)
-    engine = engine_of(made.model, device=run.device)
+    engine = engine_of(made.model, device=device)
     made = with_own_decision(made, engine, inputs.data, cache=run.cache)
     child = Predictor(bundle, made.task, engine)
     columns = compared.slice(0, len(compared))
@@ -57,7 +58,7 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
     recipe = {**asked, "chosen": list(made.chosen)} if made.chosen else asked
     lineage = inputs.lineage("compress", parents=[bundle.digest], recipe=recipe, seed=run.seed)
     written = write_model(run.target, made.model, made.task, lineage=lineage)
-    child = open_bundle(written, device=run.device)
+    child = open_bundle(written, device=device)
     had, has = (measures(parent.task, each, columns) for each in (before, after))
     if writes(parent.task, before):
         same.append(token_agreement(parent.task, before, after))
@@ -73,7 +74,13 @@ def compress(settings: CompressSettings, inputs: Inputs, run: Run) -> Outcome:
                 **made.tables,
             },
             warnings=undecided(parent.task, made.task, run.language),
-            facts={"method": settings.method["name"], "data": settings.on, "rows": len(compared), **made.facts},
+            facts={
+                "method": settings.method["name"],
+                "data": settings.on,
+                "rows": len(compared),
+                "device": device,
+                **made.facts,
+            },
         ),
         written,
     )
@@ -94,12 +101,15 @@ def _given(settings: CompressSettings, inputs: Inputs) -> tuple[Bundle, Dataset]
 def _made(settings: CompressSettings, parent: Predictor, inputs: Inputs, run: Run) -> Made:
     bundle = parent.bundle
     method, chosen = opened(settings.method, METHODS)
+    device = parent.engine.device.type
     if weights_format(bundle) != MEMBERS:
         model, task = open_model(bundle)
-        start = Start(bundle, model, task, inputs.data, run, on=settings.on)
+        start = Start(bundle, model, task, inputs.data, run, on=settings.on, measured_on=device)
     else:
         model, _ = open_model(_first_that_learns(bundle, method))
-        start = Start(bundle, model, parent.task, inputs.data, run, on=settings.on, teacher=parent.engine)
+        start = Start(
+            bundle, model, parent.task, inputs.data, run, on=settings.on, measured_on=device, teacher=parent.engine
+        )
     made: Made = method.run(chosen, start)
     return made
 

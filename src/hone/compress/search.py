@@ -160,7 +160,7 @@ def _one(candidate: Candidate, before: Bundle, start: Start) -> Bundle:
     model, task = open_model(before)
     run = replace(start.run, folder=folder, target=folder / "bundle")
     made: Made = method.run(chosen, replace(start, bundle=before, model=model, task=task, run=run))
-    made = with_own_decision(made, engine_of(made.model, device=run.device), start.data, cache=run.cache)
+    made = with_own_decision(made, engine_of(made.model, device=start.measured_on), start.data, cache=run.cache)
     return write_model(run.target, made.model, made.task, lineage=lineage)
 
 
@@ -208,7 +208,7 @@ def _time(possible: Sequence[Candidate], settings: SearchSettings, start: Start)
 
 def _open(candidate: Candidate, start: Start) -> Predictor:
     assert candidate.bundle is not None
-    return open_bundle(candidate.bundle, device=start.run.device)
+    return open_bundle(candidate.bundle, device=start.measured_on)
 
 
 def _reopened(bundle: Bundle) -> tuple[Model | OnnxModel, Task]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hone.bundle.stage import Inputs, Stage
+from hone.bundle.stage import Device, Inputs, Stage
 from hone.core.choice import decided
 from hone.core.errors import Fault
 from hone.core.extras import TO_TRAIN, require
 from hone.core.settings import Settings
 from hone.core.tables import Table
+from hone.data.fields import required
+from hone.tasks.fields import shape_of
 from hone.tasks.table import TASKS
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -51,6 +53,7 @@ class Method:
         teaches: Whether what it makes learns from the bundle's answers alone, so that an ensemble may be its parent.
         any_head: Whether it does for heads whose scores are the base's vocabulary, too.
         writers: Whether it does for models that write.
+        cpu_only: Whether what it makes runs on a CPU alone.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Method:
     teaches: bool = False
     any_head: bool = False
     writers: bool = False
+    cpu_only: bool = False
 
     def require(self) -> None:
         """Raise `MissingExtra` for the first of those packages that is not installed."""
@@ -102,7 +106,7 @@ class Int8Settings(Settings):
     calibration_rows: Count = 256
 
 
-INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights", any_head=True, writers=True)
+INT8 = Method("int8", Int8Settings, "hone.compress.int8:round_weights", any_head=True, writers=True, cpu_only=True)
 
 
 class WeightOnlySettings(Settings):
@@ -118,7 +122,12 @@ class WeightOnlySettings(Settings):
 
 
 WEIGHT_ONLY = Method(
-    "weight-only", WeightOnlySettings, "hone.compress.int8:round_weights_alone", any_head=True, writers=True
+    "weight-only",
+    WeightOnlySettings,
+    "hone.compress.int8:round_weights_alone",
+    any_head=True,
+    writers=True,
+    cpu_only=True,
 )
 
 
@@ -143,7 +152,9 @@ class OnnxSettings(Settings):
         return self
 
 
-ONNX = Method("onnx", OnnxSettings, "hone.compress.onnx:to_onnx", needs=("onnx", "onnxscript", "onnxruntime"))
+ONNX = Method(
+    "onnx", OnnxSettings, "hone.compress.onnx:to_onnx", needs=("onnx", "onnxscript", "onnxruntime"), cpu_only=True
+)
 
 
 class DistillSettings(Settings):
@@ -230,8 +241,9 @@ class CompressSettings(Settings):
 
 
 def find_faults(settings: CompressSettings, inputs: Inputs) -> list[Fault]:
-    """Methods that do not do for the task's head. What one needs and is not installed is told here as well, before
-    anything of the recipe runs.
+    """Methods that do not do for the task's head, or whose results do not run on the recipe's device, and rows to
+    compare on that have nothing to measure answers by. What a method needs and is not installed is told here as well,
+    before anything of the recipe runs.
 
     Raises:
         MissingExtra: Something is not.
@@ -239,6 +251,42 @@ def find_faults(settings: CompressSettings, inputs: Inputs) -> list[Fault]:
     names = _named(settings.method)
     for name in names:
         METHODS[name].require()
+    return [*_unsuited(names, inputs), *_elsewhere(names, inputs.device), *_unmeasured(settings.on, inputs)]
+
+
+def measured_on(method: Mapping[str, Any], device: Device) -> Device:
+    """Where parent and result, and all that a search tries, answer and are timed beside each other: on ``device``, or
+    on the CPU where a method of the decided choice makes what runs there alone."""
+    return "cpu" if any(METHODS[name].cpu_only for name in _named(method)) else device
+
+
+def _elsewhere(names: Sequence[str], device: Device) -> list[Fault]:
+    """Faults where a device is asked for on which the results of a method do not run."""
+    if device in ("auto", "cpu"):
+        return []
+    fix = "With device: auto trainings take the GPU, and what this makes is measured on the CPU."
+    return [
+        Fault("compress.device", f"{name}, whose results run on a CPU alone, and device: {device}",
+              "device: auto or cpu", field="method", fix=fix)
+        for name in dict.fromkeys(names)
+        if METHODS[name].cpu_only
+    ]  # fmt: skip
+
+
+def _unmeasured(on: str, inputs: Inputs) -> list[Fault]:
+    """A fault where the rows to compare on lack what the task's measures read."""
+    if on not in inputs.data:
+        return []
+    columns, task = inputs.data[on].columns, TASKS[inputs.task.name]
+    lacking = [name for name in required(shape_of(task, columns, inputs.task.settings).targets) if name not in columns]
+    if not lacking:
+        return []
+    found = f"{on}, whose rows have no {' and no '.join(lacking)}"
+    return [Fault("compress.unlabeled", found, "rows that answers can be measured on", field="on",
+                  fix="Name train or validation.")]  # fmt: skip
+
+
+def _unsuited(names: Sequence[str], inputs: Inputs) -> list[Fault]:
     says = TASKS[inputs.task.name].says
     if says == "text":
         do = ", ".join(name for name in METHODS if METHODS[name].writers)

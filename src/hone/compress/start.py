@@ -24,6 +24,7 @@ class Start:
         model: A copy of its own; a method may change it.
         data: What the stage may read: ``train``, ``validation``, ``unlabeled`` where the recipe names them.
         on: Which of them the result will be compared on with its parent.
+        measured_on: The device that both will run on then; a method trains on that of ``run``.
         teacher: What answers for the bundle where that is more than ``model``: of an ensemble, which is its first
             member. None: the model does.
     """
@@ -34,6 +35,7 @@ class Start:
     data: Mapping[str, Dataset]
     run: Run
     on: str = "validation"
+    measured_on: str = "auto"
     teacher: Engine | None = None
 
 

@@ -280,6 +280,7 @@ def _inputs(
         others=others,
         pretrained=any(choice.stage.trains and not choice.stage.does_task for choice in stages[:at]),
         target=target,
+        device=recipe.device,
     )
 
 

@@ -52,6 +52,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def device(self) -> torch.device:
+        """What it runs on."""
+        ...
+
+    @property
     def computes_padding(self) -> bool:
         """Whether a batch's padding goes through the layers like tokens."""
         ...

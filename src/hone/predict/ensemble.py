@@ -51,6 +51,11 @@ class EnsembleEngine:
         return {**each[0], "logits": mean}
 
     @property
+    def device(self) -> torch.device:
+        """That of its first member."""
+        return self._engines[0].device
+
+    @property
     def computes_padding(self) -> bool:
         return any(engine.computes_padding for engine in self._engines)
 

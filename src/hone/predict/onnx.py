@@ -25,6 +25,7 @@ class OnnxEngine:
         BundleError: It cannot open the graph.
     """
 
+    device = torch.device("cpu")
     computes_padding = True
     tokens_at_once = TOKENS_AT_ONCE_RUNTIME
     workers = 1

@@ -10,11 +10,17 @@ import pytest
 
 import hone
 from hone.bundle.bundle import Bundle
+from hone.bundle.stage import Inputs, TaskChoice
 from hone.cli.main import main
 from hone.compress import vocabulary
+from hone.compress.settings import CompressSettings, find_faults, measured_on
 from hone.compress.start import Made, Start
 from hone.core.errors import GateNotMet, RecipeError
+from hone.core.progress import Silent
+from hone.core.settings import Settings
 from hone.models.tokenizer import load_tokenizer
+from hone.pipeline.recipe import make_recipe
+from hone.pipeline.run import run_stages
 
 
 def recipe(texts: dict[str, Path], base: Path, **compress: Any) -> dict[str, Any]:
@@ -37,13 +43,16 @@ def recipe(texts: dict[str, Path], base: Path, **compress: Any) -> dict[str, Any
         ({"max_drop": -0.1}, "greater than or equal to 0"),
         ({"min_agreement": 1.1}, "less than or equal to 1"),
         ({"on": "dev"}, "no data named 'dev'"),
+        ({"on": "unlabeled"}, "unlabeled, whose rows have no label"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_runs(
     texts: dict[str, Path], tiny_base: Path, tmp_path: Path, settings: dict[str, Any], words: str
 ) -> None:
+    asked = recipe(texts, tiny_base, **settings)
+    asked["data"]["unlabeled"] = str(texts["train"])
     with pytest.raises(RecipeError) as caught:
-        hone.run(recipe(texts, tiny_base, **settings), out=tmp_path / "run")
+        hone.run(asked, out=tmp_path / "run")
     assert words in str(caught.value)
     assert not (tmp_path / "run" / "stages").exists()
 
@@ -108,6 +117,38 @@ def test_a_tagger_is_compressed_too(tag_bundle: Path, tagged: dict[str, Path], t
     assert ended.value.code == 0
     tokens = [["Ada", "is", "in", "rome", "."]]
     assert hone.load(tmp_path / "new").predict(tokens) == hone.load(tag_bundle).predict(tokens)
+
+
+@pytest.mark.parametrize(
+    ("method", "where"),
+    [
+        ({"name": "int8"}, "cpu"),
+        ({"name": "weight-only"}, "cpu"),
+        ({"name": "onnx"}, "cpu"),
+        ({"name": "distill"}, "auto"),
+        ({"name": "search", "max_size_mb": 1, "steps": [["distill"], ["vocabulary", "int8"]]}, "cpu"),
+        ({"name": "search", "max_size_mb": 1, "steps": [["distill"], ["vocabulary"]]}, "auto"),
+    ],
+)
+def test_what_runs_on_the_cpu_alone_is_measured_there_beside_its_parent(method: dict[str, Any], where: str) -> None:
+    settings = CompressSettings(method=method)
+    assert measured_on(settings.method, "auto") == where
+    inputs = Inputs(TaskChoice("text-classification", Settings()), base=None, data={}, device="cuda")
+    faults = find_faults(settings, inputs)
+    assert [(fault.code, fault.field) for fault in faults] == [("compress.device", "method")] * (where == "cpu")
+
+
+def test_the_device_of_both_is_told(text_bundle: Path, texts: dict[str, Path], tmp_path: Path) -> None:
+    values = {"version": 1, "task": "text-classification", "stages": [{"kind": "compress", "method": "weight-only"}],
+              "data": {"train": str(texts["train"])}}  # fmt: skip
+    bundle = Bundle.open(text_bundle)
+    result = run_stages(make_recipe(values, folder=Path()), out=tmp_path, progress=Silent(), bundle=bundle)
+    assert result.reports["compress"].facts["device"] == "cpu"
+    with pytest.raises(RecipeError, match="weight-only, whose results run on a CPU alone, and device: cuda"):
+        run_stages(
+            make_recipe({**values, "device": "cuda"}, folder=Path()), out=tmp_path / "gpu", progress=Silent(),
+            bundle=bundle,
+        )  # fmt: skip
 
 
 def test_without_a_bundle_there_is_nothing_to_compress(texts: dict[str, Path], tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ def test_without_onnx_runtime_it_says_what_to_install(onnx_bundle: Path, monkeyp
 def test_it_is_for_the_cpu(onnx_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = Bundle.open(onnx_bundle)
     monkeypatch.setattr(engine, "pick_device", lambda name: torch.device("cpu" if name == "cpu" else "cuda"))
-    assert open_bundle(bundle, device="auto").predict(TEXTS[:1])
+    predictor = open_bundle(bundle, device="auto")
+    assert predictor.predict(TEXTS[:1])
+    assert predictor.engine.device == torch.device("cpu")
     with pytest.raises(DeviceError, match="ONNX weights on cuda"):
         open_bundle(bundle, device="cuda")
 
