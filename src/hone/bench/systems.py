@@ -4,7 +4,7 @@ a bundle that writes also transformers' ``generate``."""
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from hone.bench.examples import Example, sides
+from hone.bench.padding import padded, padded_in_batches
 from hone.bench.writing import writing_systems
 from hone.bundle.bundle import Bundle
 from hone.core.errors import RecipeError
@@ -46,9 +47,14 @@ PAIR = ("text", "text_pair")  # as transformers' pipeline calls the two
 
 
 class System(Protocol):
-    """Something that answers texts."""
+    """Something that answers texts.
+
+    Attributes:
+        device: What it runs on: ``cpu``, ``cuda`` or ``mps``.
+    """
 
     name: str
+    device: str
 
     def answer(self, texts: Sequence[Example], *, batch: int) -> Any:
         """Answer all ``texts``, ``batch`` of them together; what came of it."""
@@ -68,6 +74,7 @@ class Hone:
 
     def __init__(self, predictor: Predictor, *, name: str = "hone") -> None:
         self._predictor, self.name = predictor, name
+        self.device = predictor.engine.device.type
 
     def answer(self, texts: Sequence[Example], *, batch: int) -> Any:
         parts = [list(texts[at : at + batch]) for at in range(0, len(texts), batch)]
@@ -81,12 +88,12 @@ class Hone:
         if not engine.computes_padding:
             return int(lengths.sum())
         parts = [lengths[at : at + batch] for at in range(0, len(lengths), batch)]
-        return sum(_padded(part[index]) for part in parts for index in budgeted(part, tokens=engine.tokens_at_once))
+        return sum(padded(part[index]) for part in parts for index in budgeted(part, tokens=engine.tokens_at_once))
 
 
 class Pipeline:
-    """transformers' pipeline. Where the bundle's head is hone's own, transformers' head of as many labels stands on the
-    same backbone: its answers mean nothing, its time does."""
+    """transformers' pipeline, on the predictor's device. Where the bundle's head is hone's own, transformers' head of
+    as many labels stands on the same backbone: its answers mean nothing, its time does."""
 
     name = "transformers"
 
@@ -98,7 +105,9 @@ class Pipeline:
             kind = PIPED[task.name]
             model = _model(bundle, kind, labels=len(task.labels))
         limits = {"truncation": True, "max_length": task.max_tokens} if kind == "text-classification" else {}
-        self._call: Any = transformers.pipeline(kind, model=model, tokenizer=tokenizer, device="cpu", **limits)
+        device = predictor.engine.device
+        self.device = device.type
+        self._call: Any = transformers.pipeline(kind, model=model, tokenizer=tokenizer, device=device, **limits)
 
     def answer(self, texts: Sequence[Example], *, batch: int) -> Any:
         given = [text if isinstance(text, str) else dict(zip(PAIR, text.values(), strict=True)) for text in texts]
@@ -108,7 +117,7 @@ class Pipeline:
         return 0
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
-        return sum(_padded(lengths[at : at + batch]) for at in range(0, len(lengths), batch))
+        return padded_in_batches(lengths, batch=batch)
 
 
 class OnnxRuntime:
@@ -122,6 +131,7 @@ class OnnxRuntime:
     """
 
     name = "ONNX Runtime"
+    device = "cpu"
 
     def __init__(self, predictor: Predictor, graph: OnnxModel) -> None:
         self._limit = predictor.task.max_tokens
@@ -153,33 +163,46 @@ class OnnxRuntime:
         return scores.argmax(axis=-1), chances.max(axis=-1)
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
-        return sum(_padded(lengths[at : at + batch]) for at in range(0, len(lengths), batch))
+        return padded_in_batches(lengths, batch=batch)
 
 
 def systems_for(predictor: Predictor, *, progress: Progress, texts: Sequence[Example] = ()) -> tuple[System, ...]:
-    """What can be timed beside ``predictor`` on ``texts``, itself first; what cannot is said.
+    """What can be timed beside ``predictor`` on ``texts``, itself first, each named with its device where these differ;
+    what cannot is said.
 
     Exporting the model for ONNX Runtime takes a while.
     """
-    systems: list[System] = [Hone(predictor)]
+    first = Hone(predictor)
     if isinstance(predictor.task, Writing):
-        return (*systems, *writing_systems(predictor, texts, progress=progress))
+        return (first, *writing_systems(predictor, texts, progress=progress))
+    return told_apart((first, *_reading_systems(predictor, progress)))
+
+
+def told_apart(systems: Sequence[System]) -> tuple[System, ...]:
+    """``systems``, each named with its device where these differ."""
+    if len({system.device for system in systems}) > 1:
+        for system in systems:
+            system.name = f"{system.name} ({system.device})"
+    return tuple(systems)
+
+
+def _reading_systems(predictor: Predictor, progress: Progress) -> Iterator[System]:
+    """What can be timed beside a predictor that reads; what cannot is said."""
     if predictor.task.name not in PIPED:
         progress.say(f"nothing else is timed: transformers' pipelines do no {predictor.task.name}")
-        return tuple(systems)
+        return
     if weights_format(predictor.bundle) == MEMBERS:
         progress.say("nothing else is timed: nothing but hone opens an ensemble")
-        return tuple(systems)
+        return
     if predictor.bundle.manifest.plain.gives != "nothing":
-        systems.append(Pipeline(predictor))
+        yield Pipeline(predictor)
     if importlib.util.find_spec("onnxruntime") is None or importlib.util.find_spec("onnxscript") is None:
         progress.say("ONNX Runtime is not timed, for it is not installed: pip install 'hone[onnx]'")
-        return tuple(systems)
+        return
     try:
-        systems.append(OnnxRuntime(predictor, _graph(predictor, progress)))
+        yield OnnxRuntime(predictor, _graph(predictor, progress))
     except RecipeError as error:
         progress.say(f"ONNX Runtime is not timed: {error.found}")
-    return tuple(systems)
 
 
 def _graph(predictor: Predictor, progress: Progress) -> OnnxModel:
@@ -219,7 +242,3 @@ def _model(bundle: Bundle, task: str, *, labels: int) -> Any:
     kind: Any = AUTO_CLASSES[task]
     more = {} if bundle.manifest.plain.gives == "logits" else {"num_labels": labels}
     return kind.from_pretrained(bundle.path, use_safetensors=True, trust_remote_code=False, **more).eval()
-
-
-def _padded(lengths: IntArray) -> int:
-    return int(len(lengths) * np.max(lengths, initial=0))

@@ -11,6 +11,7 @@ import transformers
 from torch import Tensor
 
 from hone.bench.examples import Example
+from hone.bench.padding import padded_in_batches
 from hone.core.progress import Progress
 from hone.data.turns import COLUMNS, conversations_in
 from hone.models.quiet import quiet_loading
@@ -36,7 +37,7 @@ class Generate:
 
     def __init__(self, predictor: Predictor, model: Any) -> None:
         self._predictor, self._model = predictor, model
-        self._task = cast(WrittenText, predictor.task)
+        self._task, self.device = cast(WrittenText, predictor.task), model.device.type
         self._continues = not model.config.is_encoder_decoder
 
     def answer(self, texts: Sequence[Example], *, batch: int) -> Any:
@@ -57,7 +58,7 @@ class Generate:
         return sum(map(len, found))
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
-        return _computed(lengths, batch=batch)
+        return padded_in_batches(lengths, batch=batch)
 
 
 class _Counting(transformers.TextGenerationPipeline):  # type: ignore[misc]
@@ -81,6 +82,7 @@ class TextPipeline:
 
     def __init__(self, predictor: Predictor, model: Any) -> None:
         self._predictor, self._task = predictor, cast(WrittenText, predictor.task)
+        self.device = model.device.type
         with quiet_loading():
             tokenizer = transformers.AutoTokenizer.from_pretrained(predictor.bundle.path, trust_remote_code=False)
         self._call: Any = transformers.pipeline(
@@ -101,7 +103,7 @@ class TextPipeline:
         return sum(len(_until_its_end(row, self._task)) for row in found)
 
     def computed(self, lengths: IntArray, *, batch: int) -> int:
-        return _computed(lengths, batch=batch)
+        return padded_in_batches(lengths, batch=batch)
 
 
 def writing_systems(predictor: Predictor, texts: Sequence[Example], *, progress: Progress) -> Iterator[Any]:
@@ -183,8 +185,3 @@ def _padded_before(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Rows [rows, tokens] whose padding is after their tokens with it before them: so ``generate`` continues them."""
     order = mask.argsort(dim=1, stable=True)
     return ids.gather(1, order), mask.gather(1, order)
-
-
-def _computed(lengths: IntArray, *, batch: int) -> int:
-    parts = [lengths[at : at + batch] for at in range(0, len(lengths), batch)]
-    return int(sum(len(part) * part.max() for part in parts))

@@ -13,7 +13,7 @@ import transformers
 
 import hone
 from hone.bench.bench import bench
-from hone.bench.systems import Hone, OnnxRuntime, Pipeline, systems_for
+from hone.bench.systems import Hone, OnnxRuntime, Pipeline, systems_for, told_apart
 from hone.core.errors import DataError
 from hone.core.progress import Silent
 from hone.models.onnx import load_onnx
@@ -69,6 +69,20 @@ def test_padding_is_counted_where_it_is_computed(text_bundle: Path) -> None:
     lengths = np.array([3, 9, 4, 4])
     assert Pipeline(predictor).computed(lengths, batch=2) == 2 * 9 + 2 * 4
     assert Hone(predictor).computed(lengths, batch=2) == 3 + 9 + 4 + 4
+
+
+def test_systems_on_other_devices_are_named_with_them(onnx_bundle: Path) -> None:
+    predictor = load(onnx_bundle)
+    ours, runtime = Hone(predictor), OnnxRuntime(predictor, load_onnx(onnx_bundle))
+    assert [system.name for system in told_apart((ours, runtime))] == ["hone", "ONNX Runtime"]
+    ours.device = "cuda"
+    assert [system.name for system in told_apart((ours, runtime))] == ["hone (cuda)", "ONNX Runtime (cpu)"]
+
+
+def test_the_pipeline_runs_where_hone_does(text_bundle: Path) -> None:
+    predictor = load(text_bundle)
+    pipeline = Pipeline(predictor)
+    assert pipeline.device == pipeline._call.device.type == predictor.engine.device.type
 
 
 def test_a_tagger_is_timed_too(tag_bundle: Path) -> None:
