@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import pre_tokenizers
 from torch import nn
 
 from hone.compress.given_rows import EXAMPLES_AT_ONCE, given_rows, tokens_of
@@ -33,13 +34,15 @@ from hone.models.model import Model, save_model
 from hone.models.quiet import quiet_loading
 from hone.models.shapes import FactoredEmbedding
 from hone.models.tokenizer import Tokenizer
+from hone.report.catalog import slice_name
 from hone.tasks.fields import shape_of
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Deciding, Task, Writing
 
 
 def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
-    """Keep the tokens of every text of ``start.data``, special tokens, and single characters where asked for.
+    """Keep the tokens of every text of ``start.data``, special tokens, those of single bytes, and single characters
+    where asked for.
 
     Raises:
         RecipeError: The tokenizer is of a kind whose vocabulary cannot be cut exactly.
@@ -54,8 +57,9 @@ def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
         kept |= ids_needed(config) & {*pieces.values()}
     if settings.characters:
         marked = form["model"].get("continuing_subword_prefix") or ""
-        seen = set(string.printable) | _characters(start)
-        kept |= {i for piece, i in pieces.items() if piece.removeprefix(marked) in seen or len(piece) == 1}
+        seen = set(string.printable).union(_characters(start), *(piece for piece, i in pieces.items() if i in kept))
+        kept |= {i for piece, i in pieces.items() if piece.removeprefix(marked) in seen}
+    kept |= {pieces[piece] for piece in _byte_pieces(form) if piece in pieces}
     if form["model"]["type"] == "BPE":
         kept |= _parts(form, pieces, kept)
     order = sorted(kept)
@@ -67,7 +71,11 @@ def prune_vocabulary(settings: VocabularySettings, start: Start) -> Made:
         _shrink_table(model.backbone, order, renumbered)
     start = replace(start, model=model)
     task = _task(start, _renumber(form, renumbered), renumbered)
-    facts = {"tokens_before": tokenizer.vocab_size, "tokens_kept": len(order)}
+    facts: dict[str, int | float | str] = {
+        "tokens_before": tokenizer.vocab_size,
+        "tokens_kept": len(order),
+        "fitted_to": ", ".join(slice_name(name, start.run.language) for name in start.data),
+    }
     writes = isinstance(task, Writing)  # what is written may have wanted a token that is gone
     return Made(model, task, facts, decides=True, exact=not writes)
 
@@ -115,6 +123,15 @@ def _characters(start: Start) -> set[str]:
     return found | {character.lower() for character in found}
 
 
+def _byte_pieces(form: Mapping[str, Any]) -> set[str]:
+    """Names of the pieces that are one byte each, which spell out what no other piece does; none where the tokenizer
+    takes texts to be characters."""
+    if form["model"].get("byte_fallback"):
+        return {f"<0x{byte:02X}>" for byte in range(256)}
+    steps = json.dumps([form.get("normalizer"), form.get("pre_tokenizer")])
+    return set(pre_tokenizers.ByteLevel.alphabet()) if '"ByteLevel"' in steps else set()
+
+
 def _pieces(form: Mapping[str, Any]) -> dict[str, int]:
     """Token -> id of the model's own vocabulary."""
     kind, vocabulary = form["model"]["type"], form["model"]["vocab"]
@@ -132,11 +149,11 @@ def _pieces(form: Mapping[str, Any]) -> dict[str, int]:
 
 def _parts(form: Mapping[str, Any], pieces: Mapping[str, int], kept: Iterable[int]) -> set[int]:
     """Of a BPE vocabulary: whatever merging makes on its way to the kept tokens, their characters included; and of
-    ``form`` only the merges that make something kept."""
+    ``form`` only the merges that lead there."""
     merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in form["model"]["merges"]]
     rank = {merge: i for i, merge in enumerate(merges)}
     names = {i: piece for piece, i in pieces.items()}
-    needed: set[str] = {piece for piece in pieces if len(piece) == 1}
+    needed = set[str]()
     used: set[tuple[str, ...]] = set()
     for i in kept:
         symbols = list(names.get(i, ""))
@@ -163,17 +180,19 @@ def _shrunk_writer(backbone: Any, order: list[int], renumbered: Mapping[int, int
     """A model that writes with the rows ``order`` of its embeddings and of what scores them, its ids renumbered."""
     config, tokens = copy.deepcopy(backbone.config), backbone.config.vocab_size
     config.vocab_size = len(order)
-    scored = (backbone.get_input_embeddings().weight, backbone.get_output_embeddings().weight)
+    read, said = backbone.get_input_embeddings(), backbone.get_output_embeddings()
+    parts = (read.weight, said.weight, getattr(said, "bias", None))
+    of_tokens = {part.data_ptr() for part in parts if part is not None}
     state = {
-        name: value[torch.tensor(order)] if any(value.data_ptr() == weight.data_ptr() for weight in scored) else value
+        name: value[torch.tensor(order)] if value.data_ptr() in of_tokens else value
         for name, value in backbone.state_dict().items()
     }
     for name, value in state.items():
         if name == "final_logits_bias" and value.shape[1] == tokens:
             state[name] = value[:, torch.tensor(order)]
     generation = copy.deepcopy(backbone.generation_config)
-    for said in (config, generation):
-        renumber_ids(said, renumbered)
+    for naming in (config, generation):
+        renumber_ids(naming, renumbered)
     with quiet_loading():
         made = type(backbone)(config)
     made.load_state_dict(state)

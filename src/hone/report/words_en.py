@@ -287,6 +287,7 @@ WORDS: dict[str, str] = {
     "task": "Task",
     "base": "Base model",
     "data": "Data",
+    "fitted_to": "Fitted to",
     "bundle": "Bundle",
     # corpora
     "corpus": "Corpus",

@@ -285,6 +285,7 @@ WORDS: dict[str, str] = {
     "task": "任务",
     "base": "基座模型",
     "data": "数据",
+    "fitted_to": "拟合所用的数据",
     "bundle": "模型包",
     # corpora
     "corpus": "语料",

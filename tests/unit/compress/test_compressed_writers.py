@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, PhiConfig, PhiForCausalLM
 
 from hone.bundle.bundle import Bundle
 from hone.bundle.manifest import Lineage
@@ -43,15 +44,31 @@ KINDS = ("gpt2", "bart", "t5")
 def parents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """A bundle of each kind, of random weights."""
     made = {}
-    for kind in KINDS:
+    for kind in (*KINDS, "phi"):
         folder = tmp_path_factory.mktemp(kind)
-        base = write_tiny_writer(folder / "base", kind=kind, width=64)  # type: ignore[arg-type]
-        name = "text-generation" if kind == "gpt2" else "translation"
+        base = folder / "base"
+        write_tiny_phi(base) if kind == "phi" else write_tiny_writer(base, kind=kind, width=64)  # type: ignore[arg-type]
+        name = "text-generation" if kind in ("gpt2", "phi") else "translation"
         settings = SETTINGS[name].model_validate({"decoding": {"max_new_tokens": 8}})
         task = make_task(name, settings, labels=(), folder=base)
         lineage = Lineage(parents=(), stage="finetune", recipe={}, recipe_digest="", data=(), seed=1, hone="")
         made[kind] = write_model(folder / "bundle", build_model(base, task.head), task, lineage=lineage)
     return made
+
+
+def write_tiny_phi(folder: Path) -> None:
+    """A decoder whose output layer has a bias, of random weights."""
+    config = AutoConfig.from_pretrained(write_tiny_writer(folder, kind="gpt2"))
+    config = PhiConfig(
+        vocab_size=config.vocab_size, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=64, bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id,
+        pad_token_id=config.pad_token_id,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = PhiForCausalLM(config)
+        torch.nn.init.normal_(model.lm_head.bias)
+    model.save_pretrained(folder)
 
 
 def inputs_of(bundle: Bundle, *, times: int = 1) -> Inputs:
@@ -193,7 +210,7 @@ def test_a_student_that_cannot_be_is_refused_with_all_reasons(parents: dict[str,
     assert len(raised.value.faults) == 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "phi"])
 def test_a_smaller_vocabulary_scores_the_tokens_that_are_left_the_same(
     kind: str, parents: dict[str, Bundle], tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ CORPUS = [
     "whales swim in the cold ocean",
     "mountains of gold are rare",
     "quiet evenings by the fireplace",
+    "ж",
 ] * 5
 
 
@@ -45,20 +46,34 @@ def tokenizer(kind: str) -> tokenizers.Tokenizer:
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=SPECIAL, initial_alphabet=alphabet)
+    elif kind == "BPE and bytes":
+        made = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))  # noqa: S106
+        made.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.BpeTrainer(vocab_size=160, special_tokens=SPECIAL)
     else:
         made = tokenizers.Tokenizer(models.WordPiece(unk_token="<unk>"))  # noqa: S106
         made.normalizer, made.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
         trainer = trainers.WordPieceTrainer(vocab_size=160, special_tokens=SPECIAL)
     made.train_from_iterator(CORPUS, trainer)
+    made = with_bytes(made) if kind == "BPE and bytes" else made
     ids = [(token, made.token_to_id(token)) for token in ("<s>", "</s>")]
     made.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=ids)
     return made
 
 
+def with_bytes(made: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """One that spells in bytes what no piece of it does, as Llama 2 and Mistral have it."""
+    state = json.loads(made.to_str())
+    state["model"]["byte_fallback"] = True
+    vocabulary = state["model"]["vocab"]
+    vocabulary |= {f"<0x{byte:02X}>": len(vocabulary) + byte for byte in range(256)}
+    return tokenizers.Tokenizer.from_str(json.dumps(state))
+
+
 def base(folder: Path, kind: str) -> Path:
     """A random base of the family that has such tokenizers."""
     backend = tokenizer(kind)
-    family = {"WordPiece": "bert", "BPE": "roberta", "Unigram": "xlm-roberta"}[kind]
+    family = {"WordPiece": "bert", "BPE": "roberta", "BPE and bytes": "roberta", "Unigram": "xlm-roberta"}[kind]
     config = AutoConfig.for_model(
         family, vocab_size=backend.get_vocab_size(), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=24, max_position_embeddings=64, pad_token_id=0, type_vocab_size=1,
@@ -93,7 +108,7 @@ def pruned(folder: Path, kind: str, **method: Any) -> tuple[Bundle, Bundle, Repo
     return Bundle.open(parent), Bundle.open(result.bundle.path), result.reports["compress"]
 
 
-@pytest.mark.parametrize("kind", ["WordPiece", "BPE", "Unigram"])
+@pytest.mark.parametrize("kind", ["WordPiece", "BPE", "BPE and bytes", "Unigram"])
 def test_answers_on_the_given_texts_stay_and_the_table_shrinks(kind: str, tmp_path: Path) -> None:
     parent, child, report = pruned(tmp_path, kind)
     before, after = load(parent.path, device="cpu"), load(child.path, device="cpu")
@@ -133,6 +148,21 @@ def test_characters_keep_other_words_spelled_out(tmp_path: Path) -> None:
             tokens.unk_id in tokens.encode(["mad"])[0]
         )  # only its characters are pieces of the sentences
     assert unknown == {True: False, False: True}
+
+
+def test_bytes_spell_out_what_no_other_piece_does(tmp_path: Path) -> None:
+    parent, child, _ = pruned(tmp_path, "BPE and bytes")
+    one, other = load_tokenizer(parent.path), load_tokenizer(child.path)
+    spelled = [each.pretrained.convert_ids_to_tokens(each.encode(["é\n"])[0]) for each in (one, other)]
+    assert spelled[0] == spelled[1]
+    assert {"<0xC3>", "<0xA9>", "<0x0A>"} <= {*spelled[1]}
+
+
+@pytest.mark.parametrize("kind", ["WordPiece", "BPE and bytes"])
+def test_characters_that_no_text_has_are_dropped(kind: str, tmp_path: Path) -> None:
+    parent, child, _ = pruned(tmp_path, kind)
+    assert "ж" in load_tokenizer(parent.path).vocabulary()
+    assert "ж" not in load_tokenizer(child.path).vocabulary()
 
 
 def test_transformers_alone_reads_the_pruned_folder(tmp_path: Path) -> None:
