@@ -22,7 +22,7 @@ from sklearn.metrics import (
 )
 
 from hone.metrics import multi_label, regression
-from hone.metrics.classification import accuracy, confusion, f1_averages, per_class
+from hone.metrics.classification import accuracy, confusion, counted, f1_averages, per_class
 from hone.metrics.entities import averages, per_label, span_tally, spans, token_tally
 from hone.metrics.intervals import wilson
 
@@ -43,8 +43,8 @@ def unzipped(texts: list[list[tuple[str, str]]]) -> tuple[list[list[str]], list[
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=60))
 def test_classification_equals_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     gold, predicted = np.array(pairs).T
-    counts = confusion(gold, predicted, 6)
-    assert (counts == confusion_matrix(gold, predicted, labels=range(6))).all()
+    assert (confusion(gold, predicted, 6) == confusion_matrix(gold, predicted, labels=range(6))).all()
+    counts = counted(gold, predicted, 6)
     expected = precision_recall_fscore_support(gold, predicted, labels=range(6), zero_division=0)
     for ours, theirs in zip(per_class(counts), expected, strict=True):
         assert ours == pytest.approx(theirs)

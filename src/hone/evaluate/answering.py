@@ -119,8 +119,3 @@ def unmeasured_warnings(told: Answered, language: Language) -> list[str]:
     """What to say of examples of which something was not measured."""
     count = f"{len(told.predictions):,}"
     return [word(key, language, some=f"{some:,}", count=count) for key, some in told.scored.unmeasured.items()]
-
-
-def shortened(text: str) -> str:
-    """``text``, as far as a report shows it."""
-    return text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + " […]"

@@ -17,13 +17,13 @@ from hone.core.measures import Measure, MeasureSpec
 from hone.data.dataset import Dataset
 from hone.evaluate.agreement import agreed, agreement
 from hone.evaluate.answering import (
+    TEXT_SHOWN,
     Answered,
     answered,
     asked,
     beside_reference,
     judge_of,
     left_out_warnings,
-    shortened,
     unmeasured_warnings,
 )
 from hone.evaluate.comparing import CompareSettings
@@ -35,6 +35,7 @@ from hone.predict.predictor import Predictor
 from hone.report.catalog import Language, word
 from hone.report.numbers import NOTHING, number
 from hone.report.report import Cell, Grid, Report
+from hone.report.visible import shortened
 from hone.tasks.fields import holds_pairs
 from hone.tasks.protocol import Task, weighing
 from hone.tasks.table import TASKS
@@ -239,8 +240,8 @@ def _rows(
     same = (first.scored.badness <= 0) == (second.scored.badness <= 0)
     order = [int(i) for i in np.lexsort((change, same)) if apart[i]][:most]
     rows: list[list[Cell]] = [
-        [shortened(column[i]) for column in (second.scored.texts, second.scored.gold, first.scored.said,
-                                             second.scored.said)]
+        [shortened(column[i], most=TEXT_SHOWN) for column in (second.scored.texts, second.scored.gold,
+                                                              first.scored.said, second.scored.said)]
         for i in order
     ]  # fmt: skip
     return Grid(columns=["text", "gold", *SIDES], rows=rows)

@@ -17,12 +17,12 @@ from hone.core.errors import RecipeError
 from hone.data.dataset import Dataset
 from hone.data.turns import conversations_in
 from hone.evaluate.answering import (
+    TEXT_SHOWN,
     answered,
     asked,
     beside_reference,
     judge_of,
     left_out_warnings,
-    shortened,
     unmeasured_warnings,
 )
 from hone.evaluate.judged import attribute_of, by_value
@@ -31,6 +31,8 @@ from hone.evaluate.varied import variety_measures
 from hone.metrics.intervals import with_intervals
 from hone.report.catalog import Language, word
 from hone.report.report import Cell, Grid, Report
+from hone.report.visible import shortened
+from hone.tasks.label_tables import MATRIX_LABELS
 from hone.tasks.long_text import long_text_advice
 from hone.tasks.protocol import LABELED, Columns, FloatArray, Prediction, Scored, Task, weighing
 from hone.tasks.rows import IntArray
@@ -76,7 +78,11 @@ def evaluate(settings: EvaluateSettings, inputs: Inputs, run: Run) -> Outcome:
             "by_length": _by_length(task, tally, told.lengths, settings),
             "worst_mistakes": _worst(scored, settings.worst, heads=_heads(task)),
         },
-        warnings=[*_warnings(task, data, cut, run.language), *unmeasured_warnings(told, run.language)],
+        warnings=[
+            *_warnings(task, data, cut, run.language),
+            *unmeasured_warnings(told, run.language),
+            *_no_matrix(scored, run.language),
+        ],
         facts=_facts(task, settings, rows=len(data), cut=cut, wrong=int((scored.badness > 0).sum())),
     )
     return Outcome(report)
@@ -90,6 +96,13 @@ def _warnings(task: Task, data: Dataset, cut: int, language: Language) -> list[s
     elif cut:
         said.append(word("warn.cut_turns", language, cut=cut, count=len(data)))
     return [*said, *left_out_warnings(data, language)]
+
+
+def _no_matrix(scored: Scored, language: Language) -> list[str]:
+    """What to say where there are too many labels for a matrix of them."""
+    if "most_confused" not in scored.tables or "confusion" in scored.tables:
+        return []
+    return [word("warn.no_matrix", language, count=f"{len(scored.tables['per_class'].rows):,}", most=MATRIX_LABELS)]
 
 
 def _given(settings: EvaluateSettings, inputs: Inputs) -> tuple[Bundle, Dataset]:
@@ -133,7 +146,7 @@ def _by_length(task: Task, tally: FloatArray, lengths: IntArray, settings: Evalu
             task.measures,
             specs={main: task.measure_specs[main], **task.measure_specs},
             additive=task.additive,
-            resamples=200,
+            resamples=settings.bootstrap_resamples,
             weighing=weighing(task),
         )
         measure = next(m for m in measured if m.name == main)
@@ -149,7 +162,10 @@ def _heads(task: Task) -> tuple[str, str, str]:
 def _worst(scored: Scored, count: int, *, heads: Sequence[str]) -> Grid:
     order = [int(i) for i in np.argsort(-scored.badness, kind="stable")[:count] if scored.badness[i] > 0]
     rows: list[list[Cell]] = [
-        [*(shortened(column[i]) for column in (scored.texts, scored.gold, scored.said)), float(scored.badness[i])]
+        [
+            *(shortened(column[i], most=TEXT_SHOWN) for column in (scored.texts, scored.gold, scored.said)),
+            float(scored.badness[i]),
+        ]
         for i in order
     ]
     return Grid(columns=[*heads, "badness"], rows=rows)

@@ -22,6 +22,7 @@ from hone.inspect.cost import training_cost
 from hone.inspect.settings import InspectSettings
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
+from hone.report.visible import shortened
 from hone.tasks.cut import unseen_said
 from hone.tasks.encoded import encoded
 from hone.tasks.fields import shape_of
@@ -268,7 +269,7 @@ def _short(value: Any) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         value = value[0].get("text") or [one["label"] for one in value]
     text = value if isinstance(value, str) else " ".join(value)
-    return text if len(text) <= SHOWN else text[:SHOWN] + " […]"
+    return shortened(text, most=SHOWN)
 
 
 def _oddities(kind: Any, data: Mapping[str, Dataset], tables: dict[str, Grid], warn: Warnings) -> None:

@@ -1,6 +1,8 @@
-"""Measures of single-label classification, all of them read off the confusion matrix."""
+"""Measures of single-label classification, all of them read off three counts a class."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,52 +11,76 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 
-def confusion(gold: IntArray, predicted: IntArray, classes: int) -> IntArray:
-    """Counts int64 [classes, classes] by (gold, predicted) from class ids, int64 [examples] each.
+class Counts(NamedTuple):
+    """Examples of each class, int64 [classes] each.
+
+    Attributes:
+        hits: Those that are of it and were said to be.
+        said: Those that were said to be of it.
+        true: Those that are of it.
+    """
+
+    hits: IntArray
+    said: IntArray
+    true: IntArray
+
+
+def counted(gold: IntArray, predicted: IntArray, classes: int) -> Counts:
+    """The counts of class ids, int64 [examples] each.
 
     Raises:
         ValueError: The two differ in length, or an id lies outside 0 to ``classes - 1``.
     """
+    _require_ids(gold, predicted, classes)
+    each = (gold[gold == predicted], predicted, gold)
+    return Counts(*(np.bincount(ids, minlength=classes) for ids in each))
+
+
+def confusion(gold: IntArray, predicted: IntArray, classes: int) -> IntArray:
+    """Counts int64 [classes, classes] by (gold, predicted) from class ids, int64 [examples] each.
+
+    Raises:
+        ValueError: As of `counted`.
+    """
+    _require_ids(gold, predicted, classes)
+    return np.bincount(gold * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def _require_ids(gold: IntArray, predicted: IntArray, classes: int) -> None:
     if len(gold) != len(predicted):
         raise ValueError(f"gold and predicted must be as long, got {len(gold)} and {len(predicted)}")
     for name, ids in (("gold", gold), ("predicted", predicted)):
         if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < classes:
             raise ValueError(f"{name} ids must be 0 to {classes - 1}, got {int(ids.min())} to {int(ids.max())}")
-    return np.bincount(gold * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
-def accuracy(counts: IntArray) -> float | None:
-    """Share of examples on the diagonal of a confusion matrix [classes, classes]; None of no examples."""
-    total = counts.sum()
-    return float(np.trace(counts) / total) if total else None
+def accuracy(counts: Counts) -> float | None:
+    """Share of the examples that were said to be what they are; None of no examples."""
+    total = counts.true.sum()
+    return float(counts.hits.sum() / total) if total else None
 
 
-def per_class(counts: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
-    """Precision, recall, F1 (float64 [classes]; 0 where undefined) and support (int64 [classes]).
-
-    Args:
-        counts: Confusion matrix int64 [classes, classes], gold by predicted.
-    """
-    hits, said, true = np.diag(counts).astype(np.float64), counts.sum(axis=0), counts.sum(axis=1)
-    return *precision_recall_f1(hits, said, true), true
+def per_class(counts: Counts) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
+    """Precision, recall, F1 (float64 [classes]; 0 where undefined) and support (int64 [classes])."""
+    return *precision_recall_f1(*counts), counts.true
 
 
-def f1_averages(counts: IntArray) -> tuple[float, float, float]:
-    """Macro, micro and weighted F1 of a confusion matrix [classes, classes].
+def f1_averages(counts: Counts) -> tuple[float, float, float]:
+    """Macro, micro and weighted F1.
 
     Macro is the plain mean over the classes that occur in gold or among the predictions, as scikit-learn takes it by
     default: a class that the test data lacks and nobody predicts is left out, one that is only predicted counts as 0.
     Weighted is the mean by support. Micro equals accuracy where each example has one label.
 
     Raises:
-        ValueError: The matrix counts no examples.
+        ValueError: They count no examples.
     """
-    total = counts.sum()
+    total = counts.true.sum()
     if not total:
-        raise ValueError("a confusion matrix of no examples has no F1")
+        raise ValueError("counts of no examples have no F1")
     _, _, f1, support = per_class(counts)
-    seen = (counts.sum(axis=0) + support) > 0
-    return float(f1[seen].mean()), float(np.trace(counts) / total), float(f1 @ support / total)
+    seen = (counts.said + support) > 0
+    return float(f1[seen].mean()), float(counts.hits.sum() / total), float(f1 @ support / total)
 
 
 def precision_recall_f1(

@@ -37,6 +37,11 @@ def as_markup(text: str, *, limit: int = TEXT_LIMIT, more: str = "+{count}") -> 
     return f"<bdi>{''.join(parts)}</bdi>{tail}"
 
 
+def shortened(text: str, *, most: int) -> str:
+    """``text``, or its first ``most`` characters and a mark that there are more: what a table holds of it."""
+    return text if len(text) <= most else text[:most] + " […]"
+
+
 def as_line(text: str, *, limit: int | None = None) -> str:
     """One line of plain text: hidden characters as ``⟨200B⟩``, line ends as ``⏎``, cut at ``limit`` with ``…``."""
     cut = text if limit is None or len(text) <= limit else text[: limit - 1] + "…"

@@ -27,6 +27,7 @@ WORDS: dict[str, str] = {
     "warn.begun": "The head that tells held-out text is new: what it told before training says nothing of the base, and that it gained does not show that nothing was forgotten. Probes show what a base holds.",
     "warn.probes_cut": "Texts of probes that are longer than what one row reads, and are cut: {count}.",
     "warn.left_out": "Left out of {split}, for they are not among the labels that count: {count} labels, which stood there {total} times.",
+    "warn.no_matrix": "There is no confusion matrix of {count} labels: more than {most} make none that can be read. The pairs that are most often confused have a table of their own.",
     "warn.undecided": "The new bundle decides by nothing: what its parent decides by (a threshold, say) was fitted by other scores, and without validation none can be fitted by its own. Name validation under data.",
     "warn.unreadable": "Left out of the corpus, for they cannot be read: {count} files, lines or rows. The first: {first}",
     "warn.held_out_unreadable": "Left out of the held-out text, for they cannot be read: {count} files, lines or rows. The first: {first}",

@@ -26,6 +26,7 @@ WORDS: dict[str, str] = {
     "warn.begun": "用来评测留出文本的头是新建的：它在训练前的数值与基座无关，变好也不说明没有遗忘。探针（probes）能显示基座所含的内容。",
     "warn.probes_cut": "探针文本中长于一行上限、被截断的：{count}。",
     "warn.left_out": "{split}中有 {count} 个标签不在计入之列，共出现 {total} 次，已略去。",
+    "warn.no_matrix": "标签有 {count} 个，超过 {most} 个，不列出难以阅读的混淆矩阵。最常混淆的标签对另有一表。",
     "warn.undecided": "新模型包不带决策：原模型的决策（例如阈值）是按另一组得分拟合的，而没有验证集就无法按新模型自己的得分重新拟合。请在 data 中给出 validation。",
     "warn.unreadable": "语料中有 {count} 处（文件、行或记录）无法读取，已略去。第一处：{first}",
     "warn.held_out_unreadable": "留出文本中有 {count} 处（文件、行或记录）无法读取，已略去。第一处：{first}",

@@ -20,12 +20,12 @@ from torch.nn import functional
 from hone.core.measures import MeasureSpec
 from hone.data.fields import Field
 from hone.metrics.calibration import expected_calibration_error
-from hone.metrics.classification import accuracy, confusion, f1_averages
+from hone.metrics.classification import accuracy, counted, f1_averages
 from hone.models.heads import Outputs
 from hone.models.tokenizer import Tokenizer
 from hone.tasks.calibration_tables import calibration_tables
 from hone.tasks.label_answers import SCOPE_SPECS, OneLabel, names_of, probabilities, scope_measures
-from hone.tasks.label_tables import confused_table, confusion_table, per_class_table
+from hone.tasks.label_tables import confusion_tables, per_class_table
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Says, Scored
 from hone.tasks.rows import Batch, IntArray, Rows
 from hone.tasks.settings import TextClassificationSettings
@@ -107,7 +107,7 @@ class TextClassification(OneLabel, WholeText):
             return dict.fromkeys(self.measure_specs)
         gold, predicted = tally[:, 0].astype(np.int64), tally[:, 1].astype(np.int64)
         names = self._answers.names
-        counts = confusion(gold, predicted, len(names))
+        counts = counted(gold, predicted, len(names))
         macro, micro, weighted = f1_averages(counts)
         found = {
             "accuracy": accuracy(counts),
@@ -124,11 +124,9 @@ class TextClassification(OneLabel, WholeText):
         tally = self.tally(predictions, columns)
         gold, predicted = tally[:, 0].astype(np.int64), tally[:, 1].astype(np.int64)
         names = self._answers.names
-        counts = confusion(gold, predicted, len(names))
         tables = {
-            "per_class": per_class_table(counts, names),
-            "confusion": confusion_table(counts, names),
-            "most_confused": confused_table(counts, names),
+            "per_class": per_class_table(counted(gold, predicted, len(names)), names),
+            **confusion_tables(gold, predicted, names),
             **calibration_tables(tally[:, 2], gold == predicted),
         }
         # How sure it was of a wrong answer, beyond what it gave the right one.

@@ -19,7 +19,7 @@ from torch.nn import functional
 from hone.core.measures import MeasureSpec
 from hone.data.dataset import Dataset
 from hone.data.fields import Field
-from hone.metrics.classification import confusion
+from hone.metrics.classification import counted
 from hone.metrics.entities import averages, span_tally
 from hone.models import crf
 from hone.models.heads import HeadSpec, Outputs
@@ -29,7 +29,7 @@ from hone.tasks.calibration_tables import calibration_tables
 from hone.tasks.classification import TextClassification
 from hone.tasks.form import Form
 from hone.tasks.label_answers import SCOPE_SPECS, OneLabel, names_of, probabilities, scope_measures
-from hone.tasks.label_tables import confused_table, confusion_table, per_class_table
+from hone.tasks.label_tables import confusion_tables, per_class_table
 from hone.tasks.protocol import Columns, FloatArray, Loss, LossOptions, Prediction, Purpose, Says, Scored
 from hone.tasks.reading import joined
 from hone.tasks.rows import Batch, IntArray, Rows
@@ -199,13 +199,12 @@ class IntentAndSlots(OneLabel, Form):
         slots = self._tagging.scored(predictions, columns)
         gold, said = columns["label"], [prediction["label"] for prediction in predictions]
         ids = np.array([[self._ids[one] for one in pair] for pair in zip(gold, said, strict=True)]).reshape(-1, 2)
-        names, right = self._answers.names, ids[:, 0] == ids[:, 1]
-        counts = confusion(ids[:, 0], ids[:, 1], len(names))
+        names, wanted, given = self._answers.names, ids[:, 0], ids[:, 1]
+        right = wanted == given
         tables = {
-            "per_class": per_class_table(counts, names),
+            "per_class": per_class_table(counted(wanted, given, len(names)), names),
             "per_entity": slots.tables["per_entity"],
-            "confusion": confusion_table(counts, names),
-            "most_confused": confused_table(counts, names),
+            **confusion_tables(wanted, given, names),
             **calibration_tables(np.array([prediction["score"] for prediction in predictions]), right),
         }
         return Scored(

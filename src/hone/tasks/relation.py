@@ -12,7 +12,7 @@ import numpy as np
 
 from hone.core.measures import MeasureSpec
 from hone.data.fields import Field
-from hone.metrics.classification import confusion, precision_recall_f1
+from hone.metrics.classification import counted, precision_recall_f1
 from hone.tasks.classification import TextClassification
 from hone.tasks.marked import MarkedReading
 from hone.tasks.protocol import FloatArray
@@ -55,11 +55,11 @@ class RelationExtraction(TextClassification):
         relation counts as said and as gold in either direction, and as right in the right one alone. None where no
         such relation occurs."""
         gold, said = tally[:, 0].astype(np.int64), tally[:, 1].astype(np.int64)
-        counts = confusion(gold, said, len(self.labels))
+        counts = counted(gold, said, len(self.labels))
         names = [DIRECTION.sub("", label) for label in self.labels]
         relations = sorted(set(names) - {self.settings.other})
         member = np.array([[name == relation for name in names] for relation in relations]).reshape(-1, len(names))
-        hits, answered, true = member @ np.diag(counts), member @ counts.sum(axis=0), member @ counts.sum(axis=1)
+        hits, answered, true = (member @ each for each in counts)
         seen = (answered + true) > 0
         _, _, f1 = precision_recall_f1(hits, answered, true)
         return float(f1[seen].mean()) if seen.any() else None

@@ -21,6 +21,7 @@ from hone.evaluate import evaluate as module
 from hone.evaluate.settings import EVALUATE, EvaluateSettings
 from hone.predict.predictor import load
 from hone.report.catalog import Language
+from hone.tasks import label_tables
 from hone.tasks.protocol import Scored
 from hone.tasks.table import TASKS
 
@@ -157,6 +158,33 @@ def test_edges_that_do_not_rise_are_refused(edges: list[int]) -> None:
     settings, faults = check_settings(EvaluateSettings, {"length_edges": edges})
     assert settings is None
     assert len(faults) == 1
+
+
+def test_a_matrix_of_too_many_labels_is_left_out_and_that_is_said(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert judge({"test": ROWS}).report.warnings == []
+    monkeypatch.setattr(label_tables, "MATRIX_LABELS", 2)
+    report = judge({"test": ROWS}).report
+    assert "confusion" not in report.tables
+    assert report.tables["most_confused"].rows
+    assert "no confusion matrix of 3 labels" in report.warnings[0]
+
+
+def test_intervals_by_length_are_of_as_many_resamples_as_all_others(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    measured = module.with_intervals
+
+    def counting(*given: Any, resamples: int, **more: Any) -> list[Measure]:
+        asked.append(resamples)
+        return measured(*given, resamples=resamples, **more)
+
+    monkeypatch.setattr(module, "with_intervals", counting)
+    judge({"test": ROWS}, bootstrap_resamples=120)
+    assert len(asked) > 1
+    assert {*asked} == {120}
 
 
 def test_another_split_is_measured_when_asked(judge: Judge) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hone.core.errors import DataError
+from hone.tasks import label_tables
 from hone.tasks.classification import TextClassification
 from hone.tasks.make import make_task
 from hone.tasks.protocol import LossOptions
@@ -172,6 +173,14 @@ def test_a_surer_mistake_is_a_worse_one(make: Any) -> None:
     assert scored.badness[:3] == pytest.approx([0.8, 0.2, 0.0])
     assert 0 < scored.badness[3] < 1e-6  # a tie broken the wrong way is wrong all the same
     assert (scored.texts[0], scored.gold[0], scored.said[0]) == ("a", "no", "yes")
+
+
+def test_of_too_many_labels_only_the_pairs_most_confused_are_told(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_tables, "MATRIX_LABELS", 1)
+    predictions = [answer("yes", 0.9), answer("no", 0.6), answer("yes", 0.8)]
+    tables = make().scored(predictions, {"text": list("abc"), "label": ["no", "yes", "no"]}).tables
+    assert "confusion" not in tables
+    assert tables["most_confused"].rows == [["no", "yes", 2, 1.0], ["yes", "no", 1, 1.0]]
 
 
 def test_tables_count_what_was_taken_for_what(make: Any) -> None:
