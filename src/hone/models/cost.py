@@ -67,6 +67,8 @@ class Size:
         ours: Whether that is through hone's own encoder on a CPU.
         vocabulary: Tokens that it knows.
         gated: Whether two products go into a feed-forward block, of which one opens and shuts the other.
+        again: Weights of layers that are several layers (ALBERT's), as often as they are computed with after the
+            first time.
         ways: Among how many processes its layers can be divided, where that was asked (`hone.models.divided.ways_of`).
     """
 
@@ -79,6 +81,7 @@ class Size:
     pace: Pace = OTHERS
     vocabulary: int = 0
     gated: bool = False
+    again: int = 0
     ways: tuple[int, ...] = ()
 
     @property
@@ -97,6 +100,10 @@ class Size:
         """Weights outside the embedding that learn while the lowest ``frozen`` layers do not."""
         return round((self.parameters - self.embedding) * (1 - frozen / max(1, self.layers)))
 
+    def computed(self, *, frozen: int) -> int:
+        """The same, each as often as one pass computes with it."""
+        return self.learning(frozen=frozen) + round(self.again * (1 - frozen / max(1, self.layers)))
+
 
 WIDTH = ("hidden_size", "dim", "d_model", "n_embd")
 DEPTH = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_layers")
@@ -105,6 +112,7 @@ HEADS = ("num_attention_heads", "n_heads", "n_head", "encoder_attention_heads", 
 INNER = ("intermediate_size", "hidden_dim", "n_inner", "encoder_ffn_dim", "d_ff")
 SCORES_KEPT = 4  # of a loss over the vocabulary
 GATES = ("gate_proj", "wi_1")  # what names of the second product have in them
+SHARED = "layer_groups"  # what names of layers have in them that are several layers
 TABLES = ("embedding", "embed_tokens")  # what names of embeddings have in them
 
 
@@ -135,6 +143,7 @@ def size_told(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) ->
         return Size(total, embedding, layers=layers, width=first(WIDTH, 0), heads=0, inner=0, pace=NETS,
                     vocabulary=vocabulary)  # fmt: skip
     width = first(WIDTH, 768)
+    shared = sum(math.prod(shape) for name, shape in shapes.items() if SHARED in name)
     return Size(
         parameters=total,
         embedding=embedding,
@@ -145,19 +154,20 @@ def size_told(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) ->
         pace=OURS if config.get("model_type") in FAMILIES and config.get("hidden_act") == "gelu" else OTHERS,
         vocabulary=vocabulary,
         gated=any(part in name for name in shapes for part in GATES),
+        again=round(shared * (layers / int(config.get("num_hidden_groups") or layers) - 1)),
     )
 
 
 def training_flops(size: Size, *, tokens: int, length: float, frozen: int = 0) -> float:
     """Floating-point operations of training on ``tokens`` tokens in rows of mean ``length`` (Kaplan et al. 2020):
-    six a weight a token, and attention's twelve a width a position a layer; of the layers that learn."""
+    six a weight a token each time, and attention's twelve a width a position a layer; of the layers that learn."""
     attention = 12.0 * (size.layers - frozen) * size.width * length if size.heads else 0.0
-    return tokens * (6.0 * size.learning(frozen=frozen) + attention)
+    return tokens * (6.0 * size.computed(frozen=frozen) + attention)
 
 
 def frozen_flops(size: Size, *, tokens: int, length: float, frozen: int) -> float:
     """Those of one forward pass of ``tokens`` tokens through the frozen layers."""
-    weights = size.parameters - size.embedding - size.learning(frozen=frozen)
+    weights = size.computed(frozen=0) - size.computed(frozen=frozen)
     return tokens * (2.0 * weights + 4.0 * frozen * size.width * length)
 
 

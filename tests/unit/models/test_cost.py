@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModel, BertConfig, BertModel
+from transformers import AlbertConfig, AlbertModel, AutoModel, BertConfig, BertModel
 
 from hone.models import cost
 from hone.models.cost import (
@@ -86,6 +86,25 @@ def test_what_trains_through_our_encoder_is_known_by_its_files(tiny_base: Path, 
 def test_flops_are_six_a_weight_a_token_and_attention_on_top() -> None:
     # 50 tokens x (6 x 600 weights outside the embedding + 12 x 2 layers x 8 wide x 10 positions)
     assert training_flops(SIZE, tokens=50, length=10.0) == 50 * (3600 + 1920)
+
+
+def test_shared_layers_are_multiplied_as_often_as_they_are_computed(tmp_path: Path) -> None:
+    def albert(groups: int) -> Size:
+        folder = tmp_path / str(groups)
+        AlbertModel(
+            AlbertConfig(
+                vocab_size=50, embedding_size=8, hidden_size=16, intermediate_size=32, num_attention_heads=2,
+                num_hidden_layers=6, num_hidden_groups=groups,
+            )
+        ).save_pretrained(folder)  # fmt: skip
+        return size_of(folder)
+
+    apart, one, three = (albert(groups) for groups in (6, 1, 3))
+    assert apart.again == 0
+    assert one.computed(frozen=0) == three.computed(frozen=0) == apart.learning(frozen=0)
+    assert one.learning(frozen=0) < three.learning(frozen=0) < apart.learning(frozen=0)
+    same = {training_flops(size, tokens=10, length=4.0) for size in (apart, one, three)}
+    assert len(same) == 1
 
 
 def test_frozen_layers_cost_one_forward_pass() -> None:
