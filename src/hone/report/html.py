@@ -87,7 +87,8 @@ def _card(measure: Measure, bounds: tuple[float, float] | None, *, language: Lan
     key = f' <code class="key">{html.escape(measure.name)}</code>' if name != measure.name and language != "en" else ""
     part = f" · {slice_name(measure.slice, language)}" if measure.slice else ""
     head = f"<h3>{html.escape(as_line(name + part))}{key}</h3>"
-    about = explained(f"about.{measure.name}", language)
+    over = explained("about.difference", language) if measure.slice == "difference" else ""
+    about = f"{over} {explained(f'about.{measure.name}', language)}".strip()
     about = f'<p class="about">{html.escape(about)}</p>' if about else ""
     if measure.value is None:
         reason = f'<p class="about">{as_markup(reason_in(measure.reason, language))}</p>'
@@ -129,10 +130,12 @@ def _warnings(warnings: Sequence[str], language: Language) -> str:
 
 
 def _facts(report: Report, language: Language) -> str:
+    known = {name: slice_name(value, language) if name == "data" and isinstance(value, str) else value
+             for name, value in report.facts.items()}  # fmt: skip
     facts = [
         f"<div{_width(value)}><dt>{html.escape(as_line(word(name, language)))}</dt>"
         f"<dd>{as_markup(numbers.column(name, [value], language=language)[0])}</dd></div>"
-        for name, value in report.facts.items()
+        for name, value in known.items()
     ]
     if report.bundle:
         digest = f"<dd><code>{html.escape(report.bundle)}</code></dd>"

@@ -121,7 +121,7 @@ MEASURES: dict[str, str] = {
     "about.texts_per_s": "Median at the batch size that answers most; the bounds are the slowest and the fastest timing.",
     "about.times_as_fast": "Texts per second over those of the other system, timed in alternation.",
     "about.times_the_tokens": "Tokens written per second over those of the parent, timed in alternation.",
-    "about.agreement": "Share of the examples on which the compressed model says what its parent says.",
+    "about.agreement": "Share of the examples on which the new bundle says what the one it was made from says.",
     "about.token_agreement": "Of the tokens that either wrote, the share that stand at the same places in both texts.",
     "about.max_logit_difference": "Between the merged model and the adapter on its base, over every score of every example.",
     "about.accuracy": "Share of examples answered right.",

@@ -121,7 +121,7 @@ MEASURES: dict[str, str] = {
     "about.texts_per_s": "回答最多的批次大小下的中位数；上下界是最慢和最快的一次计时。",
     "about.times_as_fast": "每秒文本数与另一系统之比，交替计时。",
     "about.times_the_tokens": "每秒写出的 token 数与原模型之比，交替计时。",
-    "about.agreement": "压缩后与原模型回答相同的样本所占的比例。",
+    "about.agreement": "新模型包与其来源模型包回答相同的样本所占的比例。",
     "about.token_agreement": "两者写出的 token 中，在两段文本的同一位置上相同的比例。",
     "about.max_logit_difference": "合并后的模型与基座加适配器之间，对全部样本的全部分数而言。",
     "about.accuracy": "答对的样本所占的比例。",

@@ -66,7 +66,7 @@ def _cell(cell: Cell, name: str, *, unit: str, decimals: int | None, language: L
         return number(cell, unit, language=language)
     if isinstance(cell, int):
         return str(cell) if name in UNGROUPED else f"{cell:,}"
-    return _digits(cell) if decimals is None else f"{cell:,.{decimals}f}"
+    return _digits(cell) if decimals is None else _fixed(cell, decimals)
 
 
 def _decimals(values: Sequence[float]) -> int | None:
@@ -81,6 +81,12 @@ def _decimals(values: Sequence[float]) -> int | None:
         return 3
     decimals = 2 if largest < 10 else 1 if largest < 1000 else 0
     return None if min(sizes) < 10.0 ** (1 - decimals) else decimals
+
+
+def _fixed(value: float, decimals: int) -> str:
+    """So many decimals; two digits of what would be 0 with these and is not."""
+    shown = f"{value or 0.0:,.{decimals}f}"  # of what is -0.0, too
+    return f"{value:.2g}" if value and not shown.strip("-0.,") else shown
 
 
 def _digits(value: float) -> str:
@@ -98,13 +104,13 @@ def _share(value: float) -> str:
 def _plain(value: float) -> str:
     if float(value).is_integer():
         return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def _time(seconds: float, language: Language) -> str:
     amount, unit = (
         (f"{1000 * seconds:.3g}", "ms")
-        if seconds < 1
+        if seconds < 0.9995
         else (f"{seconds:.3g}", "s")
         if seconds < 120
         else (f"{seconds / 60:.0f}", "min")
@@ -119,13 +125,13 @@ def _bytes(value: float) -> str:
         if abs(value) < 999.5:
             return f"{value:.3g} {name}"
         value /= 1000
-    return f"{value:.3g} TB"
+    return f"{_plain(value)} TB"
 
 
 _BY_UNIT: dict[str, Callable[[float], str]] = {
     "share": _share,
     "count": _plain,
-    "points": lambda value: f"{value:.1f}",
+    "points": lambda value: _fixed(value, 1),
     "bytes": _bytes,
 }
 _SECONDS = {"seconds": 1.0, "s": 1.0, "ms": 0.001}

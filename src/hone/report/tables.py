@@ -75,7 +75,8 @@ def _rows(grid: Grid, title: str, *, language: Language) -> str:
     classes = []
     for i, name in enumerate(grid.columns):
         cells = [row[i] for row in rows]
-        texts = numbers.column(name, cells, language=language)
+        named = "" if i and grid.show == "matrix" else name  # a label may be called like a unit
+        texts = numbers.column(named, cells, language=language)
         if not i and grid.names == "words":
             texts = [word(text, language) for text in texts]
         kind = _kind(cells)

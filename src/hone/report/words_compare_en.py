@@ -32,6 +32,7 @@ WORDS: dict[str, str] = {
     "rows_gained": "Better than before",
     "note.rows_gained": "Rows that the second answers better than the first: those that it alone has right, then others, the largest gain first.",
     "equal_answers": "Equal answers",
+    "about.difference": "The second's value less the first's.",
     "about.equal_answers": "Share of the rows to which both say the same.",
     "warn.other_labels": "The two know different labels. The first alone: {first}. The second alone: {second}. Differences have intervals, but no p values: answers cannot be exchanged.",
     "warn.other_counts": "The two are not counted alike: their labels stand in another order, or their settings ask for other measures. Differences have intervals, but no p values: answers cannot be exchanged.",

@@ -31,6 +31,7 @@ WORDS: dict[str, str] = {
     "rows_gained": "变好的行",
     "note.rows_gained": "第二个答得比第一个好的行：先是只有第二个对的，再是其余，收益最大的在前。",
     "equal_answers": "相同的回答",
+    "about.difference": "第二个的值减去第一个的值。",
     "about.equal_answers": "两者回答相同的行所占的比例。",
     "warn.other_labels": "两者的标签不同。仅第一个有：{first}。仅第二个有：{second}。差异带有区间，但没有 p 值：回答无法交换。",
     "warn.other_counts": "两者的计数方式不同：标签的顺序不同，或设置要求的指标不同。差异带有区间，但没有 p 值：回答无法交换。",

@@ -275,7 +275,7 @@ WORDS: dict[str, str] = {
     "longest": "Longest",
     "p95": "95th percentile",
     "decoding": "Decoding",
-    "truncated": "Cut",
+    "truncated": "Texts cut",
     "epoch": "Epoch",
     "steps": "Steps",
     "trained_parameters": "Trained parameters",

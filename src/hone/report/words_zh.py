@@ -273,7 +273,7 @@ WORDS: dict[str, str] = {
     "longest": "最长",
     "p95": "95 分位数",
     "decoding": "解码设置",
-    "truncated": "是否截断",
+    "truncated": "被截断的文本数",
     "epoch": "轮次",
     "steps": "步数",
     "trained_parameters": "训练的参数量",

@@ -130,6 +130,26 @@ def test_a_matrix_keeps_its_labels_as_heads() -> None:
     assert page.text.count("count") >= 2
 
 
+def test_labels_that_are_called_like_units_leave_counts_as_they_are() -> None:
+    labels = ["ms", "bytes", "seconds", "line"]
+    rows: list[list[Cell]] = [[label, 1234, 0, 5, 6] for label in labels]
+    grid = Grid(columns=["gold", *labels], rows=rows, show="matrix")
+    page = Reader(to_html(Report(stage="evaluate", tables={"t": grid})))
+    assert "1,234" in page.text
+    assert not re.search(r"\d (ms|s|B|kB)\b", page.text)
+
+
+def test_what_was_looked_at_is_named_in_the_readers_language() -> None:
+    page = Reader(to_html(Report(stage="evaluate", facts={"data": "test", "task": "test"}), language="zh"))
+    assert page.text.count("测试集") == 1
+
+
+def test_a_difference_says_so_beside_what_is_measured() -> None:
+    measure = Measure(name="accuracy", value=-0.1, n=10, slice="difference")
+    page = Reader(to_html(Report(stage="compare", measures=[measure])))
+    assert f"{word('about.difference')} {word('about.accuracy')}" in page.text
+
+
 def test_a_long_table_is_folded_and_a_huge_one_cut() -> None:
     def page(rows: int) -> Reader:
         cells: list[list[Cell]] = [[f"label_{i}", i] for i in range(rows)]

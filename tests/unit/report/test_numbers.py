@@ -25,6 +25,10 @@ from hone.report.numbers import Cell, column, number
         (12.34, "ms", "12.3 ms"),
         (5120.0, "MB", "5,120 MB"),
         (3.0, "widgets", "3 widgets"),
+        (999.6, "count", "1,000"),
+        (0.9996, "seconds", "1 s"),
+        (1.5e15, "bytes", "1,500 TB"),
+        (-0.03, "points", "-0.03"),
     ],
 )
 def test_a_number_is_written_in_its_unit(value: float, unit: str, shown: str) -> None:
@@ -50,6 +54,8 @@ def test_times_are_written_in_the_readers_language() -> None:
         ("parent", [2_368_341.0, 3.29, 0.047], ["2,368,341", "3.29", "0.047"]),
         ("parent", [0.467, 2583.4], ["0.467", "2,583"]),
         ("loss", [6.91, 0.44], ["6.91", "0.44"]),
+        ("p", [0.5, 0.0001, 0.0], ["0.500", "0.0001", "0.000"]),
+        ("difference", [0.021, -0.0003], ["0.021", "-0.0003"]),
     ],
 )
 def test_a_column_shares_its_digits(name: str, cells: list[Cell], shown: list[str]) -> None:
