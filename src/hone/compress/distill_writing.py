@@ -12,7 +12,7 @@ import torch
 from hone.compress.int8 import require_float
 from hone.compress.recover import learn
 from hone.compress.settings import DistillSettings
-from hone.compress.shorter import STACKS, depths_of, shortened
+from hone.compress.shorter import STACKS, depths_of, shortened, spread_evenly
 from hone.compress.start import Made, Start
 from hone.core.errors import Fault, RecipeError
 from hone.data.dataset import Dataset
@@ -103,10 +103,7 @@ def _kept(settings: DistillSettings, start: Start) -> dict[str, tuple[int, ...]]
     if faults:
         each = [Fault(code="compress.distill", found=found, expected=expected) for found, expected in faults]
         raise RecipeError.of(each, what="distill")
-    return {
-        stack: tuple(round((i + 1) * had / wanted[stack]) - 1 for i in range(wanted[stack]))
-        for stack, had in depths.items()
-    }
+    return {stack: spread_evenly(had, wanted[stack]) for stack, had in depths.items()}
 
 
 def _lesson(settings: DistillSettings, start: Start, teacher: TorchEngine) -> Dataset:

@@ -20,6 +20,11 @@ def depths_of(config: Any) -> dict[str, int]:
     return {stack: int(getattr(config, key)) for stack, key in STACKS.get(config.model_type, {}).items()}
 
 
+def spread_evenly(had: int, count: int) -> tuple[int, ...]:
+    """Which ``count`` of so many layers, from 0, stay: evenly spread, the last among them."""
+    return tuple(round((i + 1) * had / count) - 1 for i in range(count))
+
+
 def shortened(backbone: Any, kept: Mapping[str, Sequence[int]]) -> Any:
     """A new model with copies of the layers ``kept`` of each stack, in their order, and of all else."""
     return restacked(backbone, kept, keys=STACKS[backbone.config.model_type])

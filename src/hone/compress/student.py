@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hone.compress.narrow import narrowed
 from hone.compress.recover import encoder_of
 from hone.compress.settings import DistillSettings
+from hone.compress.shorter import spread_evenly
 from hone.compress.start import Start
 from hone.core.errors import Fault, RecipeError
 from hone.models.model import Model
@@ -48,8 +49,8 @@ def make_student(settings: DistillSettings, start: Start, rows: Rows) -> Student
     faults = _faults(settings, start)
     if faults:
         raise RecipeError.of(faults, what="distill")
-    had, count = len(encoder.layer), settings.layers
-    kept = tuple(round((i + 1) * had / count) - 1 for i in range(count))
+    count = settings.layers
+    kept = spread_evenly(len(encoder.layer), count)
     student = copy.deepcopy(start.model)
     _keep_layers(student, kept)
     if not count:
