@@ -37,6 +37,15 @@ def parted(
 
 def _parted(row: RawRow, file: str, names: Mapping[str, str], *, reads_turns: bool) -> RawRow | Fault:
     line, raw = row
+    alone = [_alone(raw.get(names[name])) for name in ANSWERS]
+    if None not in alone:
+        asked = _asked(raw.get(names[PROMPT]))
+        if asked is None:
+            answers = {names[name]: text for name, text in zip(ANSWERS, alone, strict=True)}
+            return _repeating((line, {**raw, **answers}), file, names)
+        raw = {column: value for column, value in raw.items() if column != names[PROMPT]}
+        raw |= {names[name]: [*asked, {"role": ASSISTANT, "text": text}]
+                for name, text in zip(ANSWERS, alone, strict=True)}  # fmt: skip
     given = [_conversation(raw.get(names[name])) for name in ANSWERS]
     if any(one is None for one in given):
         return _repeating(row, file, names)
@@ -74,12 +83,29 @@ def _parted(row: RawRow, file: str, names: Mapping[str, str], *, reads_turns: bo
     return line, {**rest, names[PROMPT]: prompt, **answers}
 
 
+def _spoken(value: Any) -> list[Turn] | None:
+    """The turns of a text in which both speak; None where it is something else."""
+    if not isinstance(value, str) or not SPEAKERS.match(value):
+        return None
+    _, *said = SPEAKERS.split(value)
+    return [{"role": who, "text": text.strip()} for who, text in zip(said[::2], said[1::2], strict=True)]
+
+
 def _conversation(value: Any) -> list[Any] | None:
     """The turns of a text that holds more of them than the answer; None where it does not."""
-    if isinstance(value, str) and SPEAKERS.match(value):
-        _, *said = SPEAKERS.split(value)
-        return [{"role": who, "text": text.strip()} for who, text in zip(said[::2], said[1::2], strict=True)]
-    return value if isinstance(value, list) and len(value) > 1 else None
+    return _spoken(value) or (value if isinstance(value, list) and len(value) > 1 else None)
+
+
+def _alone(value: Any) -> str | None:
+    """The text of an answer before which ``Assistant:`` stands, and nothing else; None where it is something else."""
+    turns = _spoken(value) or []
+    return turns[0]["text"] if [turn["role"] for turn in turns] == ["Assistant"] else None
+
+
+def _asked(value: Any) -> list[Turn] | None:
+    """The turns of a prompt in which both speak, without an ``Assistant:`` that nothing follows; else None."""
+    turns = _spoken(value)
+    return turns[:-1] if turns and turns[-1] == {"role": "Assistant", "text": ""} else turns
 
 
 def _agrees(stated: Any, chosen: list[Turn]) -> bool:

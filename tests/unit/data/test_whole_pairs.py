@@ -57,6 +57,20 @@ def test_texts_in_which_both_speak_are_conversations(tmp_path: Path) -> None:
     assert data["rejected"] == "No."
 
 
+@pytest.mark.parametrize("prompt", [spoken("")[: -len("\n\nAssistant: ")], spoken("")])
+def test_answers_before_which_the_assistant_stands_are_their_texts(prompt: str, tmp_path: Path) -> None:
+    row = {"prompt": prompt, "chosen": "\n\nAssistant: Where?", "rejected": "\n\nAssistant: No."}
+    data = data_of(row, tmp_path)
+    assert data["prompt"] == KEPT[1:]
+    assert (data["chosen"], data["rejected"]) == ("Where?", "No.")
+
+
+def test_the_prompt_of_such_answers_may_be_a_text(tmp_path: Path) -> None:
+    row = {"prompt": "A taxi, please", "chosen": "\n\nAssistant: Where?", "rejected": "\n\nAssistant: No."}
+    data = data_of(row, tmp_path, task="text-generation")
+    assert (data["prompt"], data["chosen"], data["rejected"]) == ("A taxi, please", "Where?", "No.")
+
+
 def test_a_task_over_texts_reads_one_turn_as_text(tmp_path: Path) -> None:
     row = {"chosen": whole("Ein Hund.", ASKED[1:2]), "rejected": whole("Hund.", ASKED[1:2])}
     data = data_of(row, tmp_path, task="translation")
@@ -71,6 +85,12 @@ def test_a_task_over_texts_reads_one_turn_as_text(tmp_path: Path) -> None:
         ({"chosen": whole("a", ASKED[:1]), "rejected": whole("b", ASKED[:1])}, "translation", "data.pair-unasked",
          "chosen"),
         ({"chosen": whole("a"), "rejected": whole(" ")}, "dialogue", "data.turns-empty", "rejected"),
+        ({"prompt": "Hi", "chosen": spoken("a"), "rejected": "\n\nAssistant: b"}, "dialogue", "data.pair-parts",
+         "rejected"),
+        ({"prompt": "Hi", "chosen": "\n\nHuman: a", "rejected": "\n\nHuman: b"}, "dialogue", "data.turns-unanswered",
+         "chosen"),
+        ({"prompt": "\n\nHuman: ", "chosen": "\n\nAssistant: a", "rejected": "\n\nAssistant: b"}, "dialogue",
+         "data.turns-empty", "chosen"),
         ({"prompt": "A bus", "chosen": whole("a"), "rejected": whole("b")}, "dialogue", "data.pair-prompt", "prompt"),
         ({"messages": ASKED[:2], "chosen": whole("a"), "rejected": whole("b")}, "dialogue", "data.pair-prompt",
          "messages"),
