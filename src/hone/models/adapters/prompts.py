@@ -26,6 +26,7 @@ from hone.models.writers.cached import keeps_all
 from hone.models.writers.writer import Past
 
 TABLE = "prompt_embeddings"  # peft's name for it
+SCALED_LOOKUPS = ("blenderbot-small", "marian", "mvp", "pegasus")  # encoders that scale what they look up and no more
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -227,10 +228,15 @@ class _Tokens(_Prompting):
     kind: ClassVar[type[Before]] = TokensBefore
 
     def goes_with(self, config: Any) -> bool:
-        return super().goes_with(config) or stack_of(config) == "encoder-decoder"
+        """Where embeddings that are given and those that are looked up become the same states: else a model would
+        learn from others than it is to answer by."""
+        if stack_of(config) != "encoder-decoder":
+            return super().goes_with(config)
+        return config.model_type not in SCALED_LOOKUPS or not config.scale_embedding
 
     def bases(self) -> str:
-        return f"{super().bases()}, or an encoder-decoder"
+        odd = ", ".join(SCALED_LOOKUPS)
+        return f"{super().bases()}, or an encoder-decoder (of {odd} without scale_embedding)"
 
 
 class Prompt(_Tokens):
