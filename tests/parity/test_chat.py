@@ -123,6 +123,27 @@ def test_an_answer_that_is_written_otherwise_once_others_follow_is_not_in_the_wh
     assert form.spoken(turns[:3]).answers[0] is not None
 
 
+def test_what_a_template_puts_before_an_answer_is_read_and_not_learned(folder: Path) -> None:
+    tokenizer = templated(folder, THINKING)
+    form = chat_format(tokenizer)
+    ids, (span,) = form.spoken(TURNS[:3])
+    assert span is not None
+    assert tokenizer.pretrained.decode(ids[span[0] : span[1]]) == "not here\nyet<e>"
+    assert form.prompt(TURNS[:2]) == ids[: span[0]]
+    assert tokenizer.pretrained.decode(ids[: span[0]]).endswith("<s>assistant\n(thought)\n")
+    later = [*TURNS[:3], {"role": "user", "text": "money"}]  # the first answer is written without it by then
+    assert tokenizer.pretrained.decode(form.prompt(later)).count("(thought)") == 1
+
+
+def test_a_blank_before_an_answer_is_of_the_answer(folder: Path) -> None:
+    tokenizer = templated(folder, CHATML.replace("{{ '<s>assistant\\n' }}", "{{ '<s>assistant' }}"))
+    form = chat_format(tokenizer)
+    ids, (span,) = form.spoken(TURNS[:3])
+    assert span is not None
+    assert tokenizer.pretrained.decode(ids[span[0] : span[1]]) == "\nnot here\nyet<e>"
+    assert form.prompt(TURNS[:2]) == ids[: span[0]]
+
+
 @pytest.mark.parametrize(
     ("template", "turns", "said"),
     [

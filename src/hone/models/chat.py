@@ -20,7 +20,8 @@ Turn = Mapping[str, str]  # ``role`` and ``text``
 Span = tuple[int, int]
 
 ASSISTANT = "assistant"
-PROBE = [{"role": "user", "text": "a"}, {"role": ASSISTANT, "text": "b"}]
+ASKED = {"role": "user", "text": "a"}
+PROBES = [[ASKED, {"role": ASSISTANT, "text": text}] for text in "bc"]
 
 
 class Unwritable(DataError):
@@ -145,7 +146,8 @@ class Template:
     """As the base's own template has it.
 
     What stands before an answer is tokenized by itself, and so is the answer: training reads what the model will read
-    before it writes.
+    before it writes. Words that the template puts before every answer and does not ask for one with, such as Qwen3's
+    thought of nothing, stand before it too: they are neither learned nor written.
 
     Raises:
         BundleError: See `chat_format`.
@@ -155,6 +157,7 @@ class Template:
         self._tokenizer = tokenizer
         special = {id: token for id, token in tokenizer.added_tokens().items() if token.special}
         self._special = re.compile("|".join(map(re.escape, sorted((t.content for t in special.values()), key=len))))
+        self._lead = ""
         self.ending = self._found_ending(set(special))
 
     def ready(self, conversations: Sequence[Sequence[Turn]]) -> None:
@@ -166,7 +169,7 @@ class Template:
         return self._cut(whole, turns)
 
     def prompt(self, turns: Sequence[Turn]) -> list[int]:
-        whole = self._written(turns, asking=True)
+        whole = self._asking(turns)
         self._require_all(whole, turns)
         return self._cut(whole, turns).ids
 
@@ -174,7 +177,7 @@ class Template:
         """The tokens of ``whole``, which is cut where answers begin and end."""
         ids, answers, done = list[int](), list[Span | None](), 0
         for at in (at for at, turn in enumerate(turns) if turn["role"] == ASSISTANT):
-            before, after = self._written(turns[:at], asking=True), self._written(turns[: at + 1])
+            before, after = self._asking(turns[:at]), self._written(turns[: at + 1])
             if not (whole.startswith(after) and after.startswith(before) and len(before) >= done):
                 answers.append(None)
                 continue
@@ -185,6 +188,10 @@ class Template:
             ids += [*context, *answer]
             answers.append((begin, begin + answer.index(self.ending) + 1))
         return Spoken([*ids, *self._tokenizer.encode([whole[done:]])[0]], answers)
+
+    def _asking(self, turns: Sequence[Turn]) -> str:
+        """The turns, and all that stands before the text of the next answer."""
+        return self._written(turns, asking=True) + self._lead
 
     def _written(self, turns: Sequence[Turn], *, asking: bool = False) -> str:
         messages = [{"role": turn["role"], "content": turn["text"]} for turn in turns]
@@ -221,18 +228,23 @@ class Template:
                 raise _spelled(spelled.group(), number)
 
     def _found_ending(self, special: set[int]) -> int:
+        """The token that ends an answer; what stands before one is known from then on."""
         try:
-            before, whole = self._written(PROBE[:1], asking=True), self._written(PROBE)
+            before = self._asking([ASKED])
+            wholes = [self._written(turns) for turns in PROBES]
         except Unwritable as error:
             raise BundleError(f"the base's chat template writes no conversation: {error.found}",
                               code="base.chat-template") from error  # fmt: skip
-        if not whole.startswith(before):
+        if not all(whole.startswith(before) for whole in wholes):
             raise BundleError(
                 "the base's chat template writes an answer elsewhere than it asks for one",
                 expected="one with add_generation_prompt that ends where answers begin",
                 code="base.chat-template",
             )
-        (answer,) = self._tokenizer.encode([whole[len(before) :]])
+        one, other = (whole[len(before) :] for whole in wholes)
+        same = one[: next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)]
+        self._lead = same if same.strip() else ""  # a blank is the first token's own
+        (answer,) = self._tokenizer.encode([one.removeprefix(self._lead)])
         said = self._tokenizer.decode([answer])[0].find("b")
         ending = next((token for token in answer if token in special), None)
         if ending is None or said < 0:

@@ -17,7 +17,7 @@ from hone.tasks.faulty import OfExamples
 from hone.tasks.protocol import Objective
 from hone.tasks.rows import Rows
 
-ENCODING_VERSION = 8  # raised whenever a task's encoding changes
+ENCODING_VERSION = 9  # raised whenever a task's encoding changes
 
 
 def encoding_key(task: Objective, dataset: Dataset) -> str:
