@@ -73,6 +73,10 @@ def with_system(turns: Sequence[Turn], system: str) -> list[Turn]:
     return list(turns) if own else [{"role": SYSTEM, "text": system}, *turns]
 
 
+NO_ROOM = "a turn that is too long even when all before it is left out"
+NO_ROOM_BESIDE = "a turn that has no room after the system text (attributes and keywords are part of it)"
+
+
 class _Talk:
     """A conversation, parted into its system text and what is said.
 
@@ -91,6 +95,11 @@ class _Talk:
     def prompt(self, first: int, to: int) -> list[int]:
         """Tokens before an answer to the turns from ``first`` on, before ``to``."""
         return self._form.prompt([*self._system, *self.said[first:to]])
+
+    def without_room(self, first: int, to: int, room: Room) -> str:
+        """What is too long, in words, where `prompt` of the same turns is: they themselves, or what stands before."""
+        alone = self._system and len(self._form.prompt(self.said[first:to])) <= room.prompt
+        return NO_ROOM_BESIDE if alone else NO_ROOM
 
     def spoken(self, first: int, to: int) -> tuple[list[int], dict[int, Span | None]]:
         """Tokens of these turns, and where their answers are, by number of the answer."""
@@ -126,7 +135,7 @@ def to_answer(form: ChatFormat, turns: Sequence[Turn], room: Room) -> Passage:
         first = _earliest(talk.begins, lambda begin: len(talk.prompt(begin, end)) <= room.prompt)
         ids = talk.prompt(first, end)
     if len(ids) > room.prompt:
-        raise _too_long(NO_ROOM, len(ids), room.prompt)
+        raise _too_long(talk.without_room(first, end, room), len(ids), room.prompt)
     return Passage(ids, [], first > 0, len(whole))
 
 
@@ -185,7 +194,8 @@ def _shortened(talk: _Talk, first: int, number: int, room: Room, *, whole: int) 
         return first, ids, learned
     begin, end = span
     if begin > room.prompt:
-        raise _too_long(f"answer {number + 1} to {NO_ROOM}", begin, room.prompt)
+        where = talk.without_room(first, talk.answers[number], room)
+        raise _too_long(f"answer {number + 1} to {where}", begin, room.prompt)
     most = min(room.answer, room.row - begin)
     if not room.cuts:
         raise _too_long(f"answer {number + 1}", end - begin, most)
@@ -204,9 +214,6 @@ def _overlapping(talk: _Talk, number: int, room: Room) -> int:
 def _earliest(begins: Sequence[int], fits: Callable[[int], bool]) -> int:
     """The first of ``begins`` that fits, where all after one that fits do; the last where none does."""
     return begins[min(bisect_left(begins, True, key=fits), len(begins) - 1)]
-
-
-NO_ROOM = "a turn that is too long even when all before it is left out"
 
 
 def _require_leaving(room: Room, tokens: int) -> None:

@@ -138,6 +138,17 @@ def test_what_no_row_has_room_for_is_refused(
     assert "rows.jsonl:7: turns: found" in str(placed)
 
 
+@pytest.mark.parametrize(("system", "user"), [(60, 1), (2, 60)])
+def test_what_is_too_long_is_named_be_it_the_system_text_or_the_turn(system: int, user: int, folder: Path) -> None:
+    turns = [{"role": "system", "text": "please " * system}, {"role": "user", "text": "money " * user}]
+    beside = "after the system text (attributes and keywords are part of it)"
+    with pytest.raises(DataError) as asked:
+        encoded(task_of(folder), turns, purpose="predict")
+    with pytest.raises(DataError) as learned_from:
+        encoded(task_of(folder), [*turns, {"role": "assistant", "text": "thanks"}])
+    assert [beside in str(refused.value) for refused in (asked, learned_from)] == [system > user] * 2
+
+
 def test_a_turn_to_answer_that_is_too_long_is_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="a turn that is too long"):
         encoded(task_of(folder), [{"role": "user", "text": "money " * 60}], purpose="predict")
@@ -172,9 +183,9 @@ def test_answers_that_later_turns_change_are_learned_in_rows_of_their_own(folder
     task.tokenizer.pretrained.backend_tokenizer.encode_special_tokens = False
     task.tokenizer.pretrained.chat_template = THINKING
     rows = encoded(task, talk(3))
-    assert learned(task, rows) == ["so thanks 0", "so thanks 1", "so thanks 2"]
+    assert learned(task, rows) == ["thanks 0", "thanks 1", "thanks 2"]  # what stands before is not learned
     assert len(rows) == 3
-    assert task.tokenizer.decode([rows.row("input_ids", 2)]) == ["money 0thanks 0money 1thanks 1money 2"]
+    assert task.tokenizer.decode([rows.row("input_ids", 2)]) == ["money 0thanks 0money 1thanks 1money 2so "]
 
 
 def losses(task: Any, model: Model, rows: Rows) -> tuple[float, float]:
