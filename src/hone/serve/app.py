@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -30,6 +31,7 @@ from hone.tasks.protocol import Writing
 from hone.tasks.writing_settings import WritingSettings
 
 MAX_BODY_BYTES = 32 << 20
+MOST_WAITING = 128  # requests whose texts are written at a time: each has a thread that waits for them
 
 
 class Answer(BaseModel):
@@ -66,17 +68,20 @@ def make_app(served: Predictor | Shelf) -> FastAPI:
         for path, predictor in routes.items()
     }
     _add_errors(app, meters, expected=expected)
-    streams = Streams(meters)
+    streams, waiting = Streams(meters), ThreadPoolExecutor(MOST_WAITING, thread_name_prefix="write")
     for path, predictor in routes.items():
-        _add_predict(app, path, predictor, meters=meters, streams=streams)
+        _add_predict(app, path, predictor, meters=meters, streams=streams, waiting=waiting)
     if isinstance(served, Shelf):
         _add_choice(app, meters, list(routes))
     _add_pages(app, routes, meters=meters, expected=expected)
     return app
 
 
-def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meters, streams: Streams) -> None:
+def _add_predict(
+    app: FastAPI, path: str, predictor: Predictor, *, meters: Meters, streams: Streams, waiting: Executor
+) -> None:
     writes = isinstance(predictor.task, Writing)
+    threads = waiting if writes else None  # what reads keeps a thread at work: no more than asyncio's own at a time
     predictor = predictor if writes else predictor.within(most_to_read(predictor.task.max_tokens))
     several = {field.name for fields in predictor.input_choices for field in fields if field.kind == "texts"}
 
@@ -92,7 +97,7 @@ def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meter
             return await streams.answer(asked, inputs)
         began = time.perf_counter()
         with meters.in_flight.track_inprogress():
-            predictions = await _answers(asked, inputs, request) if inputs else []
+            predictions = await answers(asked, inputs, request, threads=threads) if inputs else []
         meters.answered(predictions, seconds=time.perf_counter() - began)
         return {"predictions": predictions, "bundle": predictor.bundle.digest}
 
@@ -104,8 +109,13 @@ def _add_predict(app: FastAPI, path: str, predictor: Predictor, *, meters: Meter
     app.post(path, response_model=Answer, responses=failures)(predict)
 
 
-async def _answers(predictor: Predictor, inputs: Sequence[Any], request: Request) -> list[dict[str, Any]]:
+async def answers(
+    predictor: Predictor, inputs: Sequence[Any], request: Request, *, threads: Executor | None
+) -> list[dict[str, Any]]:
     """The answers; nothing is read or written beyond the batch or the token at hand where the client has gone.
+
+    Args:
+        threads: Wait for them; None: asyncio's own, of which there are few, and which checks need too.
 
     Raises:
         Abandoned: It has.
@@ -113,7 +123,7 @@ async def _answers(predictor: Predictor, inputs: Sequence[Any], request: Request
     gone = threading.Event()
     watching = asyncio.create_task(_watch(request, gone))
     try:
-        return await asyncio.to_thread(predictor.until(gone.is_set).predict, inputs)
+        return await asyncio.get_running_loop().run_in_executor(threads, predictor.until(gone.is_set).predict, inputs)
     finally:
         gone.set()  # nor where the request was given up on here, as at the end of the service
         watching.cancel()
