@@ -20,7 +20,8 @@ class WrittenForm:
     Attributes:
         prefix, suffix: Before and after each.
         start: What a decoder reads first, where that is the language, as mBART has it; None: what the base says.
-        forced: What every text begins with, where that is the language, as mBART-50 and NLLB have it.
+        forced: What every text begins with, where that is one token: the language, as mBART-50 and NLLB have it, or
+            what begins every row, as BART's ``<s>``.
     """
 
     prefix: tuple[int, ...]
@@ -80,7 +81,8 @@ def spoken(settings: Any, tokenizer: Tokenizer) -> tuple[Tokenizer, WrittenForm]
         raise RecipeError.of(faults, what="task")
     code: str | None = getattr(settings, "target_language", None)
     if code is None:
-        return tokenizer, WrittenForm(tuple(tokenizer.prefix), tuple(tokenizer.suffix))
+        forced = tokenizer.prefix[0] if len(tokenizer.prefix) == 1 else None
+        return tokenizer, WrittenForm(tuple(tokenizer.prefix), tuple(tokenizer.suffix), forced=forced)
     pretrained = tokenizer.pretrained
     pretrained.tgt_lang = code
     pretrained.set_tgt_lang_special_tokens(code)

@@ -121,6 +121,10 @@ class TextGeneration(WrittenText):
         return usual if not self.reads_conversations or self.chat.ending in usual else (*usual, self.chat.ending)
 
     @property
+    def forced_bos_token_id(self) -> None:
+        """None: what is written comes after a prompt, which begins as every row does."""
+
+    @property
     def _read_schema(self) -> dict[str, pa.DataType]:
         return {**ROWS_SCHEMA, **WORDS_SCHEMA, "prompted": pa.bool_()}
 

@@ -123,7 +123,7 @@ class BeamSearch:
         chances = torch.tensor([beam.chance for hunt in self.rows for beam in hunt.beams])
         own = logits.log_softmax(dim=-1)
         controlled = self._controls.active
-        sums = self._controls.apply(own).add_(chances[:, None]) if controlled else own.add_(chances[:, None])
+        sums = self._controls.apply(own) + chances[:, None] if controlled else own.add_(chances[:, None])
         sums, own = sums.view(len(self.rows), -1), own.view(len(self.rows), -1)
         looked_at = zip(self.rows, self._looked_at(sums, own if controlled else None), strict=True)
         for at, (hunt, (best, places, alone)) in enumerate(looked_at):

@@ -53,8 +53,9 @@ class Controls:
         penalized, bad = settings.repetition_penalty != 1.0, [one for some in self._all_bad for one in some]
         self._remembers = penalized or bool(settings.no_repeat_ngram_size) or any(len(one) > 1 for one in bad)
         self._guided = _guided(settings, vocabulary, size=size)
-        counts = settings.min_new_tokens > 0 or self._first is not None or self._guided is not None
-        self.active = self._remembers or bool(bad) or counts
+        counts = settings.min_new_tokens > 0 or self._guided is not None
+        self._lasting = self._remembers or bool(bad) or counts  # beyond the first token
+        self.active = self._lasting or self._first is not None
         self._written = torch.zeros(0, dtype=torch.long)  # [rows]
         self._lists = torch.zeros(0, dtype=torch.long)  # [rows], which list of bad words is each one's
         self._counts = torch.zeros(0, dtype=torch.long)  # [rows], of tokens that stand before, prompt or start included
@@ -106,8 +107,10 @@ class Controls:
             self._seen.scatter_(1, tokens[:, None], True)
 
     def apply(self, scores: Tensor) -> Tensor:
-        """The scores of each row's next token, float32 [rows, vocabulary], changed; a new tensor."""
+        """The scores of each row's next token, float32 [rows, vocabulary], changed: a new tensor where any is."""
         settings = self._settings
+        if not self._lasting and not (self._written == 0).any():
+            return scores
         scores = scores.clone()
         if settings.repetition_penalty != 1.0:
             by = settings.repetition_penalty
