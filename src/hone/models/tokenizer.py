@@ -110,6 +110,10 @@ class Tokenizer:
         """The tokens that stand beside the vocabulary, each a ``tokenizers.AddedToken``, by their ids."""
         return dict(self._backend.get_added_tokens_decoder())
 
+    def special_tokens(self) -> dict[str, int]:
+        """Ids of the special tokens, which `decode` leaves out, by what they are called."""
+        return {token.content: id for id, token in self.added_tokens().items() if token.special}
+
     def vocabulary(self) -> list[str]:
         """The vocabulary's entries as they are written there, added tokens left out; in no order."""
         return list(self._backend.get_vocab(with_added_tokens=False))

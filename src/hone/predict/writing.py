@@ -80,7 +80,7 @@ def _written(
     assert isinstance(engine, WritingEngine)
     settings, writer = cast(WritingSettings, cast(Task, task).settings).decoding, engine.writer
     each_row = task.prompts(rows)
-    _require_prompts(rows, each_row)
+    require_prompts(rows, each_row)
     prompts = [prompt for some in each_row for prompt in some]
     vocabulary = vocabulary_of(task)
     usual, own = Words(settings, vocabulary), _words_of(rows, own_settings(settings, rows), vocabulary)
@@ -128,7 +128,7 @@ def _in_parts(
     return texts
 
 
-def _require_prompts(rows: Rows, each_row: Sequence[Sequence[Sequence[int]]]) -> None:
+def require_prompts(rows: Rows, each_row: Sequence[Sequence[Sequence[int]]]) -> None:
     """Raise `FaultyExamples` where a prompt has no tokens: not even one that begins a text, which some bases lack."""
     fault = Fault("generation.empty-prompt", "no text, and the base has no token that begins one", "a prompt",
                   field="prompt", fix="Give it a word to go on from.")  # fmt: skip
@@ -178,9 +178,16 @@ def unwritable_words(settings: DecodingSettings, data: Dataset, tokenizer: Token
     """Why no text can be written by ``settings`` and the words of rows beside them: the tokenizer cannot write one, or
     they do not go together. Of the first rows, with file and line; where it is the settings alone, under ``at``."""
 
+    vocabulary = Vocabulary(
+        () if tokenizer.eos_id is None else (tokenizer.eos_id,),
+        encode=tokenizer.encode,
+        decode=lambda ids: tokenizer.decode([ids])[0],
+        special=tokenizer.special_tokens,
+    )
+
     def fault_of(chosen: DecodingSettings) -> Fault | None:
         try:
-            Words(chosen, Vocabulary((), encode=tokenizer.encode, decode=lambda ids: tokenizer.decode([ids])[0]))
+            Words(chosen, vocabulary)
         except RecipeError as error:
             return Fault(error.code, error.found, error.expected, field=at, fix=error.fix)
         return None
@@ -214,6 +221,7 @@ def vocabulary_of(task: Writing) -> Vocabulary:
         forced_bos_token_id=task.forced_bos_token_id,
         spellings=lambda: tokenizer.spellings,
         most_tokens=cast(Task, task).max_tokens,
+        special=tokenizer.special_tokens,
     )
 
 
@@ -260,7 +268,7 @@ def stream_of(task: Task, engine: Engine, columns: Columns) -> TextStream:
     settings = cast(WritingSettings, task.settings).decoding
     settings = own_settings(settings, rows).get(0, settings)
     each_row = writing.prompts(rows)
-    _require_prompts(rows, each_row)
+    require_prompts(rows, each_row)
     ((prompt,),) = each_row  # rows to predict have one
     vocabulary = vocabulary_of(writing)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hone.core.errors import DataError, RecipeError
 from hone.models.writers.writer import Writer
@@ -12,16 +12,19 @@ from hone.tasks.decoding import DecodingSettings
 
 
 class Ends:
-    """Tells whether a text has ended.
+    """Tells whether a text has ended. A stop string that is a special token ends it as that token, which says nothing.
 
     Raises:
-        RecipeError: There are stop strings and the vocabulary cannot decode.
+        RecipeError: There are stop strings and the vocabulary cannot decode, or one has a special token within it.
     """
 
     def __init__(self, writer: Writer, settings: DecodingSettings, vocabulary: Vocabulary) -> None:
         if settings.stop_strings and vocabulary.decode is None:
             raise RecipeError("stop_strings where there is no tokenizer", code="decoding.no-tokenizer")
+        special = vocabulary.special() if settings.stop_strings else {}
         self.tokens = frozenset(vocabulary.eos_token_ids)
+        self._stops = frozenset(special[stop] for stop in settings.stop_strings if stop in special)
+        _require_letters([stop for stop in settings.stop_strings if stop not in special], vocabulary, special)
         self._writer, self._settings, self._decode = writer, settings, vocabulary.decode
         rooms = [writer.most_tokens, vocabulary.most_tokens if writer.start is None else None]
         self._room = min((room for room in rooms if room is not None), default=None)
@@ -50,6 +53,8 @@ class Ends:
         """Why a text whose last token is the newest has ended; None where it goes on."""
         if ids[-1] in self.tokens:
             return "stop"
+        if ids[-1] in self._stops:
+            return "stop-string"
         if self._settings.stop_strings and self.stopped_at(self.text(ids)) is not None:
             return "stop-string"
         return "length" if len(ids) >= limit else None
@@ -77,3 +82,18 @@ class Ends:
             text = text[: self.stopped_at(text)]
         kept = None if text is None else words.keeps(text)
         return Written(own, log_probability, score, ended, text, kept, ending)
+
+
+def _require_letters(stops: Sequence[str], vocabulary: Vocabulary, special: Mapping[str, int]) -> None:
+    """Raise where the tokenizer reads a special token within one of ``stops``: no text says it."""
+    if not stops or vocabulary.encode is None:
+        return
+    names = {token: name for name, token in special.items()}
+    for stop, ids in zip(stops, vocabulary.encode(stops), strict=True):
+        if (found := next((names[token] for token in ids if token in names), None)) is not None:
+            raise RecipeError(
+                f"the stop string {stop!r}, which has the special token {found!r} within it",
+                expected="letters, or a special token by itself",
+                fix=f"Take {found!r} alone.",
+                code="decoding.stop-string",
+            )

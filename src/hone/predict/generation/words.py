@@ -92,10 +92,11 @@ class Wanted:
 
 
 def _bad_tokens(words: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
-    """Sequences of tokens that may not be written, of words that may not: as they are and with a space before them.
+    """Sequences of tokens that may not be written, of words that may not: as they are and with a space before them; of
+    a special token, that token.
 
     Raises:
-        RecipeError: The vocabulary cannot encode, or makes no tokens of a word.
+        RecipeError: The vocabulary cannot encode, or makes no tokens of a word; or one is a token that ends texts.
     """
     if not words:
         return []
@@ -109,8 +110,15 @@ def _bad_tokens(words: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]
             fix="Leave them out.",
             code="decoding.bad-word",
         )
-    ends = [[end] for end in vocabulary.eos_token_ids]
-    return [list(one) for one in dict.fromkeys(map(tuple, found)) if one and list(one) not in ends]
+    special, ends = vocabulary.special(), vocabulary.eos_token_ids
+    if ending := [word for word in words if special.get(word) in ends]:
+        raise RecipeError(
+            f"bad_words that end a text: {', '.join(map(repr, ending))}",
+            fix="Leave them out; min_new_tokens keeps texts from ending early.",
+            code="decoding.bad-word",
+        )
+    found += [[special[word]] for word in words if word in special]
+    return [list(one) for one in dict.fromkeys(map(tuple, found)) if one and one not in [(end,) for end in ends]]
 
 
 def _begun(ids: Sequence[int], form: Sequence[int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,7 +45,9 @@ class Vocabulary:
         encode: Tokens of each of some texts, without special ones; needed for ``bad_words``.
         decode: The text that tokens say, special ones left out; needed for ``stop_strings`` and `Written.text`.
         spellings: The bytes that each token adds to a text; needed for ``regex`` and ``json_schema``.
-        forced_bos_token_id: Token that every text begins with, where there is one: that of the language for mBART.
+        special: Ids of the special tokens, which say nothing, by what they are called.
+        forced_bos_token_id: Token that every text begins with, where there is one: that of the language for mBART-50,
+            ``<s>`` for BART.
         most_tokens: Of a text and the prompt that it continues; None: as many as the writer reads.
     """
 
@@ -55,3 +57,4 @@ class Vocabulary:
     spellings: Callable[[], Spellings] | None = None
     forced_bos_token_id: int | None = None
     most_tokens: int | None = None
+    special: Callable[[], Mapping[str, int]] = dict
