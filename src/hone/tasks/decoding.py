@@ -43,10 +43,10 @@ class DecodingSettings(Settings):
             probability, which counts the rest to 1.
         regex: What the whole text has to be (`hone.text.constraints`); needs the extra ``constraints``.
         json_schema: Schema of the JSON text that is written; needs the same.
-        stop_strings: The text ends before the first of these that it would have.
+        stop_strings: The text ends before the first of these that it would have: letters, or a special token.
         required_words: What every text contains, as it stands here and not as part of a longer word (beam search).
         bad_words: What may not be written, in the tokens that the tokenizer makes of it, with or without a space before
-            it.
+            it; or a special token that ends no text.
         seed: Of what is drawn. Draws for a prompt depend on it and the prompt, not on what else is in the batch.
     """
 
@@ -142,7 +142,7 @@ class DecodingSettings(Settings):
     def _unused(self) -> list[str]:
         """Settings that another search than the one asked for would read."""
         readers = {
-            "do_sample": {"temperature", "top_p", "min_p"} if self.search != "sample" else set(),
+            "do_sample": {"temperature", "top_p", "min_p", "seed"} if self.search != "sample" else set(),
             "do_sample or penalty_alpha": {"top_k"} if self.search in ("greedy", "beam") else set(),
             "num_beams above 1": {"early_stopping", "required_words"} if self.search != "beam" else set(),
         }

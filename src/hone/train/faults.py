@@ -11,6 +11,7 @@ from hone.bundle.stage import Inputs
 from hone.core.choice import opened
 from hone.core.errors import Fault, did_you_mean
 from hone.core.extras import require
+from hone.data.turns import conversations_in
 from hone.models.adapters.held_base import unheld
 from hone.models.adapters.method import shapes_of
 from hone.models.adapters.table import METHODS
@@ -26,7 +27,7 @@ from hone.tasks.protocol import Says
 from hone.tasks.sampling import COUNTED
 from hone.tasks.settings import RelationSettings, TokenClassificationSettings
 from hone.tasks.table import TASKS
-from hone.tasks.writing_settings import WritingSettings
+from hone.tasks.writing_settings import TextGenerationSettings, WritingSettings
 from hone.train.base_faults import base_faults
 from hone.train.jointly import joint_faults, wanting_beside_text
 from hone.train.measuring import unknown_measure, unmeasured
@@ -53,6 +54,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_frozen(settings, inputs),
         *_lacking(inputs, kind),
         *_unread(inputs, kind),
+        *_whole_texts(inputs),
         *_no_relation(inputs, kind),
         *base_faults(inputs, kind),
         *_probe(settings, kind),
@@ -264,6 +266,19 @@ def _unread(inputs: Inputs, kind: Any) -> list[Fault]:
         for name in kind.unread(task)
         if name in train.columns
     ]
+
+
+def _whole_texts(inputs: Inputs) -> Iterator[Fault]:
+    """What is said of texts to write where rows are whole texts, which are read in windows and cut nowhere."""
+    settings, train = inputs.task.settings, inputs.data.get("train")
+    if not isinstance(settings, TextGenerationSettings) or train is None or settings.attributes or settings.keywords:
+        return
+    if "prompt" in train.columns or conversations_in(train.columns) is not None:
+        return
+    for name in ("max_target_length", "long_target"):
+        if (value := getattr(settings, name)) != type(settings).model_fields[name].default:
+            yield Fault("recipe.unread", f"{value!r}, and whole texts in {train.origin}, which are read in windows",
+                        "no such setting, or rows with a prompt", field=f"task.{name}")  # fmt: skip
 
 
 def _no_relation(inputs: Inputs, kind: Any) -> list[Fault]:

@@ -36,6 +36,7 @@ def test_settings_tell_the_search(values: dict[str, Any], search: str) -> None:
         ({"num_beams": 2, "num_return_sequences": 3}, "no more than num_beams"),
         ({"min_new_tokens": 5, "max_new_tokens": 4}, "min_new_tokens"),
         ({"temperature": 0.5, "top_p": 0.9}, "temperature, top_p"),
+        ({"seed": 3}, "do_sample, which alone reads seed"),
         ({"num_beams": 2, "top_k": 3}, "do_sample or penalty_alpha"),
         ({"early_stopping": True}, "num_beams above 1"),
         ({"penalty_alpha": 0.5, "top_k": 4, "min_p": 0.5}, "do_sample"),
