@@ -19,6 +19,7 @@ from hone.predict.bases import place_of
 from hone.predict.predictor import open_bundle, open_model
 from hone.predict.rewards import Reward
 from hone.predict.write import write_model
+from hone.predict.writing import require_prompts
 from hone.report.report import Report
 from hone.tasks.encoded import placed
 from hone.tasks.fields import as_read
@@ -121,12 +122,15 @@ def _prompts(task: WrittenText, inputs: Inputs) -> tuple[Rows, list[str]]:
     """The prompts, encoded, and as a person reads them.
 
     Raises:
-        DataError: One is longer than allowed, and the settings refuse that; or the base does not write it.
+        DataError: One is longer than allowed, and the settings refuse that; the base does not write it; or it has no
+            tokens.
     """
     data = inputs.data[PROMPTS]
     columns = as_read(task, data.slice(0, len(data)))
     with placed(data):
-        return Rows(task.encode(columns, purpose="predict")), task.shown(columns)
+        rows = Rows(task.encode(columns, purpose="predict"))
+        require_prompts(rows, task.prompts(rows))
+        return rows, task.shown(columns)
 
 
 def _measures(before: FloatArray, after: FloatArray) -> list[Measure]:
