@@ -244,7 +244,8 @@ class TextGeneration(WrittenText):
         least = lengths if self.settings.long_text == "refuse" else [len(before) for before, _ in prompts]
         long = {start + i: n for i, (n, room) in enumerate(zip(least, rooms, strict=True)) if n > room}
         if long:
-            raise (TextTooLong if self.settings.long_text == "refuse" else ControlsTooLong)(long, room=min(rooms))
+            room = min(rooms[i - start] for i in long)
+            raise (TextTooLong if self.settings.long_text == "refuse" else ControlsTooLong)(long, room=room)
         for i, ((before, prompt), whole, room) in enumerate(zip(prompts, lengths, rooms, strict=True), start=start):
             out["example"].append(i)
             out["truncated"].append(whole > room)

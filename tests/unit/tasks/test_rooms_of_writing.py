@@ -16,6 +16,7 @@ from hone.predict.batching import score_rows
 from hone.predict.engine import TorchEngine
 from hone.tasks.decoding import DecodingSettings
 from hone.tasks.faulty import FaultyExamples
+from hone.tasks.long_text import TextTooLong
 from hone.tasks.make import make_task
 from hone.tasks.protocol import Task
 from hone.tasks.rows import Rows
@@ -58,6 +59,16 @@ def test_a_row_has_no_more_tokens_than_max_length_those_written_among_them(gpt2:
     written = [draft.texts[0][0] for draft in drafts]
     assert [rows.lengths[i] + one.tokens for i, one in enumerate(written)] == [16, 16]
     assert [one.ended for one in written] == ["length", "length"]
+
+
+def test_a_prompt_that_is_refused_is_told_its_own_room(gpt2: Path) -> None:
+    task = generation(gpt2, long_text="refuse", decoding={"max_new_tokens": 8})
+    (target,) = task.tokenizer.encode([LONG[: len(LONG) // 3]])
+    assert task.max_tokens - len(target) - 1 < task.before_answers  # the first prompt has less room, and is short
+    columns = {"prompt": ["a", LONG * 2], "text": [LONG[: len(LONG) // 3], "ok"]}
+    with pytest.raises(TextTooLong) as raised:
+        task.encode(columns, purpose="learn")
+    assert (list(raised.value.lengths), raised.value.room) == ([1], task.before_answers)
 
 
 def test_an_empty_prompt_is_named_where_no_token_begins_a_text(gpt2: Path) -> None:
