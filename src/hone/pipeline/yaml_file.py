@@ -75,7 +75,13 @@ def parse_value(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, *_UNREADABLE) as error:
-        raise RecipeError(f"found the value {text!r}", expected="a YAML value", code="recipe.not-yaml") from error
+        quoted = "'" + text.replace("'", "''") + "'"
+        raise RecipeError(
+            f"found the value {text!r}",
+            expected="a YAML value",
+            fix=f"If it is a text, give it quotes of its own: {quoted}",
+            code="recipe.not-yaml",
+        ) from error
 
 
 def to_yaml(values: dict[str, Any]) -> str:

@@ -20,6 +20,14 @@ def test_what_is_no_setting_is_refused(given: list[str]) -> None:
         parse_decoding(given)
 
 
+@pytest.mark.parametrize(("text", "quoted"), [("[0-9]{4}", "'[0-9]{4}'"), ("[a]'s", "'[a]''s'")])
+def test_a_text_that_yaml_reads_otherwise_is_told_to_be_quoted(text: str, quoted: str) -> None:
+    with pytest.raises(RecipeError, match="give it quotes of its own") as refused:
+        parse_decoding([f"regex={text}"])
+    assert refused.value.fix.endswith(f": {quoted}")
+    assert parse_decoding([f"regex={quoted}"]) == {"regex": text}
+
+
 def test_a_bundle_that_does_not_write_takes_none(
     text_bundle: Path, tmp_path: Path, command: Callable[..., tuple[object, str, str]]
 ) -> None:
