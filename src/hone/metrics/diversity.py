@@ -15,7 +15,7 @@ from hone.metrics.ngrams import Ngram, Units, count
 
 DISTINCT_ORDERS = (1, 2, 3)
 DISTINCT_COLUMNS = 2 * len(DISTINCT_ORDERS)
-REPETITION_COLUMNS = 4
+REPETITION_COLUMNS = 2
 SELF_BLEU_COLUMNS = 2
 SELF_BLEU_TEXTS = 1000  # every score grows with the number of texts, so sets are compared at the same one
 
@@ -47,23 +47,16 @@ def distinct(tally: FloatArray) -> dict[str, float | None]:
 
 
 def repetition_tally(said: Sequence[Units], *, n: int = 4) -> FloatArray:
-    """Of each text, float64 [texts, 4]: whether an n-gram stands in it twice, its distinct n-grams, its n-grams, 1."""
+    """Of each text, float64 [texts, 2]: its distinct n-grams, and all of them."""
     grams = [count(units, n) for units in said]
-    rows = [(len(each) < each.total(), len(each), each.total(), 1) for each in grams]
-    return np.array(rows, dtype=np.float64).reshape(-1, REPETITION_COLUMNS)
+    return np.array([(len(each), each.total()) for each in grams], dtype=np.float64).reshape(-1, REPETITION_COLUMNS)
 
 
 def repetition(tally: FloatArray) -> dict[str, float | None]:
-    """Of a tally float64 [texts, 4]; None of nothing. A tally equals its sum.
-
-    - ``repeating_texts``: share of texts in which an n-gram stands twice.
-    - ``repeated_ngrams``: ``1 - distinct / all`` n-grams within texts (seq-rep-n, Welleck et al. 2020, summed).
-    """
-    repeating, once, written, texts = tally.sum(axis=0).tolist()
-    return {
-        "repeating_texts": _share(repeating, texts),
-        "repeated_ngrams": _share(written - once, written),
-    }
+    """``repeated_ngrams`` of a tally float64 [texts, 2]: ``1 - distinct / all`` n-grams within texts (seq-rep-n,
+    Welleck et al. 2020, summed); None of nothing. A tally equals its sum."""
+    once, written = tally.sum(axis=0).tolist()
+    return {"repeated_ngrams": _share(written - once, written)}
 
 
 def self_bleu_tally(said: Sequence[Units], *, most: int = SELF_BLEU_TEXTS, seed: int = 0) -> FloatArray:

@@ -46,8 +46,8 @@ def test_parts_of_distinct_ngrams_add_up_to_them() -> None:
 
 def test_repetition_is_within_texts() -> None:
     counts = repetition_tally([list("abcab"), list("ab"), list("abcd"), []], n=2)
-    assert repetition(counts) == {"repeating_texts": 1 / 4, "repeated_ngrams": pytest.approx(1 / 8)}
-    assert repetition(counts[1:]) == {"repeating_texts": 0, "repeated_ngrams": 0}
+    assert repetition(counts) == {"repeated_ngrams": pytest.approx(1 / 8)}
+    assert repetition(counts[1:]) == {"repeated_ngrams": 0}
 
 
 def test_self_bleu_has_all_other_texts_as_references() -> None:
