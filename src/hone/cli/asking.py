@@ -76,10 +76,12 @@ def chat(
         typer.Option("--control", metavar="KEY=VALUE", help="An attribute, or keywords parted by |; repeatable."),
     ] = None,
     decoding: DecodingSetting = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object an answer, and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Each answer as a JSON object on one line; else one may have several.")
+    ] = False,
     language: Annotated[Literal["en", "zh"], typer.Option("--language", help="Of all but answers and errors.")] = "en",
 ) -> None:
-    """Converse with a bundle: on a terminal, or lines in and answers out."""
+    """Converse with a bundle: on a terminal, or lines in and answers out, which keep step with --json alone."""
     from hone.cli.chat import chat_with
 
     chat_with(

@@ -98,7 +98,7 @@ class Chat:
 
     def _obeyed(self, line: str) -> bool:
         """Do what a line says, and tell whether it was to end. ``//`` begins a text that begins with ``/``. From a pipe
-        a blank line has a blank answer, so that answers keep step with lines."""
+        a blank line has a blank answer. With ``--json`` answers keep step with lines; else one may have several."""
         if not line.strip():
             if not self._seen:
                 typer.echo("null" if self._as_json else "")
