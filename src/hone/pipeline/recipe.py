@@ -371,6 +371,7 @@ def _corpora(data: Mapping[str, Any]) -> tuple[dict[str, CorpusSettings | None],
             corpus, wrong = check_settings(CorpusSettings, values, at=f"data.{name}")
             found |= {} if corpus is None else {name: corpus}
             faults += wrong
+            faults += corpus.held_out_faults(at=f"data.{name}") if corpus is not None and name == HELD_OUT else []
     return found, faults
 
 

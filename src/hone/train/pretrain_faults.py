@@ -11,6 +11,7 @@ from hone.core.errors import Fault
 from hone.models.architectures import named_stack
 from hone.models.base import Base
 from hone.models.dropout import drops_out
+from hone.models.heads import HEADS
 from hone.models.masked import KNOWN, knows_head
 from hone.models.model import stack_of
 from hone.models.nets import NetConfig, read_config
@@ -34,6 +35,7 @@ def find_faults(settings: PretrainSettings, inputs: Inputs) -> list[Fault]:
         *objective_faults(entries),
         *noise_faults(settings, entries, inputs),
         *base_faults(entries, inputs.base),
+        *_unread_rate(settings, entries),
         *unknown_measure(settings, had, whose="these objectives do not have"),
         *(unmeasured(settings, inputs, split=HELD_OUT, source=CORPUS) if _rests_on_text(settings, inputs) else ()),
         *_probe_base(settings, inputs),
@@ -73,6 +75,15 @@ def objective_faults(entries: Sequence[ObjectiveEntry], *, under: str = "") -> I
     for name, count in Counter(entry.name for entry in entries).items():
         if count > 1:
             yield Fault("recipe.objective", f"{name} {count} times", "once", field=f"{under}objective")
+
+
+def _unread_rate(settings: PretrainSettings, entries: Sequence[ObjectiveEntry]) -> Iterator[Fault]:
+    """A rate of heads, and objectives whose heads are the base's own, which learn at its rate."""
+    rate = settings.head_learning_rate
+    if rate is not None and all(HEADS[entry.kind.head.kind].writes for entry in entries):
+        found = f"{rate:g}, and {' and '.join(entry.name for entry in entries)}, for which no head is begun"
+        yield Fault("recipe.unread", found, "no head_learning_rate", field="head_learning_rate",
+                    fix="Set learning_rate, or embedding_learning_rate for the table of tokens.")  # fmt: skip
 
 
 def noise_faults(settings: LoopSettings, entries: Sequence[ObjectiveEntry], inputs: Inputs) -> Iterator[Fault]:

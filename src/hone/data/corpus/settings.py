@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from hone.core.choice import all_decided
-from hone.core.settings import Settings
+from hone.core.errors import Fault
+from hone.core.settings import Settings, unread
 from hone.data.corpus.filters.table import FILTERS
 
 CorpusFormat = Literal["auto", "jsonl", "parquet", "text"]
 NEARLY = 1e-6  # of 1: shares are written with few digits
+OF_AN_EPOCH = ("sampling", "share", "temperature", "shuffle_buffer")  # settings of what is learned from
 Name = Annotated[str, Field(pattern=r"^[\w.-]+$")]
 
 
@@ -176,6 +178,13 @@ class CorpusSettings(Reading):
         if self.sources and own:
             raise ValueError(f"{', '.join(own)} within each of the sources, not beside them")
         self._check_shares()
+        free = sum(source.share is None for source in self.sources.values())
+        readers = {
+            "duplicates drop-near": () if self.duplicates == "drop-near" else ("near", "shingle"),
+            "several sources without a share": () if free > 1 else ("temperature",),
+        }
+        if wrong := unread(self, readers):
+            raise ValueError("; ".join(wrong))
         return self
 
     def _check_shares(self) -> None:
@@ -185,6 +194,15 @@ class CorpusSettings(Reading):
             raise ValueError(f"shares that leave something for the sources without one, not {total:g} together")
         if shares and None not in shares and abs(total - 1) > NEARLY:
             raise ValueError(f"shares that make 1 together, where every source has one, not {total:g}")
+
+    def held_out_faults(self, *, at: str) -> list[Fault]:
+        """Settings that nothing reads of text that is held out, for it comes once and as it stands."""
+        each = {at: self, **{f"{at}.sources.{name}": source for name, source in self.sources.items()}}
+        return [
+            Fault("recipe.unread", "a setting of an epoch, and text that is held out", wrong, field=place)
+            for place, one in each.items()
+            for wrong in unread(one, {"the corpus": [name for name in OF_AN_EPOCH if name in type(one).model_fields]})
+        ]
 
     def under(self, root: Path) -> CorpusSettings:
         """The same, relative paths made absolute."""
