@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hone.bundle.stage import HELD_OUT
+from hone.bundle.stage import CORPUS, HELD_OUT
 from hone.core.measures import Measure
 from hone.data.corpus.card import Card
 from hone.data.corpus.corpus import Corpus
 from hone.data.corpus.kinds import kinds_of
 from hone.data.dataset import Dataset
 from hone.models.tokenizer import load_tokenizer
-from hone.models.tokenizer_quality import quality_on
+from hone.models.tokenizer_quality import Quality, quality_on
 from hone.report.report import Cell, Grid
 
 UNREADABLE = {
@@ -27,7 +27,7 @@ UNREADABLE = {
 }
 HELD_OUT_TABLES = {"corpus": "held_out_corpus", "taken": "held_out_taken", "reading": "held_out_reading"}
 KINDS_SHOWN = 40  # of a source
-MEASURED_DOCUMENTS = 2000  # of those held out, evenly spread
+MEASURED_DOCUMENTS = 2000  # of a corpus or of what is held out, evenly spread
 SOURCES = ["source", "files", "size_bytes", "documents_read", "documents", "characters"]
 EPOCH = ["source", "share_of_epoch", "passes"]
 KINDS = ["source", "kind", "documents", "characters", "share_of_epoch", "passes"]
@@ -119,9 +119,7 @@ def _taken(card: Card) -> dict[str, Grid]:
 def tokenizer_measures(folder: Path, held_out: Dataset) -> list[Measure]:
     """Tokens a word and a character, unknown tokens, covered characters and the used part of the vocabulary, of the
     tokenizer in ``folder`` on documents held out; of at most `MEASURED_DOCUMENTS`."""
-    every = max(1, -(-len(held_out) // MEASURED_DOCUMENTS))
-    texts = (held_out.value("text", row) for row in range(0, len(held_out), every))
-    found = quality_on(load_tokenizer(folder), texts)
+    found = _quality(folder, held_out)
     none = "there is no word" if not found.words else ""
     return [
         Measure(name="fertility", value=found.fertility, reason=none, n=found.words, unit="", better="lower"),
@@ -131,3 +129,16 @@ def tokenizer_measures(folder: Path, held_out: Dataset) -> list[Measure]:
         Measure(name="coverage", value=found.coverage, reason=none, n=found.characters, better="higher"),
         Measure(name="vocabulary_used", value=found.used, n=found.tokens, better="higher"),
     ]  # fmt: skip
+
+
+def corpus_unknown(folder: Path, corpus: Dataset) -> Measure:
+    """The share of unknown tokens, of documents that are learned; of at most `MEASURED_DOCUMENTS`."""
+    found = _quality(folder, corpus)
+    none = "" if found.tokens else "there is no token"
+    return Measure(name="unknown_share", value=found.unknown, reason=none, n=found.tokens, better="lower", slice=CORPUS)
+
+
+def _quality(folder: Path, documents: Dataset) -> Quality:
+    every = max(1, -(-len(documents) // MEASURED_DOCUMENTS))
+    texts = (documents.value("text", row) for row in range(0, len(documents), every))
+    return quality_on(load_tokenizer(folder), texts)

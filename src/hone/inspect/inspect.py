@@ -17,9 +17,10 @@ from hone.data.corpus.card import Card, Selected
 from hone.data.dataset import Dataset
 from hone.data.fields import TO_WRITE, Field
 from hone.data.turns import SYSTEM, answers_of, conversations_in
-from hone.inspect.corpus import corpus_tables, held_out_apart, held_out_tables, tokenizer_measures
+from hone.inspect.corpus import corpus_tables, corpus_unknown, held_out_apart, held_out_tables, tokenizer_measures
 from hone.inspect.cost import training_cost
 from hone.inspect.settings import InspectSettings
+from hone.models.base import Base
 from hone.report.catalog import Language, slice_name, word
 from hone.report.report import Cell, Grid, Report
 from hone.report.visible import shortened
@@ -66,8 +67,11 @@ def inspect(settings: InspectSettings, inputs: Inputs, run: Run) -> Outcome:
             if len(leaked):
                 first = apart.document(int(leaked[0]))
                 warn("held_out_leaked", count=f"{len(leaked):,}", first=f"{first.file}:{first.line}")
-    if inputs.base is not None and held is not None:
-        measures += tokenizer_measures(inputs.base.folder, held)
+    if inputs.base is not None:
+        measures += [] if held is None else tokenizer_measures(inputs.base.folder, held)
+        if inputs.corpus is not None and (held is None or apart is not None):  # else what is held out is of it
+            measures.append(corpus_unknown(inputs.base.folder, inputs.corpus.rows))
+        _unknown(measures, inputs.base, warn, least=settings.unknown_share)
     return Outcome(Report(stage="inspect", measures=measures, tables=tables, warnings=warn.said, facts=facts))
 
 
@@ -121,7 +125,7 @@ def _rows(
     if inputs.base is not None:
         task = make_task(inputs.task.name, settled, labels=labels, folder=inputs.base.folder)
         rows = {name: encoded(over(task, each.columns), each, cache=run.cache) for name, each in inputs.data.items()}
-        measures += _tokens(task, rows, inputs, tables, warn, settings)
+        measures += _tokens(task, rows, inputs, tables, warn)
         if "finetune" in inputs.plan and "train" in rows:
             measures += training_cost(inputs, rows["train"], tables, texts=max(1, draws(task, rows["train"])))
     return measures
@@ -304,7 +308,6 @@ def _tokens(
     inputs: Inputs,
     tables: dict[str, Grid],
     warn: Warnings,
-    settings: InspectSettings,
 ) -> list[Measure]:
     measures: list[Measure] = []
     lengths = {name: part.text_tokens() for name, part in rows.items()}
@@ -314,7 +317,6 @@ def _tokens(
         names="words",
     )
     tables["token_lengths"] = _histogram(lengths)
-    strange: dict[str, float] = {}
     for name, part in rows.items():
         long = float(np.mean(lengths[name] > task.max_tokens))
         measures.append(Measure(name="over_length_share", value=long, n=len(lengths[name]), better="lower", slice=name))
@@ -331,16 +333,18 @@ def _tokens(
         count = max(1, int(part.lengths.sum()) - len(part) * special)
         unknown = int(part.counts("input_ids", size=unk_id + 1)[unk_id]) / count if unk_id is not None else 0.0
         measures.append(Measure(name="unknown_share", value=unknown, n=count, better="lower", slice=name))
-        if unknown >= settings.unknown_share:
-            strange[name] = unknown
-    if strange and inputs.base is not None:
-        shares = ", ".join(f"{share:.1%} ({warn.split(name)})" for name, share in strange.items())
-        learned = (inputs.base.made or {}).get("tokenizer")  # from such texts: their language is not what is wrong
-        if learned:
-            warn("unknown_pieces", kind=learned["kind"], size=f"{learned['vocab_size']:,}", shares=shares)
-        else:
-            warn("unknown", base=repr(inputs.base.name), shares=shares)
     return measures
+
+
+def _unknown(measures: Sequence[Measure], base: Base, warn: Warnings, *, least: float) -> None:
+    """Warn of data of which the base does not know a share of ``least`` or more of the tokens."""
+    shares = {one.slice: one.value for one in measures if one.name == "unknown_share" and one.value is not None}
+    told = [f"{share:.1%} ({warn.split(name)})" for name, share in shares.items() if share >= least]
+    learned = (base.made or {}).get("tokenizer")  # from such texts: their language is not what is wrong
+    if told and learned:
+        warn("unknown_pieces", kind=learned["kind"], size=f"{learned['vocab_size']:,}", shares=", ".join(told))
+    elif told:
+        warn("unknown", base=repr(base.name), shares=", ".join(told))
 
 
 def _histogram(lengths: Mapping[str, IntArray]) -> Grid:

@@ -78,6 +78,25 @@ stages: [pretrain]
     assert all(set(measures) <= set(catalog) for catalog in CATALOGS.values())
 
 
+@pytest.mark.parametrize("held_out", ["none", "low.txt"])
+def test_a_corpus_that_the_base_does_not_know_is_told_whatever_is_held_out(
+    held_out: str, tmp_path: Path, tiny_base: Path
+) -> None:
+    (tmp_path / "zh.txt").write_text("\n".join(f"银行卡丢失 low {'卡' * i}" for i in range(20)), encoding="utf-8")
+    (tmp_path / "low.txt").write_text("\n".join(f"low {'low ' * i}" for i in range(20)))
+    held = held_out if held_out == "none" else {"path": str(tmp_path / held_out), "parted": "lines"}
+    recipe = {
+        "version": 1,
+        "base": str(tiny_base),
+        "data": {"corpus": {"path": str(tmp_path / "zh.txt"), "parted": "lines"}, "held_out": held},
+        "stages": [{"kind": "pretrain", "max_steps": 1}],
+    }
+    report = hone.run(recipe, out=tmp_path / "run").reports["inspect"]
+    [warning] = [one for one in report.warnings if "LANGUAGE" in one]
+    assert "(Corpus)" in warning
+    assert "held out" not in warning
+
+
 def test_a_base_may_be_extended_by_words_of_the_corpus(tmp_path: Path, tiny_base: Path) -> None:
     texts = [f"lowtide number {i} and newlow" for i in range(30)]
     (tmp_path / "a.txt").write_text("\n".join(texts))

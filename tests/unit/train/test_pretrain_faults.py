@@ -80,12 +80,41 @@ def test_the_best_weights_are_kept_only_where_something_is_measured(tiny_base: P
         PretrainSettings(keep="best", eval_strategy="no")
 
 
+@pytest.mark.parametrize(("kind", "objective"), [("gpt2", "clm"), ("bart", ["denoising", "span-corruption"])])
+def test_a_rate_of_heads_where_none_is_begun_is_refused(kind: Any, objective: Any, tmp_path: Path) -> None:
+    base = write_tiny_writer(tmp_path / kind, kind=kind)
+    assert faults(base, objective) == []
+    (fault,) = faults(base, objective, head_learning_rate=1e-3)
+    assert (fault.code, fault.field) == ("recipe.unread", "head_learning_rate")
+
+
+def test_a_rate_of_heads_is_read_where_one_is_begun(tiny_base: Path) -> None:
+    assert faults(tiny_base, ["mlm", "sop"], head_learning_rate=1e-3) == []
+
+
 def test_text_without_a_token_is_refused(tiny_base: Path, tmp_path: Path) -> None:
     learning = Pretraining(PretrainSettings().objective, Documents(load_tokenizer(tiny_base), max_tokens=32))
     unlabeled = Dataset.from_columns("unlabeled", {"text": ["\u200b", " "]})
     with pytest.raises(DataError, match="no text in memory") as caught:
         text_rows(learning, unlabeled, cache=tmp_path, progress=Silent())
     assert caught.value.code == "data.no-tokens"
+
+
+@pytest.mark.parametrize(("objective", "told"), [("mlm", True), (["sop", "rtd"], True), ("sop", False)])
+def test_text_of_unknown_tokens_alone_is_refused_by_an_objective_that_hides_tokens(
+    objective: Any, told: bool, tiny_base: Path, tmp_path: Path
+) -> None:
+    chosen = PretrainSettings(objective=objective).objective
+    learning = Pretraining(chosen, Documents(load_tokenizer(tiny_base), max_tokens=32))
+    strange = Dataset.from_columns("corpus", {"text": ["银行卡丢失", "信用额度"]})
+    if not told:
+        assert len(text_rows(learning, strange, cache=tmp_path, progress=Silent())) == 2
+        return
+    with pytest.raises(DataError, match="token to hide") as caught:
+        text_rows(learning, strange, cache=tmp_path, progress=Silent())
+    assert caught.value.code == "data.nothing-to-hide"
+    some = Dataset.from_columns("corpus", {"text": ["银行卡丢失", "low"]})
+    assert len(text_rows(learning, some, cache=tmp_path, progress=Silent())) == 2
 
 
 def test_an_objective_that_lives_by_dropout_needs_a_base_that_has_some(tiny_base: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ class MaskedLanguage(TokensTold):
     head = HeadSpec("masked-tokens", ())
     perplexity = "masked_perplexity"
     accuracy = "masked_accuracy"
+    hides = True
 
     def draw(self, rows: Rows, index: IntArray, *, rng: np.random.Generator) -> Batch:
         """``input_ids`` and ``attention_mask`` int64 [rows, tokens]; ``mask_places`` int64 [n, 2]; ``gold`` int64 [n];

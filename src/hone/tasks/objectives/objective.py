@@ -34,6 +34,7 @@ class DocumentObjective(Timed):
         perplexity, accuracy: What its measures are called; empty where it has none of that kind.
         reads: How many times as many tokens it reads as a batch's rows have.
         pairs: Whether it compares a text with what says the same, where a corpus gives that.
+        hides: Whether all that it learns of is tokens that it hides, special and unknown ones never.
     """
 
     name: ClassVar[str]
@@ -42,6 +43,7 @@ class DocumentObjective(Timed):
     accuracy: ClassVar[str] = ""
     reads: ClassVar[int] = 1
     pairs: ClassVar[bool] = False
+    hides: ClassVar[bool] = False
 
     def __init__(self, settings: Any, documents: Documents) -> None:
         self.settings, self.documents, self.tokenizer = settings, documents, documents.tokenizer

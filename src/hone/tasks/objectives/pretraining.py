@@ -145,7 +145,7 @@ def text_rows(learning: Pretraining, dataset: Dataset, *, cache: Path, progress:
     nothing is learned of it is said.
 
     Raises:
-        DataError: There is none.
+        DataError: There is none, or none has a token that an objective which hides some may hide.
     """
     rows = encoded(learning, dataset, cache=cache)
     if not len(rows):
@@ -153,6 +153,15 @@ def text_rows(learning: Pretraining, dataset: Dataset, *, cache: Path, progress:
             f"no text in {dataset.origin} has a token of the base's vocabulary",
             expected="text that it reads",
             code="data.no-tokens",
+        )
+    hiding = [part.name for part in learning.parts.values() if part.hides]
+    if hiding and not any((words >= 0).any() for words in rows.lists("words").parts):
+        raise DataError(
+            f"no text in {dataset.origin} has a token to hide: the base's tokenizer knows none of them, and "
+            f"{hiding[0]} would learn nothing",
+            expected="text in a language that the base reads",
+            fix="Choose a base that was trained on it, or begin from nothing: base: {architecture: ...}.",
+            code="data.nothing-to-hide",
         )
     compares = any(part.pairs for part in learning.parts.values())
     if not compares and rows.lists(PAIR).offsets[-1]:

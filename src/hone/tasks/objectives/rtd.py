@@ -22,6 +22,7 @@ class ReplacedTokenDetection(DocumentObjective):
 
     name = "rtd"
     accuracy = "replaced_accuracy"
+    hides = True
     head = HeadSpec("replaced-tokens", ())
 
     def __init__(self, settings: Any, documents: Documents) -> None:
