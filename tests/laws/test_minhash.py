@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -106,5 +107,48 @@ def test_the_comparisons_of_one_band_are_bounded(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(near, "similarity", lambda one, other: counted.append(len(one)) or np.zeros(len(one)))
     signatures = np.random.default_rng(0).integers(1 << 31, size=(500, PERMUTATIONS), dtype=np.uint32)
     signatures[:, :ROWS] = 7
-    near._alike(signatures, np.arange(500), 0, 0.8)
-    assert sum(counted) <= 500 * (near.NEAREST + near.FIRST)
+    near._take(signatures, np.ones(500, dtype=np.bool_), 0, 0.8)
+    assert 500 < sum(counted) <= 500 * (near.NEAREST + near.FIRST)
+
+
+def in_turn(signatures: np.ndarray, least: float) -> list[bool]:
+    """Which documents stay, each compared with every one before it that stays and agrees with it in a band."""
+    kept = [True] * len(signatures)
+    while True:
+        before = list(kept)
+        for band in range(BANDS):
+            rows = [at for at, stays in enumerate(kept) if stays]
+            for at in rows:
+                own = signatures[at, band * ROWS : (band + 1) * ROWS]
+                agree = [one for one in rows if one < at and kept[one]
+                         and np.array_equal(signatures[one, band * ROWS : (band + 1) * ROWS], own)]  # fmt: skip
+                kept[at] = all(similarity(signatures[at], signatures[one]) < least for one in agree)
+        if kept == before:
+            return kept
+
+
+@pytest.mark.parametrize("at_once", [1, 7, near.COMPARED_AT_ONCE])
+def test_bands_take_in_turn_what_is_nearly_equal_to_an_earlier_one_that_stays(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies of copies, which drift away from the first, so that the order of bands and documents matters."""
+    monkeypatch.setattr(near, "COMPARED_AT_ONCE", at_once)
+    rng = np.random.default_rng(2)
+    signatures = rng.integers(1 << 31, size=(120, PERMUTATIONS), dtype=np.uint32)
+    for at in range(8, 120):
+        changed = rng.random(PERMUTATIONS) < 0.1
+        signatures[at, ~changed] = signatures[at - 8, ~changed]
+    expected = in_turn(signatures, 0.8)
+    assert 20 < sum(expected) < 100
+    assert _kept(signatures, 0.8).tolist() == expected
+
+
+def test_the_memory_of_nearly_equal_documents_is_a_few_bytes_each() -> None:
+    signatures = np.full((40_000, PERMUTATIONS), 7, dtype=np.uint32)
+    tracemalloc.start()
+    kept = _kept(signatures, 0.8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kept.tolist() == [True] + [False] * (len(signatures) - 1)
+    at_once = near.COMPARED_AT_ONCE * (2 * PERMUTATIONS * 4 + (near.NEAREST + near.FIRST) * 300)
+    assert peak < 50 * len(signatures) + at_once

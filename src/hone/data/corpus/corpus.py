@@ -178,7 +178,7 @@ class Corpus:
 
 def open_corpus(settings: CorpusSettings, *, base: Path, cache: Path, seed: int = 0) -> Corpus:
     """Read the files, unless the cache has what comes of them, find what is there twice, and select. Memory holds one
-    batch of documents and 30 bytes for each, while near-duplicates are looked for 40.
+    batch of documents and 30 bytes for each, while near-duplicates are looked for 50.
 
     Args:
         base: Folder that relative paths start from.

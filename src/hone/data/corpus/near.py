@@ -25,8 +25,7 @@ COMPARED_AT_ONCE = 8192
 def near_repeats(rows: Dataset, chosen: IntArray, *, least: float, size: int, folder: Path) -> IntArray:
     """Those of the rows ``chosen`` that are nearly equal to an earlier one of them that stays, int64, ascending.
 
-    Signatures lie in a file while this lasts, 480 bytes a document; memory is 40 bytes for each, and 16 for each band
-    in which it is nearly equal to another.
+    Signatures lie in a file while this lasts, 480 bytes a document; memory is 50 bytes for each.
 
     Args:
         least: Estimated Jaccard similarity from which two are nearly equal.
@@ -64,40 +63,54 @@ def _room(folder: Path, size: int) -> Iterator[IO[bytes]]:
 
 
 def _kept(signatures: NDArray[np.uint32], least: float) -> NDArray[np.bool_]:
-    """Which documents stay, a boolean each: rounds over all bands, until one takes nothing more. In a round a document
-    goes if it is nearly equal to an earlier one that stays."""
+    """Which documents stay, a boolean each: one band after another, over and over, until all of them in turn take
+    nothing more. So of those that stay none was found to be nearly equal to another, and each that goes is nearly equal
+    to an earlier one that stayed until then."""
     kept = np.ones(len(signatures), dtype=np.bool_)
-    while True:
-        rows = np.flatnonzero(kept)
-        pairs = np.concatenate([_alike(signatures, rows, band, least) for band in range(BANDS)])
-        if not len(pairs):
-            return kept
-        for other, one in np.unique(pairs, axis=0).tolist():
+    left = len(kept) + 1
+    while (now := int(np.count_nonzero(kept))) < left:
+        left = now
+        for band in range(BANDS):
+            _take(signatures, kept, band, least)
+    return kept
+
+
+def _take(signatures: NDArray[np.uint32], kept: NDArray[np.bool_], band: int, least: float) -> None:
+    """Strike from ``kept`` each document, in their order, that is nearly equal to an earlier one that stays and agrees
+    with it in a band. Each is compared with the `NEAREST` before it that agree and the `FIRST` of all: with every one,
+    unless more agree than that."""
+    rows = np.flatnonzero(kept)
+    order, begin = _agreeing(_keys(signatures, rows, band))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    for at in range(0, len(rows), COMPARED_AT_ONCE):  # what is found at once is bounded
+        here = place[at : at + COMPARED_AT_ONCE]
+        number = here - begin[here]
+        pairs = [np.zeros((0, 2), dtype=np.int64)]
+        for back in range(1, NEAREST + 1):
+            later = here[number >= back]
+            pairs.append(np.stack([order[later], order[later - back]], axis=1))
+        for first in range(FIRST):
+            later = here[number > NEAREST + first]
+            pairs.append(np.stack([order[later], order[begin[later] + first]], axis=1))
+        found = rows[np.concatenate(pairs)]
+        for other, one in np.unique(_near(signatures, found[kept[found[:, 1]]], least), axis=0).tolist():
             if kept[one]:
                 kept[other] = False
 
 
-def _alike(signatures: NDArray[np.uint32], rows: IntArray, band: int, least: float) -> IntArray:
-    """Of those that agree in a band each that is nearly equal to an earlier one, and that one: int64 [pairs, 2]. Each
-    is compared with the `NEAREST` before it and the `FIRST` of all: with every one, unless more agree than that."""
-    keys = _keys(signatures, rows, band)
+def _agreeing(keys: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
+    """An order in which those of one key stand side by side, as they did among one another, and of each place in it
+    where those begin that have the key of that place: int64 [keys] both."""
     order = np.argsort(keys, kind="stable")
-    begins = np.flatnonzero(np.append(True, keys[order][1:] != keys[order][:-1]))
-    begin = np.repeat(begins, np.diff(np.append(begins, len(order))))  # where those that agree with each begin
-    number = np.arange(len(order)) - begin
-    found = [np.zeros((0, 2), dtype=np.int64)]
-    for back in range(1, NEAREST + 1):
-        later = np.flatnonzero(number >= back)
-        found.append(_near(signatures, rows[order[later]], rows[order[later - back]], least))
-    for first in range(FIRST):
-        later = np.flatnonzero(number > NEAREST + first)
-        found.append(_near(signatures, rows[order[later]], rows[order[begin[later] + first]], least))
-    return np.concatenate(found)
+    keys = keys[order]
+    begin = np.arange(len(keys))
+    begin[1:][keys[1:] == keys[:-1]] = 0
+    return order, np.maximum.accumulate(begin)
 
 
-def _near(signatures: NDArray[np.uint32], others: IntArray, ones: IntArray, least: float) -> IntArray:
+def _near(signatures: NDArray[np.uint32], pairs: IntArray, least: float) -> IntArray:
     """Those pairs that are nearly equal, int64 [pairs, 2]."""
-    pairs = np.stack([others, ones], axis=1)
     near = [np.zeros(0, dtype=np.bool_)]
     for at in range(0, len(pairs), COMPARED_AT_ONCE):
         other, one = (signatures[pairs[at : at + COMPARED_AT_ONCE, side]] for side in (0, 1))

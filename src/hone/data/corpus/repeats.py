@@ -17,7 +17,7 @@ from hone.data.corpus.scan import DIGEST, HASH_BYTES, ROWS_AT_ONCE
 from hone.data.corpus.settings import CorpusSettings
 from hone.data.dataset import CHARACTERS, Dataset, IntArray
 
-NEAR_VERSION = 2  # raised whenever other near-duplicates are found
+NEAR_VERSION = 3  # raised whenever other near-duplicates are found
 FOUND = pa.schema([("row", pa.int64())])
 
 
