@@ -18,6 +18,7 @@ from hone.data.described import described
 RawRow = tuple[int, dict[str, Any]]
 Raw = Iterator[RawRow | Fault]
 MAX_FIELD_CHARACTERS = 1 << 30
+PARQUET_ROWS, PARQUET_BYTES = 256, 1 << 20  # read at once: of long texts, and of large row groups, what fits memory
 _ARRAY = re.compile(r"\s*\[\s*(\{|$)")  # how a file begins that is one array of objects
 
 
@@ -145,7 +146,7 @@ def parquet(path: Path, file: str, *choices: list[str], optional: Sequence[str] 
         optional: Columns that are read too, those that are there.
     """
     try:
-        source = pq.ParquetFile(path)
+        source = pq.ParquetFile(path, buffer_size=PARQUET_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         yield Fault("data.binary", f"no readable parquet file ({str(error).splitlines()[0]})", "parquet", file=file)
         return
@@ -165,13 +166,35 @@ def parquet(path: Path, file: str, *choices: list[str], optional: Sequence[str] 
         return
     number = 0
     try:
-        for batch in source.iter_batches(columns=wanted):
-            for row in batch.to_pylist():
+        for batch in source.iter_batches(batch_size=PARQUET_ROWS, columns=wanted):
+            for row in _rows(batch, file, before=number):
                 number += 1
-                yield number, row
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                yield row
+    except (pa.ArrowException, OSError) as error:
         yield Fault("data.binary", f"a damaged parquet file ({str(error).splitlines()[0]})", "parquet", file=file,
                     line=number + 1)  # fmt: skip
+
+
+def _rows(batch: pa.RecordBatch, file: str, *, before: int) -> Raw:
+    """The rows of a batch that has so many ``before`` it; a text of one that is no UTF-8, which nobody checked when the
+    file was written, is that row's fault alone."""
+    try:
+        whole = batch.to_pylist()
+    except UnicodeDecodeError:
+        yield from (_row(batch, at, file, line=before + at + 1) for at in range(len(batch)))
+    else:
+        yield from enumerate(whole, start=before + 1)
+
+
+def _row(batch: pa.RecordBatch, at: int, file: str, *, line: int) -> RawRow | Fault:
+    values: dict[str, Any] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            values[name] = column[at].as_py()
+        except UnicodeDecodeError as error:
+            found = f"the byte 0x{error.object[error.start]:02x} in a text, which is not utf-8"
+            return Fault("data.encoding", found, "utf-8", file=file, line=line, field=name)
+    return line, values
 
 
 TEXT_FORMATS: dict[str, Callable[[Iterable[str], str], Raw]] = {

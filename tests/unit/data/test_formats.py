@@ -197,8 +197,22 @@ def test_a_damaged_page_of_a_parquet_file_is_a_fault(tmp_path: Path) -> None:
     assert parquet_rows(file, ["text"]) == [("data.binary", 1, "")]
 
 
-def test_damaged_text_in_a_parquet_file_is_a_fault(tmp_path: Path) -> None:
-    file = written(tmp_path, {"text": ["fine", "words"]})
+def test_damaged_text_in_a_parquet_file_is_a_fault_of_its_row(tmp_path: Path) -> None:
+    texts = [f"text {i}" for i in range(300)]
+    file = written(tmp_path, {"text": [*texts, "words", *texts], "label": list(range(601))})
     data = file.read_bytes()
     file.write_bytes(data.replace(b"words", b"wor\xff\xfe"))
-    assert parquet_rows(file, ["text"])[-1][0] == "data.binary"
+    rows = parquet_rows(file, ["label", "text"])
+    assert rows[300] == ("data.encoding", 301, "text")
+    expected = [(i + 1, {"label": i, "text": text}) for i, text in enumerate([*texts, "", *texts])]
+    assert [*rows[:300], *rows[301:]] == [*expected[:300], *expected[301:]]
+
+
+def test_few_rows_of_a_parquet_file_are_in_memory_at_once(tmp_path: Path) -> None:
+    file = written(tmp_path, {"text": [f"{i:06}" * 2000 for i in range(4000)]})
+    before = pa.total_allocated_bytes()
+    rows = parquet(file, "file", ["text"])
+    first = next(rows)
+    assert pa.total_allocated_bytes() - before < 4000 * 6 * 2000 / 2
+    assert not isinstance(first, Fault)
+    assert sum(1 for _ in rows) == 3999

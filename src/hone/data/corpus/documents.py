@@ -216,8 +216,7 @@ def _rows(rows: Raw, reading: CorpusSource, shown: str, limits: Limits) -> Itera
         nothing = {name: "" for name in reading.columns[1:] if name != reading.document and values.get(name, 0) is None}
         values = {**values, **nothing}
         missing = (fault for name in reading.columns for fault in _missing(name, values, shown, number))
-        texts = (name for name in (reading.text, reading.pair) if name is not None)
-        bad = (fault for name in texts for fault in _bad(name, values[name], shown, number, limits=limits))
+        bad = (fault for name in reading.columns for fault in _bad(name, values[name], shown, number, limits=limits))
         wrong = next(itertools.chain(missing, bad), None)
         if wrong is not None:
             if wrong.code != "data.column-missing" or wrong.field not in absent:

@@ -19,7 +19,7 @@ from hone.data.corpus.filters.table import FILTERS
 from hone.data.corpus.settings import CorpusSettings, CorpusSource
 from hone.data.dataset import CHARACTERS, FILE, LINE
 from hone.data.file_state import FileState, vanished
-from hone.data.paths import error_of, is_glob, paths_of, refuse
+from hone.data.paths import error_of, is_glob, paths_of, refuse, unrepeatable
 
 ROWS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 1 << 22  # of the texts of a batch: what bounds memory where they are long
@@ -81,6 +81,8 @@ def _listed(path: Path, name: str, source: CorpusSource) -> CorpusFile | Fault:
     try:
         if path.is_dir():
             return Fault("data.folder", "a folder", "a file", file=shown)
+        for pipe in unrepeatable([path]):
+            return pipe
         kind = format_of(path, source.format)
         if kind is None:
             what, expected = binary(path) if path.is_file() else "", ".txt, .jsonl or .parquet, or .gz after it"

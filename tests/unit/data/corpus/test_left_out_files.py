@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hone.core.errors import DataError
@@ -70,3 +73,31 @@ def test_a_text_of_another_suffix_and_a_folder_that_is_named_are_refused_all_the
             opened(folder, [path, "a.txt"], unreadable="skip")
         assert [fault.code for fault in caught.value.faults] == [code]
     assert len(opened(folder, ["*.md", "a.txt"], format="text", unreadable="skip")) == 3
+
+
+def test_a_pipe_is_told_as_what_cannot_be_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path, "pipe.txt", unreadable="skip")
+    assert [fault.code for fault in caught.value.faults] == ["data.pipe"]
+
+
+@pytest.mark.parametrize(("columns", "field"), [({"document": "doc"}, "doc"), ({"sampling": {"by": "doc"}}, "doc")])
+def test_half_of_a_surrogate_pair_beside_the_text_is_told_with_its_line(
+    tmp_path: Path, columns: dict[str, Any], field: str
+) -> None:
+    lines = ['{"text": "one", "doc": "a"}', '{"text": "two", "doc": "\\ud800"}', '{"text": "three", "doc": "b"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path, "a.jsonl", **columns)
+    assert [(one.code, one.line, one.field) for one in caught.value.faults] == [("data.encoding", 2, field)]
+    left = opened(tmp_path, "a.jsonl", unreadable="skip", **columns)
+    assert [document.text for document in left] == ["one", "three"]
+
+
+def test_one_broken_text_of_a_parquet_file_costs_one_row(tmp_path: Path) -> None:
+    texts = pa.array([b"one", b"t\xffo", b"three"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
+    corpus = opened(tmp_path, "a.parquet", unreadable="skip")
+    assert [document.text for document in corpus] == ["one", "three"]
+    assert corpus.card.unreadable == {"data.encoding": 1}
