@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from hone.core.errors import HoneError
+
 ZEROS_AT_ONCE = 1 << 24
 NAME_CHARACTERS = 48  # of the file's own, in the name of its temporary sibling
 UNKNOWN = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # of file systems that set nothing aside
@@ -39,6 +41,15 @@ def appearing(path: Path, *, encoding: str | None = None, mode: int = 0o644) -> 
         with contextlib.suppress(FileNotFoundError):
             os.unlink(partial)
         raise
+
+
+def not_writable(folder: Path, error: Exception) -> HoneError:
+    """What is told where a folder of the cache cannot be written to, or is full."""
+    return HoneError(
+        f"the cache folder {folder} cannot be written to: {getattr(error, 'strerror', None) or error}",
+        fix="Free some space, or set HONE_CACHE to a folder that can be.",
+        code="cache.not-writable",
+    )
 
 
 def write_atomically(path: Path, content: bytes) -> None:

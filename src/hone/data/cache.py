@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
-from hone.core.disk import appearing
-from hone.core.errors import HoneError
+from hone.core.disk import appearing, not_writable
 
 
 def default_cache() -> Path:
@@ -27,28 +25,38 @@ def stored(folder: Path, key: str, schema: pa.Schema, build: Callable[[], Iterab
         build: Gives the record batches, one at a time: memory holds one. What it raises leaves nothing behind.
 
     Raises:
-        HoneError: The folder cannot be written to.
+        HoneError: The folder cannot be written to, or is full.
     """
     path = folder / f"{key}.arrow"
     table = _opened(path, schema)
     if table is not None:
         return table
-    with contextlib.ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(appearing(path, mode=0o600))
-        except OSError as error:
-            raise HoneError(
-                f"the cache folder {folder} cannot be written to: {error.strerror}",
-                fix="Set HONE_CACHE to a folder that can be.",
-                code="cache.not-writable",
-            ) from error
-        with pa.ipc.new_file(file, schema) as writer:
-            for batch in build():
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with appearing(path, mode=0o600) as file, pa.ipc.new_file(file, schema) as writer:
+            for batch in _given(build):
                 writer.write_batch(batch)
+    except _NotOurs as error:
+        raise error.why from None
+    except OSError as error:
+        raise not_writable(folder, error) from error
     table = _opened(path, schema)
     assert table is not None, path
     return table
+
+
+class _NotOurs(Exception):
+    """An error of what gives the batches, which says nothing of the folder that they go to."""
+
+    def __init__(self, why: OSError) -> None:
+        self.why = why
+
+
+def _given(build: Callable[[], Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from build()
+    except OSError as error:
+        raise _NotOurs(error) from error
 
 
 def _opened(path: Path, schema: pa.Schema) -> pa.Table | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
@@ -16,10 +15,11 @@ from hone.models.architectures import ExtensionSettings
 from hone.models.base import Base, digest_base
 from hone.models.learned_tokenizer import count_words, join_further
 from hone.models.new_base import made_once
+from hone.models.plain_base import plain_config, plain_model
 from hone.models.quiet import quiet_loading
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 
-VERSION = 2  # raised whenever another base is made of the same
+VERSION = 3  # raised whenever another base is made of the same
 Splits = dict[str, list[str]]  # new token -> the tokens that it was before
 
 
@@ -35,14 +35,18 @@ def extend_base(base: Base, texts: Iterable[str], *, tokens: int, least: int, fo
         least: How often a new token occurs in the texts at least.
 
     Raises:
-        RecipeError: The base's tokenizer is of another kind.
+        RecipeError: The base's tokenizer is of another kind, or transformers does not open the base.
+        BundleError: It cannot be opened.
     """
+    plain_config(base, what="extended")
     tokenizer = load_tokenizer(base.folder)
     form = json.loads(tokenizer.pretrained.backend_tokenizer.to_str())
     words = count_words(tokenizer.pretrained.backend_tokenizer, texts)
     kind = form["model"]["type"]
     if kind == "WordPiece":
-        splits = _whole_words(tokenizer, words, most=tokens, least=least)
+        longest = form["model"]["max_input_chars_per_word"]  # a longer one is unknown, whatever is in the vocabulary
+        known = {word: count for word, count in words.items() if len(word) <= longest}
+        splits = _whole_words(tokenizer, known, most=tokens, least=least)
     elif kind == "BPE":
         splits = _merged(form, tokenizer, words, most=tokens, least=least)
     else:
@@ -94,11 +98,9 @@ def _merged(form: dict[str, Any], tokenizer: Tokenizer, words: Mapping[str, int]
 
 def _write_model(base: Base, rows: Sequence[Sequence[int]], *, size: int, folder: Path) -> None:
     """The base's model with rows for the tokens from ``size`` on, each the mean of the old rows ``rows``."""
+    model = plain_model(base)
     with quiet_loading():
-        config = transformers.AutoConfig.from_pretrained(base.folder, trust_remote_code=False)
-        named = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
-        model: Any = named.from_pretrained(base.folder, dtype="auto")
-        model.resize_token_embeddings(max(config.vocab_size, size + len(rows)), mean_resizing=False)
+        model.resize_token_embeddings(max(model.config.vocab_size, size + len(rows)), mean_resizing=False)
         output = model.get_output_embeddings()
         tables = {id(table): table for table in (
             model.get_input_embeddings().weight,
@@ -139,3 +141,8 @@ def extended(
 
     made_once(folder, write)
     return Base(f"{base.name} extended", folder, digest_base(folder), made=made)
+
+
+def tokens_added(old: Base, new: Base) -> int:
+    """How many entries more the vocabulary of ``new`` has."""
+    return load_tokenizer(new.folder).vocab_size - load_tokenizer(old.folder).vocab_size

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import nn
 
 from hone.core.errors import RecipeError
 from hone.core.lineage import digest_value
 from hone.models.architectures import GrowthSettings
 from hone.models.base import Base, digest_base
-from hone.models.nets import read_config
 from hone.models.new_base import made_once
+from hone.models.plain_base import plain_config, plain_model
 from hone.models.quiet import quiet_loading
 from hone.models.restacked import restacked
 from hone.models.tokenizer import load_tokenizer
@@ -75,13 +74,12 @@ def grow_base(base: Base, settings: GrowthSettings, *, folder: Path) -> None:
     """Write into ``folder`` what `with_more_layers` makes of the base.
 
     Raises:
-        RecipeError: As that.
+        RecipeError: As that, or transformers does not open the base.
+        BundleError: It cannot be opened.
     """
+    _family(plain_config(base, what="grown"), base.name)
+    model = plain_model(base)
     with quiet_loading():
-        config = read_config(base.folder)
-        _family(config, base.name)
-        named = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
-        model: Any = named.from_pretrained(base.folder, dtype="auto")
         with_more_layers(model, settings, name=base.name).save_pretrained(folder)
     load_tokenizer(base.folder).save(folder)
 

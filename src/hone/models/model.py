@@ -279,7 +279,7 @@ def build_model(
             read = _read_plain if file is None else read_own
             backbone, wanting = read(file or folder, config, auto_class, new_head=new_head)
     except UNREADABLE as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
     _require_loaded(folder, backbone, wanting, gives=kind.gives, new_head=new_head)
     if not own and getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # ours reads token states; an unused pooler would be trained weights that do nothing
@@ -321,7 +321,8 @@ def _configure(config: Any, spec: HeadSpec, *, dropout: float | None, own: bool)
         config.label2id = {label: i for i, label in enumerate(spec.labels)}
 
 
-def _unreadable(folder: Path, error: Exception) -> BundleError:
+def unreadable(folder: Path, error: Exception) -> BundleError:
+    """What is told of a model that cannot be opened."""
     return BundleError(
         f"the model in {folder} cannot be opened: {error}",
         expected="a model in the Hugging Face layout with safetensors weights, or a bundle's",
@@ -385,4 +386,4 @@ def read_limit(folder: Path) -> int:
         with quiet_loading():
             return position_limit(read_config(folder))
     except UNREADABLE as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error

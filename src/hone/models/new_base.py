@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 
-from hone.core.errors import BundleError, HoneError
+from hone.core.disk import not_writable
+from hone.core.errors import BundleError
 from hone.core.lineage import digest_value
 from hone.models.architectures import ARCHITECTURES, Architecture, NewBase
 from hone.models.base import Base, digest_base
@@ -53,21 +55,18 @@ def make_base(new: NewBase, texts: Callable[[], Iterable[str]], *, source: str, 
 
 
 def made_once(folder: Path, write: Callable[[Path], None]) -> None:
-    """Have ``write`` fill ``folder`` with a base, unless one lies there whole.
+    """Have ``write`` fill ``folder`` with a base, unless one lies there whole. What it cannot read it tells by errors
+    of its own: an OSError is taken for one of writing.
 
     Raises:
-        HoneError: It cannot be written to; or what ``write`` raises.
+        HoneError: It cannot be written to, or is full; or what ``write`` raises.
     """
     if _whole(folder):
         return
     try:
         _write(write, folder)
-    except OSError as error:
-        raise HoneError(
-            f"the cache folder {folder.parent} cannot be written to: {error.strerror or error}",
-            fix="Set HONE_CACHE to a folder that can be.",
-            code="cache.not-writable",
-        ) from error
+    except (OSError, SafetensorError) as error:
+        raise not_writable(folder.parent, error) from error
 
 
 def _whole(folder: Path) -> bool:

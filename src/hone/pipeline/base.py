@@ -38,7 +38,7 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
     """
     if isinstance(recipe.base, str):
         return resolve_base(recipe.base, relative_to=recipe.folder)
-    from hone.models.extended_base import extended
+    from hone.models.extended_base import extended, tokens_added
     from hone.models.grown_base import grown
     from hone.models.new_base import make_base
 
@@ -62,6 +62,7 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
         old = resolve_base(recipe.base.extends, relative_to=recipe.folder)
         progress.say(f"the vocabulary of {old.name} is extended by words of {sources}")
         base = extended(old, recipe.base, texts, source=source, cache=cache)
+        progress.say(_extended(old, tokens_added(old, base), recipe.base))
     else:
         progress.say(f"the base is a new {recipe.base.architecture}; its tokenizer is learned from {sources}")
         base = make_base(recipe.base, texts, source=source, seed=recipe.seed, cache=cache)
@@ -71,6 +72,16 @@ def find_base(recipe: Recipe, data: Mapping[str, Dataset], progress: Progress) -
             f"{texts.characters:,} characters, which is as much as it reads"
         )
     return base
+
+
+def _extended(old: Base, added: int, settings: ExtensionSettings) -> str:
+    """What is told of a base whose vocabulary was extended."""
+    if added:
+        return f"{added:,} tokens are added to the vocabulary of {old.name}, of at most {settings.new_tokens:,}"
+    return (
+        f"NOTHING IS ADDED to the vocabulary of {old.name}: no word that it lacks stands {settings.min_frequency} "
+        "times in these texts. Lower min_frequency, give more text, or leave extends out"
+    )
 
 
 def require_learnable(recipe: Recipe, base: Base) -> None:

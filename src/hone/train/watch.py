@@ -14,7 +14,7 @@ from hone.core.errors import HoneError
 from hone.core.processes import ALONE, Place
 from hone.data.dataset import Dataset
 from hone.tasks.rows import IntArray
-from hone.train.checkpoint import Position
+from hone.train.checkpoint import UNWRITTEN, Position
 from hone.train.pieces import local
 
 MEMORY = 0.98  # of the running mean of the loss
@@ -116,7 +116,7 @@ class Watch:
     ) -> str:
         """What was found, of which rows, and where the batches are kept."""
         named = ", ".join(map(self._place, rows[:NAMED].tolist())) + (", ..." if len(rows) > NAMED else "")
-        kept = f"; its batch is kept in {self._kept(position, batches)}" if batches else ""  # others may have them all
+        kept = f"; {self._kept(position, batches)}" if batches else ""  # other processes may have them all
         return f"the {what} at step {position.step + 1} is {value:.6g}, of {named}{kept}"
 
     def _leaps(self, loss: float, position: Position) -> bool:
@@ -125,13 +125,17 @@ class Watch:
             return False
         return loss > self._leap * mean and loss > mean + NATS
 
-    def _kept(self, position: Position, batches: Sequence[Mapping[str, Tensor]]) -> Path:
+    def _kept(self, position: Position, batches: Sequence[Mapping[str, Tensor]]) -> str:
+        """Where the batches of a step are kept now; or why not, which is not to hide what ended the training."""
         of = f"-process-{self._process.number}" if self._process.count > 1 else ""
         file = self._folder / f"stopped-at-{position.step + 1}{of}.safetensors"
         tensors = {f"{i}.{name}": value for i, batch in enumerate(batches) for name, value in batch.items()}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, file)
-        return file
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, file)
+        except UNWRITTEN as error:
+            return f"its batch could not be kept in {file}: {error}"
+        return f"its batch is kept in {file}"
 
 
 def numbered(row: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +125,23 @@ def test_a_cache_folder_that_cannot_be_made_is_named_with_what_to_set(tmp_path: 
     assert (caught.value.code, caught.value.exit_code) == ("cache.not-writable", 1)
     assert str(tmp_path / "file" / "data") in str(caught.value)
     assert "HONE_CACHE" in caught.value.fix
+
+
+def test_a_disk_that_is_full_is_told_and_what_gives_the_batches_speaks_for_itself(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(HoneError) as caught:
+            stored(tmp_path, "key", SCHEMA, Maker())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.code, caught.value.exit_code) == ("cache.not-writable", 1)
+    assert str(tmp_path) in str(caught.value)
+
+    def build() -> Iterator[pa.RecordBatch]:
+        raise FileNotFoundError("texts.txt")
+        yield
+
+    with pytest.raises(FileNotFoundError, match=r"texts\.txt"):
+        stored(tmp_path, "key", SCHEMA, build)
+    assert list(tmp_path.iterdir()) == []

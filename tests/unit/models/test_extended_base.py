@@ -12,7 +12,7 @@ import transformers
 from hone.core.errors import RecipeError
 from hone.models.architectures import BertSettings, ExtensionSettings, Gpt2Settings, NewBase
 from hone.models.base import Base, digest_base
-from hone.models.extended_base import extended
+from hone.models.extended_base import extended, tokens_added
 from hone.models.new_base import make_base
 from hone.models.tokenizer import Tokenizer, load_tokenizer
 
@@ -115,3 +115,11 @@ def test_a_vocabulary_of_another_kind_is_refused(folder: Path) -> None:
     with pytest.raises(RecipeError, match="Unigram") as caught:
         more(folder, made(folder, "bert", kind="unigram", vocab_size=100))
     assert caught.value.code == "base.vocabulary-kind"
+
+
+def test_words_that_are_too_long_to_be_known_are_not_added(folder: Path) -> None:
+    base, word = made(folder, "bert"), "lowest" * 17  # more than the hundred characters that WordPiece looks at
+    settings = ExtensionSettings(extends="x", min_frequency=3)
+    wider = extended(base, settings, lambda: [f"{word} lowtide"] * 9, source="long", cache=folder)
+    assert tokens_added(base, wider) == 1
+    assert tokens(load_tokenizer(wider.folder), "lowtide") == ["lowtide"]

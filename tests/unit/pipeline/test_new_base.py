@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_recipes import Said
 
 import hone
 from hone.bundle.bundle import Bundle
@@ -185,3 +186,13 @@ def test_texts_are_spread_and_each_comes_once() -> None:
     numbers = sorted(int(text) for text in begun if text.isdecimal())
     assert max(after - before for before, after in itertools.pairwise([0, *numbers, 3000])) < 150
     assert any(text.startswith("c") for text in begun)
+
+
+@pytest.mark.parametrize(("least", "told"), [(2, "2 tokens are added"), (99, "NOTHING IS ADDED")])
+def test_by_how_much_a_base_is_extended_is_said(tiny_base: Path, least: int, told: str) -> None:
+    data = {"train": Dataset.from_columns("train", {"text": ["lowtide newlow"] * 5, "label": ["a"] * 5})}
+    extends = recipe({"extends": str(tiny_base), "min_frequency": least})
+    for _ in range(2):  # made, then found
+        said = Said()
+        find_base(extends, data, said)
+        assert any(told in words for words in said.words)

@@ -57,6 +57,14 @@ def test_a_gradient_that_is_no_number_ends_the_training_and_is_not_in_the_log(tm
     assert norm_of(torch.tensor(float("inf"))) == norm_of(None) == {}
 
 
+def test_a_batch_that_cannot_be_kept_does_not_hide_what_ended_the_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    watch, batch = Watch(tmp_path / "file", leap=None, place=numbered), {"input_ids": torch.tensor([[5]])}
+    with pytest.raises(HoneError, match="could not be kept") as caught:
+        watch.look(float("nan"), position=Position("run", step=6), batches=[batch], rows=np.array([3]))
+    assert caught.value.code == "train.loss-not-finite"
+
+
 def test_an_example_is_named_by_its_line_whatever_was_left_out_before_it(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,label\none,a\ntwo,b\nsix,a\n", encoding="utf-8")
     fields = (Field("text", "text"), Field("label", "label"))
