@@ -54,6 +54,13 @@ def test_every_gpu_of_data_parallel_holds_18_bytes_a_weight() -> None:
     assert held.optimizer == 8 * GPT.parameters
 
 
+def test_muon_keeps_one_moment_of_matrices_and_two_of_all_else() -> None:
+    table = 50257 * 2048
+    size = replace(GPT, parameters=GPT.parameters + table, outer=table)
+    held = Plan(size, replace(STEP, optim="muon"), 64, DP).held()
+    assert held.optimizer == 4 * GPT.parameters + 8 * table
+
+
 @pytest.mark.parametrize("layout", [FSDP, Layout(sharded=True, tensor=4)])
 def test_parts_of_all_gpus_are_the_whole_once(layout: Layout) -> None:
     gathered = GPT.parameters / GPT.layers / layout.tensor

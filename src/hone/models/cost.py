@@ -23,7 +23,7 @@ from hone.models.peak import best_seconds, product_rate
 
 WEIGHT_BYTES = 4
 # Of a weight that learns, beside itself: its gradient and two moments, or factors of one that take next to nothing, or
-# one moment, but of tables.
+# one moment, but of tables and vectors.
 BYTES_OF_LEARNING = {"adamw": 12, "adafactor": 4, "muon": 8}
 BYTES_OF_TABLES = {**BYTES_OF_LEARNING, "muon": 12}
 UPDATE_BYTES_A_WEIGHT = 36  # moved a step by gradient fill, clipping and AdamW
@@ -70,6 +70,7 @@ class Size:
         again: Weights of layers that are several layers (ALBERT's), as often as they are computed with after the
             first time.
         ways: Among how many processes its layers can be divided, where that was asked (`hone.models.divided.ways_of`).
+        outer: Weights that are in no matrix from states to states: tables, scores over the vocabulary, vectors.
     """
 
     parameters: int
@@ -83,6 +84,7 @@ class Size:
     gated: bool = False
     again: int = 0
     ways: tuple[int, ...] = ()
+    outer: int = 0
 
     @property
     def ours(self) -> bool:
@@ -95,6 +97,11 @@ class Size:
         table = self.vocabulary * self.width
         layer = (self.parameters - (self.embedding or table)) / max(1, self.layers)
         return max(layer, table)
+
+    def learning_bytes(self, optim: str) -> int:
+        """Bytes beside the weights, where all of them learn: gradients and what the optimizer keeps."""
+        inner = self.parameters - self.outer
+        return BYTES_OF_LEARNING[optim] * inner + BYTES_OF_TABLES[optim] * self.outer
 
     def learning(self, *, frozen: int) -> int:
         """Weights outside the embedding that learn while the lowest ``frozen`` layers do not."""
@@ -114,6 +121,7 @@ SCORES_KEPT = 4  # of a loss over the vocabulary
 GATES = ("gate_proj", "wi_1")  # what names of the second product have in them
 SHARED = "layer_groups"  # what names of layers have in them that are several layers
 TABLES = ("embedding", "embed_tokens")  # what names of embeddings have in them
+OUTER = ("embed", "wte", "wpe", "relative_attention_bias")  # and those of every table, of tokens or of places
 
 
 def size_of(folder: Path) -> Size:
@@ -129,19 +137,20 @@ def size_of(folder: Path) -> Size:
 def size_told(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> Size:
     """The sizes of a backbone of this configuration, whose weights have these shapes; one that is tied stands there
     once."""
+    vocabulary = int(config.get("vocab_size") or 0)
 
     def first(names: tuple[str, ...], otherwise: int) -> int:
         return int(next((config[name] for name in names if config.get(name)), otherwise))
 
     total = sum(math.prod(shape) for shape in shapes.values())
+    outer = sum(math.prod(shape) for name, shape in shapes.items() if _outer(name, shape, vocabulary))
     writes = any(name.endswith(WRITERS) for name in config.get("architectures") or ())
     tables = (shape for name, shape in shapes.items() if any(part in name for part in TABLES))
     embedding = 0 if writes else sum(map(math.prod, tables))
     layers = first(DEPTH, 12) + (first(DEPTH_WRITING, 0) if config.get("is_encoder_decoder") else 0)
-    vocabulary = int(config.get("vocab_size") or 0)
     if config.get("model_type") == NetConfig.model_type:
         return Size(total, embedding, layers=layers, width=first(WIDTH, 0), heads=0, inner=0, pace=NETS,
-                    vocabulary=vocabulary)  # fmt: skip
+                    vocabulary=vocabulary, outer=outer)  # fmt: skip
     width = first(WIDTH, 768)
     shared = sum(math.prod(shape) for name, shape in shapes.items() if SHARED in name)
     return Size(
@@ -155,7 +164,14 @@ def size_told(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) ->
         vocabulary=vocabulary,
         gated=any(part in name for name in shapes for part in GATES),
         again=round(shared * (layers / int(config.get("num_hidden_groups") or layers) - 1)),
+        outer=outer,
     )
+
+
+def _outer(name: str, shape: Sequence[int], vocabulary: int) -> bool:
+    """Whether a weight is none of those whose updates ``muon`` makes orthogonal."""
+    matrix = len(shape) == 2 and min(shape) > 1
+    return not matrix or vocabulary in shape or any(part in name for part in OUTER)
 
 
 def training_flops(size: Size, *, tokens: int, length: float, frozen: int = 0) -> float:
@@ -198,6 +214,8 @@ def state_bytes(
         table = 8 * rows * size.width
     else:
         table = BYTES_OF_TABLES[optim] * size.embedding
+    if not frozen:  # vectors, and tables that count as layers
+        table += (BYTES_OF_TABLES[optim] - BYTES_OF_LEARNING[optim]) * max(0, size.outer - size.embedding)
     learning = BYTES_OF_LEARNING[optim] + WEIGHT_BYTES * beside
     return copies * size.parameters + learning * size.learning(frozen=frozen) + table
 

@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 
 from hone.models.cost import (
-    BYTES_OF_LEARNING,
     SCORES_KEPT,
     UNITS,
     UPDATE_BYTES_A_WEIGHT,
@@ -147,7 +146,7 @@ class Plan:
         return Held(
             weights=WEIGHT_BYTES * (own / parts + (UNITS * unit if apart else 0)) + HALF * copied,
             gradients=WEIGHT_BYTES * (own / parts + (unit if apart else 0)),
-            optimizer=(BYTES_OF_LEARNING[self.step.optim] - WEIGHT_BYTES) * own / parts,
+            optimizer=self.size.learning_bytes(self.step.optim) / tensor / parts - WEIGHT_BYTES * own / parts,
             activations=self._activations(),
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 from hone.core.errors import Fault, RecipeError
 from hone.core.measures import Measure
 from hone.models.architectures import NewBase
-from hone.models.cost import BYTES_OF_LEARNING, Size, size_of
+from hone.models.cost import Size, size_of
 from hone.models.gpus import GPUS, MACHINE, Gpu
 from hone.models.layouts import LAYOUTS, USABLE, Layout, Plan, Step, flops_a_token, simplest, smallest
 from hone.pipeline.recipe import Recipe
@@ -73,7 +73,7 @@ def plan(recipe: Recipe, assumed: Assumed) -> Report:
     tokens = assumed.tokens or _tokens(recipe, settings, step)
     made = _Made(size, step, tokens, assumed)
     flops = flops_a_token(size, step)
-    kept = size.parameters * (BYTES_OF_LEARNING[step.optim] + (4 if settings.keep == "best" else 0))
+    kept = size.learning_bytes(step.optim) + (4 * size.parameters if settings.keep == "best" else 0)
     told = {
         "parameters": (size.parameters, "count"),
         "flops_a_token": (flops, "count"),

@@ -7,11 +7,12 @@ import resource
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AlbertConfig, AlbertModel, AutoModel, BertConfig, BertModel
+from transformers import AlbertConfig, AlbertModel, AutoModel, AutoModelForMaskedLM, BertConfig, BertModel
 
 from hone.models import cost
 from hone.models.cost import (
@@ -27,7 +28,10 @@ from hone.models.cost import (
     training_seconds,
     turning,
 )
-from hone.models.model import HEAD_FILE
+from hone.models.heads import HeadSpec
+from hone.models.model import HEAD_FILE, build_model
+from hone.models.tiny import write_tiny_writer
+from hone.train.optimizer import inner_matrices
 
 SIZE = Size(parameters=1000, embedding=400, layers=2, width=8, heads=4, inner=16)
 
@@ -38,6 +42,35 @@ def test_the_size_of_a_folder_is_that_of_the_model_in_it(tiny_base: Path) -> Non
     assert size.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert size.embedding == sum(parameter.numel() for parameter in model.embeddings.parameters())
     assert (size.layers, size.width, size.heads, size.inner) == (2, 32, 4, 64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "head"),
+    [
+        ("bert", "masked-tokens"),
+        ("gpt2", "causal-language-model"),
+        ("bart", "sequence-to-sequence"),
+        ("t5", "sequence-to-sequence"),
+    ],
+)
+def test_weights_that_muon_does_not_turn_have_two_moments(
+    kind: Any, head: str, tiny_base: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / kind
+    if kind == "bert":
+        AutoModelForMaskedLM.from_pretrained(tiny_base).save_pretrained(folder)
+    else:
+        write_tiny_writer(folder, kind=kind)
+    model = build_model(folder, HeadSpec(head, ()))
+    inner = inner_matrices(model)
+    turned = sum(weight.numel() for weight in model.backbone.parameters() if id(weight) in inner)
+    size = size_of(folder)
+    assert size.parameters - size.outer == turned > 0
+    assert size.learning_bytes("muon") == 8 * turned + 12 * size.outer
+    assert size.learning_bytes("adamw") == 12 * size.parameters
+    assert state_bytes(size, optim="muon", rows=None, frozen=0, keeps_best=False) == (
+        4 * size.parameters + size.learning_bytes("muon")
+    )
 
 
 def test_weights_in_several_files_are_summed(tiny_base: Path, tmp_path: Path) -> None:
@@ -68,7 +101,7 @@ def test_sizes_are_read_under_the_names_that_architectures_use(tmp_path: Path, c
     save_file(
         {"embed_tokens.weight": torch.zeros(5, 24), "layer.weight": torch.zeros(24, 2)}, tmp_path / "model.safetensors"
     )
-    assert size_of(tmp_path) == Size(parameters=168, embedding=120, layers=3, width=24, heads=6, inner=96)
+    assert size_of(tmp_path) == Size(parameters=168, embedding=120, layers=3, width=24, heads=6, inner=96, outer=120)
 
 
 OURS = replace(SIZE, pace=cost.OURS)
