@@ -143,8 +143,9 @@ def test_bands_take_in_turn_what_is_nearly_equal_to_an_earlier_one_that_stays(
     assert _kept(signatures, 0.8).tolist() == expected
 
 
-def test_the_memory_of_nearly_equal_documents_is_a_few_bytes_each() -> None:
-    signatures = np.full((40_000, PERMUTATIONS), 7, dtype=np.uint32)
+def test_the_memory_of_nearly_equal_documents_is_a_few_bytes_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near, "COMPARED_AT_ONCE", 256)
+    signatures = np.full((10_000, PERMUTATIONS), 7, dtype=np.uint32)
     tracemalloc.start()
     kept = _kept(signatures, 0.8)
     peak = tracemalloc.get_traced_memory()[1]

@@ -9,7 +9,7 @@ import typer
 
 from hone.cli.options import Where
 from hone.core.processes import place
-from hone.pipeline.launch import Launch, launch, of_hone, parse_range, require_launchable
+from hone.pipeline.launch import Launch, launch, name_of, of_hone, parse_range, require_launchable
 
 
 def launch_command(arguments: list[str], *, where: Where, max_restarts: int, show: bool) -> None:
@@ -24,6 +24,7 @@ def launch_command(arguments: list[str], *, where: Where, max_restarts: int, sho
         where.procs_per_node or _gpus(),
         head=where.head,
         max_restarts=max_restarts,
+        name=name_of(arguments),
     )
     if show:
         typer.echo("\n".join(how.lines(arguments)))

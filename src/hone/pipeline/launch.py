@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hone.core.errors import FINAL, HoneError, RecipeError
+from hone.core.lineage import digest_value
 from hone.pipeline.stages import STAGES
 
 PORT = 29500  # torchrun's own
@@ -93,6 +94,12 @@ class Launch:
         """What to type on each machine."""
         line = shlex.join(self.command(arguments))
         return [f"node {number}: {line}" for number in range(self.nodes[1])]
+
+
+def name_of(arguments: Sequence[str]) -> str:
+    """What sets the launch of a command apart from others at the same head: the same on every machine that is given the
+    command in the same words."""
+    return f"hone-{digest_value(list(arguments))[:16]}"
 
 
 def parse_range(words: str, *, option: str) -> tuple[int, int]:

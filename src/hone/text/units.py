@@ -33,13 +33,6 @@ def words_and_characters(text: str) -> list[str]:
     return [word for word in words if any(character.isalnum() for character in word)]
 
 
-def splitter_of(language: str) -> Splitter:
-    """What takes texts of a language apart, by its code such as ``en`` or ``zh-CN``: `english_words` for English, which
-    published scores rest on, `words_and_characters` for all others."""
-    code = language.lower().replace("_", "-").partition("-")[0]
-    return english_words if code == "en" else words_and_characters
-
-
 def split_sentences(text: str) -> list[str]:
     """The sentences of ``text``, stripped, none empty: its lines; of a text in one line what ends in ``.``, ``!`` or
     ``?`` before white space, or in ``。``, ``！`` or ``？``. Abbreviations are not known."""

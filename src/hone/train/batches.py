@@ -125,7 +125,7 @@ def batches_of(lengths: IntArray, *, size: int, tokens: int | None) -> int:
 def _by_tokens(lengths: IntArray, count: int) -> IntArray:
     """Where to cut rows of these lengths into ``count`` parts of about equal tokens, none of them empty."""
     ends = np.cumsum(lengths)
-    cuts = 1 + np.searchsorted(ends, ends[-1] * np.arange(1, count) / count - lengths.mean() / 2)
+    cuts = 1 + np.searchsorted(ends, float(ends[-1]) * np.arange(1, count) / count - lengths.mean() / 2)
     steps = np.arange(1, count)
     cuts = np.maximum.accumulate(np.maximum(cuts, steps) - steps) + steps  # each at least one after the one before
     within: IntArray = np.minimum(cuts, len(lengths) - count + steps)

@@ -24,6 +24,7 @@ Tracker = Literal["tensorboard", "mlflow", "wandb"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+PLACES = 6  # of a step, to which a number of epochs is taken at its word
 
 
 def objectives(value: Any) -> list[dict[str, Any]]:
@@ -125,7 +126,8 @@ class LoopSettings(Settings):
     def steps(self, lengths: NDArray[np.int64]) -> tuple[int, int]:
         """Optimizer steps of an epoch over rows of so many tokens each, and of the whole training."""
         per_epoch = math.ceil(self.batches(lengths) / self.gradient_accumulation_steps)
-        total = math.ceil(per_epoch * self.num_train_epochs)
+        exact = round(per_epoch * self.num_train_epochs, PLACES)  # 100 times 1.1 is a little more than 110
+        total = max(1, math.ceil(exact))
         return per_epoch, min(total, self.max_steps or total)
 
     @model_validator(mode="after")

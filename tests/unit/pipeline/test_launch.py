@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hone.core.errors import HoneError, RecipeError
-from hone.pipeline.launch import OWN_STORE, Launch, launch, parse_range
+from hone.pipeline.launch import OWN_STORE, Launch, launch, name_of, parse_range
 
 Command = Callable[..., tuple[object, str, str]]
 # Process 1 kills itself until it has been started as often as the first argument says; the second is where both count.
@@ -59,11 +59,18 @@ def test_what_to_type_on_each_machine_is_printed(command: Command) -> None:
     code, out, _ = command("launch", "--nodes", "2", "--procs-per-node", "8", "--head", "one", "--max-restarts", "3",
                            "--print", "run", "recipe.yaml", "--out", "/shared/a b")  # fmt: skip
     assert code == 0
+    name = name_of(["run", "recipe.yaml", "--out", "/shared/a b"])
     line = (
         "env TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --nnodes=2 --nproc-per-node=8 --max-restarts=3 "
-        "--rdzv-backend=c10d --rdzv-endpoint=one:29500 --rdzv-id=hone -m hone run recipe.yaml --out '/shared/a b'"
+        f"--rdzv-backend=c10d --rdzv-endpoint=one:29500 --rdzv-id={name} -m hone run recipe.yaml --out '/shared/a b'"
     )
     assert out.splitlines() == [f"node 0: {line}", f"node 1: {line}"]
+
+
+def test_launches_of_two_commands_at_one_head_are_told_apart() -> None:
+    one, again, other = (name_of(["run", name, "--out", "a"]) for name in ("one.yaml", "one.yaml", "other.yaml"))
+    assert one == again != other
+    assert name_of(["run", "a b"]) != name_of(["run", "a", "b"])
 
 
 @pytest.mark.parametrize(

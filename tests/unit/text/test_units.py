@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hone.text.units import english_words, split_sentences, splitter_of, words_and_characters
+from hone.text.units import english_words, split_sentences, words_and_characters
 
 
 def test_english_words_are_runs_of_letters_and_digits() -> None:
@@ -24,13 +24,6 @@ def test_half_width_and_full_width_forms_are_the_same() -> None:
 
 def test_words_of_other_scripts_are_kept_whole() -> None:
     assert words_and_characters("Über हिन्दी, Привет!") == ["über", "हिन्दी", "привет"]
-
-
-@pytest.mark.parametrize(
-    ("language", "splitter"), [("en-US", english_words), ("zh", words_and_characters), ("de", words_and_characters)]
-)
-def test_languages_have_their_splitter(language: str, splitter: object) -> None:
-    assert splitter_of(language) is splitter
 
 
 @pytest.mark.parametrize(

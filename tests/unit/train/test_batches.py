@@ -117,6 +117,12 @@ def test_batches_by_tokens_have_about_as_many_tokens(strategy: Strategy) -> None
     assert np.mean(sums) == pytest.approx(512, rel=0.02)
 
 
+def test_batches_of_more_tokens_than_a_product_of_integers_holds_are_alike() -> None:
+    """As many tokens as an epoch over a very large corpus has, times its batches."""
+    made = by_tokens(np.full(8, 1 << 59), 1 << 60)
+    assert [len(batch) for batch in made] == [2, 2, 2, 2]
+
+
 def test_less_than_three_in_a_hundred_tokens_of_batches_by_tokens_are_padding() -> None:
     """Lengths as short requests have them: log-normal, most between 8 and 30 tokens, some near a hundred."""
     lengths = np.random.default_rng(5).lognormal(2.6, 0.5, 10_000).astype(np.int64).clip(3, 100)

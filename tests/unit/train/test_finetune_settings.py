@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hone.core.settings import check_settings
@@ -29,6 +30,12 @@ def test_settings_that_contradict_each_other_are_refused(values: dict[str, Any],
     assert fault.code == "recipe.value-error"
     assert fault.field == "stages.0"
     assert named in fault.expected
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1.1, 110), (1.101, 111), (2.2, 220), (0.001, 1), (3.0, 300)])
+def test_a_number_of_epochs_is_taken_at_its_word(epochs: float, steps: int) -> None:
+    settings = LoopSettings(num_train_epochs=epochs, per_device_train_batch_size=1)
+    assert settings.steps(np.ones(100, dtype=np.int64)) == (100, steps)
 
 
 @pytest.mark.parametrize(
