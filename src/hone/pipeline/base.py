@@ -84,6 +84,23 @@ def _extended(old: Base, added: int, settings: ExtensionSettings) -> str:
     )
 
 
+def require_changeable(recipe: Recipe) -> None:
+    """Raise where a base is to be extended or grown that cannot be: before a corpus is read, which may take hours.
+
+    Raises:
+        RecipeError: It cannot be, or there is none of that name.
+    """
+    if isinstance(recipe.base, ExtensionSettings):
+        name, what = recipe.base.extends, "extended"
+    elif isinstance(recipe.base, GrowthSettings):
+        name, what = recipe.base.grow, "grown"
+    else:
+        return
+    from hone.models.plain_base import plain_config
+
+    plain_config(resolve_base(name, relative_to=recipe.folder), what=what)
+
+
 def require_learnable(recipe: Recipe, base: Base) -> None:
     """Raise where ``base`` is none that an objective can teach: before a corpus is read, which may take hours.
 

@@ -29,7 +29,7 @@ from hone.data.splits import carve_validation, nested_part
 from hone.data.values import LABELED
 from hone.models.base import Base
 from hone.pipeline.alone import alone_in, require_alone
-from hone.pipeline.base import find_base, require_learnable
+from hone.pipeline.base import find_base, require_changeable, require_learnable
 from hone.pipeline.corpora import read_corpora
 from hone.pipeline.folder import begin, keep
 from hone.pipeline.labels import with_labels
@@ -173,6 +173,8 @@ def _read(
     trains = any(choice.stage.trains for choice in stages)
     recipe, data = read_data(recipe, progress)
     base = find_base(recipe, data, progress) if trains and isinstance(recipe.base, str) else None
+    if trains:
+        require_changeable(recipe)
     if base is not None and bundle is None:
         require_learnable(recipe, base)
     corpora, texts = read_corpora(recipe, stages, progress)

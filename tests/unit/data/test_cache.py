@@ -11,6 +11,7 @@ import pytest
 
 from hone.core.errors import HoneError
 from hone.data.cache import default_cache, stored
+from hone.data.corpus.card import Part, keep_card
 
 SCHEMA = pa.schema([("text", pa.large_string()), ("count", pa.int64())])
 
@@ -145,3 +146,10 @@ def test_a_disk_that_is_full_is_told_and_what_gives_the_batches_speaks_for_itsel
     with pytest.raises(FileNotFoundError, match=r"texts\.txt"):
         stored(tmp_path, "key", SCHEMA, build)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_so_is_a_card_of_a_corpus_that_cannot_be_kept(tmp_path: Path) -> None:
+    with pytest.raises(HoneError) as caught:
+        keep_card(tmp_path / "gone" / "card.json", Part(name="corpus", files=1, bytes=2))
+    assert caught.value.code == "cache.not-writable"
+    assert str(tmp_path / "gone") in str(caught.value)

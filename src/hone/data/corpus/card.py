@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hone.core.disk import appearing
+from hone.core.disk import appearing, not_writable
 from hone.core.errors import Fault
 
 SAMPLED = 4096  # values of a filter that its quantiles are taken from
@@ -141,9 +141,16 @@ def kept_card(path: Path, kind: type[Kept]) -> Kept | None:
 
 
 def keep_card(path: Path, card: BaseModel) -> None:
-    """Write it there, whole or not at all."""
-    with appearing(path, mode=0o600) as file:
-        file.write(card.model_dump_json().encode())
+    """Write it there, whole or not at all.
+
+    Raises:
+        HoneError: The folder cannot be written to, or is full.
+    """
+    try:
+        with appearing(path, mode=0o600) as file:
+            file.write(card.model_dump_json().encode())
+    except OSError as error:
+        raise not_writable(path.parent, error) from error
 
 
 class Tally:
