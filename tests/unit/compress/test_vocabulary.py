@@ -117,6 +117,7 @@ def test_answers_on_the_given_texts_stay_and_the_table_shrinks(kind: str, tmp_pa
     assert other.vocab_size < one.vocab_size
     assert report.facts["tokens_kept"] == other.vocab_size
     assert report.facts["tokens_before"] == one.vocab_size
+    assert report.facts["fitted_to"] == "train, validation"
     for text in SENTENCES:
         tokens = [tok.pretrained.convert_ids_to_tokens(tok.encode([text])[0]) for tok in (one, other)]
         assert tokens[0] == tokens[1]
