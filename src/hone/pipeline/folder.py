@@ -3,10 +3,9 @@ refuses."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from hone.bundle.bundle import Bundle
+from hone.bundle.bundle import Bundle, same_place
 from hone.bundle.stage import Outcome
 from hone.core.disk import write_atomically
 from hone.core.errors import HoneError, RecipeError
@@ -56,7 +55,7 @@ def keep(outcome: Outcome, bundle: Bundle | None, *, page: Path, name: str, lang
 
 def _require_own(there: Path, recipe: Recipe, text: str) -> None:
     """Raise where the decided recipe would replace what somebody wrote."""
-    if not recipe.file or not _same(Path(recipe.file), there) or _text(there) == text:
+    if not recipe.file or not same_place(Path(recipe.file), there) or _text(there) == text:
         return
     raise RecipeError(
         f"{there} is the recipe itself, in whose place the decided one, {RECIPE}, would be written",
@@ -96,13 +95,6 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
 
 
 def _write(path: Path, text: str) -> None:

@@ -17,17 +17,21 @@ from hone.core.progress import Silent
 from hone.retrieval.kept import kept_vectors
 
 
+def require_refused(target: Path) -> None:
+    with (
+        pytest.raises(BundleError, match="another process"),
+        kept_vectors(target, {}, precision="float32", progress=Silent()),
+    ):
+        pass
+
+
 def test_a_folder_without_locks_is_told_and_one_that_is_locked_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     target = tmp_path / "index"
     with kept_vectors(target, {}, precision="float32", progress=Silent()) as kept:
         kept.add(np.ones((2, 3), dtype=np.float32))
-        with (
-            pytest.raises(BundleError, match="another process"),
-            kept_vectors(target, {}, precision="float32", progress=Silent()),
-        ):
-            pass
+        require_refused(target)
 
     def none_here(lock: Any, how: int) -> None:
         raise OSError(os.strerror(95))
@@ -57,10 +61,6 @@ def test_a_lock_that_was_just_removed_is_not_taken_for_the_one_that_is_there(
     monkeypatch.setattr(fcntl, "flock", ends_first)
     with kept_vectors(target, {}, precision="float32", progress=Silent()) as kept:
         kept.add(np.ones((2, 3), dtype=np.float32))
-        with (
-            pytest.raises(BundleError, match="another process"),
-            kept_vectors(target, {}, precision="float32", progress=Silent()),
-        ):
-            pass
+        require_refused(target)
         assert kept.rows == 2
     assert list(tmp_path.iterdir()) == []
