@@ -14,12 +14,16 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hone.models.noise import Noise, Ticket
 
 PART_BYTES = 1 << 22  # of the probabilities that are worked on together
 KEPT_BYTES = 1 << 24  # of a layer's probabilities that are kept for the way back
 HIDDEN = -1e9  # score of a padded position: its probability is exactly 0 in float32
+SHORT = 64  # keys up to which products over all heads at once are sooner done than torch's kernel, a head at a time
+FEW = 32  # keys below which torch's softmax, a row at a time, is slower than passes over all rows
+LEAST = 1e-30  # a sum of exponentials that still has all its digits
 
 
 class Span(NamedTuple):
@@ -104,15 +108,44 @@ class Attention:
     def _chances(self, q: Tensor, k: Tensor, span: Span) -> Tensor:
         """Probabilities [heads of the span, queries, length]."""
         mine, n = slice(span.begin, span.end), min(span.length, q.shape[1])
-        queries, keys = q[mine, :n], k[mine, : span.length].transpose(1, 2)
-        scale = q.shape[2] ** -0.5
-        if self.bias is None:
-            raw = torch.baddbmm(q.new_zeros(1, 1, 1), queries, keys, beta=0, alpha=scale)
-        else:
-            raw = torch.baddbmm(self.bias[mine, :, : span.length], queries, keys, alpha=scale)
-        return torch.softmax(raw, dim=-1)
+        queries, keys = q[mine, :n], k[mine, : span.length]
+        return softened(_scores(queries, keys, None if self.bias is None else self.bias[mine, :, : span.length]))
 
     def _mask(self, part: int, chances: Tensor) -> Tensor | None:
         if self.ticket is None:
             return None
         return Noise.mask(self.ticket, tuple(chances.shape), drop=self.drop, part=part).to(chances.dtype)
+
+
+def attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """The context [rows, queries, heads * size] of q [rows, heads, queries, size] and of k and v [rows, heads, tokens,
+    size], without derivatives; ``bias`` [rows, 1, tokens] is added to the scores."""
+    rows, heads, queries, size = q.shape
+    tokens = k.shape[2]
+    if tokens > SHORT:
+        mask = None if bias is None else bias.unsqueeze(1)
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+    q, k, v = (part.reshape(rows * heads, -1, size) for part in (q, k, v))
+    spread = None if bias is None else bias.expand(rows, heads, tokens).reshape(rows * heads, 1, tokens)
+    context = torch.bmm(softened(_scores(q, k, spread)), v)
+    return context.view(rows, heads, queries, size).transpose(1, 2).reshape(rows, queries, -1)
+
+
+def softened(scores: Tensor) -> Tensor:
+    """Softmax over the last dimension of [heads, queries, keys]; ``scores`` are no more what they were.
+
+    Over few keys by passes over all rows of a head, from its largest score down in place of each row's own; where that
+    leaves nothing of a row, each by its own after all.
+    """
+    if scores.shape[-1] >= FEW:
+        return torch.softmax(scores, dim=-1)
+    lowered = scores.sub_(scores.flatten(1).amax(1)[:, None, None])
+    powers = torch.exp(lowered)
+    sums = powers.sum(-1, keepdim=True)
+    return torch.softmax(lowered, dim=-1) if float(sums.amin()) < LEAST else powers.div_(sums)
+
+
+def _scores(q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
+    """[heads, queries, keys] of q [heads, queries, size], k [heads, keys, size] and what is added."""
+    added = q.new_zeros(1, 1, 1) if bias is None else bias
+    return torch.baddbmm(added, q, k.transpose(1, 2), beta=0 if bias is None else 1, alpha=q.shape[2] ** -0.5)

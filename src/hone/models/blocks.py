@@ -9,6 +9,7 @@ States are flat, [n, width]: the tokens of all rows one after another without pa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -45,6 +46,18 @@ class Layout:
         if self.places is None:
             return states
         return states.new_zeros(self.rows * self.tokens, states.shape[1]).index_copy(0, self.places, states)
+
+    def spread(self, states: Tensor) -> Tensor:
+        """As `padded`, but with some token's state where padded; in one pass over memory."""
+        return states if self.places is None else states.index_select(0, self._sources)
+
+    @cached_property
+    def _sources(self) -> Tensor:
+        """int64 [rows * tokens]: the index in [n] of each place's token, 0 where padded."""
+        assert self.places is not None
+        sources = self.places.new_zeros(self.rows * self.tokens)
+        sources[self.places] = torch.arange(len(self.places), device=sources.device)
+        return sources
 
     def flat(self, padded: Tensor) -> Tensor:
         """[rows * tokens, width] to [n, width]."""
@@ -98,10 +111,10 @@ class AttentionBlock(torch.autograd.Function):
         if plan.first:
             asked, joint = x.index_select(0, layout.starts), torch.cat([wk, wv])
             (q,) = plan.split(torch.addmm(bq, asked, wq.t()), parts=1)
-            k, v = plan.split(layout.padded(torch.addmm(torch.cat([bk, bv]), x, joint.t())), parts=2)
+            k, v = plan.split(layout.spread(torch.addmm(torch.cat([bk, bv]), x, joint.t())), parts=2)
         else:
             asked, joint = x, torch.cat([wq, wk, wv])
-            q, k, v = plan.split(layout.padded(torch.addmm(torch.cat([bq, bk, bv]), x, joint.t())), parts=3)
+            q, k, v = plan.split(layout.spread(torch.addmm(torch.cat([bq, bk, bv]), x, joint.t())), parts=3)
         context, kept = plan.attention.forward(q, k, v)
         context = plan.joined([context])
         context = context if plan.first else layout.flat(context)

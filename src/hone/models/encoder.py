@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from hone.models.attention import HIDDEN, Attention, spans
+from hone.models.attention import HIDDEN, Attention, attended, spans
 from hone.models.blocks import AttentionBlock, AttentionPlan, FeedForwardBlock, Layout
 from hone.models.body import body_of
 from hone.models.grouped import GroupedLinear
@@ -266,10 +266,13 @@ class Encoder(nn.Module):
         out, inner, outer = layer.attention.output, layer.intermediate, layer.output
         asked = states.index_select(0, layout.starts) if first else states
         q, k, v = self._projected(layer.attention.self, asked, states, layout=layout, first=first)
-        bias = None if layout.bias is None else layout.bias.unsqueeze(1)
-        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2).flatten(0, 1)
+        seen = attended(q, k, v, layout.bias).flatten(0, 1)
         middle = out.LayerNorm(out.dense(seen if first else layout.flat(seen)).add_(asked))
-        done: Tensor = outer.LayerNorm(outer.dense(aten.gelu_(inner.dense(middle))).add_(middle))
+        if isinstance(inner.dense, Int8Linear) and isinstance(outer.dense, Int8Linear):
+            fed = outer.dense.after_gelu(inner.dense, middle)
+        else:
+            fed = outer.dense(aten.gelu_(inner.dense(middle)))
+        done: Tensor = outer.LayerNorm(fed.add_(middle))
         return done
 
     def _projected(
@@ -283,7 +286,7 @@ class Encoder(nn.Module):
             parts = []
             joint = self._joint((own.query, own.key, own.value))
         count = 3 - len(parts)
-        rest = layout.padded(joint(states)).view(layout.rows, layout.tokens, count, -1)
+        rest = layout.spread(joint(states)).view(layout.rows, layout.tokens, count, -1)
         q, k, v = (part.unflatten(2, (-1, self._size)).transpose(1, 2) for part in (*parts, *rest.unbind(2)))
         return q, k, v
 

@@ -4,13 +4,15 @@ A weight row ``w`` of a linear layer is kept as ``round(w / s)`` with ``s = max|
 2018), and what goes into it is brought to eight unsigned bits by its own range at each call: with eight bits for both,
 sums of two products overflow the sixteen bits of processors without VNNI, and inputs need the eighth more than weights
 do (docs/decisions/0021). A layer that knows the reach of its inputs, from texts that were
-looked at before, uses that in place of each call's own. torch's quantized operators round the inputs and multiply in
-one go; where the processor has none of them (they are x86's), oneDNN's multiply what was rounded before. An embedding
-table's rows are brought back as they are read.
+looked at before, uses that in place of each call's own. Where a processor adds up products of eight bits in thirty-two
+(VNNI, AMX) oneDNN multiplies what was rounded before, several times as fast; on other x86 processors torch's quantized
+operators round the inputs and multiply in one go (docs/decisions/0094). An embedding table's rows are brought back as
+they are read.
 """
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
@@ -25,6 +27,8 @@ HIGHEST = 127  # of an embedding table's weights
 HIGHEST_WEIGHT = 63  # of a linear layer's
 HIGHEST_INPUT = 255
 TINY = 1e-12
+ROW_STEPS = (16, 1), (256, 16), (1024, 64)  # up to so many rows, a multiple of so many is multiplied
+LONGEST_ROW_STEP = 256
 FUSED = ("x86", "fbgemm")  # engines of torch's quantized operators
 
 
@@ -84,14 +88,27 @@ class Int8Linear(nn.Module):
         return len(self.scale)
 
     def forward(self, input: Tensor) -> Tensor:
-        if self._packed is None:  # weights as the kernel reads them; made of what was loaded last
-            self._packed = self._pack()
         flat = input.detach().reshape(-1, input.shape[-1])
-        out = self._fused(flat) if _has_fused() else self._in_two(flat)
+        out = self._fused(flat) if _fuses() else self._in_two(flat)
         return out.view(*input.shape[:-1], -1)
 
+    def after_gelu(self, inner: Int8Linear, input: Tensor) -> Tensor:
+        """``self(gelu(inner(input)))``; what comes between leaves ``inner`` as the whole numbers that this one reads."""
+        if _fuses() or self.reach is None:
+            return self(torch.ops.aten.gelu_(inner(input)))
+        flat = input.detach().reshape(-1, input.shape[-1])
+        between = inner._multiplied(*inner._rounded(flat), gelu=True, into=self._steps)
+        return self._multiplied(between, *self._steps)[: len(flat)].view(*input.shape[:-1], -1)
+
+    @property
+    def _ready(self) -> Any:
+        """The weights as the kernel reads them; made of what was loaded last."""
+        if self._packed is None:
+            self._packed = self._pack()
+        return self._packed
+
     def _pack(self) -> Any:
-        if not _has_fused():
+        if not _fuses():
             return torch.ops.onednn.qlinear_prepack(self.weight, None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that tensors of this kind will go one day; then `_has_fused` says no
@@ -102,18 +119,28 @@ class Int8Linear(nn.Module):
         """By operators that round their inputs themselves; [n, inputs] to [n, outputs]."""
         out: Tensor
         if self.reach is None:
-            out = torch.ops.quantized.linear_dynamic(flat, self._packed, False)
+            out = torch.ops.quantized.linear_dynamic(flat, self._ready, False)
             return out
-        out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(flat, *self._steps, self._packed)
+        out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(flat, *self._steps, self._ready)
         return out
 
     def _in_two(self, flat: Tensor) -> Tensor:
         """Rounded first, then multiplied."""
+        return self._multiplied(*self._rounded(flat))[: len(flat)]
+
+    def _rounded(self, flat: Tensor) -> tuple[Tensor, float, int]:
+        """Inputs as eight unsigned bits, some rows more of anything, their scale and zero point."""
         scale, zero = steps(*torch.aminmax(flat)) if self.reach is None else self._steps
-        shifted = torch.add(torch.tensor(zero + 0.5), flat, alpha=1 / scale).clamp_(0, HIGHEST_INPUT)
+        return _lengthened(whole(flat, scale, zero)), scale, zero
+
+    def _multiplied(
+        self, rounded: Tensor, scale: float, zero: int, *, gelu: bool = False, into: tuple[float, int] | None = None
+    ) -> Tensor:
+        """Outputs for inputs uint8 [n, inputs] of that scale and zero point: float32 [n, outputs], or uint8 of the scale
+        and zero point ``into``."""
         out: Tensor = torch.ops.onednn.qlinear_pointwise(
-            shifted.to(torch.uint8), scale, zero, self._packed, self.scale, self._zeros, self.bias,
-            1.0, 0, torch.float32, "none", [], "none",
+            rounded, scale, zero, self._ready, self.scale, self._zeros, self.bias,
+            *(into or (1.0, 0)), torch.float32 if into is None else torch.uint8, "gelu" if gelu else "none", [], "none",
         )  # fmt: skip
         return out
 
@@ -156,9 +183,45 @@ class Int8Embedding(nn.Module):
         return functional.embedding(input, self.weight).float() * functional.embedding(input, self.scale[:, None])
 
 
-def _has_fused() -> bool:
-    """Whether torch has the operators that round and multiply in one go."""
-    return torch.backends.quantized.engine in FUSED and hasattr(torch, "_make_per_channel_quantized_tensor")
+@functools.cache
+def _fuses() -> bool:
+    """Whether inputs are best rounded by the operator that multiplies them: torch has it, and the processor has no
+    instructions for sums of products of eight bits, by which oneDNN is sooner done with what was rounded before."""
+    has = torch.backends.quantized.engine in FUSED and hasattr(torch, "_make_per_channel_quantized_tensor")
+    return has and not (torch.cpu.get_capabilities().get("avx512_vnni") or False)
+
+
+@functools.cache
+def _rounds_at_once() -> bool:
+    """Whether torch has the operator that rounds in one pass over memory. It warns once that its kind of tensors will go
+    one day; it is called here so that it has."""
+    if not hasattr(torch, "quantize_per_tensor"):
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.quint8)
+    return True
+
+
+def whole(values: Tensor, scale: float, zero: int) -> Tensor:
+    """``values`` float32 as uint8 ``round(values / scale) + zero``, what lies outside of them cut off."""
+    if not _rounds_at_once():  # three passes over memory in place of one
+        shifted = torch.add(torch.tensor(zero + 0.5), values, alpha=1 / scale)
+        return shifted.clamp_(0, HIGHEST_INPUT).to(torch.uint8)
+    made = torch.quantize_per_tensor(values, scale, zero, torch.quint8)
+    return torch.empty(0, dtype=torch.uint8).set_(made.untyped_storage(), 0, made.shape, made.stride())
+
+
+def _lengthened(rows: Tensor) -> Tensor:
+    """``rows`` and as many more, of anything, as make them one of few numbers: oneDNN makes a program for each number of
+    rows, which takes as long as a batch does."""
+    few = next((step for most, step in ROW_STEPS if len(rows) <= most), LONGEST_ROW_STEP)
+    count = -(-len(rows) // few) * few
+    if count == len(rows):
+        return rows
+    longer = rows.new_empty(count, rows.shape[1])
+    longer[: len(rows)] = rows
+    return longer
 
 
 def steps(lowest: Tensor, highest: Tensor) -> tuple[float, int]:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -41,7 +41,8 @@ from hone.tasks.rows import Batch
 
 OWN = {INT8_FILE: INT8, SHAPED_FILE: SHAPED}  # what transformers alone cannot read
 
-CACHED_BYTES = 3 << 19  # of the widest states of a batch: about what a core keeps near
+CACHES = 3  # times a core's second cache: bytes of the widest states of a batch, on processors of 0.5 and of 2 MB
+SECOND_CACHE_BYTES = 1 << 19  # where the processor does not say
 
 
 class Engine(Protocol):
@@ -136,14 +137,14 @@ class TorchEngine:
 
     @property
     def tokens_at_once(self) -> int:
-        """On a CPU as many as leave a layer's widest states in a core's cache."""
+        """On a CPU as many as leave a layer's widest states near a core."""
         if self.device.type != "cpu" or self.model.token_scores is not None:
             return TOKENS_AT_ONCE_MOST
         if self.model.bits is not None:
             return TOKENS_AT_ONCE_HELD
         config: Any = self.model.backbone.config
         inner = getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", None) or 1536
-        return max(TOKENS_AT_ONCE, min(TOKENS_AT_ONCE_MOST, CACHED_BYTES // (4 * inner)))
+        return max(TOKENS_AT_ONCE, min(TOKENS_AT_ONCE_MOST, CACHES * _second_cache_bytes() // (4 * inner)))
 
     @property
     def workers(self) -> int:
@@ -176,6 +177,12 @@ class TorchEngine:
     def weights_bytes(self) -> int:
         weights = [*self.model.state_dict().values(), *held_tensors(self.model)]
         return sum({value.data_ptr(): value.nbytes for value in weights}.values())  # those that are shared once
+
+
+@cache
+def _second_cache_bytes() -> int:
+    """Of a core, as the processor tells torch."""
+    return int(torch.cpu.get_capabilities().get("l2_cache_size") or SECOND_CACHE_BYTES)
 
 
 def format_of(model: Model | OnnxModel) -> str:
