@@ -23,6 +23,7 @@ KEPT_BYTES = 1 << 24  # of a layer's probabilities that are kept for the way bac
 HIDDEN = -1e9  # score of a padded position: its probability is exactly 0 in float32
 SHORT = 64  # keys up to which products over all heads at once are sooner done than torch's kernel, a head at a time
 FEW = 32  # keys below which torch's softmax, a row at a time, is slower than passes over all rows
+LITTLE = 8192  # scores up to which it is sooner done with them all the same
 LEAST = 1e-30  # a sum of exponentials that still has all its digits
 
 
@@ -137,7 +138,7 @@ def softened(scores: Tensor) -> Tensor:
     Over few keys by passes over all rows of a head, from its largest score down in place of each row's own; where that
     leaves nothing of a row, each by its own after all.
     """
-    if scores.shape[-1] >= FEW:
+    if scores.shape[-1] >= FEW or scores.numel() <= LITTLE:
         return torch.softmax(scores, dim=-1)
     lowered = scores.sub_(scores.flatten(1).amax(1)[:, None, None])
     powers = torch.exp(lowered)

@@ -98,7 +98,7 @@ class Int8Linear(nn.Module):
             return self(torch.ops.aten.gelu_(inner(input)))
         flat = input.detach().reshape(-1, input.shape[-1])
         between = inner._multiplied(*inner._rounded(flat), gelu=True, into=self._steps)
-        return self._multiplied(between, *self._steps)[: len(flat)].view(*input.shape[:-1], -1)
+        return self._multiplied(between, *self._steps)[: flat.shape[0]].view(*input.shape[:-1], -1)
 
     @property
     def _ready(self) -> Any:
@@ -126,12 +126,12 @@ class Int8Linear(nn.Module):
 
     def _in_two(self, flat: Tensor) -> Tensor:
         """Rounded first, then multiplied."""
-        return self._multiplied(*self._rounded(flat))[: len(flat)]
+        return self._multiplied(*self._rounded(flat))[: flat.shape[0]]
 
     def _rounded(self, flat: Tensor) -> tuple[Tensor, float, int]:
         """Inputs as eight unsigned bits, some rows more of anything, their scale and zero point."""
         scale, zero = steps(*torch.aminmax(flat)) if self.reach is None else self._steps
-        return _lengthened(whole(flat, scale, zero)), scale, zero
+        return whole(flat, scale, zero, rows=_multiple(flat.shape[0])), scale, zero
 
     def _multiplied(
         self, rounded: Tensor, scale: float, zero: int, *, gelu: bool = False, into: tuple[float, int] | None = None
@@ -203,25 +203,26 @@ def _rounds_at_once() -> bool:
     return True
 
 
-def whole(values: Tensor, scale: float, zero: int) -> Tensor:
-    """``values`` float32 as uint8 ``round(values / scale) + zero``, what lies outside of them cut off."""
-    if not _rounds_at_once():  # three passes over memory in place of one
-        shifted = torch.add(torch.tensor(zero + 0.5), values, alpha=1 / scale)
-        return shifted.clamp_(0, HIGHEST_INPUT).to(torch.uint8)
-    made = torch.quantize_per_tensor(values, scale, zero, torch.quint8)
-    return torch.empty(0, dtype=torch.uint8).set_(made.untyped_storage(), 0, made.shape, made.stride())
+def whole(values: Tensor, scale: float, zero: int, *, rows: int) -> Tensor:
+    """``values`` float32 [n, width] as uint8 [rows, width]: ``round(values / scale) + zero``, what lies outside of them
+    cut off, and beyond the first n rows anything."""
+    count, width = values.shape
+    if _rounds_at_once():
+        bits = torch.quantize_per_tensor(values, scale, zero, torch.quint8).untyped_storage()
+        if rows > count:
+            bits.resize_(rows * width)
+        return torch.empty(0, dtype=torch.uint8).set_(bits, 0, (rows, width), (width, 1))
+    out = torch.empty(rows, width, dtype=torch.uint8)  # three passes over memory in place of one
+    shifted = torch.add(torch.tensor(zero + 0.5), values, alpha=1 / scale)
+    out[:count] = shifted.clamp_(0, HIGHEST_INPUT)
+    return out
 
 
-def _lengthened(rows: Tensor) -> Tensor:
-    """``rows`` and as many more, of anything, as make them one of few numbers: oneDNN makes a program for each number of
-    rows, which takes as long as a batch does."""
-    few = next((step for most, step in ROW_STEPS if len(rows) <= most), LONGEST_ROW_STEP)
-    count = -(-len(rows) // few) * few
-    if count == len(rows):
-        return rows
-    longer = rows.new_empty(count, rows.shape[1])
-    longer[: len(rows)] = rows
-    return longer
+def _multiple(rows: int) -> int:
+    """``rows`` or some more, one of few numbers: oneDNN makes a program for each number of rows that it multiplies, which
+    takes as long as a batch does."""
+    step = next((step for most, step in ROW_STEPS if rows <= most), LONGEST_ROW_STEP)
+    return -(-rows // step) * step
 
 
 def steps(lowest: Tensor, highest: Tensor) -> tuple[float, int]:
