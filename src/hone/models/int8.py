@@ -27,8 +27,8 @@ HIGHEST = 127  # of an embedding table's weights
 HIGHEST_WEIGHT = 63  # of a linear layer's
 HIGHEST_INPUT = 255
 TINY = 1e-12
-ROW_STEPS = (16, 1), (256, 16), (1024, 64)  # up to so many rows, a multiple of so many is multiplied
-LONGEST_ROW_STEP = 256
+ROW_STEPS = (16, 1), (256, 16), (1024, 32)  # up to so many rows, a multiple of so many is multiplied
+LONGEST_ROW_STEP = 128
 FUSED = ("x86", "fbgemm")  # engines of torch's quantized operators
 
 
@@ -61,8 +61,18 @@ class Int8Linear(nn.Module):
         self.register_buffer("bias", bias)
         self.register_buffer("reach", reach)
         self.register_buffer("_zeros", torch.zeros(len(scale), dtype=torch.int64), persistent=False)
+        self._few = False
         self._packed: Any = None
         self._known: tuple[float, int] | None = None
+
+    def expect_few(self) -> None:
+        """From now on take the operator that is soonest done with few rows at a time, as one that writes has them."""
+        self._few, self._packed = True, None
+
+    @property
+    def _fuses(self) -> bool:
+        """Whether inputs are rounded by the operator that multiplies them."""
+        return _has_fused() and (self._few or not _adds_eights())
 
     @classmethod
     def of(cls, layer: nn.Linear, *, reach: Tensor | None = None) -> Int8Linear:
@@ -89,13 +99,14 @@ class Int8Linear(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         flat = input.detach().reshape(-1, input.shape[-1])
-        out = self._fused(flat) if _fuses() else self._in_two(flat)
+        out = self._fused(flat) if self._fuses else self._in_two(flat)
         return out.view(*input.shape[:-1], -1)
 
     def after_gelu(self, inner: Int8Linear, input: Tensor) -> Tensor:
-        """``self(gelu(inner(input)))``; what comes between leaves ``inner`` as the whole numbers that this one reads."""
-        if _fuses() or self.reach is None:
-            return self(torch.ops.aten.gelu_(inner(input)))
+        """``self(gelu(inner(input)))``; ``inner`` gives what comes between as the whole numbers that this one reads."""
+        if self._fuses or inner._fuses or self.reach is None:
+            out: Tensor = self(torch.ops.aten.gelu_(inner(input)))
+            return out
         flat = input.detach().reshape(-1, input.shape[-1])
         between = inner._multiplied(*inner._rounded(flat), gelu=True, into=self._steps)
         return self._multiplied(between, *self._steps)[: flat.shape[0]].view(*input.shape[:-1], -1)
@@ -108,7 +119,7 @@ class Int8Linear(nn.Module):
         return self._packed
 
     def _pack(self) -> Any:
-        if not _fuses():
+        if not self._fuses:
             return torch.ops.onednn.qlinear_prepack(self.weight, None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that tensors of this kind will go one day; then `_has_fused` says no
@@ -136,8 +147,8 @@ class Int8Linear(nn.Module):
     def _multiplied(
         self, rounded: Tensor, scale: float, zero: int, *, gelu: bool = False, into: tuple[float, int] | None = None
     ) -> Tensor:
-        """Outputs for inputs uint8 [n, inputs] of that scale and zero point: float32 [n, outputs], or uint8 of the scale
-        and zero point ``into``."""
+        """Outputs for inputs uint8 [n, inputs] of that scale and zero point: float32 [n, outputs], or uint8 of the one
+        and the other in ``into``."""
         out: Tensor = torch.ops.onednn.qlinear_pointwise(
             rounded, scale, zero, self._ready, self.scale, self._zeros, self.bias,
             *(into or (1.0, 0)), torch.float32 if into is None else torch.uint8, "gelu" if gelu else "none", [], "none",
@@ -183,18 +194,22 @@ class Int8Embedding(nn.Module):
         return functional.embedding(input, self.weight).float() * functional.embedding(input, self.scale[:, None])
 
 
+def _has_fused() -> bool:
+    """Whether torch has the operators that round and multiply in one go."""
+    return torch.backends.quantized.engine in FUSED and hasattr(torch, "_make_per_channel_quantized_tensor")
+
+
 @functools.cache
-def _fuses() -> bool:
-    """Whether inputs are best rounded by the operator that multiplies them: torch has it, and the processor has no
-    instructions for sums of products of eight bits, by which oneDNN is sooner done with what was rounded before."""
-    has = torch.backends.quantized.engine in FUSED and hasattr(torch, "_make_per_channel_quantized_tensor")
-    return has and not (torch.cpu.get_capabilities().get("avx512_vnni") or False)
+def _adds_eights() -> bool:
+    """Whether the processor has instructions for sums of products of eight bits, by which oneDNN is sooner done with
+    what was rounded before than those operators are."""
+    return bool(torch.cpu.get_capabilities().get("avx512_vnni"))
 
 
 @functools.cache
 def _rounds_at_once() -> bool:
-    """Whether torch has the operator that rounds in one pass over memory. It warns once that its kind of tensors will go
-    one day; it is called here so that it has."""
+    """Whether torch has the operator that rounds in one pass over memory. It warns once that its kind of tensors will
+    go one day; it is called here so that it has."""
     if not hasattr(torch, "quantize_per_tensor"):
         return False
     with warnings.catch_warnings():
@@ -219,8 +234,8 @@ def whole(values: Tensor, scale: float, zero: int, *, rows: int) -> Tensor:
 
 
 def _multiple(rows: int) -> int:
-    """``rows`` or some more, one of few numbers: oneDNN makes a program for each number of rows that it multiplies, which
-    takes as long as a batch does."""
+    """``rows`` or some more, one of few numbers: oneDNN makes a program for each number of rows that it multiplies, and
+    that takes as long as a batch does."""
     step = next((step for most, step in ROW_STEPS if rows <= most), LONGEST_ROW_STEP)
     return -(-rows // step) * step
 

@@ -114,7 +114,14 @@ def _rounded(layers: Sequence[Any]) -> Rounded:
     kinds = {(type(layer), layer.weight.dtype) for layer in layers}
     if len(kinds) > 1:
         raise UnlikeError("layers of unlike integers over one input")
-    return Rounded(layers[0] if len(layers) == 1 else type(layers[0]).joined(layers))
+    return _of_few(layers[0] if len(layers) == 1 else type(layers[0]).joined(layers))
+
+
+def _of_few(layer: Int8Linear | GroupedLinear) -> Rounded:
+    """A layer over integers that is given as few rows at a time as are written together."""
+    if isinstance(layer, Int8Linear):
+        layer.expect_few()
+    return Rounded(layer)
 
 
 def _plain(layers: Sequence[Any]) -> Line:
@@ -332,7 +339,7 @@ class Head:
         self._packed: Tensor | None = None
         self._one: Line | Rounded
         if isinstance(layer, Int8Linear | GroupedLinear):
-            self.vocabulary, self._one = layer.out_features, Rounded(layer)
+            self.vocabulary, self._one = layer.out_features, _of_few(layer)
             if self._bias is not None:
                 raise UnlikeError("a bias beside scores over integers")
             return
