@@ -72,7 +72,7 @@ class Int8Linear(nn.Module):
     @property
     def _fuses(self) -> bool:
         """Whether inputs are rounded by the operator that multiplies them."""
-        return _has_fused() and (self._few or not _adds_eights())
+        return (self._few or not _adds_eights()) and _has_fused()
 
     @classmethod
     def of(cls, layer: nn.Linear, *, reach: Tensor | None = None) -> Int8Linear:

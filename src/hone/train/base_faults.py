@@ -29,6 +29,13 @@ def base_faults(inputs: Inputs, kind: Any) -> list[Fault]:
     ]
 
 
+def unread_head_rate(rate: float, whose: str) -> Fault:
+    """A rate of heads, and tasks or objectives whose heads are the base's own, or read its states as they are."""
+    found = f"{rate:g}, and {whose}, for which no head is begun"
+    return Fault("recipe.unread", found, "no head_learning_rate", field="head_learning_rate",
+                 fix="Set learning_rate, or embedding_learning_rate for the table of tokens.")  # fmt: skip
+
+
 def _sizes(inputs: Inputs) -> list[Fault]:
     """Sizes of embeddings beyond the width of the base."""
     values = inputs.task.settings.model_dump()

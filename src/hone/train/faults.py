@@ -28,7 +28,7 @@ from hone.tasks.sampling import COUNTED
 from hone.tasks.settings import RelationSettings, TokenClassificationSettings
 from hone.tasks.table import TASKS
 from hone.tasks.writing_settings import TextGenerationSettings, WritingSettings
-from hone.train.base_faults import base_faults
+from hone.train.base_faults import base_faults, unread_head_rate
 from hone.train.jointly import joint_faults, wanting_beside_text
 from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.settings import FinetuneSettings
@@ -38,6 +38,7 @@ from hone.train.technique_faults import technique_faults, wanting_in_model
 from hone.train.techniques import TechniqueEntry
 
 FITTED: frozenset[Says] = frozenset({"one", "several", "number"})  # answers that a linear layer is fitted to
+HEADLESS: frozenset[Says] = frozenset({"text", "direction"})  # answers that no weight beside the base's gives
 WEIGHTS_LEARN = ("full", "top-n")  # methods by which matrices of the base learn
 
 
@@ -58,6 +59,7 @@ def find_faults(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:
         *_no_relation(inputs, kind),
         *base_faults(inputs, kind),
         *_probe(settings, kind),
+        *_head_rate(settings, kind),
         *tuning_faults(settings, inputs),
         *sharing_faults(settings, compared=hasattr(kind, "once"), parallel=settings.parallel),
         *sharded_faults(settings, inputs),
@@ -196,6 +198,12 @@ def _probe(settings: FinetuneSettings, kind: Any) -> list[Fault]:
         return []
     found, expected = f"probe, and {kind.name} has no features of whole texts", "random"
     return [Fault("recipe.head-init", found, expected, field="head_init")]
+
+
+def _head_rate(settings: FinetuneSettings, kind: Any) -> Iterator[Fault]:
+    """A rate of heads where none is begun, neither by the task nor by what is learned beside it."""
+    if settings.head_learning_rate is not None and settings.joint is None and kind.says in HEADLESS:
+        yield unread_head_rate(settings.head_learning_rate, kind.name)
 
 
 def _techniques(settings: FinetuneSettings, inputs: Inputs) -> list[Fault]:

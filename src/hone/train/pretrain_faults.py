@@ -18,6 +18,7 @@ from hone.models.nets import NetConfig, read_config
 from hone.models.tokenizer import load_tokenizer
 from hone.tasks.objectives.segmenting import segmenter_faults
 from hone.tasks.objectives.settings import OBJECTIVES, ObjectiveEntry, sentinel
+from hone.train.base_faults import unread_head_rate
 from hone.train.measuring import unknown_measure, unmeasured
 from hone.train.pretrain_settings import PretrainSettings, measure_of
 from hone.train.settings import LoopSettings
@@ -81,9 +82,7 @@ def _unread_rate(settings: PretrainSettings, entries: Sequence[ObjectiveEntry]) 
     """A rate of heads, and objectives whose heads are the base's own, which learn at its rate."""
     rate = settings.head_learning_rate
     if rate is not None and all(HEADS[entry.kind.head.kind].writes for entry in entries):
-        found = f"{rate:g}, and {' and '.join(entry.name for entry in entries)}, for which no head is begun"
-        yield Fault("recipe.unread", found, "no head_learning_rate", field="head_learning_rate",
-                    fix="Set learning_rate, or embedding_learning_rate for the table of tokens.")  # fmt: skip
+        yield unread_head_rate(rate, " and ".join(entry.name for entry in entries))
 
 
 def noise_faults(settings: LoopSettings, entries: Sequence[ObjectiveEntry], inputs: Inputs) -> Iterator[Fault]:

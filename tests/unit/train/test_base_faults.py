@@ -158,3 +158,23 @@ def test_a_label_of_no_relation_that_is_stated_stands_in_the_rows(other: str, re
         [("recipe.unknown-label", "task.other")] if refused else []
     )
     assert all("'none'" in fault.fix for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "read"),
+    [
+        ("text-classification", {"text": ["one", "two"], "label": ["a", "b"]}, True),
+        ("sentence-embedding", {"text": ["one", "two"], "label": ["a", "b"]}, False),
+        ("text-generation", {"prompt": ["one", "two"], "text": ["a", "b"]}, False),
+    ],
+)
+def test_a_rate_of_heads_is_refused_where_none_is_begun(
+    task: str, columns: dict[str, Any], read: bool, tiny_base: Path, tmp_path: Path
+) -> None:
+    base = write_tiny_writer(tmp_path, kind="gpt2") if task == "text-generation" else tiny_base
+    choice = TaskChoice(task, SETTINGS[task].model_validate({}))
+    data = {"train": Dataset.from_columns("train", columns)}
+    given = Inputs(task=choice, base=Base("tiny", base, ""), data=data)
+    assert find_faults(FinetuneSettings(), given) == []
+    told = [(fault.code, fault.field) for fault in find_faults(FinetuneSettings(head_learning_rate=1e-3), given)]
+    assert told == ([] if read else [("recipe.unread", "head_learning_rate")])
