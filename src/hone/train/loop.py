@@ -19,6 +19,7 @@ from hone.core.progress import Progress
 from hone.data.passes import Passes
 from hone.models.heads import Outputs
 from hone.models.model import Model
+from hone.models.noise import quick_dropout
 from hone.tasks.fill_mask import FillMask
 from hone.tasks.objectives.joint import Joint
 from hone.tasks.objectives.pretraining import Pretraining
@@ -134,14 +135,11 @@ class Loop:
         self.lazy = self._lazy_rows(optimizer)
         self.learned = [p for group in optimizer.param_groups for p in group["params"]]
         self.prepared, self.optimizer = accelerator.prepare(model, optimizer)
-        yes, self.said = compiles(
-            self.settings.torch_compile,
-            model,
-            tokens=self.epochs.tokens,
-            device=accelerator.device,
-            inside=self.techniques.inside,
-            divided=self.holding.divided,
-        )
+        yes, self.said = compiles(self.settings.torch_compile, model, tokens=self.epochs.tokens,
+                                  device=accelerator.device, inside=self.techniques.inside,
+                                  divided=self.holding.divided)  # fmt: skip
+        plain = accelerator.device.type == "cpu" and model.encoder is None and not (yes or self.holding.divided)
+        self.drops = quick_dropout if plain else nullcontext
         if yes:
             self.prepared = torch.compile(self.prepared, dynamic=True)
             if self.lazy is not None:  # what it does is the optimizer's, and no part of a graph
@@ -240,7 +238,8 @@ class Loop:
         self._begin()
         self.techniques.on_begin(self.position.step)
         learn = self._united if len(placed) > 1 and isinstance(self.task, Comparing) else self._one_by_one
-        total, weight, reference = learn(replace(work, batches=placed))
+        with self.drops():
+            total, weight, reference = learn(replace(work, batches=placed))
         mean = total / weight
         self.watch.look(mean, position=self.position, batches=placed, rows=work.rows)
         self.holding.add(self.learned)
