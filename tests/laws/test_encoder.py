@@ -218,6 +218,22 @@ def test_spans_cover_every_head_once_and_reach_as_far_as_its_row(lengths: list[i
     assert all((part.end - part.begin) * part.length**2 * 4 <= attention.PART_BYTES for part in alone)
 
 
+def test_what_stands_where_a_row_is_padded_is_its_own() -> None:
+    """A text whose states are no numbers makes those of no other such."""
+    where = layout(LENGTHS["padded"])
+    states = torch.arange(sum(LENGTHS["padded"]), dtype=torch.float64)[:, None]
+    spread = where.spread(states).view(ROWS, TOKENS)
+    for row, length in enumerate(LENGTHS["padded"]):
+        first = sum(LENGTHS["padded"][:row])
+        wanted = [*range(first, first + length), *[first + length - 1] * (TOKENS - length)]
+        assert spread[row].tolist() == wanted
+
+
+def test_a_batch_without_any_token_is_laid_out() -> None:
+    empty = Layout(2, 3, torch.zeros(0, dtype=torch.int64), torch.zeros(2, dtype=torch.int64), (0, 0), None)
+    assert torch.equal(empty.spread(torch.zeros(0, 4)), torch.zeros(6, 4))
+
+
 @pytest.mark.parametrize("dropped", [False, True])
 def test_feed_forward_derives_as_its_numeric_differences(dropped: bool) -> None:
     keep = (draw(6, 4, seed=92) > 0).double() * 2 if dropped else None

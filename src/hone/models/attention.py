@@ -133,17 +133,16 @@ def attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def softened(scores: Tensor) -> Tensor:
-    """Softmax over the last dimension of [heads, queries, keys]; ``scores`` are no more what they were.
+    """Softmax over the last dimension of [heads, queries, keys].
 
     Over few keys by passes over all rows of a head, from its largest score down in place of each row's own; where that
     leaves nothing of a row, each by its own after all.
     """
     if scores.shape[-1] >= FEW or scores.numel() <= LITTLE:
         return torch.softmax(scores, dim=-1)
-    lowered = scores.sub_(scores.flatten(1).amax(1)[:, None, None])
-    powers = torch.exp(lowered)
+    powers = (scores - scores.flatten(1).amax(1)[:, None, None]).exp_()
     sums = powers.sum(-1, keepdim=True)
-    return torch.softmax(lowered, dim=-1) if float(sums.amin()) < LEAST else powers.div_(sums)
+    return torch.softmax(scores, dim=-1) if float(sums.amin()) < LEAST else powers.div_(sums)
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:

@@ -48,16 +48,18 @@ class Layout:
         return states.new_zeros(self.rows * self.tokens, states.shape[1]).index_copy(0, self.places, states)
 
     def spread(self, states: Tensor) -> Tensor:
-        """As `padded`, but with some token's state where padded; in one pass over memory."""
-        return states if self.places is None else states.index_select(0, self._sources)
+        """As `padded`, but with the state of the token before where padded, one of the same row; in one pass over
+        memory."""
+        if self.places is None or len(states) == 0:
+            return self.padded(states)
+        return states.index_select(0, self._sources)
 
     @cached_property
     def _sources(self) -> Tensor:
-        """int64 [rows * tokens]: the index in [n] of each place's token, 0 where padded."""
+        """int64 [rows * tokens]: the index in [n] of each place's token, or of the last one before it."""
         assert self.places is not None
-        sources = self.places.new_zeros(self.rows * self.tokens)
-        sources[self.places] = torch.arange(len(self.places), device=sources.device)
-        return sources
+        counts = self.places.new_zeros(self.rows * self.tokens).index_fill_(0, self.places, 1)
+        return counts.cumsum(0).sub_(1).clamp_(min=0)
 
     def flat(self, padded: Tensor) -> Tensor:
         """[rows * tokens, width] to [n, width]."""

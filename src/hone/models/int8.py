@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hone.models.capabilities import processor
 from hone.models.grouped import GroupedLinear, bias_of
 
 HIGHEST = 127  # of an embedding table's weights
@@ -67,7 +68,8 @@ class Int8Linear(nn.Module):
 
     def expect_few(self) -> None:
         """From now on take the operator that is soonest done with few rows at a time, as one that writes has them."""
-        self._few, self._packed = True, None
+        if not self._few:
+            self._few, self._packed = True, None
 
     @property
     def _fuses(self) -> bool:
@@ -114,9 +116,10 @@ class Int8Linear(nn.Module):
     @property
     def _ready(self) -> Any:
         """The weights as the kernel reads them; made of what was loaded last."""
-        if self._packed is None:
-            self._packed = self._pack()
-        return self._packed
+        packed = self._packed
+        if packed is None:
+            packed = self._packed = self._pack()
+        return packed
 
     def _pack(self) -> Any:
         if not self._fuses:
@@ -167,6 +170,9 @@ class Int8Linear(nn.Module):
         super()._load_from_state_dict(*args, **options)
         self._packed = self._known = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_packed": None}  # what oneDNN packed cannot be copied
+
 
 class Int8Embedding(nn.Module):
     """An embedding table over int8 rows.
@@ -203,7 +209,7 @@ def _has_fused() -> bool:
 def _adds_eights() -> bool:
     """Whether the processor has instructions for sums of products of eight bits, by which oneDNN is sooner done with
     what was rounded before than those operators are."""
-    return bool(torch.cpu.get_capabilities().get("avx512_vnni"))
+    return bool(processor().get("avx512_vnni"))
 
 
 @functools.cache

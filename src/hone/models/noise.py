@@ -99,7 +99,7 @@ def quick_dropout() -> Iterator[None]:
 
 def _drop(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     plain = type(input) is Tensor and input.device.type == "cpu" and input.is_floating_point()
-    if not (plain and training and 0 < p < 1) or inplace or input.numel() < FEW:
+    if not (plain and training and 0 < round(p * LEVELS) < LEVELS) or inplace or input.numel() < FEW:
         return TORCHS(input, p, training, inplace)
     ticket = int(torch.randint(1 << 62, ())), 0, 0
     return input * Noise.mask(ticket, tuple(input.shape), drop=p).to(input.dtype)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hone.core.errors import DeviceError
+from hone.models.capabilities import processor
 from hone.models.files import INT8_FILE, SHAPED_FILE, own_name
 from hone.models.heads import Outputs
 from hone.models.held import held_tensors
@@ -182,7 +183,7 @@ class TorchEngine:
 @cache
 def _second_cache_bytes() -> int:
     """Of a core, as the processor tells torch."""
-    return int(torch.cpu.get_capabilities().get("l2_cache_size") or SECOND_CACHE_BYTES)
+    return int(processor().get("l2_cache_size") or SECOND_CACHE_BYTES)
 
 
 def format_of(model: Model | OnnxModel) -> str:

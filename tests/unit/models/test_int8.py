@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -192,3 +194,12 @@ def test_numbers_of_rows_that_are_multiplied_are_few() -> None:
     assert all(rows <= found < 1.13 * rows + 16 for rows, found in enumerate(many, start=1))
     assert len(set(many[:1024])) < 60
     assert many[:16] == list(range(1, 17))
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_layer_that_has_answered_can_be_copied() -> None:
+    made = Int8Linear.of(layer(), reach=torch.tensor([-2.0, 3.0]))
+    x = torch.randn(20, 40)
+    before = made(x)
+    torch.testing.assert_close(copy.deepcopy(made)(x), before, rtol=0, atol=0)
+    torch.testing.assert_close(made(x), before, rtol=0, atol=0)

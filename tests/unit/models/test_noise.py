@@ -109,6 +109,7 @@ def test_what_is_no_dropout_of_many_states_in_training_is_left_to_torch() -> Non
         assert torch.equal(layer(states), states)
         assert torch.equal(functional.dropout(states, 0.0), states)
         assert not functional.dropout(states, 1.0).any()
+        assert not functional.dropout(states, 1 - 1e-9).any()
         torch.manual_seed(3)
         found = functional.dropout(few, 0.5)
         inside = states.clone()
