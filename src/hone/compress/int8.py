@@ -13,8 +13,10 @@ from hone.compress.calibration import calibration_rows
 from hone.compress.settings import Int8Settings, WeightOnlySettings
 from hone.compress.start import Made, Start
 from hone.core.errors import RecipeError
+from hone.models.body import body_of
 from hone.models.grouped import GroupedLinear
 from hone.models.int8 import Int8Linear, fake_rounded, is_int8, steps, to_int8
+from hone.models.model import Model
 from hone.models.shapes import straight
 from hone.predict.batching import budgeted
 
@@ -32,8 +34,10 @@ def round_weights(settings: Int8Settings, start: Start) -> Made:
     straight(start.model.backbone)
     reaches = _reaches(start, most=settings.calibration_rows) if settings.activations == "static" else {}
 
+    stays = own_head(start.model)
+
     def linear(layer: nn.Linear) -> nn.Module:
-        return Int8Linear.of(layer, reach=reaches.get(layer))
+        return layer if layer in stays else Int8Linear.of(layer, reach=reaches.get(layer))
 
     to_int8(start.model.backbone, linear=linear)
     return Made(start.model, start.task, {"activations": settings.activations})
@@ -50,12 +54,24 @@ def round_weights_alone(settings: WeightOnlySettings, start: Start) -> Made:
     straight(backbone)
     exact = set(backbone._keep_in_fp32_modules or ())  # which transformers spares, such as T5's wo
     spared = {layer for name, layer in backbone.named_modules() if name.rpartition(".")[2] in exact}
+    stays = own_head(start.model)
 
     def linear(layer: nn.Linear) -> nn.Module:
-        return GroupedLinear.of(layer, bits=8 if layer in spared else settings.bits, group=settings.group)
+        bits = 8 if layer in spared else settings.bits
+        return layer if layer in stays else GroupedLinear.of(layer, bits=bits, group=settings.group)
 
     to_int8(backbone, linear=linear)
     return Made(start.model, start.task, {"bits": settings.bits})
+
+
+def own_head(model: Model) -> set[nn.Module]:
+    """What of the backbone is transformers' own head and stays as heads of hone's own do: it is small, and scores that
+    are close are told apart by it. One over the vocabulary is as large as the table of tokens, and rounded with it."""
+    head: Any = model.head
+    if head.gives != "logits" or head.writes or head.sparse:
+        return set()
+    backbone: Any = model.backbone
+    return set(backbone.modules()) - set(body_of(backbone).modules())
 
 
 def _reaches(start: Start, *, most: int) -> dict[nn.Module, Tensor]:

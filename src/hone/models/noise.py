@@ -90,11 +90,11 @@ def quick_dropout() -> Iterator[None]:
 
     The function is put in place of torch's for the whole process: no mode of torch's reaches what is computed again.
     """
-    before, functional.dropout = functional.dropout, _drop
+    functional.dropout = _drop
     try:
         yield
     finally:
-        functional.dropout = before
+        functional.dropout = TORCHS  # whichever of several trainings ends first: the others go on with torch's
 
 
 def _drop(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

@@ -13,10 +13,12 @@ from safetensors.torch import load_file
 import hone
 from hone.bundle.bundle import MANIFEST, Bundle
 from hone.cli.main import main
-from hone.compress.int8 import nearest_reach
+from hone.compress.int8 import nearest_reach, own_head
 from hone.core.errors import BundleError, DeviceError, HoneError, RecipeError
 from hone.models.files import INT8_FILE
-from hone.models.int8 import fake_rounded, steps
+from hone.models.heads import HeadSpec
+from hone.models.int8 import Int8Linear, fake_rounded, steps
+from hone.models.model import build_model
 from hone.predict import engine
 from hone.predict.predictor import load, open_bundle
 
@@ -65,6 +67,53 @@ def test_a_tagger_and_a_cls_head_can_be_int8_too(
     assert list(result.reports) == ["inspect", "finetune", "compress", "compress-2"]
     assert result.bundle is not None
     assert load(result.bundle.path, device="cpu").predict(TEXTS[:1])[0]["label"]
+    kinds = {name: value.dtype for name, value in load_file(result.bundle.path / INT8_FILE).items()}
+    assert kinds["classifier.weight"] == torch.float32
+    assert kinds["bert.pooler.dense.weight"] == torch.int8
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "stays"),
+    [
+        ("sequence-mean", ("a", "b"), []),
+        ("sequence-cls", ("a", "b"), ["classifier"]),
+        ("multiple-choice", (), ["classifier"]),
+        ("masked-tokens", (), []),
+    ],
+)
+def test_what_scores_in_transformers_own_head_stays_but_for_scores_over_the_vocabulary(
+    kind: str, labels: tuple[str, ...], stays: list[str], tiny_base: Path
+) -> None:
+    model = build_model(tiny_base, HeadSpec(kind, labels))
+    kept = own_head(model)
+    backbone: Any = model.backbone
+    found = [name for name, part in backbone.named_modules() if part in kept and isinstance(part, torch.nn.Linear)]
+    assert found == stays
+
+
+@pytest.mark.parametrize("told", [1 << 19, 1 << 21])
+def test_a_batch_has_as_many_tokens_as_the_cache_is_large(
+    told: int, text_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_second_cache_bytes", lambda: told)
+    running = load(text_bundle, device="cpu").engine
+    monkeypatch.setattr(running.model.backbone.config, "intermediate_size", 1536)  # type: ignore[attr-defined]
+    assert running.tokens_at_once == {1 << 19: 256, 1 << 21: 1024}[told]
+
+
+def test_its_feed_forward_blocks_are_multiplied_with_the_gelu_between(
+    text_bundle: Path, texts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = load(compressed(text_bundle, texts["train"], tmp_path / "small"), device="cpu")
+    taken, original = [], Int8Linear.after_gelu
+
+    def counted(self: Int8Linear, inner: Int8Linear, input: torch.Tensor) -> torch.Tensor:
+        taken.append(self)
+        return original(self, inner, input)
+
+    monkeypatch.setattr(Int8Linear, "after_gelu", counted)
+    predictor.predict(TEXTS[:1])
+    assert len(taken) == predictor.engine.model.backbone.config.num_hidden_layers  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", ["text", "tag"])
